@@ -1,0 +1,144 @@
+"""What `--dry_run` prints: the nets of a plan, and how they fit together."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from dualgan_jax import branched, cost, discriminators, plan, teachers
+from dualgan_jax.networks.classifier import Classifier
+from dualgan_jax.teachers import Teacher
+
+
+def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
+  """Lists teachers, labels, blocks, feature shapes and costs.
+
+  Args:
+    design: of `plan.make`.
+    config: what it was made of.
+  """
+  nets = [
+    plan.abstract_teacher(name, config.teachers[name].labels, net, design.image)
+    for name, net in design.teachers.items()
+  ]
+  student = plan.abstract_teacher(
+    'student', config.labels, design.student, design.image
+  )
+  lines = ['teachers']
+  lines += [
+    f'  {t.name} ({config.teachers[t.name].kind}) answers '
+    f'{", ".join(t.labels)}: {_classifier(own, t, design)}'
+    for t, own in zip(nets, design.teachers.values(), strict=True)
+  ]
+  lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
+  lines.append(f'blocks: {len(design.student.blocks)}')
+  lines += _generator(design, config, nets)
+  lines.append(f'compact: {_classifier(design.student, student, design)}')
+  lines += _branched(design, nets, student)
+  lines += missing_prior(nets, design)
+  return '\n'.join(lines)
+
+
+def missing_prior(nets: list[Teacher], design: plan.Plan) -> list[str]:
+  """A line per teacher whom the statistics prior asks for what it lacks."""
+  return [
+    f'teacher {t.name} has no batch norm: the objective goes without the '
+    'statistics prior for it'
+    for t in nets
+    if design.objective.prior and not teachers.has_batch_norm(t, design.image)
+  ]
+
+
+def _generator(
+  design: plan.Plan,
+  config: ml_collections.FrozenConfigDict,
+  nets: list[Teacher],
+) -> list[str]:
+  phase = plan.generator_phase(design, config, nets)
+  state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
+  variables = {
+    'params': state.params['generator'],
+    'batch_stats': state.batch_stats,
+  }
+
+  def generate(variables, noise):
+    return design.generator.apply(variables, noise, train=False)
+
+  noise = jax.ShapeDtypeStruct((1, config.generator.noise), jnp.float32)
+  *groups, image = jax.eval_shape(generate, variables, noise)
+  lines = ['generated features, and the teachers’ features that they meet']
+  for j, group in enumerate(groups, start=1):
+    b = len(groups) + 1 - j
+    met = ', '.join(
+      f'{t.name} {_by(teachers.feature_shapes(t, design.image)[b - 1])}'
+      for t in nets
+    )
+    lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
+  lines.append(f'  F_g^{len(groups) + 1} {_by(image.shape[1:])}: the image')
+  filters = cost.parameters(state.params['filters'])
+  lines.append(
+    f'generator: {_cost(generate, variables, noise)}; filters: {filters:,} '
+    'parameters'
+  )
+  return lines
+
+
+def _branched(
+  design: plan.Plan, nets: list[Teacher], student: Teacher
+) -> list[str]:
+  """The shallowest and the deepest branched net; the real one lies between."""
+  label_map = design.label_map.asked_only()
+  asked = [nets[m] for m in design.label_map.asked]
+  ends = sorted({1, len(design.student.blocks) - 1})
+  lines = []
+  for point in ends:
+    filters = [
+      jax.eval_shape(
+        discriminators.new_filter,
+        jax.random.PRNGKey(0),
+        *(
+          teachers.feature_shapes(t, design.image)[point - 1][-1]
+          for t in (student, teacher)
+        ),
+      )
+      for teacher in asked
+    ]
+    net, variables = branched.create(
+      design.student.blocks,
+      student.variables,
+      filters,
+      asked,
+      [point] * len(asked),
+      label_map,
+    )
+    costs = _cost(
+      lambda v, x, net=net: net.apply(v, x, train=False)[0],
+      variables,
+      _image(design),
+    )
+    lines.append(f'branched, if all branch after block {point}: {costs}')
+  return lines
+
+
+def _classifier(net: Classifier, shapes: Teacher, design: plan.Plan) -> str:
+  return _cost(
+    lambda v, x: net.apply(v, x, train=False)[0],
+    shapes.variables,
+    _image(design),
+  )
+
+
+def _cost(fn: Any, variables: Any, x: jax.ShapeDtypeStruct) -> str:
+  return (
+    f'{cost.parameters(variables):,} parameters, '
+    f'{cost.flops(fn, variables, x):,} FLOPs per image'
+  )
+
+
+def _image(design):
+  return jax.ShapeDtypeStruct((1, *design.image), jnp.float32)
+
+
+def _by(shape):
+  return '×'.join(map(str, shape))

@@ -1,0 +1,22 @@
+"""What can stop a run, each with the exit code that the launcher gives it.
+
+Every message is one sentence for the user: the thing and the cure.
+"""
+
+
+class UserError(ValueError):
+  """Something that the user can put right before any training."""
+
+  exit_code = 2
+
+
+class TrainingError(RuntimeError):
+  """A training that cannot go on; what was saved before stays good."""
+
+  exit_code = 3
+
+
+class InterruptedRun(RuntimeError):
+  """Stopped by a signal, saved; the same command goes on."""
+
+  exit_code = 75

@@ -1,0 +1,141 @@
+"""Drives any phase: devices, steps, metrics, checkpoints, interruptions."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import chex
+import jax
+import numpy as np
+
+from dualgan_jax import logs, parallel
+from dualgan_jax.checkpoint import Checkpoints
+from dualgan_jax.errors import InterruptedRun, TrainingError
+from dualgan_jax.monitor import Watch
+from dualgan_jax.stages.phase import Phase, TrainState
+
+
+def train(
+  phase: Phase,
+  key: chex.PRNGKey,
+  devices: Sequence[jax.Device],
+  checkpoints: Checkpoints,
+  log: logs.MetricsLog,
+  *,
+  log_every: int,
+  save_every: int,
+) -> tuple[TrainState, float]:
+  """Brings a phase to its end, from its newest checkpoint or from scratch.
+
+  Args:
+    phase: what to train.
+    key: the phase's PRNG key.
+    devices: to train on.
+    checkpoints: of this phase.
+    log: takes the metrics.
+    log_every: steps between two rows of metrics.
+    save_every: steps between two checkpoints.
+
+  Returns:
+    The last state, as NumPy arrays, and the seconds spent on it in all.
+
+  Raises:
+    TrainingError: the loss or a value of the state is not finite.
+    InterruptedRun: SIGINT or SIGTERM came; the state is saved.
+    UserError: the newest checkpoint is damaged.
+  """
+  began = time.monotonic()
+  state, done, seconds = None, 0, 0.0
+  if steps := checkpoints.steps():
+    done = steps[-1]
+    abstract = jax.eval_shape(phase.init, key)
+    state, seconds = checkpoints.restore(done, abstract)
+  if done >= phase.steps:
+    return state, seconds
+  if state is None:
+    # It runs once: compiling it well takes longer than running it does.
+    quick = {'xla_backend_optimization_level': 0}
+    state = jax.jit(phase.init, compiler_options=quick)(key)
+  else:
+    logs.say(f'{phase.name}: going on from step {done}')
+
+  def save(state, step):
+    host = parallel.first_replica(state)
+    checkpoints.save(step, host, seconds + time.monotonic() - began)
+    return host
+
+  step_fn = parallel.compile_step(phase.step, devices)
+  frozen = parallel.replicate(phase.frozen(), devices)
+  state = parallel.replicate(state, devices)
+  progress = logs.Progress(phase.name, done, phase.steps)
+  watch, pending = Watch(), None
+  with _signals() as stop, contextlib.closing(progress):
+    for step in range(done + 1, phase.steps + 1):
+      state, metrics = step_fn(frozen, state)
+      # Read one step late: the devices already work on the next.
+      _read(phase, step - 1, pending, log, log_every, watch, progress)
+      pending = metrics
+      if stop() and step < phase.steps:
+        _read(phase, step, pending, log, log_every, watch, progress)
+        save(state, step)
+        raise InterruptedRun(
+          f'{phase.name}: stopped and saved at step {step}; the same command '
+          'goes on from there.'
+        )
+      if step % save_every == 0 and step < phase.steps:
+        save(state, step)
+    _read(phase, phase.steps, pending, log, log_every, watch, progress)
+    return save(state, phase.steps), seconds + time.monotonic() - began
+
+
+def _read(
+  phase: Phase,
+  step: int,
+  metrics: Any,
+  log: logs.MetricsLog,
+  log_every: int,
+  watch: Watch,
+  progress: logs.Progress,
+) -> None:
+  if metrics is None:
+    return
+  loss = metrics.get('loss')
+  if loss is not None:
+    loss = float(parallel.first_replica(loss))
+    if not np.isfinite(loss):
+      raise TrainingError(
+        f'{phase.name}: the loss is {loss} at step {step}; what was saved '
+        'before is good. Lower the learning rate or the weights.'
+      )
+  progress.show(step, loss)
+  if step % log_every == 0 or step in (1, phase.steps):
+    row = parallel.first_replica(metrics)
+    log.write(phase.name, step, row, phase.label_names)
+    for line in watch.look(step, row):
+      logs.say(f'{phase.name}: {line}')
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+  """Turns the first SIGINT or SIGTERM into a question; a second one stops."""
+  if threading.current_thread() is not threading.main_thread():
+    yield lambda: False
+    return
+  seen, before = [], {}
+
+  def note(number, frame):
+    if seen:
+      raise KeyboardInterrupt
+    seen.append(number)
+    logs.say('stopping after this step; once more stops at once')
+
+  for number in (signal.SIGINT, signal.SIGTERM):
+    before[number] = signal.signal(number, note)
+  try:
+    yield lambda: bool(seen)
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)

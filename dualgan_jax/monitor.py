@@ -1,0 +1,120 @@
+"""Is the generator healthy? What it is seen by, and when to warn."""
+
+from collections.abc import Mapping
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax import losses
+
+# Trouble must last this many steps: every generator starts empty and uniform.
+PATIENCE = 100
+# Fewer labels per image than this: the teachers see nothing in most of them.
+MIN_LABELS = 0.1
+# Standard deviation of a pixel over the batch, images being in [0, 1].
+MIN_DIVERSITY = 0.02
+# Share of log L that the entropy of the fired labels keeps.
+MIN_ENTROPY = 0.5
+
+
+def batch_means(
+  images: chex.Array, logits: chex.Array
+) -> dict[str, chex.Array]:
+  """The means that `health` needs, linear in the batch.
+
+  Args:
+    images: [N, h, w, c] in [0, 1].
+    logits: the teachers' answers together, [N, L].
+  """
+  fires = (logits > 0).astype(jnp.float32)
+  return {
+    'fires': jnp.mean(fires, axis=0),
+    'pixels': jnp.mean(images, axis=0),
+    'squares': jnp.mean(jnp.square(images), axis=0),
+  }
+
+
+def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
+  """What `Watch` looks at.
+
+  Args:
+    means: of `batch_means`, averaged over all devices.
+
+  Returns:
+    firing_rate: share of images that carry each label, [L].
+    labels_per_image: their sum, a scalar.
+    entropy: entropy of the fired labels over log L, in [0, 1].
+    diversity: root mean square over pixels of a pixel's standard deviation over
+      the batch, in [0, 0.5].
+  """
+  variance = jnp.mean(means['squares'] - jnp.square(means['pixels']))
+  return jax.lax.stop_gradient(
+    {
+      'firing_rate': means['fires'],
+      'labels_per_image': jnp.sum(means['fires']),
+      'entropy': -losses.information_entropy(means['fires']),
+      'diversity': jnp.sqrt(jnp.maximum(variance, 0)),
+    }
+  )
+
+
+class Watch:
+  """Says once, in one line, that a generator is empty or has collapsed."""
+
+  def __init__(self):
+    self._since: dict[str, int] = {}
+    self._said: set[str] = set()
+
+  def look(self, step: int, metrics: Mapping[str, np.ndarray]) -> list[str]:
+    """Takes one row of metrics.
+
+    Args:
+      step: the row's.
+      metrics: a row; one without `labels_per_image` is of no generator.
+
+    Returns:
+      What to tell the user now: a line per trouble that has lasted `PATIENCE`
+      steps and was not told before.
+    """
+    if 'labels_per_image' not in metrics:
+      return []
+    lines = []
+    for trouble, line in self._troubles(metrics):
+      if line is None:
+        self._since.pop(trouble, None)
+        continue
+      since = self._since.setdefault(trouble, step)
+      if step - since >= PATIENCE and trouble not in self._said:
+        self._said.add(trouble)
+        lines.append(f'warning: at step {step} {line}')
+    return lines
+
+  def _troubles(self, metrics):
+    labels = float(metrics['labels_per_image'])
+    diversity = float(metrics['diversity'])
+    entropy = float(metrics['entropy'])
+    empty = labels < MIN_LABELS
+    yield (
+      'empty',
+      f'generated images are empty: {labels:.2f} labels per image; raise '
+      'objective.prior, or set objective.never_empty.'
+      if empty
+      else None,
+    )
+    yield (
+      'same',
+      f'generated images have collapsed to one: a pixel varies by '
+      f'{diversity:.3f}; raise objective.beta or objective.prior.'
+      if diversity < MIN_DIVERSITY
+      else None,
+    )
+    # Of empty images nothing is learned from which few labels they carry.
+    yield (
+      'few',
+      f'generated images carry only few of the labels: entropy {entropy:.2f} '
+      'of 1; raise objective.beta.'
+      if entropy < MIN_ENTROPY and not empty
+      else None,
+    )

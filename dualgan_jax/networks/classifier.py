@@ -1,0 +1,225 @@
+"""Classifiers cut into blocks: what our teachers and the student are made of.
+
+A classifier is a value: B Linen blocks and a head, each with variables of its
+own, so that any block can be trained, frozen, copied or left out alone.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Variables = dict[str, Any]
+
+
+class ConvBlock(nn.Module):
+  """`depth` 3×3 convolutions, the first of which strides.
+
+  Attributes:
+    width: channels.
+    depth: convolutions.
+    stride: of the first one; odd sizes round up.
+    batch_norm: whether batch norm follows each convolution.
+    axis_name: mapped axis over which batch moments are averaged.
+  """
+
+  width: int
+  depth: int = 1
+  stride: int = 2
+  batch_norm: bool = True
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+    """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
+    for i in range(self.depth):
+      x = _convolution(self, x, stride=self.stride if i == 0 else 1)
+      x = nn.relu(_norm(self, x, train))
+    return x
+
+
+class ResidualBlock(nn.Module):
+  """`depth` basic residual units (He et al., 2016), the first strides.
+
+  Attributes: as `ConvBlock`; `depth` counts units of two convolutions.
+  """
+
+  width: int
+  depth: int = 1
+  stride: int = 2
+  batch_norm: bool = True
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+    """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
+    for i in range(self.depth):
+      stride = self.stride if i == 0 else 1
+      y = _convolution(self, x, stride=stride)
+      y = nn.relu(_norm(self, y, train))
+      y = _norm(self, _convolution(self, y), train)
+      if x.shape != y.shape:
+        x = _norm(self, _convolution(self, x, stride=stride, kernel=1), train)
+      x = nn.relu(x + y)
+    return x
+
+
+class Head(nn.Module):
+  """Global average pooling and one logit per label."""
+
+  labels: int
+
+  @nn.compact
+  def __call__(self, x: chex.Array) -> chex.Array:
+    """Maps [N, h, w, c] to logits [N, labels]."""
+    return nn.Dense(self.labels)(jnp.mean(x, axis=(1, 2)))
+
+
+KINDS = {'conv': ConvBlock, 'residual': ResidualBlock}
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+  """B blocks and a head.
+
+  Attributes:
+    blocks: Linen modules called as `block(x, train=...)`, first to last.
+    head: Linen module called as `head(features)`.
+  """
+
+  blocks: tuple[nn.Module, ...]
+  head: nn.Module
+
+  def init(self, key: chex.PRNGKey, image: tuple[int, int, int]) -> tuple:
+    """Makes the variables.
+
+    Args:
+      key: a PRNG key.
+      image: (height, width, channels).
+
+    Returns:
+      B + 1 variable dicts: one per block, then the head's.
+    """
+    variables, x = [], jnp.zeros((1, *image))
+    for b, block in enumerate(self.blocks):
+      x, own = block.init_with_output(
+        jax.random.fold_in(key, b), x, train=False
+      )
+      variables.append(own)
+    key = jax.random.fold_in(key, len(self.blocks))
+    return (*variables, self.head.init(key, x))
+
+  def apply(
+    self, variables: tuple, x: chex.Array, *, train: bool
+  ) -> tuple[chex.Array, tuple]:
+    """Answers images.
+
+    Args:
+      variables: as `init` makes them.
+      x: images, [N, h, w, c].
+      train: whether batch norm uses the batch's moments.
+
+    Returns:
+      Logits [N, L] and the variables, running averages updated if `train`.
+    """
+    updated = []
+    for block, own in zip(self.blocks, variables[:-1], strict=True):
+      x, own = apply_block(block, own, x, train=train)
+      updated.append(own)
+    return self.head.apply(variables[-1], x), (*updated, variables[-1])
+
+
+def create(
+  *,
+  kind: str,
+  widths: tuple[int, ...],
+  depths: tuple[int, ...],
+  strides: tuple[int, ...],
+  labels: int,
+  batch_norm: bool = True,
+  axis_name: str | None = None,
+) -> Classifier:
+  """Makes a classifier of `len(widths)` blocks of one kind.
+
+  Args:
+    kind: a key of `KINDS`.
+    widths: channels of each block.
+    depths: convolutions ('conv') or units ('residual') of each block.
+    strides: stride of each block.
+    labels: logits of the head.
+    batch_norm: see `ConvBlock`.
+    axis_name: see `ConvBlock`.
+
+  Raises:
+    ValueError: the three tuples differ in length.
+  """
+  block = functools.partial(
+    KINDS[kind], batch_norm=batch_norm, axis_name=axis_name
+  )
+  blocks = tuple(
+    block(width=width, depth=depth, stride=stride)
+    for width, depth, stride in zip(widths, depths, strides, strict=True)
+  )
+  return Classifier(blocks, Head(labels))
+
+
+def apply_block(
+  block: nn.Module, variables: Variables, x: chex.Array, *, train: bool
+) -> tuple[chex.Array, Variables]:
+  """One block: its output, and its variables, updated if `train`."""
+  if not train:
+    return block.apply(variables, x, train=False), variables
+  y, updated = block.apply(variables, x, train=True, mutable=['batch_stats'])
+  return y, {**variables, **updated}
+
+
+def split(variables: Any) -> tuple[Any, Any]:
+  """Parts a tree of variable dicts into parameters and running averages.
+
+  Returns:
+    Two trees of the same outer form: each variable dict's 'params', and each
+    one's 'batch_stats' ({} where there is no batch norm).
+  """
+
+  def pick(name):
+    return jax.tree.map(
+      lambda own: own.get(name, {}), variables, is_leaf=_is_variables
+    )
+
+  return pick('params'), pick('batch_stats')
+
+
+def join(params: Any, batch_stats: Any) -> Any:
+  """The inverse of `split`, for trees of variable dicts in tuples."""
+  if isinstance(params, tuple):
+    return tuple(join(p, s) for p, s in zip(params, batch_stats, strict=True))
+  return {
+    'params': params,
+    **({'batch_stats': batch_stats} if batch_stats else {}),
+  }
+
+
+def _is_variables(node: Any) -> bool:
+  return isinstance(node, dict) and 'params' in node
+
+
+def _convolution(module, x, *, stride=1, kernel=3):
+  # A bias before batch norm would be taken away again by its mean.
+  return nn.Conv(
+    module.width,
+    (kernel, kernel),
+    strides=stride,
+    use_bias=not module.batch_norm,
+  )(x)
+
+
+def _norm(module, x, train):
+  if not module.batch_norm:
+    return x
+  return nn.BatchNorm(
+    use_running_average=not train, momentum=0.9, axis_name=module.axis_name
+  )(x)

@@ -1,0 +1,93 @@
+"""The group-stack generator, Eq. 2."""
+
+import chex
+import flax.linen as nn
+import jax
+
+
+class Group(nn.Module):
+  """One group G^j: resize, convolve to `width`, convolve to `channels`.
+
+  Attributes:
+    size: (height, width) of its output.
+    width: channels inside.
+    channels: channels of its output F_g^j.
+    is_image: whether its output is the image, in [0, 1], instead of features
+      that like a block's output are not negative.
+    axis_name: mapped axis over which batch moments are averaged.
+  """
+
+  size: tuple[int, int]
+  width: int
+  channels: int
+  is_image: bool = False
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+    """Maps noise [N, d] or features [N, h, w, c] to [N, *size, channels]."""
+
+    def norm(x):
+      return nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+      )(x)
+
+    if x.ndim == 2:
+      height, width = self.size
+      x = nn.Dense(height * width * self.width, use_bias=False)(x)
+      x = nn.leaky_relu(norm(x.reshape(-1, height, width, self.width)), 0.2)
+    else:
+      # Bilinear, and not nearest: two small matrix products, forwards and
+      # backwards, for any pair of sizes.
+      x = jax.image.resize(x, (x.shape[0], *self.size, x.shape[-1]), 'bilinear')
+    x = nn.Conv(self.width, (3, 3), use_bias=False)(x)
+    x = nn.leaky_relu(norm(x), 0.2)
+    if self.is_image:
+      return nn.sigmoid(nn.Conv(self.channels, (3, 3))(x))
+    return nn.relu(norm(nn.Conv(self.channels, (3, 3), use_bias=False)(x)))
+
+
+class Generator(nn.Module):
+  """G = G^B ∘ … ∘ G^1, Eq. 2: `F_g^1 = G^1(z)`, `F_g^j = G^j(F_g^{j-1})`.
+
+  Attributes:
+    sizes: (height, width) of F_g^1 .. F_g^B, the last that of the image.
+    channels: channels of F_g^1 .. F_g^B, the last those of the image.
+    widths: channels inside each group.
+    axis_name: mapped axis over which batch moments are averaged.
+  """
+
+  sizes: tuple[tuple[int, int], ...]
+  channels: tuple[int, ...]
+  widths: tuple[int, ...]
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(
+    self, noise: chex.Array, *, train: bool
+  ) -> tuple[chex.Array, ...]:
+    """Generates.
+
+    Args:
+      noise: z, [N, d].
+      train: whether batch norm uses the batch's moments. After its own stage
+        the generator always runs with its running averages (`train=False`), so
+        that an image depends on its own noise alone.
+
+    Returns:
+      (F_g^1, ..., F_g^B), F_g^j of shape [N, *sizes[j-1], channels[j-1]];
+      F_g^B = I_g is the image, in [0, 1].
+    """
+    features, x = [], noise
+    groups = zip(self.sizes, self.widths, self.channels, strict=True)
+    for j, (size, width, channels) in enumerate(groups, start=1):
+      x = Group(
+        size,
+        width,
+        channels,
+        is_image=j == len(self.sizes),
+        axis_name=self.axis_name,
+        name=f'group_{j}',
+      )(x, train=train)
+      features.append(x)
+    return tuple(features)

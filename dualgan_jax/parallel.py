@@ -1,0 +1,89 @@
+"""Devices: the only file that knows of `pmap`, axes and replicas.
+
+A batch is one list of samples numbered 0 .. batch-1, whatever the number of
+devices; each device works on its share of the numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax.errors import UserError
+
+AXIS = 'devices'
+
+
+def local_devices(count: int = 0) -> list[jax.Device]:
+  """The first `count` local devices; all of them for 0.
+
+  Raises:
+    UserError: there are fewer.
+  """
+  devices = jax.local_devices()
+  if count > len(devices):
+    raise UserError(
+      f'devices: {count} asked for, but this machine has {len(devices)}.'
+    )
+  return devices[:count] if count else devices
+
+
+def check_batch(field: str, batch: int, devices: int) -> None:
+  """Sees that a batch can be shared out.
+
+  Raises:
+    UserError: `batch` is not a multiple of `devices`.
+  """
+  if batch % devices:
+    below = batch - batch % devices
+    nearest = f'{below} or {below + devices}' if below else f'{devices}'
+    raise UserError(
+      f'{field}: {batch} does not divide among {devices} devices; the nearest '
+      f'that do: {nearest}.'
+    )
+
+
+def compile_step(
+  step: Callable[[Any, Any], Any], devices: Sequence[jax.Device]
+) -> Callable[[Any, Any], Any]:
+  """pmaps `step(frozen, state) -> (state, metrics)`, donating the old state."""
+  return jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=1)
+
+
+def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
+  """Copies a tree to each device, below a leading axis of devices."""
+  copy = jax.pmap(
+    lambda _, x: x, axis_name=AXIS, in_axes=(0, None), devices=devices
+  )
+  return copy(np.arange(len(devices)), tree)
+
+
+def first_replica(tree: Any) -> Any:
+  """The first device's copy of a replicated tree, as NumPy arrays."""
+  return jax.tree.map(
+    lambda x: np.asarray(x.addressable_shards[0].data)[0], tree
+  )
+
+
+def mean(tree: Any) -> Any:
+  """Averages over all devices; only inside `compile_step`."""
+  return jax.lax.pmean(tree, AXIS)
+
+
+def sample_keys(key: chex.PRNGKey, batch: int) -> chex.Array:
+  """One key per sample of this device's share; only inside `compile_step`.
+
+  Args:
+    key: the step's key.
+    batch: size of the whole batch.
+
+  Returns:
+    Keys [batch / devices, ...], each folded with its sample's global number, so
+    that sample i is the same on any number of devices.
+  """
+  share = batch // jax.lax.axis_size(AXIS)
+  numbers = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
+  return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers)

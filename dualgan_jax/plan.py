@@ -1,0 +1,134 @@
+"""The nets that a config describes, checked against one another."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+
+from dualgan_jax import parallel, teachers
+from dualgan_jax.errors import UserError
+from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks import classifier
+from dualgan_jax.networks.classifier import Classifier
+from dualgan_jax.networks.generator import Generator
+from dualgan_jax.stages import generator as generator_stage
+from dualgan_jax.stages.generator import Objective
+from dualgan_jax.stages.phase import Phase, adam
+from dualgan_jax.teachers import Teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """Everything that is built before anything is trained.
+
+  Attributes:
+    image: (height, width, channels).
+    label_map: all teachers, and Y_cst.
+    teachers: by name.
+    student: T, with |Y_cst| logits.
+    generator: G.
+    objective: of the generator.
+  """
+
+  image: tuple[int, int, int]
+  label_map: LabelMap
+  teachers: dict[str, Classifier]
+  student: Classifier
+  generator: Generator
+  objective: Objective
+
+
+def make(config: ml_collections.FrozenConfigDict) -> Plan:
+  """Builds the nets, without any array.
+
+  Args:
+    config: checked (`settings.check`); `generator.features` given.
+
+  Raises:
+    UserError: labels or nets don't fit together.
+  """
+  label_map = LabelMap.create(
+    {name: net.labels for name, net in config.teachers.items()}, config.labels
+  )
+  own = {
+    name: _classifier(net, len(net.labels))
+    for name, net in config.teachers.items()
+  }
+  student = _classifier(config.student, len(config.labels))
+  nets = {
+    f'teachers.{name}': abstract_teacher(
+      name, config.teachers[name].labels, net, config.image
+    )
+    for name, net in own.items()
+  }
+  nets['student'] = abstract_teacher(
+    'student', config.labels, student, config.image
+  )
+  teachers.check_agreement(nets, config.image)
+
+  shapes = teachers.feature_shapes(nets['student'], config.image)
+  blocks = len(shapes)
+  for field, wanted in (('widths', blocks), ('features', blocks - 1)):
+    given = len(config.generator[field])
+    if given != wanted:
+      raise UserError(
+        f'generator.{field}: {given} values, but with {blocks} blocks it takes '
+        f'{wanted}.'
+      )
+  # F_g^j has the size of block B-j's output; features are listed by block.
+  generator = Generator(
+    sizes=tuple(s[:2] for s in (*reversed(shapes[:-1]), config.image)),
+    channels=(*reversed(config.generator.features), config.image[-1]),
+    widths=config.generator.widths,
+    axis_name=parallel.AXIS,
+  )
+  weights = config.objective.to_dict()
+  names = [f.name for f in dataclasses.fields(Objective)]
+  objective = Objective(**{name: weights[name] for name in names})
+  return Plan(config.image, label_map, own, student, generator, objective)
+
+
+def generator_phase(
+  plan: Plan,
+  config: ml_collections.FrozenConfigDict,
+  frozen: Sequence[Teacher],
+) -> Phase:
+  """Stage `generator` of a plan, for teachers in the plan's order."""
+  own = config.generator
+  return generator_stage.phase(
+    plan.generator,
+    frozen,
+    plan.label_map,
+    plan.objective,
+    image=plan.image,
+    noise=own.noise,
+    steps=own.steps,
+    batch=own.batch,
+    optimiser=adam(own.learning_rate, own.steps, b1=own.b1),
+  )
+
+
+def abstract_teacher(
+  name: str,
+  labels: Sequence[str],
+  net: Classifier,
+  image: tuple[int, int, int],
+) -> Teacher:
+  """A teacher of shapes only, for all that computes nothing."""
+  variables = jax.eval_shape(
+    lambda key: net.init(key, image), jax.random.PRNGKey(0)
+  )
+  return teachers.from_classifier(name, tuple(labels), net, variables)
+
+
+def _classifier(net, labels):
+  return classifier.create(
+    kind=net.kind,
+    widths=net.widths,
+    depths=net.depths,
+    strides=net.strides,
+    batch_norm=net.batch_norm,
+    labels=labels,
+    axis_name=parallel.AXIS,
+  )

@@ -1,0 +1,183 @@
+"""What a run leaves for people: pictures, `results.json`, `report.md`."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use('Agg')
+
+from matplotlib import pyplot as plt
+
+from dualgan_jax import logs
+
+_COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro')
+_PER_LABEL = 10
+
+
+def write(folder: pathlib.Path, results: Mapping) -> None:
+  """Writes `results.json` and `report.md`."""
+  text = json.dumps(results, indent=1, ensure_ascii=False)
+  (folder / 'results.json').write_text(text + '\n')
+  (folder / 'report.md').write_text(_report(results))
+
+
+def table(results: Mapping) -> str:
+  """The results as a Markdown table, one row per model."""
+  share = {
+    name: results['metrics']['teachers'][name] for name in ('params', 'flops')
+  }
+  rows = [
+    ['model', *_COLUMNS, 'parameters', 'FLOPs per image'],
+    ['---'] + ['---:'] * (len(_COLUMNS) + 2),
+  ]
+  for name, row in results['metrics'].items():
+    scores = ['–' if row[k] is None else f'{row[k]:.4f}' for k in _COLUMNS]
+    costs = [f'{row[k]:,} ({row[k] / share[k]:.0%})' for k in share]
+    rows.append([name, *scores, *costs])
+  return align(rows)
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+  """A Markdown table whose columns also line up in a terminal."""
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = []
+  for row in rows:
+    cells = [
+      # The first column is text, the others are numbers.
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    lines.append('| ' + ' | '.join(cells) + ' |')
+  lines[1] = lines[1].replace(' ---:', '---:').replace(' --- ', ' --- ')
+  return '\n'.join(lines)
+
+
+def samples(
+  path: pathlib.Path,
+  labels: Sequence[str],
+  generated: np.ndarray,
+  said: np.ndarray,
+  real: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
+  """Draws images, one row per label.
+
+  Args:
+    path: of the PNG.
+    labels: names of the rows.
+    generated: images [n, h, w, c] in [0, 1].
+    said: probability that the teachers give each label, [n, L]; a row shows
+      images whose most probable label is the row's, as they come.
+    real: images and targets to draw on the right, of the same form.
+  """
+  panels = [('generated', generated, said)]
+  if real is not None:
+    panels.append(('what the teachers were trained on', *real))
+  figure, axes = plt.subplots(
+    1,
+    len(panels),
+    figsize=(4 * len(panels), 0.4 * len(labels) + 0.4),
+    squeeze=False,
+    layout='constrained',
+  )
+  for axis, (title, images, scores) in zip(axes[0], panels, strict=True):
+    axis.imshow(_grid(images, scores), cmap='gray', vmin=0, vmax=1)
+    height = images.shape[1] + 1
+    axis.set_xticks([])
+    axis.set_yticks([(i + 0.5) * height for i in range(len(labels))], labels)
+    axis.set_title(title, fontsize=10)
+  _save(figure, path)
+
+
+def curves(folder: pathlib.Path) -> None:
+  """Draws a stage's scalars over its steps into `curves.png`."""
+  phases = logs.read_metrics(folder)
+  rows = [row for own in phases.values() for row in own]
+  names = sorted(
+    {k for row in rows for k, v in row.items() if isinstance(v, float)}
+  )
+  if not names:
+    return
+  height = -(-len(names) // 3)
+  figure, axes = plt.subplots(
+    height, 3, figsize=(11, 2.4 * height), squeeze=False, layout='constrained'
+  )
+  for axis, name in zip(axes.flat, names, strict=False):
+    for phase, own in phases.items():
+      points = [(r['step'], r[name]) for r in own if name in r]
+      if points:
+        axis.plot(*zip(*points, strict=True), label=phase, linewidth=1)
+    axis.set_title(name, fontsize=9)
+    axis.tick_params(labelsize=7)
+  for axis in axes.flat[len(names) :]:
+    axis.set_axis_off()
+  if len(phases) > 1:
+    axes.flat[0].legend(fontsize=7)
+  _save(figure, folder / 'curves.png')
+
+
+def _report(results: Mapping) -> str:
+  points = [
+    f'* {name}: after block {results["branch_points"][name]}; '
+    + ', '.join(
+      f'L_d^{b} = {x:.4f}'
+      for b, x in enumerate(results['branch_losses'][name], start=1)
+    )
+    for name in results['branch_points']
+  ]
+  seconds = ', '.join(f'{k} {v:.0f}' for k, v in results['seconds'].items())
+  versions = ', '.join(f'{k} {v}' for k, v in results['versions'].items())
+  oracle = (
+    ', its weights chosen by accuracy on real data (oracle)'
+    if results['oracle']
+    else ''
+  )
+  return '\n'.join(
+    [
+      f'# {results["experiment"]}, seed {results["seed"]}',
+      '',
+      f'Objective: {results["objective"]}{oracle}. '
+      f'Labels: {", ".join(results["labels"])}.',
+      '',
+      table(results),
+      '',
+      'Shares are of the teachers together. Each teacher is measured on its '
+      'own labels. `noise` is the compact student distilled on noise images; '
+      '`real_data` is the same distilled on the real training images: it '
+      'uses data.',
+      '',
+      '## Branch points',
+      '',
+      *points,
+      '',
+      f'Seconds: {seconds}.',
+      '',
+      f'Versions: {versions}.',
+      '',
+      '![generated images](evaluate/samples.png)',
+      '',
+      '![losses of the generator](generator/curves.png)',
+      '',
+    ]
+  )
+
+
+def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+  _, height, width, channels = images.shape
+  rows = scores.shape[1]
+  canvas = np.ones(
+    (rows * (height + 1), _PER_LABEL * (width + 1), channels), np.float32
+  )
+  top = scores.argmax(axis=1)
+  for row in range(rows):
+    for column, i in enumerate(np.flatnonzero(top == row)[:_PER_LABEL]):
+      y, x = row * (height + 1), column * (width + 1)
+      canvas[y : y + height, x : x + width] = images[i]
+  return canvas[..., 0] if channels == 1 else canvas
+
+
+def _save(figure, path):
+  figure.savefig(path, dpi=110)
+  plt.close(figure)

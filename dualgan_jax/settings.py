@@ -1,0 +1,242 @@
+"""What a config may say: every field, its check, and who reads it."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ml_collections
+
+from dualgan_jax import losses
+from dualgan_jax.errors import UserError
+from dualgan_jax.networks.classifier import KINDS
+from dualgan_jax.stages.dual import FILTERS
+
+STAGES = (
+  'pretrain',
+  'generator',
+  'dual',
+  'targetnet',
+  'baselines',
+  'evaluate',
+)
+
+# The fields that a stage's outcome depends on, by their first part. Those that
+# a stage takes over from an earlier one's outcome are that one's.
+READS = {
+  'pretrain': ('seed', 'image', 'data', 'teachers', 'pretrain'),
+  'generator': ('seed', 'image', 'teachers', 'objective', 'generator'),
+  'dual': ('seed', 'labels', 'student', 'dual'),
+  'targetnet': ('seed', 'labels', 'student', 'targetnet'),
+  'baselines': ('seed', 'data', 'labels', 'student', 'baselines'),
+  'evaluate': ('seed', 'data', 'labels', 'experiment'),
+}
+
+# A check takes a value and says what it should have been, or None if it is so.
+Check = Callable[[Any], str | None]
+
+
+def _integer(low: int) -> Check:
+  def check(x):
+    whole = isinstance(x, int) and not isinstance(x, bool)
+    return None if whole and x >= low else f'a whole number from {low}'
+
+  return check
+
+
+def _number(low: float, high: float = math.inf, *, above=False) -> Check:
+  def check(x):
+    number = isinstance(x, int | float) and not isinstance(x, bool)
+    if (
+      number
+      and math.isfinite(x)
+      and low <= x < high
+      and not (above and x == low)
+    ):
+      return None
+    less = '' if high == math.inf else f', less than {high}'
+    return f'a number {"above" if above else "from"} {low}{less}'
+
+  return check
+
+
+def _integers(low: int, length: int | None = None) -> Check:
+  def check(x):
+    one = _integer(low)
+    if (
+      isinstance(x, tuple)
+      and x
+      and not any(one(i) for i in x)
+      and (length is None or len(x) == length)
+    ):
+      return None
+    count = '' if length is None else f'{length} '
+    return f'a tuple of {count}whole numbers from {low}'
+
+  return check
+
+
+def _optional(inner: Check) -> Check:
+  return lambda x: None if x is None else inner(x)
+
+
+def _choice(*allowed: str) -> Check:
+  return lambda x: None if x in allowed else f'one of {", ".join(allowed)}'
+
+
+def _flag(x: Any) -> str | None:
+  return None if isinstance(x, bool) else 'True or False'
+
+
+def _text(x: Any) -> str | None:
+  return None if isinstance(x, str) and x else 'a text'
+
+
+def _texts(x: Any) -> str | None:
+  fine = isinstance(x, tuple) and all(isinstance(i, str) for i in x)
+  return None if fine else "a tuple of texts, like ('0', '1')"
+
+
+_STEPS = _integer(1)
+_RATE = _number(0, above=True)
+_WEIGHT = _number(0)
+_NET = {
+  'kind': _choice(*KINDS),
+  'widths': _integers(1),
+  'depths': _integers(1),
+  'strides': _integers(1),
+  'batch_norm': _flag,
+}
+_TRAINING = {'steps': _STEPS, 'batch': _STEPS, 'learning_rate': _RATE}
+_CHECKS = {
+  'experiment': _text,
+  'seed': _integer(0),
+  'devices': _integer(0),
+  'log_every': _STEPS,
+  'save_every': _STEPS,
+  'image': _integers(1, length=3),
+  'labels': _texts,
+  'data': {
+    'test_fraction': _number(0, 1, above=True),
+    'teacher_data': _choice('shared', 'own'),
+  },
+  'student': _NET,
+  'objective': {
+    'name': _text,
+    'oracle': _flag,
+    'alpha': _WEIGHT,
+    'beta': _WEIGHT,
+    'gamma': _WEIGHT,
+    'entropy': _choice(*losses.ENTROPY_FORMS),
+    'prior': _WEIGHT,
+    'never_empty': _flag,
+    'image_filter': _flag,
+  },
+  'pretrain': _TRAINING,
+  'generator': {
+    **_TRAINING,
+    'noise': _STEPS,
+    'widths': _integers(1),
+    'features': _optional(_integers(1)),
+    'b1': _number(0, 1),
+  },
+  'dual': {
+    **_TRAINING,
+    'filters': _choice(*FILTERS),
+    'lambda_own': _WEIGHT,
+    'lambda_generated': _WEIGHT,
+  },
+  'targetnet': {
+    'compact_steps': _STEPS,
+    'branched_steps': _STEPS,
+    'batch': _STEPS,
+    'learning_rate': _RATE,
+    'measure_batches': _STEPS,
+    'branch_tolerance': _WEIGHT,
+  },
+  'baselines': _TRAINING,
+}
+_TEACHER = {'labels': _texts, **_NET}
+
+
+def check(
+  config: ml_collections.ConfigDict,
+) -> ml_collections.FrozenConfigDict:
+  """Sees that a config is whole and each of its fields is what it should be.
+
+  Args:
+    config: as `experiments/configs` make them.
+
+  Returns:
+    The same values, frozen.
+
+  Raises:
+    UserError: a field is missing, unknown or wrong; the message names it.
+  """
+  values = config.to_dict()
+  teachers = values.get('teachers')
+  if not isinstance(teachers, dict) or not teachers:
+    raise UserError('teachers: name at least one teacher.')
+  checks = {**_CHECKS, 'teachers': dict.fromkeys(teachers, _TEACHER)}
+  _walk('', checks, values)
+  for field, net in _nets(values):
+    for part in ('depths', 'strides'):
+      if len(net[part]) != len(net['widths']):
+        raise UserError(
+          f'{field}.{part}: {len(net[part])} values for {len(net["widths"])} '
+          f'blocks; give one per entry of {field}.widths.'
+        )
+  return ml_collections.FrozenConfigDict(values)
+
+
+def fields(config: ml_collections.FrozenConfigDict, stage: str) -> dict:
+  """The fields that a stage reads: {'generator.steps': 1000, ...}."""
+  flat = dict(_flatten('', config.to_dict()))
+  return {k: v for k, v in flat.items() if k.split('.')[0] in READS[stage]}
+
+
+def differing(old: dict, new: dict) -> list[str]:
+  """The fields that two results of `fields` disagree in, with both values."""
+
+  def norm(x):
+    return list(x) if isinstance(x, tuple | list) else x
+
+  return [
+    f'{k} ({_shown(old, k)} there, {_shown(new, k)} now)'
+    for k in sorted({*old, *new})
+    if norm(old.get(k)) != norm(new.get(k)) or (k in old) != (k in new)
+  ]
+
+
+def _walk(prefix: str, checks: dict, values: dict) -> None:
+  for name in sorted({*checks, *values}):
+    field = f'{prefix}{name}'
+    if name not in checks:
+      raise UserError(f'{field}: no such field; remove it from the config.')
+    if name not in values:
+      raise UserError(f'{field}: missing; add it to the config.')
+    inner, value = checks[name], values[name]
+    if isinstance(inner, dict):
+      if not isinstance(value, dict):
+        raise UserError(f'{field}: {value!r}, but it should be a group.')
+      _walk(f'{field}.', inner, value)
+    elif wanted := inner(value):
+      raise UserError(f'{field}: {value!r}, but it should be {wanted}.')
+
+
+def _nets(values: dict) -> Iterator[tuple[str, dict]]:
+  for name, net in values['teachers'].items():
+    yield f'teachers.{name}', net
+  yield 'student', values['student']
+
+
+def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
+  for name, value in values.items():
+    if isinstance(value, dict):
+      yield from _flatten(f'{prefix}{name}.', value)
+    else:
+      yield f'{prefix}{name}', value
+
+
+def _shown(values: dict, field: str) -> str:
+  value = values.get(field, 'nothing')
+  return repr(tuple(value) if isinstance(value, list) else value)

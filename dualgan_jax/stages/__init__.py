@@ -1,0 +1,1 @@
+"""The stages: each makes a state and one pure step, and says what to log."""

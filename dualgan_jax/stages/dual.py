@@ -1,0 +1,255 @@
+"""Stage `dual`: the dual generator T learns block by block, Eq. 12-16.
+
+While block b trains, the generator, the teachers and T^1 .. T^{b-1} are frozen;
+with it train the filters f_m^b that carry its output F_u^b to the teachers, and
+an adapter where the generator's features don't have the student's width.
+
+`teachers` and `label_map` hold only teachers of whom Y_cst asks something.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from dualgan_jax import discriminators, losses
+from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks.classifier import (
+  Classifier,
+  apply_block,
+  join,
+  split,
+)
+from dualgan_jax.networks.generator import Generator
+from dualgan_jax.stages.generator import draw_noise, filter_image
+from dualgan_jax.stages.phase import Phase, first_state, train_step
+from dualgan_jax.teachers import Teacher, feature_shapes
+
+FILTERS = ('stage1', 'fresh')
+
+
+@struct.dataclass
+class Source:
+  """The trained generator with what stands around it, frozen.
+
+  Attributes:
+    module: the Linen generator.
+    noise: size of z.
+    variables: of the generator; it runs with its running averages.
+    filters: stage 1's, by teacher's name.
+  """
+
+  module: Generator = struct.field(pytree_node=False)
+  noise: int = struct.field(pytree_node=False)
+  variables: Any = None
+  filters: Any = None
+
+  def features(self, key: chex.PRNGKey, batch: int) -> tuple[chex.Array, ...]:
+    """F_g^1 .. F_g^B of this device's share of `batch` fresh samples."""
+    z = draw_noise(key, batch, self.noise)
+    return self.module.apply(self.variables, z, train=False)
+
+  def seen_by(self, teacher: Teacher, image: chex.Array) -> chex.Array:
+    """The image as `teacher` is shown it: behind f_m^B, if there is one."""
+    return filter_image(self.filters[teacher.name], image)
+
+
+@struct.dataclass
+class Frozen:
+  """What stays as it is while block b trains.
+
+  Attributes:
+    teachers: M of them.
+    source: the generator.
+    student: variables of T^1 .. T^{b-1}.
+  """
+
+  teachers: tuple[Teacher, ...]
+  source: Source
+  student: tuple[Any, ...]
+
+
+def phase(
+  b: int,
+  student: Classifier,
+  label_map: LabelMap,
+  frozen: Frozen,
+  *,
+  image: tuple[int, int, int],
+  filters: str,
+  lambda_own: float,
+  lambda_generated: float,
+  steps: int,
+  batch: int,
+  optimiser: optax.GradientTransformation,
+) -> Phase:
+  """Trains T^b under L_u^b (Eq. 16).
+
+  The state's params are {'block': ..., 'head': ..., 'filters': {teacher's
+  name: ...}, 'adapter': ...}: 'head' only for b = B, whose discriminator is
+  empty, and which has no filters then; 'adapter' only where it is needed.
+
+  Args:
+    b: 1 .. B.
+    student: T, with |Y_cst| logits.
+    label_map: the teachers of `frozen` in the same order.
+    frozen: see `Frozen`.
+    image: (height, width, channels).
+    filters: one of `FILTERS`: f_m^b starts from stage 1's f_m^{B-b}, which sits
+      at the same place, or anew. Where the student is not as wide as the
+      generator's features, stage 1's don't fit, and it starts anew.
+    lambda_own: λ^1 of Eq. 16.
+    lambda_generated: λ^2.
+    steps: training steps.
+    batch: images per step.
+    optimiser: of block, filters and adapter.
+  """
+  blocks = len(student.blocks)
+  block = student.blocks[b - 1]
+  generated_width = frozen.source.module.channels[blocks - b - 1]
+  from_stage1 = filters == 'stage1' and generated_width == block.width
+  adapter = nn.Conv(_in_channels(student, b, image), (1, 1))
+
+  def init(key):
+    variables = student.init(jax.random.fold_in(key, 0), image)
+    params, batch_stats = split(variables)
+    state = {'block': params[b - 1]}
+    if b == blocks:
+      state['head'] = params[-1]
+    else:
+      state['filters'] = {
+        teacher.name: frozen.source.filters[teacher.name][f'group_{blocks - b}']
+        if from_stage1
+        else discriminators.new_filter(
+          jax.random.fold_in(key, m),
+          block.width,
+          feature_shapes(teacher, image)[b - 1][-1],
+        )
+        for m, teacher in enumerate(frozen.teachers, start=1)
+      }
+    if b > 1:
+      channels = frozen.source.module.channels[blocks - b]
+      if channels != adapter.features:
+        x = jnp.zeros((1, 1, 1, channels))
+        state['adapter'] = adapter.init(
+          jax.random.fold_in(key, len(frozen.teachers) + 1), x
+        )
+    return first_state(key, state, batch_stats[b - 1], optimiser)
+
+  def step(frozen, state):
+    def loss_fn(params, batch_stats, key):
+      features = frozen.source.features(key, batch)
+      own, generated = inputs(student, frozen.student, features)
+      if 'adapter' in params:
+        generated = adapter.apply(params['adapter'], generated)
+      variables = join(params['block'], batch_stats)
+      # T^b's running averages follow its own path, the one of test time.
+      out, variables = apply_block(block, variables, own, train=True)
+      outs = [out]
+      # At b = 1 both inputs are the image.
+      if b > 1 and lambda_generated:
+        outs.append(apply_block(block, variables, generated, train=True)[0])
+      terms = block_losses(
+        b, jnp.concatenate(outs), features[-1], params, student, label_map,
+        frozen,
+      )  # fmt: skip
+      l_d = [losses.dual([t[i] for t in terms]) for i in range(len(outs))]
+      total = losses.dual_streams(
+        l_d[0],
+        l_d[-1],
+        lambda_own=lambda_own,
+        lambda_generated=lambda_generated,
+      )
+      metrics = {'l_d_own': l_d[0], 'l_d_generated': l_d[-1]}
+      return total, (split(variables)[1], metrics)
+
+    return train_step(loss_fn, optimiser, state)
+
+  return Phase(f'dual/block_{b}', steps, init, step, lambda: frozen)
+
+
+def inputs(
+  student: Classifier,
+  before: Sequence[Any],
+  features: Sequence[chex.Array],
+) -> tuple[chex.Array, chex.Array]:
+  """The two inputs of T^b, Eq. 15.
+
+  `F_i^1 = T^{b-1} ∘ … ∘ T^1(I_g)`, the student's own path, and
+  `F_i^2 = F_g^{B+1-b}`, the generator's features at that place. Both are I_g
+  at b = 1.
+
+  Args:
+    student: T.
+    before: variables of T^1 .. T^{b-1}.
+    features: F_g^1 .. F_g^B.
+
+  Returns:
+    F_i^1 and F_i^2.
+  """
+  own = features[-1]
+  for block, variables in zip(student.blocks, before, strict=False):
+    own, _ = apply_block(block, variables, own, train=False)
+  return own, features[len(features) - 1 - len(before)]
+
+
+def block_losses(
+  b: int,
+  out: chex.Array,
+  image: chex.Array,
+  params: Any,
+  student: Classifier,
+  label_map: LabelMap,
+  frozen: Frozen,
+) -> list[list[chex.Array]]:
+  """L_d^{b,m} of Eq. 13, per teacher and stream.
+
+  At b = B the student's own head answers, and a label of several teachers has
+  the mean of their probabilities as its target.
+
+  Args:
+    b: 1 .. B.
+    out: F_u^b of S streams of N rows each, one after the other, [S·N, h, w, c].
+    image: I_g, [N, h, w, c].
+    params: of the phase: 'filters', or at b = B 'head'.
+    student: T.
+    label_map: the teachers in the same order.
+    frozen: teachers and generator.
+
+  Returns:
+    Per teacher a list of S scalars.
+  """
+  last = b == len(student.blocks)
+  ladders = [
+    discriminators.ladder(
+      teacher,
+      frozen.source.seen_by(teacher, image),
+      {}
+      if last
+      else {b: discriminators.filtered(params['filters'][teacher.name], out)},
+    )
+    for teacher in frozen.teachers
+  ]
+  if last:
+    answers = student.head.apply({'params': params['head']}, out)
+    targets = discriminators.combine(
+      [x.image for x in ladders], label_map.owners(label_map.customised)
+    )
+  terms = []
+  for m, x in enumerate(ladders):
+    if last:
+      kept, rows, target = label_map.customised_columns(m), answers, targets
+    else:
+      kept, rows, target = label_map.task_filter(m), x.entries[b], x.image
+    streams = jnp.split(rows[:, kept], len(out) // len(image))
+    terms.append([losses.dual_block(s, target[:, kept]) for s in streams])
+  return terms
+
+
+def _in_channels(student, b, image):
+  return image[-1] if b == 1 else student.blocks[b - 2].width

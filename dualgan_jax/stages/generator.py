@@ -1,0 +1,230 @@
+"""Stage `generator`: the group-stack GAN, Eq. 2-11.
+
+All groups and all filters learn together under Eq. 11 over the union of all
+labels; the teachers stay frozen. Y_cst does not enter: one trained generator
+serves every Y_cst.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from dualgan_jax import discriminators, losses, monitor, parallel
+from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks.generator import Generator
+from dualgan_jax.stages.phase import Metrics, Phase, first_state, train_step
+from dualgan_jax.teachers import Teacher, feature_shapes
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """What the generator is asked for, as values.
+
+  Attributes:
+    alpha: weight of L_a in Eq. 8.
+    beta: weight of L_ie.
+    gamma: weight of L_dis.
+    entropy: form of L_ie, one of `losses.ENTROPY_FORMS`.
+    prior: weight of the batch-norm statistics prior, 0 for none.
+    never_empty: whether pseudo labels keep the most probable label.
+    image_filter: whether the filter of Eq. 9 also stands before the first
+      teacher block, as in the paper's figure: a gain per image channel.
+  """
+
+  alpha: float
+  beta: float
+  gamma: float
+  entropy: str
+  prior: float
+  never_empty: bool
+  image_filter: bool
+
+
+def phase(
+  generator: Generator,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  objective: Objective,
+  *,
+  image: tuple[int, int, int],
+  noise: int,
+  steps: int,
+  batch: int,
+  optimiser: optax.GradientTransformation,
+) -> Phase:
+  """Trains generator and filters under `loss`.
+
+  The state's params are {'generator': ..., 'filters': {teacher's name:
+  {'group_j': ..., 'image': ...}}}, 'image' only if the objective has it.
+
+  Args:
+    generator: its last group makes images of shape `image`.
+    teachers: frozen.
+    label_map: the teachers in the same order.
+    objective: the weights.
+    image: (height, width, channels).
+    noise: size of z.
+    steps: training steps.
+    batch: images per step.
+    optimiser: of generator and filters.
+  """
+
+  def init(key):
+    variables = generator.init(
+      jax.random.fold_in(key, 0), jnp.zeros((1, noise)), train=False
+    )
+    filters = {
+      teacher.name: _new_filters(
+        jax.random.fold_in(key, m), teacher, generator, image, objective
+      )
+      for m, teacher in enumerate(teachers, start=1)
+    }
+    params = {'generator': variables['params'], 'filters': filters}
+    return first_state(key, params, variables['batch_stats'], optimiser)
+
+  def step(frozen, state):
+    def loss_fn(params, batch_stats, key):
+      features, updated = generator.apply(
+        {'params': params['generator'], 'batch_stats': batch_stats},
+        draw_noise(key, batch, noise),
+        train=True,
+        mutable=['batch_stats'],
+      )
+      value, metrics = loss(
+        features, params['filters'], frozen, label_map, objective
+      )
+      return value, (updated['batch_stats'], metrics)
+
+    return train_step(loss_fn, optimiser, state)
+
+  return Phase(
+    'generator', steps, init, step, lambda: tuple(teachers), label_map.union
+  )
+
+
+def loss(
+  features: Sequence[chex.Array],
+  filters: Any,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  objective: Objective,
+) -> tuple[chex.Array, Metrics]:
+  """L_joint (Eq. 11) plus the statistics prior, on this device's share.
+
+  Args:
+    features: F_g^1 .. F_g^B, the last the image.
+    filters: per teacher's name, parameters of its filters.
+    teachers: frozen.
+    label_map: the teachers in the same order.
+    objective: the weights.
+
+  Returns:
+    The loss and the metrics: each term, and the generator's health.
+  """
+  *groups, image = features
+  blocks = len(features)
+  ladders = []
+  for teacher in teachers:
+    own = filters[teacher.name]
+    entries = {
+      blocks - j: discriminators.filtered(own[f'group_{j}'], x)
+      for j, x in enumerate(groups, start=1)
+    }
+    ladders.append(
+      discriminators.ladder(teacher, filter_image(own, image), entries)
+    )
+  owners = label_map.owners(label_map.union)
+  logits = discriminators.combine([x.image for x in ladders], owners)
+  consistencies = [
+    losses.consistency(
+      discriminators.combine([x.entries[b] for x in ladders], owners), logits
+    )
+    for b in range(1, blocks)
+  ]
+
+  # Everything that is not linear in a batch mean meets its mean here.
+  answers, moments, seen = parallel.mean(
+    (
+      losses.label_mean(logits, objective.entropy),
+      [[layer[:2] for layer in x.moments] for x in ladders],
+      monitor.batch_means(image, logits),
+    )
+  )
+  l_oh = losses.one_hot(
+    logits, losses.pseudo_labels(logits, never_empty=objective.never_empty)
+  )
+  l_a = _mean([losses.activation(x.activations) for x in ladders])
+  l_ie = losses.information_entropy(answers, objective.entropy)
+  l_dis = losses.discrete(logits)
+  l_gan = losses.gan(
+    l_oh,
+    l_a,
+    l_ie,
+    l_dis,
+    alpha=objective.alpha,
+    beta=objective.beta,
+    gamma=objective.gamma,
+  )
+  # Averaged over the teachers that have batch norm.
+  priors = [
+    losses.statistics_prior(
+      [
+        losses.Moments(*batch, *layer[2:])
+        for batch, layer in zip(reduced, x.moments, strict=True)
+      ]
+    )
+    for reduced, x in zip(moments, ladders, strict=True)
+    if x.moments
+  ]
+  l_bn = _mean(priors) if priors else jnp.zeros(())
+  total = losses.joint(l_gan, consistencies) + objective.prior * l_bn
+  return total, {
+    'l_oh': l_oh,
+    'l_a': l_a,
+    'l_ie': l_ie,
+    'l_dis': l_dis,
+    'l_gan': l_gan,
+    'consistency': _mean(consistencies),
+    'l_bn': l_bn,
+    **monitor.health(seen),
+  }
+
+
+def filter_image(filters: Any, image: chex.Array) -> chex.Array:
+  """f_m^B(I_g) where a teacher has a filter for the image, else I_g."""
+  if 'image' not in filters:
+    return image
+  return discriminators.filtered(filters['image'], image)
+
+
+def draw_noise(key: chex.PRNGKey, batch: int, size: int) -> chex.Array:
+  """This device's share of `batch` standard normal z, [share, size]."""
+  keys = parallel.sample_keys(key, batch)
+  return jax.vmap(lambda k: jax.random.normal(k, (size,)))(keys)
+
+
+def _new_filters(key, teacher, generator, image, objective):
+  shapes = feature_shapes(teacher, image)
+  blocks = len(shapes)
+  filters = {
+    f'group_{j}': discriminators.new_filter(
+      jax.random.fold_in(key, j),
+      generator.channels[j - 1],
+      shapes[blocks - j - 1][-1],
+    )
+    for j in range(1, blocks)
+  }
+  if objective.image_filter:
+    filters['image'] = discriminators.new_filter(
+      jax.random.fold_in(key, blocks), image[-1], image[-1]
+    )
+  return filters
+
+
+def _mean(values):
+  return sum(values) / len(values)

@@ -1,0 +1,64 @@
+"""Stage `pretrain`: a teacher learns its own labels from real images."""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from dualgan_jax import losses, parallel
+from dualgan_jax.networks.classifier import Classifier, join, split
+from dualgan_jax.stages.phase import Phase, first_state, train_step
+
+
+def phase(
+  name: str,
+  classifier: Classifier,
+  image: tuple[int, int, int],
+  load: Callable[[], tuple[chex.Array, chex.Array]],
+  *,
+  steps: int,
+  batch: int,
+  optimiser: optax.GradientTransformation,
+) -> Phase:
+  """Trains one teacher with binary cross-entropy per label.
+
+  Args:
+    name: the phase's.
+    classifier: |Y_m| logits.
+    image: (height, width, channels).
+    load: gives images, uint8 [n, h, w, c], and targets, 0 or 1 [n, |Y_m|].
+    steps: training steps.
+    batch: images per step, drawn with replacement.
+    optimiser: of the parameters.
+  """
+
+  def init(key):
+    variables = classifier.init(key, image)
+    return first_state(key, *split(variables), optimiser)
+
+  def step(frozen, state):
+    def loss_fn(params, batch_stats, key):
+      x, y = draw(*frozen, key, batch)
+      logits, variables = classifier.apply(
+        join(params, batch_stats), x, train=True
+      )
+      hits = jnp.mean((logits > 0) == (y > 0.5))
+      return losses.cross_entropy(logits, y), (
+        split(variables)[1],
+        {'label_accuracy': hits},
+      )
+
+    return train_step(loss_fn, optimiser, state)
+
+  return Phase(name, steps, init, step, load)
+
+
+def draw(
+  images: chex.Array, targets: chex.Array, key: chex.PRNGKey, batch: int
+) -> tuple[chex.Array, chex.Array]:
+  """This device's share of a random batch: images in [0, 1] and targets."""
+  keys = parallel.sample_keys(key, batch)
+  rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(images)))(keys)
+  return images[rows].astype(jnp.float32) / 255, targets[rows]

@@ -1,0 +1,167 @@
+"""A frozen teacher: named labels, B block functions, a head, variables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from dualgan_jax.errors import UserError
+from dualgan_jax.losses import Moments
+from dualgan_jax.networks.classifier import Classifier
+
+BlockFn = Callable[[Any, chex.Array], chex.Array]
+
+
+@struct.dataclass
+class Teacher:
+  """A trained classifier A_m = head ∘ A_m^B ∘ … ∘ A_m^1 that stays as it is.
+
+  Any functions will do, whatever made them, as long as they are pure and treat
+  each row of a batch alone.
+
+  Attributes:
+    name: what the user calls it.
+    labels: Y_m, in the order of its logits.
+    blocks: B functions `(variables, x) -> x`; the first takes images
+      [N, h, w, c] in [0, 1].
+    head: `(variables, x) -> logits [N, |Y_m|]`.
+    variables: B + 1 pytrees, one per block and the head's last.
+  """
+
+  name: str = struct.field(pytree_node=False)
+  labels: tuple[str, ...] = struct.field(pytree_node=False)
+  blocks: tuple[BlockFn, ...] = struct.field(pytree_node=False)
+  head: BlockFn = struct.field(pytree_node=False)
+  variables: tuple[Any, ...] = ()
+
+
+class _FrozenBlock:
+  """Runs a Linen block with its running averages."""
+
+  def __init__(self, module: nn.Module):
+    self._module = module
+
+  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
+    return self._module.apply(variables, x, train=False)
+
+
+def from_classifier(
+  name: str,
+  labels: tuple[str, ...],
+  classifier: Classifier,
+  variables: tuple[Any, ...],
+) -> Teacher:
+  """Freezes one of our classifiers, as `Classifier.init` shapes variables."""
+  blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
+  return Teacher(name, labels, blocks, classifier.head.apply, variables)
+
+
+def feature_shapes(
+  teacher: Teacher, image: tuple[int, int, int]
+) -> list[tuple[int, int, int]]:
+  """The (height, width, channels) that each block gives; computes nothing.
+
+  Args:
+    teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
+    image: (height, width, channels).
+  """
+  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+  shapes = []
+  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
+    x = jax.eval_shape(block, own, x)
+    shapes.append(x.shape[1:])
+  return shapes
+
+
+def check_agreement(
+  nets: Mapping[str, Teacher], image: tuple[int, int, int]
+) -> None:
+  """Sees that one generator can serve all nets, teachers and student.
+
+  Args:
+    nets: by the config's field that describes each.
+    image: (height, width, channels).
+
+  Raises:
+    UserError: they differ in the number of blocks, or in the spatial size after
+      one, or have fewer than two.
+  """
+  (first, net), *others = nets.items()
+  blocks = len(net.blocks)
+  if blocks < 2:
+    raise UserError(
+      f'{first}.widths: {blocks} block; a net needs at least two to be cut '
+      'into.'
+    )
+  sizes = [shape[:2] for shape in feature_shapes(net, image)]
+  for field, other in others:
+    if len(other.blocks) != blocks:
+      raise UserError(
+        f'{field}.widths: {len(other.blocks)} blocks, but {first} has '
+        f'{blocks}; cut all nets into the same number.'
+      )
+    for b, shape in enumerate(feature_shapes(other, image)):
+      if shape[:2] != sizes[b]:
+        raise UserError(
+          f'{field}.strides: block {b + 1} gives {_by(shape)} features, that '
+          f'of {first} {_by(sizes[b])}; the generator can meet only one size '
+          'per block.'
+        )
+
+
+def has_batch_norm(teacher: Teacher, image: tuple[int, int, int]) -> bool:
+  """Whether the teacher remembers statistics for the prior to match."""
+  return bool(jax.eval_shape(lambda t: _moments_of_zeros(t, image), teacher))
+
+
+def record_moments(
+  block: BlockFn, variables: Any, x: chex.Array, rows: int
+) -> tuple[chex.Array, list[Moments]]:
+  """Runs a block, reading the moments of every batch norm in it on the way.
+
+  Args:
+    block: a teacher's block, of any code: each `nn.BatchNorm` inside is met
+      through `nn.intercept_methods`.
+    variables: the block's.
+    x: [N, h, w, c].
+    rows: only the first `rows` of N are looked at.
+
+  Returns:
+    The block's output and one `Moments` per batch-norm layer.
+  """
+  moments = []
+
+  def read(next_method, args, kwargs, context):
+    if isinstance(context.module, nn.BatchNorm) and (
+      context.method_name == '__call__'
+    ):
+      seen = args[0][:rows]
+      axes = tuple(range(seen.ndim - 1))
+      moments.append(
+        Moments(
+          jnp.mean(seen, axes),
+          jnp.mean(jnp.square(seen), axes),
+          context.module.get_variable('batch_stats', 'mean'),
+          context.module.get_variable('batch_stats', 'var'),
+        )
+      )
+    return next_method(*args, **kwargs)
+
+  with nn.intercept_methods(read):
+    return block(variables, x), moments
+
+
+def _moments_of_zeros(teacher, image):
+  x, found = jnp.zeros((1, *image)), []
+  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
+    x, moments = record_moments(block, own, x, rows=1)
+    found += moments
+  return found
+
+
+def _by(size):
+  return f'{size[0]}×{size[1]}'

@@ -1,0 +1,164 @@
+"""A run's folder: one process at a time, one folder per stage, its record."""
+
+import fcntl
+import json
+import pathlib
+import shutil
+
+import ml_collections
+
+from dualgan_jax import settings
+from dualgan_jax.errors import UserError
+
+_RECORD = 'stage.json'
+
+
+class Workdir:
+  """`DIR`, locked while it is open.
+
+  A stage's folder holds its record, which names the fields it was begun with
+  and whether it is finished, beside checkpoints, metrics and pictures.
+  """
+
+  def __init__(self, path: str):
+    """Makes and locks the folder.
+
+    Raises:
+      UserError: it can't be written, or another process has it.
+    """
+    self.path = pathlib.Path(path).expanduser().absolute()
+    try:
+      self.path.mkdir(parents=True, exist_ok=True)
+      self._lock = (self.path / 'lock').open('w')
+    except OSError as e:
+      raise UserError(
+        f'workdir: {self.path} cannot be written ({e.strerror}); name another '
+        'folder.'
+      ) from e
+    try:
+      # The system lets go of it when the process ends, however it ends.
+      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+      self._lock.close()
+      raise UserError(
+        f'workdir: another process works in {self.path}; wait for it, stop it, '
+        'or name another folder.'
+      ) from e
+
+  def __enter__(self) -> 'Workdir':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._lock.close()
+
+  def stage(self, stage: str) -> pathlib.Path:
+    """A stage's folder."""
+    return self.path / stage
+
+  def finished(self, stage: str) -> bool:
+    """Whether a stage is done."""
+    return (_record(self.path, stage) or {}).get('finished', False)
+
+  def seconds(self, stage: str) -> float | None:
+    """What a finished stage took; None for another."""
+    return (_record(self.path, stage) or {}).get('seconds')
+
+  def begin(
+    self, stage: str, config: ml_collections.FrozenConfigDict
+  ) -> pathlib.Path | None:
+    """Records what a stage is begun with.
+
+    A stage that was begun with other fields and never finished is set aside.
+
+    Returns:
+      Where an earlier, unfinished attempt lies now, if there was one.
+    """
+    fields = settings.fields(config, stage)
+    old = _record(self.path, stage)
+    aside = None
+    if old and settings.differing(old['fields'], fields):
+      count = len(list(self.path.glob(f'{stage}.aside-*')))
+      aside = self.path / f'{stage}.aside-{count + 1}'
+      self.stage(stage).rename(aside)
+    _write(self.stage(stage), {'fields': fields, 'finished': False})
+    return aside
+
+  def finish(
+    self,
+    stage: str,
+    config: ml_collections.FrozenConfigDict,
+    seconds: float,
+  ) -> None:
+    """Records that a stage is done."""
+    fields = settings.fields(config, stage)
+    _write(
+      self.stage(stage),
+      {'fields': fields, 'finished': True, 'seconds': round(seconds, 1)},
+    )
+
+  def refuse_other(self, config: ml_collections.FrozenConfigDict) -> None:
+    """Sees that what is finished was made with these very fields.
+
+    Raises:
+      UserError: it was not; names the fields.
+    """
+    for stage in settings.STAGES:
+      if self.finished(stage):
+        record = _record(self.path, stage)
+        other = settings.differing(
+          record['fields'], settings.fields(config, stage)
+        )
+        if other:
+          raise UserError(
+            f'{", ".join(other)}: stage {stage} in {self.path} was made '
+            'otherwise; set that back, or name another workdir.'
+          )
+
+  def take_over(self, source: str) -> None:
+    """Copies finished teachers and generator from another run's folder.
+
+    Raises:
+      UserError: `source` has no finished teachers.
+    """
+    origin = pathlib.Path(source).expanduser().absolute()
+    if not (_record(origin, 'pretrain') or {}).get('finished'):
+      raise UserError(
+        f'init_from: {origin} holds no finished stage pretrain; name the '
+        'workdir of a run that has trained its teachers.'
+      )
+    for stage in ('pretrain', 'generator'):
+      there = (_record(origin, stage) or {}).get('finished')
+      if there and not self.stage(stage).exists():
+        part = self.path / f'{stage}.part'
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(origin / stage, part)
+        part.rename(self.stage(stage))
+
+
+def generator_features(*folders: str | None) -> tuple[int, ...] | None:
+  """The feature widths of the first finished generator in these folders."""
+  for folder in filter(None, folders):
+    record = _record(pathlib.Path(folder).expanduser(), 'generator')
+    if record and record['finished']:
+      return tuple(record['fields']['generator.features'])
+  return None
+
+
+def _record(path: pathlib.Path, stage: str) -> dict | None:
+  file = path / stage / _RECORD
+  if not file.exists():
+    return None
+  try:
+    return json.loads(file.read_text())
+  except (OSError, json.JSONDecodeError) as e:
+    raise UserError(
+      f'{file}: cannot be read; delete the folder {file.parent} to do that '
+      'stage again.'
+    ) from e
+
+
+def _write(folder: pathlib.Path, record: dict) -> None:
+  folder.mkdir(parents=True, exist_ok=True)
+  part = folder / f'{_RECORD}.part'
+  part.write_text(json.dumps(record, indent=1))
+  part.replace(folder / _RECORD)
