@@ -17,9 +17,9 @@ from dualgan_jax.teachers import Teacher
 class Branched:
   """T^1..T^{max p_m}; branch m leaves after block p_m for f_m and A_m's tail.
 
-  Variables are {'trunk': (one dict per block,), 'filters': (one per teacher,),
-  'tails': (the variables of A_m^{p_m+1..B} and of the head, per teacher)}; the
-  three as one tuple, in that order.
+  Variables are a tuple (trunk, filters, tails): one variable dict per block of
+  the trunk; one per teacher's filter; and per teacher a tuple of those of
+  A_m^{p_m+1..B} and of its head.
 
   Attributes:
     trunk: the student's blocks 1 .. max p_m.

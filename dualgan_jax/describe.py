@@ -1,5 +1,6 @@
 """What `--dry_run` prints: the nets of a plan, and how they fit together."""
 
+import functools
 from typing import Any
 
 import jax
@@ -95,14 +96,16 @@ def _branched(
   for point in ends:
     filters = [
       jax.eval_shape(
-        discriminators.new_filter,
-        jax.random.PRNGKey(0),
-        *(
-          teachers.feature_shapes(t, design.image)[point - 1][-1]
-          for t in (student, teacher)
+        functools.partial(
+          discriminators.new_filter,
+          channels=design.student.blocks[point - 1].width,
+          teacher_channels=teachers.feature_shapes(t, design.image)[point - 1][
+            -1
+          ],
         ),
+        jax.random.PRNGKey(0),
       )
-      for teacher in asked
+      for t in asked
     ]
     net, variables = branched.create(
       design.student.blocks,

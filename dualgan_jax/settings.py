@@ -46,12 +46,7 @@ def _integer(low: int) -> Check:
 def _number(low: float, high: float = math.inf, *, above=False) -> Check:
   def check(x):
     number = isinstance(x, int | float) and not isinstance(x, bool)
-    if (
-      number
-      and math.isfinite(x)
-      and low <= x < high
-      and not (above and x == low)
-    ):
+    if number and low <= x < high and not (above and x == low):
       return None
     less = '' if high == math.inf else f', less than {high}'
     return f'a number {"above" if above else "from"} {low}{less}'
@@ -238,5 +233,7 @@ def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(values: dict, field: str) -> str:
-  value = values.get(field, 'nothing')
+  if field not in values:
+    return 'nothing'
+  value = values[field]
   return repr(tuple(value) if isinstance(value, list) else value)

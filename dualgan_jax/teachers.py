@@ -1,5 +1,6 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,14 +40,14 @@ class Teacher:
   variables: tuple[Any, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
 class _FrozenBlock:
   """Runs a Linen block with its running averages."""
 
-  def __init__(self, module: nn.Module):
-    self._module = module
+  module: nn.Module
 
   def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
-    return self._module.apply(variables, x, train=False)
+    return self.module.apply(variables, x, train=False)
 
 
 def from_classifier(
@@ -88,7 +89,7 @@ def check_agreement(
 
   Raises:
     UserError: they differ in the number of blocks, or in the spatial size after
-      one, or have fewer than two.
+      one but the last, or have fewer than two.
   """
   (first, net), *others = nets.items()
   blocks = len(net.blocks)
@@ -97,14 +98,15 @@ def check_agreement(
       f'{first}.widths: {blocks} block; a net needs at least two to be cut '
       'into.'
     )
-  sizes = [shape[:2] for shape in feature_shapes(net, image)]
+  # Nothing enters after the last block.
+  sizes = [shape[:2] for shape in feature_shapes(net, image)[:-1]]
   for field, other in others:
     if len(other.blocks) != blocks:
       raise UserError(
         f'{field}.widths: {len(other.blocks)} blocks, but {first} has '
         f'{blocks}; cut all nets into the same number.'
       )
-    for b, shape in enumerate(feature_shapes(other, image)):
+    for b, shape in enumerate(feature_shapes(other, image)[:-1]):
       if shape[:2] != sizes[b]:
         raise UserError(
           f'{field}.strides: block {b + 1} gives {_by(shape)} features, that '
@@ -125,7 +127,8 @@ def record_moments(
 
   Args:
     block: a teacher's block, of any code: each `nn.BatchNorm` inside is met
-      through `nn.intercept_methods`.
+      through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
+      `nn.scan`, `nn.jit`) hides it, which Linen does not let one look into.
     variables: the block's.
     x: [N, h, w, c].
     rows: only the first `rows` of N are looked at.
@@ -139,8 +142,12 @@ def record_moments(
     if isinstance(context.module, nn.BatchNorm) and (
       context.method_name == '__call__'
     ):
-      seen = args[0][:rows]
-      axes = tuple(range(seen.ndim - 1))
+      x = args[0] if args else kwargs['x']
+      # Half precision would lose what E[x²] - E[x]² leaves.
+      seen = x[:rows].astype(jnp.promote_types(x.dtype, jnp.float32))
+      axes = tuple(
+        i for i in range(x.ndim) if i != context.module.axis % x.ndim
+      )
       moments.append(
         Moments(
           jnp.mean(seen, axes),

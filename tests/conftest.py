@@ -1,6 +1,17 @@
 """Every test sees 8 simulated CPU devices."""
 
-import jax
+import os
+import pathlib
+
+# Tests run each program a few times only: compiling it well is not worth it.
+os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
+# ... nor is compiling the same program twice, in whichever process.
+_CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'xla'
+os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+os.environ['JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES'] = '-1'
+
+import jax  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 8)
 # A forgotten axis must not broadcast its way through a test.

@@ -1,0 +1,59 @@
+"""Data-free by construction: who imports what."""
+
+import ast
+import pathlib
+
+import pytest
+
+_PACKAGE = pathlib.Path(__file__).parents[1] / 'dualgan_jax'
+
+
+def _imports(path, *, lazy=True):
+  """Names that a module imports; without those inside functions if not lazy."""
+  tree = ast.parse(path.read_text())
+  nodes = ast.walk(tree) if lazy else tree.body
+  names = set()
+  for node in nodes:
+    if isinstance(node, ast.Import):
+      names |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      names |= {f'{node.module}.{alias.name}' for alias in node.names}
+  return names
+
+
+def test_only_the_experiment_reaches_data_and_only_when_a_stage_asks():
+  reaching = {
+    path.name
+    for path in _PACKAGE.rglob('*.py')
+    if 'dualgan_jax.data' in _imports(path)
+  }
+  assert reaching == {'experiment.py'}
+  at_import = _imports(_PACKAGE / 'experiment.py', lazy=False)
+  assert 'dualgan_jax.data' not in at_import
+
+
+def test_losses_import_nothing_of_ours():
+  ours = [x for x in _imports(_PACKAGE / 'losses.py') if 'dualgan_jax' in x]
+  assert ours == []
+
+
+@pytest.mark.parametrize('room', ['networks', 'stages'])
+def test_rooms_below_know_of_no_config_and_no_disk(room):
+  for path in (_PACKAGE / room).glob('*.py'):
+    names = ' '.join(_imports(path))
+    for other in ('ml_collections', 'orbax', 'pathlib', 'checkpoint', 'absl'):
+      assert other not in names, path
+
+
+def test_only_one_file_knows_of_pmap_and_one_of_orbax():
+  for word, owner in (('pmap', 'parallel.py'), ('orbax', 'checkpoint.py')):
+    users = {
+      path.name
+      for path in _PACKAGE.rglob('*.py')
+      if any(
+        isinstance(node, ast.Attribute) and node.attr == word
+        for node in ast.walk(ast.parse(path.read_text()))
+      )
+      or any(x.startswith(word) for x in _imports(path))
+    }
+    assert users == {owner}

@@ -1,0 +1,283 @@
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dualgan_jax import discriminators, teachers
+from dualgan_jax.networks import classifier
+
+KEY = jax.random.PRNGKey(0)
+WIDTHS = (2, 3, 4, 3)
+LN3 = math.log(3)
+
+
+@functools.cache
+def _teacher():
+  """Four blocks, 8×8 → 4×4 → 4×4 → 2×2 → 2×2, variables as if trained."""
+  net = classifier.create(
+    kind='conv',
+    widths=WIDTHS,
+    depths=(1, 1, 1, 1),
+    strides=(2, 1, 2, 1),
+    labels=3,
+  )
+  shapes = jax.eval_shape(lambda: net.init(KEY, (8, 8, 1)))
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda x: rng.uniform(-0.3, 0.7, x.shape).astype(np.float32), shapes
+  )
+  for own in variables[:-1]:
+    own['batch_stats'] = jax.tree.map(np.abs, own['batch_stats'])
+  return teachers.from_classifier('t', ('a', 'b', 'c'), net, variables)
+
+
+def _image(n=2):
+  return jax.random.uniform(KEY, (n, 8, 8, 1))
+
+
+def _features(after, n):
+  """Any features that might stand after a block, n of them."""
+  size = (None, 4, 4, 2, 2)[after]
+  key = jax.random.fold_in(KEY, after)
+  return jax.random.uniform(key, (n, size, size, WIDTHS[after - 1]))
+
+
+def _tail(features, after):
+  teacher = _teacher()
+  return discriminators.tail(
+    teacher, teacher.variables[after:], features, after
+  )
+
+
+def _close(actual, wanted):
+  np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_tail_is_the_blocks_that_are_left_and_the_head():
+  teacher = _teacher()
+  x = _features(2, n=3)
+  for b in (2, 3):
+    x = teacher.blocks[b](teacher.variables[b], x)
+  logits = teacher.head(teacher.variables[4], x)
+  _close(_tail(_features(2, n=3), after=2), logits)
+
+
+def test_tail_after_no_block_is_the_whole_teacher():
+  teacher = _teacher()
+  x = _image()
+  for b in range(4):
+    x = teacher.blocks[b](teacher.variables[b], x)
+  _close(_tail(_image(), after=0), teacher.head(teacher.variables[4], x))
+
+
+def test_tail_takes_copies_that_are_being_trained():
+  teacher = _teacher()
+  *blocks, head = teacher.variables[3:]
+  doubled = jax.tree.map(lambda x: 2 * x, head)
+  logits = discriminators.tail(teacher, (*blocks, doubled), _features(3, 2), 3)
+  _close(logits, 2 * _tail(_features(3, 2), after=3))
+
+
+def test_tail_refuses_the_variables_of_another_cut():
+  teacher = teachers.Teacher(
+    'same', ('a',), (lambda v, x: x,) * 3, lambda v, x: x, (0, 0, 0, 0)
+  )
+  with pytest.raises(ValueError, match='zip'):
+    discriminators.tail(teacher, (0, 0, 0), jnp.ones((1, 1)), after=2)
+
+
+@pytest.mark.parametrize('rows', [{}, {2: 3}, {1: 4, 2: 2, 3: 1}, {1: 1, 3: 5}])
+def test_ladder_answers_as_the_tails_do_one_by_one(rows):
+  # Eq. 4 and 12; streams of any number of rows join at their block.
+  entries = {b: _features(b, n) for b, n in rows.items()}
+  seen = discriminators.ladder(_teacher(), _image(), entries)
+  _close(seen.image, _tail(_image(), after=0))
+  assert set(seen.entries) == set(rows)
+  for b, logits in seen.entries.items():
+    assert logits.shape == (rows[b], 3)
+    _close(logits, _tail(entries[b], after=b))
+
+
+def test_ladder_looks_at_the_image_only():
+  # Its features before the head, and the moments that each batch norm sees of
+  # it: what enters on the way must not be mistaken for the image.
+  alone = discriminators.ladder(_teacher(), _image(), {})
+  entries = {b: 5 + _features(b, 3) for b in (1, 2, 3)}
+  crowd = discriminators.ladder(_teacher(), _image(), entries)
+  assert alone.activations.shape == (2, 2, 2, 3)
+  _close(crowd.activations, alone.activations)
+  assert len(crowd.moments) == 4
+  jax.tree.map(_close, crowd.moments, alone.moments)
+
+
+def test_ladder_moments_are_those_of_the_block_inputs():
+  teacher = _teacher()
+  seen = discriminators.ladder(teacher, _image(), {3: _features(3, 4)})
+  x = _image()
+  for b in range(4):
+    own = teacher.variables[b]
+    _, (wanted,) = teachers.record_moments(teacher.blocks[b], own, x, rows=2)
+    jax.tree.map(_close, seen.moments[b], wanted)
+    remembered = own['batch_stats']['BatchNorm_0']
+    _close(seen.moments[b].running_mean, remembered['mean'])
+    _close(seen.moments[b].running_variance, remembered['var'])
+    x = teacher.blocks[b](own, x)
+  _close(seen.activations, x)
+
+
+def test_ladder_gives_the_image_for_its_own_features():
+  # A generator whose groups made just the teacher's features would be perfect
+  # under Eq. 11.
+  teacher = _teacher()
+  x, entries = _image(), {}
+  for b in (1, 2, 3):
+    x = teacher.blocks[b - 1](teacher.variables[b - 1], x)
+    entries[b] = x
+  seen = discriminators.ladder(teacher, _image(), entries)
+  for logits in seen.entries.values():
+    _close(logits, seen.image)
+
+
+def _logit(p):
+  return math.log(p / (1 - p))
+
+
+def test_combine_puts_single_owners_in_order():
+  logits = [jnp.array([[1.0, 2.0], [-1.0, -2.0]]), jnp.array([[3.0], [-3.0]])]
+  owners = np.array([[2], [0], [1]])
+  np.testing.assert_array_equal(
+    discriminators.combine(logits, owners), [[3, 1, 2], [-3, -1, -2]]
+  )
+
+
+def test_combine_leaves_out_labels_that_are_not_asked_for():
+  answers = discriminators.combine([jnp.array([[1.0, 2.0]])], np.array([[1]]))
+  np.testing.assert_array_equal(answers, [[2.0]])
+
+
+def test_combine_takes_the_mean_of_probabilities():
+  logits = [jnp.array([[LN3, 2.0]]), jnp.array([[0.0, -LN3]])]
+  # (3/4 + 1/2) / 2 = 5/8; the single owner of the second label is believed;
+  # (3/4 + 1/4) / 2 = 1/2.
+  owners = np.array([[0, 2], [1, -1], [0, 3]])
+  _close(discriminators.combine(logits, owners), [[_logit(5 / 8), 2.0, 0.0]])
+
+
+def test_combine_of_three_owners_weighs_them_equally():
+  logits = [jnp.array([[LN3]]), jnp.array([[0.0]]), jnp.array([[0.0, -LN3]])]
+  # (3/4 + 1/2 + 1/2) / 3 = 7/12 and (1/2 + 1/4) / 2 = 3/8.
+  owners = np.array([[0, 1, 2], [2, 3, -1]])
+  wanted = [[_logit(7 / 12), _logit(3 / 8)]]
+  _close(discriminators.combine(logits, owners), wanted)
+
+
+def test_combine_of_owners_that_agree_is_their_answer():
+  logits = jnp.array([[-7.0, 0.3, 12.0]])
+  owners = np.array([[0, 3], [1, 4], [2, 5]])
+  _close(discriminators.combine([logits, logits], owners), logits)
+
+
+def test_combine_gradient_goes_to_each_owner():
+  owners = np.array([[0, 1]])
+  grad = jax.grad(lambda x: discriminators.combine([x], owners)[0, 0])
+  # p = 5/8: dlogit/dx_k = y_k (1 - y_k) / 2 / (p (1 - p)), y = 3/4 and 1/2;
+  # p (1 - p) = 15/64.
+  _close(grad(jnp.array([[LN3, 0.0]])), [[3 / 32 * 64 / 15, 1 / 8 * 64 / 15]])
+
+
+@pytest.mark.parametrize(
+  ('logits', 'wanted', 'slopes'),
+  [
+    # Sure owners who agree; as sure together.
+    ((1e4, 1e4), 1e4, (0.5, 0.5)),
+    ((-1e4, -1e4), -1e4, (0.5, 0.5)),
+    # Sure owners who contradict each other: even odds, and nothing moves them.
+    ((1e4, -1e4), 0.0, (0.0, 0.0)),
+    # One sure of it, one who does not know: p = 3/4, and only the latter's
+    # 1/2 · 1/2 / 2 counts, over p (1 - p) = 3/16.
+    ((1e4, 0.0), LN3, (0.0, 2 / 3)),
+  ],
+)
+def test_combine_of_sure_owners(logits, wanted, slopes):
+  # A third column that neither label's padding may read.
+  x = jnp.array([[*logits, -1e4]])
+  owners = np.array([[0, 1], [2, -1]])
+  value, grad = jax.value_and_grad(
+    lambda x: discriminators.combine([x], owners)[0, 0]
+  )(x)
+  _close(value, wanted)
+  _close(grad, [[*slopes, 0.0]])
+
+
+@pytest.mark.parametrize('sure', [1e4, -1e4])
+def test_padding_of_a_label_adds_nothing(sure):
+  # -1 would read the last column, here one that is sure of the opposite.
+  x = jnp.array([[sure, 0.0, -sure]])
+  owners = np.array([[0, -1], [1, 2]])
+  value, grad = jax.value_and_grad(
+    lambda x: discriminators.combine([x], owners)[0, 0]
+  )(x)
+  _close(value, sure)
+  _close(grad, [[1.0, 0.0, 0.0]])
+
+
+def _params(channels, teacher_channels):
+  """Of a filter, every one of them drawn, biases too."""
+  shapes = discriminators.new_filter(KEY, channels, teacher_channels)
+  rng = np.random.default_rng(1)
+  return jax.tree.map(
+    lambda x: rng.normal(size=x.shape).astype(np.float32), shapes
+  )
+
+
+def _eq_9(params, x, gate=None):
+  """Eq. 9 in NumPy."""
+  first, second = params['Dense_0'], params['Dense_1']
+  hidden = x.mean(axis=(1, 2)) @ first['kernel'] + first['bias']
+  hidden = np.maximum(hidden, 0) @ second['kernel'] + second['bias']
+  gate = 1 / (1 + np.exp(-hidden)) if gate is None else gate
+  y = np.einsum('nhwc,nc->nhwc', x, gate)
+  if 'projection' not in params:
+    return y
+  kernel, bias = params['projection']['kernel'], params['projection']['bias']
+  return np.einsum('nhwc,cd->nhwd', y, kernel[0, 0]) + bias
+
+
+def _numpy_features():
+  return np.random.default_rng(2).normal(size=(4, 3, 2, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize('teacher_channels', [3, 5])
+def test_filtered_is_eq_9(teacher_channels):
+  params = _params(3, teacher_channels)
+  assert ('projection' in params) == (teacher_channels != 3)
+  x = _numpy_features()
+  y = discriminators.filtered(params, x)
+  assert y.shape == (4, 3, 2, teacher_channels)
+  _close(y, _eq_9(params, x))
+
+
+@pytest.mark.parametrize('teacher_channels', [3, 5])
+def test_saturated_gate_is_open_or_shut(teacher_channels):
+  params = _params(3, teacher_channels)
+  params['Dense_1']['bias'] = np.array([1e4, -1e4, 1e4], np.float32)
+  x = _numpy_features()
+
+  def total(params):
+    return jnp.sum(jnp.square(discriminators.filtered(params, x)))
+
+  gate = np.tile([1.0, 0.0, 1.0], (4, 1))
+  _close(discriminators.filtered(params, x), _eq_9(params, x, gate))
+  grad = jax.grad(total)(params)
+  _close(grad['Dense_1']['bias'], np.zeros(3))
+  assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(grad))
+
+
+def test_new_filters_differ_by_key():
+  one = discriminators.new_filter(KEY, 2, 4)
+  other = discriminators.new_filter(jax.random.fold_in(KEY, 1), 2, 4)
+  for name in ('Dense_0', 'Dense_1', 'projection'):
+    assert np.any(one[name]['kernel'] != other[name]['kernel'])

@@ -1,0 +1,134 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dualgan_jax import evaluate
+
+
+def _scores(logits, targets):
+  return evaluate.scores(np.float32(logits), np.float32(targets))
+
+
+def test_scores_of_single_labels_by_hand():
+  found = _scores(
+    [[2, -1, -3], [1, 3, -2], [-1, -2, -3], [-1, 2, 1]],
+    [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]],
+  )
+  # Only the first image's best label is its own.
+  assert found['top1'] == 1 / 4
+  # Label 0 ranks its images first and second; label 1 has three images, 3, 2
+  # and -1, before its own; label 2 has its own first.
+  assert found['mAP'] == pytest.approx((1 + 1 / 4 + 1) / 3)
+  # Hits, false alarms, misses: (2, 0, 0), (0, 2, 1), (1, 0, 0).
+  assert found['f1_macro'] == pytest.approx((1 + 0 + 1) / 3)
+  assert found['f1_micro'] == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
+
+
+def test_scores_of_several_labels_by_hand():
+  found = _scores(
+    [[3, 1], [2, -1], [1, 2], [-1, -2]],
+    [[1, 1], [0, 0], [1, 0], [0, 1]],
+  )
+  assert found['top1'] is None  # the first image has two labels
+  # Label 0: its images are first and third. Label 1: second and fourth.
+  label_0 = (1 / 1 + 2 / 3) / 2
+  label_1 = (1 / 2 + 2 / 4) / 2
+  assert found['mAP'] == pytest.approx((label_0 + label_1) / 2)
+  # Hits, false alarms, misses: (2, 1, 0) and (1, 1, 1).
+  assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 4) / 2)
+  assert found['f1_micro'] == pytest.approx(6 / 9)
+
+
+def test_perfect_answers():
+  targets = np.eye(3)[[0, 1, 2, 1]]
+  assert _scores(10 * targets - 5, targets) == {
+    'top1': 1.0,
+    'mAP': 1.0,
+    'f1_macro': 1.0,
+    'f1_micro': 1.0,
+  }
+
+
+def test_images_without_a_wanted_label_are_negatives_except_for_top1():
+  own = ([[2, 1], [1, 2]], [[1, 0], [0, 1]])
+  # Two images of something else, and label 0 fires at the first of them.
+  other = ([[3, -2], [-3, -1]], [[0, 0], [0, 0]])
+  alone = _scores(*own)
+  found = _scores(*(a + b for a, b in zip(own, other)))
+  assert alone['top1'] == found['top1'] == 1.0
+  assert alone['mAP'] == 1.0
+  assert found['mAP'] == pytest.approx((1 / 2 + 1) / 2)
+  # One false alarm for each label before; one more for label 0.
+  assert alone['f1_micro'] == pytest.approx(4 / 6)
+  assert found['f1_micro'] == pytest.approx(4 / 7)
+
+
+def test_a_label_that_never_occurs():
+  found = _scores(
+    [[2, -1, -1], [-2, 1, -1], [-1, -1, 1]],
+    [[1, 0, 0], [0, 1, 0], [1, 0, 0]],
+  )
+  assert found['top1'] == pytest.approx(2 / 3)
+  # Label 0 ranks its images first and second, label 1 its own first; label 2
+  # has none to find and does not count.
+  assert found['mAP'] == 1.0
+  # Hits, false alarms, misses: (1, 0, 1), (1, 0, 0) and (0, 1, 0).
+  assert found['f1_macro'] == pytest.approx((2 / 3 + 1 + 0) / 3)
+  assert found['f1_micro'] == pytest.approx(4 / 6)
+
+
+def test_the_only_label():
+  # Four images, one with the label; the two best answers say yes.
+  found = _scores([[2], [1], [-1], [-2]], [[0], [1], [0], [0]])
+  assert found['mAP'] == 1 / 2
+  # One hit, one false alarm, no miss. That two images rightly carry no label
+  # is no merit in an F1.
+  assert found['f1_macro'] == pytest.approx(2 / 3)
+  assert found['f1_micro'] == pytest.approx(2 / 3)
+
+
+def test_no_answer_at_all_is_f1_0():
+  found = _scores([[-1, -2], [-2, -1]], [[1, 0], [0, 1]])
+  assert found['f1_macro'] == found['f1_micro'] == 0.0
+  assert found['top1'] == 1.0
+
+
+def test_the_border_of_a_half_is_a_no():
+  # Like everywhere else, a label fires above 0.
+  assert _scores([[0, 1]], [[1, 1]])['f1_micro'] == pytest.approx(2 / 3)
+
+
+def test_scores_can_be_written_as_json():
+  found = _scores([[2, 1], [1, 2]], [[1, 0], [0, 1]])
+  assert {type(x) for x in found.values()} == {float}
+
+
+@pytest.mark.parametrize('n', [1, 3, 4, 5, 11])
+def test_answers_in_parts_are_the_answers(n, monkeypatch):
+  monkeypatch.setattr(evaluate, '_BATCH', 4)
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (n, 2, 3, 1), dtype=np.uint8)
+  weights = np.float32(rng.normal(size=(6, 5)))
+  shapes = []
+
+  def apply(variables, x):
+    shapes.append(x.shape)  # as often as it is compiled
+    return x.reshape(len(x), -1) @ variables
+
+  found = evaluate.answers(apply, weights, images)
+  assert isinstance(found, np.ndarray)
+  assert shapes == [(4, 2, 3, 1)]
+  whole = (images.reshape(n, 6) / 255) @ weights
+  np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('n', [499, 500, 501])
+def test_answers_lose_no_image_at_the_border_of_a_part(n):
+  images = np.arange(n, dtype=np.uint16).view(np.uint8).reshape(n, 1, 2, 1)
+  # Each image tells its own number, low byte first.
+  found = evaluate.answers(
+    lambda place, x: jnp.sum(jnp.round(x[:, 0, :, 0] * 255) * place, axis=1),
+    np.float32([[1, 256]]),
+    images,
+  )
+  np.testing.assert_array_equal(found, np.arange(n))

@@ -1,0 +1,264 @@
+"""A whole run, through the launcher, and what happens to its folder."""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualgan_jax import run, settings
+from dualgan_jax.errors import UserError
+from dualgan_jax.logs import read_metrics
+from experiments.configs import digits
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_CONFIG = 'experiments/configs/digits.py:smoke'
+# Importing real data, or scikit-learn's, is an error in such a process.
+_NO_DATA = """
+import sys
+for name in ('dualgan_jax.data', 'dualgan_jax.evaluate', 'sklearn'):
+  sys.modules[name] = None
+from absl import app
+from experiments import main
+app.run(main.main, flags_parser=main._parse)
+"""
+
+
+def _launch(workdir, *flags, program=('-m', 'experiments.main')):
+  return subprocess.run(
+    [sys.executable, *program, f'--config={_CONFIG}', f'--workdir={workdir}']
+    + list(flags),
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """A finished smoke run, and what it printed."""
+  workdir = tmp_path_factory.mktemp('runs') / 'smoke'
+  return workdir, _launch(workdir)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+  """A copy of it to work on."""
+  return shutil.copytree(finished[0], tmp_path / 'copy')
+
+
+def _width(path):
+  with Image.open(path) as image:
+    return image.size[0]
+
+
+def _undo(workdir, *stages):
+  for stage in stages:
+    shutil.rmtree(workdir / stage)
+
+
+def test_a_smoke_run_ends_well_and_prints_the_table(finished):
+  _, done = finished
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith('| model')
+  for name in ('teachers', 'low', 'high', 'compact', 'branched', 'noise'):
+    assert f'| {name} ' in done.stdout
+  assert '\r' not in done.stderr  # plain lines, not a bar, into a pipe
+  assert 's left' in done.stderr
+
+
+def test_the_folder_holds_everything(finished):
+  workdir, _ = finished
+  config = json.loads((workdir / 'config.json').read_text())
+  assert config['generator']['steps'] == 20
+  for stage in settings.STAGES[:-1]:
+    checkpoints = list(
+      (workdir / stage).glob('checkpoints/**/_CHECKPOINT_METADATA')
+    )
+    assert checkpoints, stage
+    assert read_metrics(workdir / stage), stage
+    assert list((workdir / stage).glob('tensorboard/**/events*')), stage
+    assert _width(workdir / stage / 'curves.png') > 500
+  for stage in ('generator', 'evaluate'):
+    assert _width(workdir / stage / 'samples.png') > 300
+  report = (workdir / 'report.md').read_text()
+  assert 'Objective: default.' in report
+  blocks = read_metrics(workdir / 'dual')
+  assert set(blocks) == {'dual/block_1', 'dual/block_2', 'dual/block_3'}
+
+
+def test_results_have_every_model_and_metric(finished):
+  results = json.loads((finished[0] / 'results.json').read_text())
+  assert results['experiment'] == 'digits'
+  assert results['objective'] == 'default'
+  assert results['seed'] == 0
+  assert results['labels'] == list('0123456789')
+  assert set(results['branch_points']) == {'low', 'high'}
+  assert set(results['seconds']) == set(settings.STAGES)
+  assert 'jax' in results['versions']
+  names = ['branched', 'compact', 'high', 'low', 'noise', 'real_data']
+  assert sorted(results['metrics']) == [*names, 'teachers']
+  for row in results['metrics'].values():
+    assert set(row) == {
+      'top1',
+      'mAP',
+      'f1_macro',
+      'f1_micro',
+      'params',
+      'flops',
+    }
+    assert 0 <= row['top1'] <= 1
+    assert row['params'] > 0
+    assert row['flops'] > 0
+  costs = results['metrics']
+  assert costs['teachers']['params'] == 2 * costs['low']['params']
+
+
+def test_a_second_start_does_nothing(copy):
+  before = {p: p.stat().st_mtime_ns for p in copy.glob('*/**/*') if p.is_file()}
+  again = _launch(copy)
+  assert again.returncode == 0
+  assert 'done already' in again.stderr
+  assert again.stdout.startswith('| model')
+  after = {p: p.stat().st_mtime_ns for p in copy.glob('*/**/*') if p.is_file()}
+  assert before == after
+
+
+def test_another_config_is_refused_with_the_fields(copy):
+  refused = _launch(
+    copy, '--config.generator.steps=21', '--config.objective.beta=2'
+  )
+  assert refused.returncode == 2
+  assert 'generator.steps (20 there, 21 now)' in refused.stderr
+  assert 'objective.beta' in refused.stderr
+  assert 'Traceback' not in refused.stderr
+
+
+def test_fields_that_change_no_outcome_are_not_refused(copy):
+  assert _launch(copy, '--config.log_every=7').returncode == 0
+
+
+def test_a_killed_run_goes_on_where_it_was(finished, copy):
+  # Killed between the second block and the third.
+  shutil.rmtree(copy / 'dual' / 'checkpoints' / 'block_3')
+  record = copy / 'dual' / 'stage.json'
+  fields = json.loads(record.read_text())['fields']
+  record.write_text(json.dumps({'fields': fields, 'finished': False}))
+  _undo(copy, 'targetnet', 'baselines', 'evaluate')
+  done = _launch(copy)
+  assert done.returncode == 0, done.stderr
+  assert 'dual/block_3: step 20' in done.stderr
+  assert 'dual/block_2' not in done.stderr
+  assert 'generator' not in done.stderr
+
+  def metrics(workdir):
+    return json.loads((workdir / 'results.json').read_text())['metrics']
+
+  assert metrics(copy) == metrics(finished[0])
+
+
+def test_an_interrupted_run_is_saved_and_says_so(copy):
+  _undo(copy, 'generator', 'dual', 'targetnet', 'baselines', 'evaluate')
+  with subprocess.Popen(
+    [sys.executable, '-m', 'experiments.main', f'--config={_CONFIG}']
+    + [f'--workdir={copy}', '--config.generator.steps=100000'],
+    cwd=_ROOT,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    for line in process.stderr:
+      if 'generator: step' in line:
+        process.send_signal(signal.SIGINT)
+        break
+    rest = process.stderr.read()
+  assert process.returncode == 75
+  assert 'generator: stopped and saved at step' in rest
+  assert 'Traceback' not in rest
+  # What was begun with other values is kept aside, not lost.
+  done = _launch(copy, '--stage=generator')
+  assert done.returncode == 0, done.stderr
+  assert 'kept as generator.aside-1' in done.stderr
+  assert (copy / 'generator.aside-1' / 'checkpoints').exists()
+
+
+@pytest.mark.parametrize('stage', ['generator', 'dual', 'targetnet'])
+def test_stages_after_pretrain_never_open_data(copy, stage):
+  later = settings.STAGES[settings.STAGES.index(stage) :]
+  _undo(copy, *later)
+  done = _launch(copy, f'--stage={stage}', program=('-c', _NO_DATA))
+  assert done.returncode == 0, done.stderr
+  assert f'{stage}: done' in done.stderr
+
+
+def test_the_block_on_data_does_block(copy):
+  _undo(copy, *settings.STAGES)
+  done = _launch(copy, '--stage=pretrain', program=('-c', _NO_DATA))
+  assert done.returncode != 0
+  assert 'dualgan_jax.data' in done.stderr
+
+
+def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
+  done = _launch(
+    tmp_path / 'other',
+    f'--init_from={finished[0]}',
+    "--config.labels=('7', '1', '3')",
+    '--config.student.widths=(6, 7, 9)',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'pretrain' not in done.stderr  # neither is trained again
+  assert 'generator' not in done.stderr
+  results = json.loads((tmp_path / 'other' / 'results.json').read_text())
+  assert results['labels'] == ['7', '1', '3']
+  # Trained for another student, the generator keeps its own widths.
+  config = json.loads((tmp_path / 'other' / 'config.json').read_text())
+  assert config['generator']['features'] == [8, 8]
+  before = json.loads((finished[0] / 'results.json').read_text())
+  assert results['metrics']['low'] == before['metrics']['low']
+
+
+def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
+  done = _launch(
+    tmp_path / 'low',
+    f'--init_from={finished[0]}',
+    "--config.labels=('4', '0')",
+  )
+  assert done.returncode == 0, done.stderr
+  results = json.loads((tmp_path / 'low' / 'results.json').read_text())
+  assert set(results['branch_points']) == {'low'}
+  assert results['metrics']['teachers'] == {
+    **results['metrics']['teachers'],
+    'params': results['metrics']['low']['params'],
+  }
+
+
+def test_a_stage_whose_forerunner_is_missing_is_refused(tmp_path):
+  config = digits.get_config('smoke')
+  with pytest.raises(UserError, match='dual needs pretrain'):
+    run(config, str(tmp_path), stage='dual')
+  with pytest.raises(UserError, match='stage: .teach. is none of pretrain'):
+    run(config, str(tmp_path), stage='teach')
+
+
+def test_a_dry_run_prints_and_leaves_nothing(tmp_path, capsys):
+  assert run(digits.get_config(), str(tmp_path / 'x'), dry_run=True) is None
+  assert 'F_g^1' in capsys.readouterr().out
+  assert not (tmp_path / 'x').exists()
+
+
+def test_seeds_change_the_data_split_and_the_nets(tmp_path):
+  config = digits.get_config('smoke')
+  params = []
+  for seed in (0, 0, 1):
+    config.seed = seed
+    workdir = tmp_path / str(len(params))
+    run(config, str(workdir), stage='pretrain')
+    rows = read_metrics(workdir / 'pretrain')['pretrain/low']
+    params.append([row['loss'] for row in rows])
+  assert params[0] == params[1]
+  assert not np.allclose(params[0], params[2])

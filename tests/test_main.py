@@ -1,0 +1,44 @@
+"""Wrong command lines: one sentence, exit code 2, no traceback."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_CONFIG = '--config=experiments/configs/digits.py'
+
+
+@pytest.mark.parametrize(
+  ('flags', 'says'),
+  [
+    (['--config=nowhere.py', '--workdir=x'], 'nowhere.py'),
+    ([f'{_CONFIG}:tiny', '--workdir=x'], 'tiny: no such variant'),
+    ([_CONFIG, '--workdir=x', '--bogus=1'], 'bogus'),
+    ([_CONFIG, '--workdir=x', '--config.generator.stepz=1'], 'stepz'),
+    ([_CONFIG, '--workdir=x', '--config.generator.steps=no'], 'steps=no'),
+    ([_CONFIG, '--workdir=x', '--config.seed=-1'], 'seed: -1'),
+    ([_CONFIG, '--workdir=x', '--stage=teach'], 'stage=teach'),
+    ([_CONFIG, '--workdir=x', "--config.labels=('0', 'x')"], "answers 'x'"),
+    ([_CONFIG, '--workdir=x', '--config.devices=64'], 'devices: 64'),
+    ([_CONFIG, '--workdir=/proc/x'], '/proc/x cannot be written'),
+    ([_CONFIG, '--workdir=x', 'y'], 'y: not a flag'),
+    ([_CONFIG], '--workdir: missing'),
+    (['--workdir=x'], '--config: missing'),
+  ],
+)
+def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
+  flags = [f.replace('--workdir=x', f'--workdir={tmp_path}/x') for f in flags]
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.main', *flags],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert says in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+  assert not (tmp_path / 'x').exists()

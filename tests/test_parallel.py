@@ -1,0 +1,225 @@
+"""Every stage's step is the same on one device and on eight."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dualgan_jax import branched, parallel
+from dualgan_jax.errors import UserError
+from dualgan_jax.stages import distil, dual, pretrain, targetnet
+from tests import tiny
+
+
+def _dual(b, **changes):
+  channels = changes.pop('channels', (5, 4, 1))
+  student = tiny.student()
+  variables = tiny.variables_of(student)
+  frozen = dual.Frozen(
+    tiny.both_teachers(), tiny.source(channels), variables[: b - 1]
+  )
+  options = {
+    'filters': 'stage1',
+    'lambda_own': 1.0,
+    'lambda_generated': 0.5,
+    **changes,
+  }
+  return dual.phase(
+    b,
+    student,
+    tiny.LABEL_MAP,
+    frozen,
+    image=tiny.IMAGE,
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
+    **options,
+  )
+
+
+def _pretrain():
+  targets = np.eye(3, dtype=np.float32)[np.arange(40) % 3]
+  return pretrain.phase(
+    'pretrain/one',
+    tiny.net((4, 6, 8), 3, kind='residual'),
+    tiny.IMAGE,
+    lambda: (tiny.images(), targets),
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
+  )
+
+
+def _distil(draw, origin, net=None):
+  student = tiny.student()
+  apply, variables = (
+    student.apply,
+    tiny.variables_of(student),
+  )
+  if net == 'branched':
+    filters = [
+      tiny.source().filters['one']['group_2'],
+      tiny.source().filters['two']['group_1'],
+    ]
+    regrouped, variables = branched.create(
+      student.blocks,
+      variables,
+      filters,
+      tiny.both_teachers(),
+      [1, 2],
+      tiny.LABEL_MAP,
+    )
+    apply = regrouped.apply
+  return distil.phase(
+    'targetnet/x',
+    apply,
+    lambda key: variables,
+    draw,
+    tiny.LABEL_MAP,
+    lambda: distil.Frozen(tiny.both_teachers(), origin),
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
+  )
+
+
+def _measure():
+  student = tiny.student()
+  variables = tiny.variables_of(student)
+  frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
+  filters = {
+    f'block_{b}': {
+      name: own[f'group_{3 - b}'] for name, own in tiny.source().filters.items()
+    }
+    for b in (1, 2)
+  }
+  return targetnet.branch_phase(
+    student,
+    tiny.LABEL_MAP,
+    targetnet.Measured(frozen, filters),
+    batches=3,
+    batch=tiny.BATCH,
+  )
+
+
+PHASES = {
+  'pretrain': _pretrain,
+  'generator': lambda: tiny.generator_phase(tiny.keep_gradient()),
+  'generator, bernoulli entropy, image filter': lambda: tiny.generator_phase(
+    tiny.keep_gradient(), entropy='bernoulli', image_filter=True
+  ),
+  'dual, block 1': lambda: _dual(1),
+  'dual, block 2': lambda: _dual(2),
+  'dual, block 2 with an adapter': lambda: _dual(2, channels=(5, 3, 1)),
+  'dual, block 3': lambda: _dual(3),
+  'branch losses': _measure,
+  'compact on generated images': lambda: _distil(
+    distil.generated, tiny.source()
+  ),
+  'branched on generated images': lambda: _distil(
+    distil.generated, tiny.source(), 'branched'
+  ),
+  'noise': lambda: _distil(distil.noise, np.zeros(tiny.IMAGE, np.float32)),
+  'real data': lambda: _distil(distil.real, tiny.images()),
+}
+
+
+@pytest.mark.parametrize('name', PHASES)
+def test_eight_devices_do_what_one_does(name):
+  # In double precision, so that only what is wrong can differ, not what is
+  # summed in another order.
+  with jax.enable_x64(True):
+    one, one_metrics = tiny.run(PHASES[name](), devices=1)
+    eight, eight_metrics = tiny.run(PHASES[name](), devices=8)
+
+  largest = max(
+    [float(np.max(np.abs(x))) for x in jax.tree.leaves(one.opt_state)],
+    default=0,
+  )
+  assert largest > 0 or name == 'branch losses'
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6 * largest),
+    one.opt_state,
+    eight.opt_state,
+  )
+  for part in ('params', 'batch_stats'):
+    jax.tree.map(
+      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6),
+      getattr(one, part),
+      getattr(eight, part),
+    )
+  for key, value in one_metrics.items():
+    np.testing.assert_allclose(
+      value, eight_metrics[key], rtol=1e-6, atol=1e-6, err_msg=key
+    )
+
+
+def test_all_devices_hold_the_same_state_after_a_step():
+  phase = tiny.generator_phase(optax.sgd(0.1))
+  devices = jax.local_devices()
+  step = parallel.compile_step(phase.step, devices)
+  state = parallel.replicate(phase.init(jax.random.PRNGKey(0)), devices)
+  state, _ = step(parallel.replicate(phase.frozen(), devices), state)
+  for leaf in jax.tree.leaves(state):
+    every = np.asarray(leaf)
+    np.testing.assert_array_equal(
+      every, np.broadcast_to(every[:1], every.shape)
+    )
+
+
+def test_a_step_compiles_once():
+  traces = []
+
+  def step(frozen, state):
+    traces.append(1)
+    return state + frozen, {}
+
+  devices = jax.local_devices()[:2]
+  compiled = parallel.compile_step(step, devices)
+  frozen = parallel.replicate(jnp.ones(3), devices)
+  state = parallel.replicate(jnp.zeros(3), devices)
+  for _ in range(3):
+    state, _ = compiled(frozen, state)
+  assert len(traces) == 1
+  np.testing.assert_array_equal(parallel.first_replica(state), [3, 3, 3])
+
+
+def test_a_sample_has_its_key_whatever_the_number_of_devices():
+  def keys(count):
+    draw = parallel.compile_step(
+      lambda _, key: (key, parallel.sample_keys(key, 8)),
+      jax.local_devices()[:count],
+    )
+    key = parallel.replicate(jax.random.PRNGKey(1), jax.local_devices()[:count])
+    return np.asarray(draw(key, key)[1]).reshape(8, -1)
+
+  np.testing.assert_array_equal(keys(1), keys(8))
+  assert len(np.unique(keys(4), axis=0)) == 8
+
+
+def test_replicate_and_first_replica_are_inverse():
+  tree = {'a': np.arange(3.0), 'b': (np.int32(7),)}
+  copied = parallel.replicate(tree, jax.local_devices())
+  assert copied['a'].shape == (8, 3)
+  back = parallel.first_replica(copied)
+  np.testing.assert_array_equal(back['a'], tree['a'])
+  assert back['b'][0] == 7
+
+
+def test_too_many_devices_are_refused():
+  with pytest.raises(UserError, match='devices: 9 asked for'):
+    parallel.local_devices(9)
+  assert len(parallel.local_devices(3)) == 3
+  assert len(parallel.local_devices()) == 8
+
+
+@pytest.mark.parametrize(
+  ('batch', 'nearest'), [(20, '16 or 24'), (3, '8'), (127, '120 or 128')]
+)
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest(
+  batch, nearest
+):
+  with pytest.raises(UserError, match=f'dual.batch: {batch} .*: {nearest}'):
+    parallel.check_batch('dual.batch', batch, 8)
+  parallel.check_batch('dual.batch', 16, 8)

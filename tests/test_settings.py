@@ -1,0 +1,205 @@
+import math
+import re
+
+import ml_collections
+import pytest
+
+from dualgan_jax import settings
+from dualgan_jax.errors import UserError
+from experiments.configs import digits
+
+MISSING = object()
+
+
+def _config(**changes):
+  """The digits config, fields like `student__kind` changed."""
+  values = digits.get_config().to_dict()
+  for field, value in changes.items():
+    group, (*path, name) = values, field.split('__')
+    for part in path:
+      group = group[part]
+    if value is MISSING:
+      del group[name]
+    else:
+      group[name] = value
+  return ml_collections.ConfigDict(values)
+
+
+@pytest.mark.parametrize('variants', ['', 'smoke', 'paper', 'smoke,paper'])
+def test_a_good_config_comes_back_frozen(variants):
+  config = digits.get_config(variants)
+  checked = settings.check(config)
+  assert isinstance(checked, ml_collections.FrozenConfigDict)
+  assert checked.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('seed', 0),
+    ('devices', 0),
+    ('student__kind', 'residual'),
+    ('generator__features', None),
+    ('generator__features', (8, 8)),
+    ('generator__b1', 0.0),
+    ('objective__alpha', 0),  # a whole number is a number
+    ('objective__beta', 1000.0),
+    ('data__test_fraction', 0.99),
+    ('dual__filters', 'fresh'),
+    ('targetnet__branch_tolerance', 0.5),
+    ('labels', ('7',)),
+  ],
+)
+def test_takes_what_is_allowed(field, value):
+  values = settings.check(_config(**{field: value})).to_dict()
+  for part in field.split('__'):
+    values = values[part]
+  assert values == value
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'wanted'),
+  [
+    # The wrong type.
+    ('experiment', 3, 'a text'),
+    ('experiment', '', 'a text'),
+    ('objective__name', None, 'a text'),
+    ('seed', 1.0, 'a whole number from 0'),
+    ('seed', '1', 'a whole number from 0'),
+    ('seed', {'data': 1}, 'a whole number from 0'),
+    ('pretrain__steps', 10.5, 'a whole number from 1'),
+    ('pretrain__learning_rate', '1e-3', 'a number above 0'),
+    ('objective__gamma', None, 'a number from 0'),
+    ('labels', '01', 'a tuple of texts'),
+    ('labels', ['0', '1'], 'a tuple of texts'),
+    ('labels', (0, 1), 'a tuple of texts'),
+    ('teachers__low__labels', None, 'a tuple of texts'),
+    ('image', 16, 'a tuple of 3 whole numbers from 1'),
+    ('image', [16, 16, 1], 'a tuple of 3 whole numbers from 1'),
+    ('generator__features', 8, 'a tuple of whole numbers from 1'),
+    ('generator__widths', None, 'a tuple of whole numbers from 1'),
+    # Out of range.
+    ('seed', -1, 'from 0'),
+    ('log_every', 0, 'from 1'),
+    ('save_every', -5, 'from 1'),
+    ('generator__batch', 0, 'from 1'),
+    ('targetnet__measure_batches', 0, 'from 1'),
+    ('student__widths', (16, 0, 64), 'from 1'),
+    ('student__widths', (), 'from 1'),
+    ('data__test_fraction', 0.0, 'above 0, less than 1'),
+    ('data__test_fraction', 1.0, 'above 0, less than 1'),
+    ('baselines__learning_rate', 0.0, 'above 0'),
+    ('generator__b1', 1.0, 'from 0, less than 1'),
+    ('generator__b1', -0.1, 'from 0, less than 1'),
+    ('dual__lambda_own', -1.0, 'a number from 0'),
+    # True is 1 to Python and nothing to a user.
+    ('devices', True, 'a whole number'),
+    ('dual__batch', True, 'a whole number'),
+    ('image', (16, 16, True), 'whole numbers'),
+    ('objective__prior', True, 'a number'),
+    # And 1 is no answer to a question.
+    ('objective__never_empty', 1, 'True or False'),
+    ('teachers__high__batch_norm', 'yes', 'True or False'),
+    # No number at all.
+    ('objective__alpha', math.nan, 'a number'),
+    ('objective__beta', math.inf, 'a number'),
+    ('dual__lambda_generated', -math.inf, 'a number'),
+    ('data__test_fraction', math.nan, 'a number'),
+    ('targetnet__branch_tolerance', math.inf, 'a number'),
+    # Not among the choices, which the message gives.
+    ('student__kind', 'dense', 'conv, residual'),
+    ('teachers__low__kind', None, 'conv, residual'),
+    ('objective__entropy', 'sigmoid', 'normalised, bernoulli, softmax'),
+    ('dual__filters', ('fresh',), 'stage1, fresh'),
+    ('data__teacher_data', 'both', 'shared, own'),
+    # The wrong length.
+    ('image', (16, 16), 'a tuple of 3'),
+    ('student__depths', (1, 1), '2 values for 3 blocks'),
+    ('student__strides', (2, 2, 1, 1), '4 values for 3 blocks'),
+    ('teachers__high__widths', (8, 8), '3 values for 2 blocks'),
+    # Not there, or not to be there.
+    ('seed', MISSING, 'missing'),
+    ('student', MISSING, 'missing'),
+    ('teachers__low__labels', MISSING, 'missing'),
+    ('generator__noise', MISSING, 'missing'),
+    ('sede', 1, 'no such field'),
+    ('generator__stesp', 5, 'no such field'),
+    ('teachers__low__colour', 'red', 'no such field'),
+    ('student__labels', ('0',), 'no such field'),  # those are `labels`
+    ('extra', {'a': 1}, 'no such field'),
+    # A value where a group should be.
+    ('data', 3, 'a group'),
+    ('objective', 'paper', 'a group'),
+    ('student', (16, 32, 64), 'a group'),
+    ('teachers__low', None, 'a group'),
+    ('teachers', MISSING, 'at least one teacher'),
+    ('teachers', 3, 'at least one teacher'),
+    ('teachers', {}, 'at least one teacher'),
+  ],
+)
+def test_names_the_field_and_the_cure(field, value, wanted):
+  with pytest.raises(UserError) as error:
+    settings.check(_config(**{field: value}))
+  message = str(error.value)
+  # Of three tuples that must be equally long, `widths` sets the measure.
+  named = {'teachers__high__widths': 'teachers__high__depths'}.get(field, field)
+  assert message.startswith(named.replace('__', '.') + ': ')
+  assert wanted in message
+  assert '\n' not in message
+
+
+def test_shows_the_value_it_refuses():
+  with pytest.raises(UserError, match=re.escape("generator.steps: '12', but")):
+    settings.check(_config(generator__steps='12'))
+
+
+def test_fields_are_those_the_stage_reads():
+  config = settings.check(digits.get_config())
+  fields = settings.fields(config, 'dual')
+  assert fields['student.widths'] == (16, 32, 64)
+  assert fields['dual.filters'] == 'stage1'
+  assert fields['seed'] == 0
+  parts = {field.split('.')[0] for field in fields}
+  assert parts == {'seed', 'labels', 'student', 'dual'}
+
+
+def test_fields_of_the_generator_leave_out_the_customised_labels():
+  # One trained generator serves every Y_cst.
+  fields = settings.fields(settings.check(digits.get_config()), 'generator')
+  assert 'labels' not in fields
+  assert fields['teachers.low.labels'] == ('0', '1', '2', '3', '4')
+
+
+@pytest.mark.parametrize('stage', settings.STAGES)
+def test_no_stage_reads_how_it_is_run(stage):
+  # How often to log must not make a finished stage look outdated.
+  fields = settings.fields(settings.check(digits.get_config()), stage)
+  assert fields
+  assert not {'devices', 'log_every', 'save_every'} & set(fields)
+
+
+def test_differing_gives_both_values_in_order():
+  old = {'seed': 0, 'dual.steps': 10, 'same': 'x'}
+  new = {'seed': 1, 'dual.steps': 20, 'same': 'x'}
+  assert settings.differing(old, new) == [
+    'dual.steps (10 there, 20 now)',
+    'seed (0 there, 1 now)',
+  ]
+
+
+def test_differing_takes_a_list_for_the_tuple_it_was():
+  # A config that was stored as JSON has lists.
+  assert settings.differing({'image': [8, 8, 1]}, {'image': (8, 8, 1)}) == []
+  assert settings.differing({'image': [8, 8, 3]}, {'image': (8, 8, 1)}) == [
+    'image ((8, 8, 3) there, (8, 8, 1) now)'
+  ]
+
+
+def test_differing_sees_fields_that_only_one_has():
+  # A field that is None is there.
+  one, other = {'a': None, 'both': None}, {'both': None, 'z': 3}
+  gone, added = settings.differing(one, other)
+  assert gone.startswith('a (None there, ')
+  assert added.startswith('z (')
+  assert 'nothing' in gone
+  assert 'nothing' in added

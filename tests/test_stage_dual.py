@@ -1,0 +1,195 @@
+"""Stage `dual`: Eq. 12-16, block by block."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dualgan_jax import discriminators, losses
+from dualgan_jax.stages import dual
+from tests import tiny
+
+
+def _phase(b, *, channels=(5, 4, 1), **changes):
+  student = tiny.student()
+  frozen = dual.Frozen(
+    tiny.both_teachers(),
+    tiny.source(channels),
+    tiny.variables_of(student)[: b - 1],
+  )
+  options = {
+    'filters': 'stage1',
+    'lambda_own': 1.0,
+    'lambda_generated': 1.0,
+    **changes,
+  }
+  return dual.phase(
+    b,
+    student,
+    tiny.LABEL_MAP,
+    frozen,
+    image=tiny.IMAGE,
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=optax.sgd(0.1),
+    **options,
+  )
+
+
+def _moved(a, b):
+  return max(
+    float(np.max(np.abs(x - y)))
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+  )
+
+
+@pytest.fixture(scope='module')
+def second_block():
+  return tiny.run(_phase(2))[0]
+
+
+def test_eq_15_moves_the_step(monkeypatch, second_block):
+  ours = dual.inputs
+
+  def no_generated(student, before, features):
+    own, generated = ours(student, before, features)
+    return own, jnp.zeros_like(generated)
+
+  monkeypatch.setattr(dual, 'inputs', no_generated)
+  assert _moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
+
+
+@pytest.mark.parametrize('stream', ['own', 'generated'])
+def test_eq_16_moves_the_step(monkeypatch, second_block, stream):
+  monkeypatch.setattr(
+    losses,
+    'dual_streams',
+    lambda own, generated, **_: locals_of(own, generated)[stream],
+  )
+  assert _moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
+
+
+def locals_of(own, generated):
+  return {'own': own, 'generated': generated}
+
+
+def test_eq_9_moves_the_step(monkeypatch):
+  plain = tiny.run(_phase(1))[0]
+  ours = discriminators.filtered
+  monkeypatch.setattr(
+    discriminators,
+    'filtered',
+    lambda params, x: ours(params, x) if 'projection' in params else x,
+  )
+  assert _moved(plain.params, tiny.run(_phase(1))[0].params) > 1e-6
+
+
+def test_the_inputs_are_the_students_path_and_the_generators_feature():
+  student, source = tiny.student(), tiny.source()
+  variables = tiny.variables_of(student)
+  features = source.module.apply(
+    source.variables, jnp.ones((2, tiny.NOISE)), train=False
+  )
+  own, generated = dual.inputs(student, (), features)
+  assert own is features[-1]  # b = 1: both are the image
+  assert generated is features[-1]
+
+  own, generated = dual.inputs(student, variables[:1], features)
+  expected = student.blocks[0].apply(variables[0], features[-1], train=False)
+  np.testing.assert_array_equal(own, expected)
+  assert generated is features[1]  # b = 2: F_g^{B+1-b} = F_g^2
+  assert own.shape == generated.shape
+
+  _, generated = dual.inputs(student, variables[:2], features)
+  assert generated is features[0]  # b = 3: F_g^1
+
+
+def test_running_averages_follow_the_students_own_path_only(second_block):
+  alone = tiny.run(_phase(2, lambda_generated=0.0))[0]
+  np.testing.assert_allclose(
+    jax.tree.leaves(alone.batch_stats)[0],
+    jax.tree.leaves(second_block.batch_stats)[0],
+    rtol=1e-6,
+  )
+  # ... while the generated stream does move the parameters.
+  assert _moved(alone.params, second_block.params) > 1e-6
+
+
+def test_filters_start_where_stage_1_left_them_or_fresh():
+  key = jax.random.PRNGKey(0)
+  stage1 = _phase(1).init(key).params['filters']['one']
+  np.testing.assert_array_equal(
+    stage1['Dense_0']['kernel'],
+    tiny.source().filters['one']['group_2']['Dense_0']['kernel'],
+  )
+  fresh = _phase(1, filters='fresh').init(key).params['filters']['one']
+  assert _moved(stage1, fresh) > 1e-3
+  assert jax.tree.map(np.shape, stage1) == jax.tree.map(np.shape, fresh)
+
+
+def test_a_student_of_another_width_gets_fresh_filters_and_an_adapter():
+  first = jax.eval_shape(_phase(1, channels=(5, 3, 1)).init, jax.random.key(0))
+  assert first.params['filters']['one']['Dense_0']['kernel'].shape == (4, 4)
+  assert 'adapter' not in first.params
+  second = jax.eval_shape(_phase(2, channels=(5, 3, 1)).init, jax.random.key(0))
+  kernel = second.params['adapter']['params']['kernel']
+  assert kernel.shape == (1, 1, 3, 4)  # F_g^2's width to that of T^1
+
+
+def test_the_last_block_answers_through_its_own_head(monkeypatch):
+  state = jax.eval_shape(_phase(3).init, jax.random.key(0))
+  assert set(state.params) == {'block', 'head'}
+  assert state.params['head']['Dense_0']['kernel'].shape == (6, 3)
+
+
+def test_each_term_is_eq_13_worked_out_without_the_ladder():
+  student, (one, two), source = (
+    tiny.student(),
+    tiny.both_teachers(),
+    tiny.source(),
+  )
+  variables = tiny.variables_of(student)
+  frozen = dual.Frozen((one, two), source, ())
+  image = source.module.apply(
+    source.variables, jnp.ones((2, tiny.NOISE)), train=False
+  )[-1]
+  out = student.blocks[0].apply(variables[0], image, train=False)
+  filters = {name: own['group_2'] for name, own in source.filters.items()}
+  terms = dual.block_losses(
+    1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
+  )
+  # Of `one` Y_cst asks a and c, its labels 0 and 2.
+  target = discriminators.tail(one, one.variables, image, 0)[:, [0, 2]]
+  answer = discriminators.tail(
+    one, one.variables[1:], discriminators.filtered(filters['one'], out), 1
+  )[:, [0, 2]]
+  np.testing.assert_allclose(
+    terms[0][0], losses.dual_block(answer, target), rtol=1e-5
+  )
+  assert len(terms) == 2
+
+
+def test_a_shared_label_has_the_mean_probability_as_the_heads_target():
+  student, everyone = tiny.student(), tiny.both_teachers()
+  frozen = dual.Frozen(everyone, tiny.source(), ())
+  image = jnp.ones((2, *tiny.IMAGE)) / 2
+  out = jnp.ones((2, 2, 2, 6))
+  head = tiny.variables_of(student)[-1]['params']
+  one, two = dual.block_losses(
+    3, out, image, {'head': head}, student, tiny.LABEL_MAP, frozen
+  )
+  y = student.head.apply({'params': head}, out)  # answers d, a, c
+  p1, p2 = (
+    jax.nn.sigmoid(discriminators.tail(t, t.variables, image, 0))
+    for t in everyone
+  )
+  c = (p1[:, 2] + p2[:, 0]) / 2
+
+  def loss(columns, targets):
+    p = jax.nn.sigmoid(y[:, columns])
+    t = jnp.stack(targets, axis=1)
+    return -jnp.mean(t * jnp.log(p) + (1 - t) * jnp.log(1 - p))
+
+  np.testing.assert_allclose(one[0], loss([1, 2], [p1[:, 0], c]), rtol=1e-4)
+  np.testing.assert_allclose(two[0], loss([2, 0], [c, p2[:, 1]]), rtol=1e-4)

@@ -1,0 +1,202 @@
+"""Stage `generator`: Eq. 2-11 in one step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax.stages import generator as stage
+from dualgan_jax.teachers import Teacher
+from tests import tiny
+
+SGD = optax.sgd(0.1)
+
+
+def _difference(a, b):
+  return max(
+    float(np.max(np.abs(x - y)))
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+  )
+
+
+@pytest.fixture(scope='module')
+def plain_step():
+  return tiny.run(tiny.generator_phase(SGD))[0].params
+
+
+@pytest.mark.parametrize(
+  ('owner', 'name', 'replacement'),
+  [
+    (losses, 'discrete', lambda logits: jnp.zeros(())),  # Eq. 7
+    (losses, 'one_hot', lambda logits, labels: jnp.zeros(())),  # Eq. 6
+    (losses, 'activation', lambda features: jnp.zeros(())),
+    (losses, 'information_entropy', lambda mean, form=None: jnp.zeros(())),
+    (losses, 'statistics_prior', lambda moments: jnp.zeros(())),
+    (losses, 'consistency', lambda group, image: jnp.zeros(())),  # Eq. 11
+  ],
+)
+def test_each_loss_moves_the_step(
+  monkeypatch, plain_step, owner, name, replacement
+):
+  monkeypatch.setattr(owner, name, replacement)
+  other = tiny.run(tiny.generator_phase(SGD))[0].params
+  assert _difference(plain_step, other) > 1e-6
+
+
+def test_the_filter_of_eq_9_moves_the_step(monkeypatch, plain_step):
+  ours = discriminators.filtered
+
+  def no_gate(params, features):
+    if 'projection' in params:  # the identity does not fit there
+      return ours(params, features)
+    return features
+
+  monkeypatch.setattr(discriminators, 'filtered', no_gate)
+  other = tiny.run(tiny.generator_phase(SGD))[0].params
+  assert _difference(plain_step, other) > 1e-6
+
+
+def test_the_never_empty_label_moves_the_step(plain_step):
+  other = tiny.run(tiny.generator_phase(SGD, never_empty=False))[0].params
+  assert _difference(plain_step, other) > 1e-6
+
+
+def test_the_loss_is_eq_11_put_together_by_hand():
+  objective = tiny.objective()
+  key = jax.random.PRNGKey(7)
+  source, everyone = tiny.source(), tiny.both_teachers()
+  z = jax.random.normal(key, (4, tiny.NOISE))
+  f1, f2, image = source.module.apply(source.variables, z, train=False)
+
+  # Without the ladder: each tail alone, on what the filter gives it.
+  def answers(x, group):
+    return discriminators.combine(
+      [
+        discriminators.tail(
+          t,
+          t.variables[3 - group :],
+          x
+          if group == 3
+          else discriminators.filtered(
+            source.filters[t.name][f'group_{group}'], x
+          ),
+          3 - group,
+        )
+        for t in everyone
+      ],
+      tiny.LABEL_MAP.owners(tiny.LABEL_MAP.union),
+    )
+
+  y = answers(image, 3)
+  labels = losses.pseudo_labels(y, never_empty=True)
+  ladders = [discriminators.ladder(t, image, {}) for t in everyone]
+  l_a = sum(losses.activation(x.activations) for x in ladders) / 2
+  prior = sum(losses.statistics_prior(x.moments) for x in ladders) / 2
+  expected = (
+    losses.one_hot(y, labels)
+    + objective.alpha * l_a
+    + objective.beta * losses.information_entropy(losses.label_mean(y))
+    + objective.gamma * losses.discrete(y)
+    + (
+      losses.consistency(answers(f1, 1), y)
+      + losses.consistency(answers(f2, 2), y)
+    )
+    / 2
+    + objective.prior * prior
+  )
+
+  def loss(frozen, features):
+    value, _ = stage.loss(
+      features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, objective
+    )
+    return features, value
+
+  devices = jax.local_devices()[:1]
+  frozen = {'filters': source.filters, 'teachers': everyone}
+  _, actual = parallel.compile_step(loss, devices)(
+    parallel.replicate(frozen, devices),
+    parallel.replicate((f1, f2, image), devices),
+  )
+  np.testing.assert_allclose(actual[0], expected, rtol=1e-4)
+
+
+def test_generator_and_filters_learn_and_teachers_are_not_in_the_state():
+  phase = tiny.generator_phase(SGD)
+  before = jax.jit(phase.init)(jax.random.PRNGKey(0)).params
+  after = tiny.run(phase)[0].params
+  assert set(after) == {'generator', 'filters'}
+  assert set(after['filters']['one']) == {'group_1', 'group_2'}
+  moved = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), before, after)
+  for group in ('group_1', 'group_2', 'group_3'):
+    assert max(jax.tree.leaves(moved['generator'][group])) > 0
+  for name in ('one', 'two'):
+    for group in ('group_1', 'group_2'):
+      assert max(jax.tree.leaves(moved['filters'][name][group])) > 0
+
+
+def test_the_image_has_a_filter_only_if_asked():
+  phase = tiny.generator_phase(SGD, image_filter=True)
+  filters = jax.eval_shape(phase.init, jax.random.PRNGKey(0)).params['filters']
+  assert 'image' in filters['one']
+  image = jnp.ones((2, *tiny.IMAGE))
+  np.testing.assert_array_equal(stage.filter_image({}, image), image)
+
+
+def test_teachers_without_batch_norm_have_no_prior():
+  everyone = tuple(
+    tiny.teacher(name, 1, batch_norm=False) for name in ('one', 'two')
+  )
+  phase = stage.phase(
+    tiny.generator(),
+    everyone,
+    tiny.LABEL_MAP,
+    tiny.objective(),
+    image=tiny.IMAGE,
+    noise=tiny.NOISE,
+    steps=1,
+    batch=tiny.BATCH,
+    optimiser=SGD,
+  )
+  _, metrics = tiny.run(phase)
+  assert metrics['l_bn'] == 0
+  assert np.isfinite(metrics['loss'])
+
+
+def test_a_teacher_of_plain_functions_will_do():
+  def flat(variables, x):
+    return jnp.mean(x, axis=(1, 2)) @ variables
+
+  def halve(variables, x):
+    n, h, w, c = x.shape
+    return jnp.tanh(
+      x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4)) @ variables
+    )
+
+  def same(variables, x):
+    return jnp.tanh(x @ variables)
+
+  rng = np.random.default_rng(0)
+  sizes = [(1, 4), (4, 5), (5, 6), (6, 3)]
+  foreign = Teacher(
+    'one',
+    tiny.LABELS['one'],
+    (halve, halve, same),
+    flat,
+    tuple(jnp.asarray(rng.normal(size=s), jnp.float32) for s in sizes),
+  )
+  phase = stage.phase(
+    tiny.generator(),
+    (foreign, tiny.both_teachers()[1]),
+    tiny.LABEL_MAP,
+    tiny.objective(),
+    image=tiny.IMAGE,
+    noise=tiny.NOISE,
+    steps=1,
+    batch=tiny.BATCH,
+    optimiser=SGD,
+  )
+  _, metrics = tiny.run(phase)
+  assert np.isfinite(metrics['loss'])
+  assert metrics['l_bn'] > 0  # of the other teacher

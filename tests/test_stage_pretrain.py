@@ -1,0 +1,86 @@
+"""Stage `pretrain`, and what all phases share."""
+
+import jax
+import numpy as np
+import optax
+
+from dualgan_jax import parallel
+from dualgan_jax.stages import phase as phases
+from dualgan_jax.stages import pretrain
+from tests import tiny
+
+
+def _phase(steps=40):
+  # Bright images carry the label, dark ones don't.
+  targets = (tiny.images().mean((1, 2, 3)) > 127)[:, None].astype(np.float32)
+  return pretrain.phase(
+    'pretrain/one',
+    tiny.net((4, 6), 1, depths=(1, 1), strides=(2, 2)),
+    tiny.IMAGE,
+    lambda: (tiny.images(), targets),
+    steps=steps,
+    batch=32,
+    optimiser=phases.adam(3e-2, steps),
+  )
+
+
+def test_a_teacher_learns_its_labels():
+  _, metrics = tiny.run(_phase(), steps=40)
+  assert metrics['label_accuracy'] > 0.9
+
+
+def test_real_images_are_drawn_at_random_with_their_targets():
+  devices = jax.local_devices()[:2]
+  images = np.arange(10, dtype=np.uint8)[:, None, None, None] * 25
+  targets = np.arange(10, dtype=np.float32)[:, None]
+
+  def share(frozen, key):
+    return key, pretrain.draw(*frozen, key, 400)
+
+  _, (x, y) = parallel.compile_step(share, devices)(
+    parallel.replicate((images, targets), devices),
+    parallel.replicate(jax.random.PRNGKey(0), devices),
+  )
+  np.testing.assert_allclose(
+    np.ravel(x) * 255, np.ravel(y) * 25, rtol=1e-5, atol=1e-4
+  )
+  counts = np.bincount(np.ravel(y).astype(int), minlength=10)
+  assert counts.min() > 15  # 40 expected of each
+
+
+def test_the_same_key_and_step_do_the_same():
+  one, other = tiny.run(_phase(), steps=3)[0], tiny.run(_phase(), steps=3)[0]
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+  assert one.step == 3
+
+
+def test_the_learning_rate_falls_to_nothing():
+  optimiser = phases.adam(0.1, 10)
+  params, grads = np.zeros(1, np.float32), np.ones(1, np.float32)
+  state, moves = optimiser.init(params), []
+  for _ in range(11):
+    updates, state = optimiser.update(grads, state)
+    moves.append(float(-updates[0]))
+  np.testing.assert_allclose(moves[0], 0.1, rtol=1e-3)
+  np.testing.assert_allclose(moves[5], 0.05, rtol=1e-3)  # half a cosine
+  np.testing.assert_allclose(moves[10], 0.0, atol=1e-6)
+
+
+def test_a_step_averages_gradients_over_devices():
+  def loss_fn(params, batch_stats, key):
+    # Each device pulls by its own number, 0 or 1.
+    return params * jax.lax.axis_index(parallel.AXIS), (batch_stats, {})
+
+  devices = jax.local_devices()[:2]
+  optimiser = optax.sgd(1.0)
+  step = parallel.compile_step(
+    lambda _, s: phases.train_step(loss_fn, optimiser, s), devices
+  )
+  first = phases.first_state(
+    jax.random.PRNGKey(0), np.float32(1), (), optimiser
+  )
+  state, metrics = step(
+    parallel.replicate((), devices), parallel.replicate(first, devices)
+  )
+  np.testing.assert_allclose(state.params, [0.5, 0.5])
+  np.testing.assert_allclose(metrics['loss'], [0.5, 0.5])

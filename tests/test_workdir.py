@@ -1,0 +1,354 @@
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+
+import ml_collections
+import pytest
+
+from dualgan_jax import settings
+from dualgan_jax.errors import UserError
+from dualgan_jax.workdir import Workdir, generator_features
+from experiments.configs import digits
+
+
+def _config(**changes):
+  """The digits config, fields like `generator__steps` changed."""
+  config = digits.get_config()
+  config.generator.features = (16, 32)
+  config.update_from_flattened_dict(
+    {k.replace('__', '.'): v for k, v in changes.items()}
+  )
+  return settings.check(config)
+
+
+def _finish(folder, *stages, seconds=1.0, **changes):
+  """Leaves a run's folder with finished stages."""
+  config = _config(**changes)
+  with Workdir(folder) as own:
+    for stage in stages:
+      own.begin(stage, config)
+      (own.stage(stage) / 'weights').write_text(f'{folder.name} {stage}')
+      own.finish(stage, config, seconds)
+
+
+def _snapshot(folder):
+  return {
+    str(x.relative_to(folder)): x.read_bytes()
+    for x in folder.rglob('*')
+    if x.is_file()
+  }
+
+
+@contextlib.contextmanager
+def _holder(folder):
+  """Another process that has the folder open."""
+  code = (
+    'import sys; from dualgan_jax.workdir import Workdir; '
+    'own = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
+  )
+  with subprocess.Popen(
+    [sys.executable, '-c', code, str(folder)],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as process:
+    try:
+      assert process.stdout.readline() == 'open\n'
+      yield process
+    finally:
+      process.kill()
+
+
+def test_the_folder_is_made_and_may_be_there(tmp_path):
+  for _ in range(2):
+    with Workdir(tmp_path / 'runs' / 'digits') as own:
+      assert own.path == tmp_path / 'runs' / 'digits'
+      assert own.path.is_dir()
+      assert own.stage('dual') == own.path / 'dual'
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  with Workdir('~/run') as own:
+    assert own.path == tmp_path / 'run'
+  _finish(tmp_path / 'run', 'generator')
+  assert generator_features('~/run') == (16, 32)
+
+
+def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
+  with _holder(tmp_path) as process:
+    with pytest.raises(UserError, match='another process') as error:
+      Workdir(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    process.send_signal(signal.SIGKILL)  # no chance to tidy up
+    process.wait()
+    with Workdir(tmp_path) as own:
+      assert own.path == tmp_path
+
+
+def test_closing_frees_the_folder(tmp_path):
+  with Workdir(tmp_path):
+    with pytest.raises(UserError, match='another process'):
+      Workdir(tmp_path)
+    # Being refused does not free it.
+    with pytest.raises(UserError, match='another process'):
+      Workdir(tmp_path)
+    with Workdir(tmp_path / 'inside'):  # another folder
+      pass
+  with contextlib.suppress(ZeroDivisionError), Workdir(tmp_path):
+    raise ZeroDivisionError
+  with Workdir(tmp_path):
+    pass
+
+
+@pytest.mark.parametrize('path', ['/proc/dualgan', 'file', 'file/inside'])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, path):
+  (tmp_path / 'file').write_text('')
+  path = tmp_path / path  # /proc/... stays what it is
+  with pytest.raises(UserError) as error:
+    Workdir(path)
+  assert str(error.value).startswith(f'workdir: {path} cannot be written (')
+  assert '\n' not in str(error.value)
+
+
+def test_a_stage_is_begun_then_finished(tmp_path):
+  config = _config()
+  with Workdir(tmp_path) as own:
+    assert not own.finished('dual')
+    assert own.seconds('dual') is None
+    assert own.begin('dual', config) is None
+    assert own.stage('dual').is_dir()
+    assert not own.finished('dual')
+    assert own.seconds('dual') is None
+    own.finish('dual', config, 12.345)
+    assert own.finished('dual')
+    assert own.seconds('dual') == 12.3
+    assert not own.finished('pretrain')
+  # It is on disk, for the next process.
+  with Workdir(tmp_path) as own:
+    assert own.finished('dual')
+    assert own.seconds('dual') == 12.3
+
+
+def test_going_on_with_the_same_fields_touches_nothing(tmp_path):
+  with Workdir(tmp_path) as own:
+    own.begin('dual', _config())
+    (own.stage('dual') / 'metrics.jsonl').write_text('rows')
+    before = _snapshot(tmp_path)
+    # Neither a field of another stage nor one that no stage reads counts.
+    for changes in ({}, {'generator__steps': 7}, {'save_every': 3}):
+      assert own.begin('dual', _config(**changes)) is None
+      assert _snapshot(tmp_path) == before
+
+
+def test_an_unfinished_attempt_with_other_fields_is_set_aside(tmp_path):
+  with Workdir(tmp_path) as own:
+    for i, steps in enumerate((10, 20, 30)):
+      aside = own.begin('dual', _config(dual__steps=steps))
+      assert aside == (tmp_path / f'dual.aside-{i}' if i else None)
+      # A new attempt finds no checkpoint of the one before.
+      assert [x.name for x in own.stage('dual').iterdir()] == ['stage.json']
+      (own.stage('dual') / 'steps').write_text(str(steps))
+  kept = {x.name: (x / 'steps').read_text() for x in tmp_path.glob('dual*')}
+  assert kept == {'dual.aside-1': '10', 'dual.aside-2': '20', 'dual': '30'}
+
+
+def test_setting_aside_never_meets_an_older_one(tmp_path):
+  with Workdir(tmp_path) as own:
+    for steps in (10, 20, 30):
+      own.begin('dual', _config(dual__steps=steps))
+      (own.stage('dual') / 'steps').write_text(str(steps))
+    # The user has no more need of the first attempt.
+    for file in (tmp_path / 'dual.aside-1').iterdir():
+      file.unlink()
+    (tmp_path / 'dual.aside-1').rmdir()
+    aside = own.begin('dual', _config(dual__steps=40))
+  assert (aside / 'steps').read_text() == '30'
+  assert (tmp_path / 'dual.aside-2' / 'steps').read_text() == '20'
+
+
+def test_the_same_fields_are_not_refused(tmp_path):
+  _finish(tmp_path, *settings.STAGES)
+  with Workdir(tmp_path) as own:
+    own.refuse_other(_config())
+    own.refuse_other(_config(log_every=1, save_every=1, devices=1))
+
+
+def test_each_differing_field_is_named_with_both_values(tmp_path):
+  _finish(tmp_path, 'pretrain', 'generator')
+  changed = _config(
+    generator__steps=50,
+    generator__widths=(8, 8, 8),
+    objective__entropy='bernoulli',
+  )
+  with Workdir(tmp_path) as own, pytest.raises(UserError) as error:
+    own.refuse_other(changed)
+  for part in (
+    'generator.steps (1000 there, 50 now)',
+    'generator.widths ((64, 32, 16) there, (8, 8, 8) now)',
+    "objective.entropy ('normalised' there, 'bernoulli' now)",
+    'stage generator',
+    str(tmp_path),
+  ):
+    assert part in str(error.value)
+  assert 'batch' not in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_a_teacher_more_or_less_is_named(tmp_path):
+  _finish(tmp_path, 'pretrain')
+  values = _config().to_dict()
+  values['teachers']['other'] = values['teachers'].pop('high')
+  with Workdir(tmp_path) as own, pytest.raises(UserError) as error:
+    own.refuse_other(settings.check(ml_collections.ConfigDict(values)))
+  assert "teachers.high.kind ('conv' there, " in str(error.value)
+  assert "'conv' now), teachers.other.labels (" in str(error.value)
+
+
+def test_fields_of_unfinished_stages_may_change(tmp_path):
+  _finish(tmp_path, 'pretrain')
+  with Workdir(tmp_path) as own:
+    own.begin('generator', _config())
+    own.refuse_other(_config(generator__steps=50, dual__steps=50))
+    with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
+      own.refuse_other(_config(seed=1))
+
+
+@pytest.mark.parametrize('there', [('pretrain',), ('pretrain', 'generator')])
+def test_takes_over_what_another_run_has_finished(tmp_path, there):
+  source = tmp_path / 'source'
+  _finish(source, *there, 'dual')
+  before = _snapshot(source)
+  with Workdir(tmp_path / 'own') as own:
+    own.take_over(str(source))
+    for stage in ('pretrain', 'generator', 'dual'):
+      taken = stage in there  # and nothing of the student's
+      assert own.finished(stage) == taken
+      assert own.stage(stage).exists() == taken
+      if taken:
+        text = (own.stage(stage) / 'weights').read_text()
+        assert text == f'source {stage}'
+    own.refuse_other(_config())
+  assert _snapshot(source) == before
+
+
+def test_takes_over_from_a_run_that_still_works(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain')
+  with Workdir(tmp_path / 'source') as source:
+    source.begin('generator', _config())
+    with Workdir(tmp_path / 'own') as own:
+      own.take_over(str(tmp_path / 'source'))
+      assert own.finished('pretrain')
+      assert not own.stage('generator').exists()
+
+
+def test_own_stages_are_not_overwritten(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  _finish(tmp_path / 'own', 'pretrain', 'generator')
+  before = _snapshot(tmp_path / 'own')
+  with Workdir(tmp_path / 'own') as own:
+    own.take_over(str(tmp_path / 'source'))
+    own.take_over(str(tmp_path / 'own'))
+  assert _snapshot(tmp_path / 'own') == before
+
+
+def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
+  # No field of stage generator tells these teachers from those.
+  _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
+  with Workdir(tmp_path / 'own') as own:
+    own.begin('pretrain', _config(pretrain__steps=99))
+    (own.stage('pretrain') / 'weights').write_text('own pretrain')
+    own.take_over(str(tmp_path / 'source'))
+    theirs = [
+      (own.stage(x) / 'weights').read_text().startswith('source')
+      for x in ('pretrain', 'generator')
+      if own.stage(x).exists()
+    ]
+  assert len(set(theirs)) == 1
+
+
+def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain')
+  with Workdir(tmp_path / 'own') as own:
+    part = tmp_path / 'own' / 'pretrain.part'
+    part.mkdir()
+    (part / 'half').write_text('')
+    assert not own.finished('pretrain')
+    own.take_over(str(tmp_path / 'source'))
+    assert own.finished('pretrain')
+    assert not (own.stage('pretrain') / 'half').exists()
+    assert not part.exists()
+
+
+@pytest.mark.parametrize('there', ['nothing', 'unfinished', 'only generator'])
+def test_a_run_without_teachers_is_no_source(tmp_path, there):
+  source = tmp_path / 'source'
+  if there == 'unfinished':
+    with Workdir(source) as other:
+      other.begin('pretrain', _config())
+  if there == 'only generator':
+    _finish(source, 'generator')
+  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
+    own.take_over(str(source))
+  assert str(error.value).startswith(f'init_from: {source} holds no finished')
+  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
+
+
+@pytest.mark.parametrize(
+  'content',
+  [b'', b'{"fields": {"seed": 0', b'\x00' * 40, b'\xff\xfe\x80'],
+  ids=['empty', 'cut', 'zeros', 'bytes'],
+)
+def test_a_damaged_record_is_named(tmp_path, content):
+  _finish(tmp_path, 'pretrain', 'generator')
+  file = tmp_path / 'generator' / 'stage.json'
+  file.write_bytes(content)
+  with Workdir(tmp_path) as own:
+    for look in (
+      lambda: own.finished('generator'),
+      lambda: own.seconds('generator'),
+      lambda: own.begin('generator', _config()),
+      lambda: own.refuse_other(_config()),
+      lambda: generator_features(str(tmp_path)),
+    ):
+      with pytest.raises(UserError) as error:
+        look()
+      assert str(file) in str(error.value)
+      assert '\n' not in str(error.value)
+    assert own.finished('pretrain')  # the others are whole
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  with Workdir(tmp_path) as own:
+    own.begin('dual', _config())
+    before = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
+
+    def cut(path, text):
+      with path.open('w') as f:
+        f.write(text[:10])
+      raise OSError('no space')
+
+    with monkeypatch.context() as m:
+      m.setattr('pathlib.Path.write_text', cut)
+      with pytest.raises(OSError, match='no space'):
+        own.finish('dual', _config(), 1.0)
+    after = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
+    assert after == before
+    assert not own.finished('dual')
+
+
+def test_the_features_of_the_first_finished_generator(tmp_path):
+  own, source, other = (tmp_path / x for x in ('own', 'source', 'other'))
+  _finish(source, 'generator')
+  _finish(other, 'generator', generator__features=(4, 4))
+  assert generator_features(str(source), str(other)) == (16, 32)
+  assert generator_features(str(other), str(source)) == (4, 4)
+  with Workdir(own) as begun:
+    begun.begin('generator', _config(generator__features=(9, 9)))
+  # Unfinished, not there, not given.
+  assert generator_features(str(own), str(other)) == (4, 4)
+  assert generator_features(str(tmp_path / 'no'), str(other)) == (4, 4)
+  assert generator_features(str(own), None) is None
+  assert generator_features(None) is None

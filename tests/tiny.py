@@ -1,0 +1,176 @@
+"""The smallest nets that have every part of the method, for tests."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dualgan_jax import parallel, teachers
+from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks import classifier
+from dualgan_jax.networks.generator import Generator
+from dualgan_jax.stages import dual
+from dualgan_jax.stages import generator as generator_stage
+
+IMAGE = (8, 8, 1)
+NOISE = 5
+BATCH = 16
+# As wide as the teachers after block 1, and not after block 2:
+# filters with and without a projection.
+STUDENT_WIDTHS = (4, 5, 6)
+# `c` is owned by both; Y_cst leaves `b` out and reorders.
+LABELS = {'one': ('a', 'b', 'c'), 'two': ('c', 'd')}
+ASKED = ('d', 'a', 'c')
+LABEL_MAP = LabelMap.create(LABELS, ASKED)
+
+
+def net(widths, labels, **options):
+  """A classifier of three blocks: 8×8 → 4×4 → 2×2 → 2×2."""
+  return classifier.create(
+    **{'kind': 'conv', 'depths': (1, 1, 1), 'strides': (2, 2, 1), **options},
+    widths=widths,
+    labels=labels,
+    axis_name=parallel.AXIS,
+  )
+
+
+def variables_of(own, seed=5):
+  """Untrained variables of a classifier."""
+  return jax.jit(lambda key: own.init(key, IMAGE))(jax.random.PRNGKey(seed))
+
+
+def teacher(name, seed, widths=(4, 6, 8), **options):
+  """A teacher whose batch norms remember something that is not 0 and 1."""
+  own = net(widths, len(LABELS[name]), **options)
+  variables = variables_of(own, seed)
+  rng = np.random.default_rng(seed)
+  params, batch_stats = classifier.split(variables)
+  batch_stats = jax.tree.map(
+    lambda x: x + 0.3 * rng.uniform(size=x.shape).astype(x.dtype), batch_stats
+  )
+  # Its units fire, and most images carry no label, as those of a first step.
+  params = jax.tree_util.tree_map_with_path(_liven, params)
+  variables = classifier.join(params, batch_stats)
+  return teachers.from_classifier(name, LABELS[name], own, variables)
+
+
+def _liven(path, x):
+  place = jax.tree_util.keystr(path)
+  if 'BatchNorm' in place and 'bias' in place:
+    return x + 0.5
+  return x - 3 if 'Dense' in place and 'bias' in place else x
+
+
+@functools.cache
+def both_teachers():
+  """Two teachers of different widths."""
+  return teacher('one', 1), teacher('two', 2, widths=(4, 7, 5))
+
+
+def student():
+  """T, with one logit per asked label."""
+  return net(STUDENT_WIDTHS, len(ASKED))
+
+
+def generator(channels=(5, 4, 1)):
+  """G, mirroring the student: 2×2, 4×4, 8×8."""
+  return Generator(
+    sizes=((2, 2), (4, 4), (8, 8)),
+    channels=channels,
+    widths=(6, 5, 4),
+    axis_name=parallel.AXIS,
+  )
+
+
+def objective(**changes):
+  """Every term of the generator's loss at work."""
+  weights = {
+    'alpha': 0.1,
+    'beta': 1.0,
+    'gamma': 0.5,
+    'entropy': 'normalised',
+    'prior': 0.3,
+    'never_empty': True,
+    'image_filter': False,
+  }
+  return generator_stage.Objective(**{**weights, **changes})
+
+
+def generator_phase(optimiser, batch=BATCH, **changes):
+  """Stage `generator` on the tiny nets."""
+  return generator_stage.phase(
+    generator(),
+    both_teachers(),
+    LABEL_MAP,
+    objective(**changes),
+    image=IMAGE,
+    noise=NOISE,
+    steps=3,
+    batch=batch,
+    optimiser=optimiser,
+  )
+
+
+@functools.cache
+def source(channels=(5, 4, 1), **changes):
+  """An untrained generator with the filters of stage 1."""
+  phase = generator_stage.phase(
+    generator(channels),
+    both_teachers(),
+    LABEL_MAP,
+    objective(**changes),
+    image=IMAGE,
+    noise=NOISE,
+    steps=3,
+    batch=BATCH,
+    optimiser=optax.sgd(0.1),
+  )
+  state = jax.jit(phase.init)(jax.random.PRNGKey(3))
+  variables = {
+    'params': state.params['generator'],
+    'batch_stats': state.batch_stats,
+  }
+  return dual.Source(
+    generator(channels), NOISE, variables, state.params['filters']
+  )
+
+
+def images(n=40):
+  """Random uint8 images."""
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, (n, *IMAGE), dtype=np.uint8)
+
+
+def keep_gradient(rate=0.1):
+  """SGD whose state is the gradient of the last step."""
+
+  def update(grads, state, params=None):
+    del state, params
+    return jax.tree.map(lambda g: -rate * g, grads), grads
+
+  return optax.GradientTransformation(
+    lambda params: jax.tree.map(jnp.zeros_like, params), update
+  )
+
+
+def run(phase, devices=1, steps=1):
+  """Some steps of a phase on some devices; state and metrics as NumPy."""
+  chosen = jax.local_devices()[:devices]
+  step = parallel.compile_step(phase.step, chosen)
+  frozen = parallel.replicate(as_floats(phase.frozen()), chosen)
+  first = jax.jit(phase.init)(jax.random.PRNGKey(0))
+  state = parallel.replicate(as_floats(first), chosen)
+  for _ in range(steps):
+    state, metrics = step(frozen, state)
+  return parallel.first_replica(state), parallel.first_replica(metrics)
+
+
+def as_floats(tree):
+  """Casts to the default float: double precision inside `jax.enable_x64`."""
+
+  def cast(x):
+    return x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+  return jax.tree.map(lambda x: cast(jnp.asarray(x)), tree)
