@@ -12,6 +12,7 @@ from dualgan_jax.errors import TrainingError, UserError
 
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpoints:
@@ -42,12 +43,17 @@ class Checkpoints:
       TrainingError: a value is not finite, or the disk does not take it; the
         checkpoints before stay as they are.
     """
+    kept = self.steps()
+    before = (
+      f'the last good checkpoint is that of step {kept[-1]}'
+      if kept
+      else 'there is no checkpoint before it'
+    )
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
       if not np.all(np.isfinite(leaf)):
         raise TrainingError(
-          f'{self._folder.name}: {jax.tree_util.keystr(path)} is not finite at '
-          f'step {step}; the last good checkpoint is that of step '
-          f'{max(self.steps(), default=0)}. Lower the learning rate.'
+          f'{self._folder}: {jax.tree_util.keystr(path)} is not finite at step '
+          f'{step}; {before}. Lower the learning rate.'
         )
     try:
       self._open().save(
@@ -57,12 +63,13 @@ class Checkpoints:
           progress=ocp.args.JsonSave({'seconds': seconds}),
         ),
       )
-    except OSError as e:
-      full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+    # TensorStore wraps what the system says into a ValueError.
+    except (OSError, ValueError) as e:
+      full = getattr(e, 'errno', None) in _FULL or 'No space left' in str(e)
+      cause = 'the disk is full' if full else str(e).splitlines()[0]
       raise TrainingError(
-        f'{self._folder}: {"the disk is full" if full else e.strerror}; step '
-        f'{step} is not saved, the checkpoints before it are. Make room and '
-        'start the same command again.'
+        f'{self._folder}: {cause}; step {step} is not saved, {before}. Make '
+        'room and start the same command again.'
       ) from e
 
   def restore(self, step: int, abstract: Any) -> tuple[Any, float]:
@@ -88,7 +95,9 @@ class Checkpoints:
         ),
       )
       forms = jax.tree.map(
-        lambda x, y: x.shape == y.shape, found['state'], abstract
+        lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype),
+        found['state'],
+        abstract,
       )
     except (ValueError, KeyError, TypeError, OSError) as e:
       raise self._damaged(step) from e

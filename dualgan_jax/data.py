@@ -58,18 +58,24 @@ def load(
     image: (height, width, channels) to bring the images to, bilinearly.
     test_fraction: share of images that are the test part.
     seed: of the split.
+
+  Raises:
+    UserError: a part would be too small to hold every digit.
   """
   # scikit-learn takes a second to import: only who opens data pays for it.
   from sklearn import datasets, model_selection
 
   digits = datasets.load_digits()
-  train, test = model_selection.train_test_split(
-    np.arange(len(digits.target)),
-    test_size=test_fraction,
-    stratify=digits.target,
-    random_state=seed,
-  )
-  rows = train if split == 'train' else test
+  try:
+    train, test = model_selection.train_test_split(
+      np.arange(len(digits.target)),
+      test_size=test_fraction,
+      stratify=digits.target,
+      random_state=seed,
+    )
+  except ValueError as e:
+    raise UserError(f'data.test_fraction: {e}; take one nearer 0.5.') from e
+  rows = {'train': train, 'test': test}[split]
   height, width, channels = image
   images = np.stack(
     [

@@ -45,7 +45,7 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   Returns:
     top1: over images with one of the labels, the share whose most probable
       label is right; None where an image has several.
-    mAP: average precision, mean over labels that occur.
+    mAP: average precision, mean over labels that occur; None if none does.
     f1_macro: F1 at probability 0.5, mean over labels.
     f1_micro: F1 at probability 0.5 over all answers.
   """
@@ -56,18 +56,25 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
     right = logits[rows].argmax(axis=1) == targets[rows].argmax(axis=1)
     top1 = float(right.mean()) if rows.any() else None
   occur = targets.any(axis=0)
+  mean_ap = None
+  if occur.any():
+    mean_ap = float(
+      metrics.average_precision_score(targets[:, occur], logits[:, occur])
+    )
   said = logits > 0
+  if targets.shape[1] == 1:
+    # One column would be taken for two classes, "yes" and "no".
+    targets, said = targets[:, 0], said[:, 0]
+    kinds = {'f1_macro': 'binary', 'f1_micro': 'binary'}
+  else:
+    kinds = {'f1_macro': 'macro', 'f1_micro': 'micro'}
   return {
     'top1': top1,
-    'mAP': float(
-      metrics.average_precision_score(
-        targets[:, occur], logits[:, occur], average='macro'
+    'mAP': mean_ap,
+    **{
+      name: float(
+        metrics.f1_score(targets, said, average=kind, zero_division=0)
       )
-    ),
-    'f1_macro': float(
-      metrics.f1_score(targets, said, average='macro', zero_division=0)
-    ),
-    'f1_micro': float(
-      metrics.f1_score(targets, said, average='micro', zero_division=0)
-    ),
+      for name, kind in kinds.items()
+    },
   }

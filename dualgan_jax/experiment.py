@@ -1,5 +1,6 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -85,16 +86,16 @@ class _Run:
     stage, _, part = phase.name.partition('/')
     folder = self.folder.stage(stage) / 'checkpoints' / part
     checkpoints = Checkpoints(folder)
-    state, seconds = loop.train(
-      phase,
-      self.key(phase.name),
-      self.devices,
-      checkpoints,
-      self.log,
-      log_every=self.config.log_every,
-      save_every=self.config.save_every,
-    )
-    checkpoints.close()
+    with contextlib.closing(checkpoints):
+      state, seconds = loop.train(
+        phase,
+        self.key(phase.name),
+        self.devices,
+        checkpoints,
+        self.log,
+        log_every=self.config.log_every,
+        save_every=self.config.save_every,
+      )
     self.seconds += seconds
     return state
 
@@ -118,8 +119,8 @@ def run(
     config: as `experiments/configs` make them.
     workdir_path: the run's folder; what is finished there is not done again.
     stage: only this one of `settings.STAGES`; all of them if None.
-    init_from: another run's folder, to take finished teachers and generator
-      from.
+    init_from: another run's folder, to take finished teachers from, and the
+      finished generator if this config would make the same.
     dry_run: build everything, print it, and stop.
 
   Returns:
@@ -144,9 +145,14 @@ def run(
     return None
 
   with workdir.Workdir(workdir_path) as folder:
-    if init_from:
-      folder.take_over(init_from)
     folder.refuse_other(config)
+    if init_from:
+      other = folder.take_over(init_from, config)
+      if other:
+        logs.say(
+          f'generator: trained anew, that of {init_from} was made otherwise: '
+          f'{", ".join(other)}'
+        )
     (folder.path / 'config.json').write_text(config.to_json(indent=1))
     chosen = settings.STAGES if stage is None else (stage,)
     if all(folder.finished(s) for s in chosen):

@@ -21,7 +21,12 @@ class MetricsLog:
     """Appends to what `folder` holds."""
     folder.mkdir(parents=True, exist_ok=True)
     self._folder = folder
-    self._lines = (folder / 'metrics.jsonl').open('a', buffering=1)
+    path = folder / 'metrics.jsonl'
+    # A kill may have cut the last line short; a new row starts a new one.
+    cut = path.exists() and not path.read_bytes().endswith(b'\n')
+    self._lines = path.open('a', buffering=1)
+    if cut:
+      self._lines.write('\n')
     self._events = {}
 
   def write(

@@ -81,14 +81,14 @@ def train(
       if stop() and step < phase.steps:
         _read(phase, step, pending, log, log_every, watch, progress)
         save(state, step)
-        raise InterruptedRun(
-          f'{phase.name}: stopped and saved at step {step}; the same command '
-          'goes on from there.'
-        )
+        raise _interrupted(phase, step)
       if step % save_every == 0 and step < phase.steps:
         save(state, step)
     _read(phase, phase.steps, pending, log, log_every, watch, progress)
-    return save(state, phase.steps), seconds + time.monotonic() - began
+    host = save(state, phase.steps)
+    if stop():
+      raise _interrupted(phase, phase.steps)
+    return host, seconds + time.monotonic() - began
 
 
 def _read(
@@ -116,6 +116,13 @@ def _read(
     log.write(phase.name, step, row, phase.label_names)
     for line in watch.look(step, row):
       logs.say(f'{phase.name}: {line}')
+
+
+def _interrupted(phase: Phase, step: int) -> InterruptedRun:
+  return InterruptedRun(
+    f'{phase.name}: stopped and saved at step {step}; the same command goes on '
+    'from there.'
+  )
 
 
 @contextlib.contextmanager

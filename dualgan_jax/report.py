@@ -51,7 +51,6 @@ def align(rows: Sequence[Sequence[str]]) -> str:
       for i, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     lines.append('| ' + ' | '.join(cells) + ' |')
-  lines[1] = lines[1].replace(' ---:', '---:').replace(' --- ', ' --- ')
   return '\n'.join(lines)
 
 

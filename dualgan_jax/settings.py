@@ -91,6 +91,11 @@ def _texts(x: Any) -> str | None:
   return None if fine else "a tuple of texts, like ('0', '1')"
 
 
+def _image(x: Any) -> str | None:
+  fine = not _integers(1, length=3)(x) and x[2] in (1, 3)
+  return None if fine else 'a tuple (height, width, channels), channels 1 or 3'
+
+
 _STEPS = _integer(1)
 _RATE = _number(0, above=True)
 _WEIGHT = _number(0)
@@ -108,7 +113,7 @@ _CHECKS = {
   'devices': _integer(0),
   'log_every': _STEPS,
   'save_every': _STEPS,
-  'image': _integers(1, length=3),
+  'image': _image,
   'labels': _texts,
   'data': {
     'test_fraction': _number(0, 1, above=True),

@@ -77,8 +77,11 @@ class Workdir:
     old = _record(self.path, stage)
     aside = None
     if old and settings.differing(old['fields'], fields):
-      count = len(list(self.path.glob(f'{stage}.aside-*')))
-      aside = self.path / f'{stage}.aside-{count + 1}'
+      taken = [
+        int(p.name.rpartition('-')[2])
+        for p in self.path.glob(f'{stage}.aside-*')
+      ]
+      aside = self.path / f'{stage}.aside-{max(taken, default=0) + 1}'
       self.stage(stage).rename(aside)
     _write(self.stage(stage), {'fields': fields, 'finished': False})
     return aside
@@ -114,25 +117,43 @@ class Workdir:
             'otherwise; set that back, or name another workdir.'
           )
 
-  def take_over(self, source: str) -> None:
+  def take_over(
+    self, source: str, config: ml_collections.FrozenConfigDict
+  ) -> list[str]:
     """Copies finished teachers and generator from another run's folder.
 
+    A generator that was made otherwise than this config says stays there.
+
+    Returns:
+      The fields that such a generator differs in.
+
     Raises:
-      UserError: `source` has no finished teachers.
+      UserError: `source` has no finished teachers, or others.
     """
     origin = pathlib.Path(source).expanduser().absolute()
-    if not (_record(origin, 'pretrain') or {}).get('finished'):
-      raise UserError(
-        f'init_from: {origin} holds no finished stage pretrain; name the '
-        'workdir of a run that has trained its teachers.'
-      )
-    for stage in ('pretrain', 'generator'):
-      there = (_record(origin, stage) or {}).get('finished')
-      if there and not self.stage(stage).exists():
+    other, stages = [], ('pretrain', 'generator')
+    if all(self.stage(stage).exists() for stage in stages):
+      return other
+    for stage in stages:
+      # Teachers that are here already must be those of a generator from there.
+      if self.stage(stage).exists() and stage == 'generator':
+        continue
+      record = _record(origin, stage) or {'finished': False}
+      if record['finished']:
+        fields = settings.fields(config, stage)
+        other = settings.differing(record['fields'], fields)
+      if stage == 'pretrain' and (other or not record['finished']):
+        raise UserError(
+          f'init_from: {origin} holds no finished stage pretrain made with '
+          f'this config{": " if other else ""}{", ".join(other)}; name the '
+          'workdir of a run that has trained these teachers.'
+        )
+      if record['finished'] and not other and not self.stage(stage).exists():
         part = self.path / f'{stage}.part'
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(origin / stage, part)
         part.rename(self.stage(stage))
+    return other
 
 
 def generator_features(*folders: str | None) -> tuple[int, ...] | None:
@@ -150,7 +171,7 @@ def _record(path: pathlib.Path, stage: str) -> dict | None:
     return None
   try:
     return json.loads(file.read_text())
-  except (OSError, json.JSONDecodeError) as e:
+  except (OSError, ValueError) as e:
     raise UserError(
       f'{file}: cannot be read; delete the folder {file.parent} to do that '
       'stage again.'

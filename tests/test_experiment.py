@@ -222,6 +222,28 @@ def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
   assert results['metrics']['low'] == before['metrics']['low']
 
 
+def test_teachers_alone_are_taken_for_another_objective(finished, tmp_path):
+  done = _launch(
+    tmp_path / 'gamma',
+    f'--init_from={finished[0]}',
+    '--config.objective.gamma=0.3',
+    '--stage=generator',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'objective.gamma (0.1 there, 0.3 now)' in done.stderr
+  assert 'pretrain' not in done.stderr
+  assert 'generator: done' in done.stderr
+
+
+def test_other_teachers_are_not_taken(finished, tmp_path):
+  refused = _launch(
+    tmp_path / 'x', f'--init_from={finished[0]}', '--config.pretrain.steps=9'
+  )
+  assert refused.returncode == 2
+  assert 'pretrain.steps (20 there, 9 now)' in refused.stderr
+  assert not (tmp_path / 'x' / 'pretrain').exists()
+
+
 def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
   done = _launch(
     tmp_path / 'low',

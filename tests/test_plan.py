@@ -47,7 +47,7 @@ def test_teachers_may_differ_in_kind_and_width():
 @pytest.mark.parametrize(
   ('changes', 'says'),
   [
-    ({'teachers__low__strides': (2, 2, 2)}, 'teachers.low.strides: block 3'),
+    ({'teachers__low__strides': (2, 1, 1)}, 'teachers.low.strides: block 2'),
     ({'student__strides': (1, 2, 1)}, 'student.strides: block 1'),
     ({'generator__widths': (4, 4)}, 'generator.widths: 2 values'),
     ({'generator__features': (4,)}, 'generator.features: 1 values'),

@@ -74,8 +74,8 @@ def test_takes_what_is_allowed(field, value):
     ('labels', ['0', '1'], 'a tuple of texts'),
     ('labels', (0, 1), 'a tuple of texts'),
     ('teachers__low__labels', None, 'a tuple of texts'),
-    ('image', 16, 'a tuple of 3 whole numbers from 1'),
-    ('image', [16, 16, 1], 'a tuple of 3 whole numbers from 1'),
+    ('image', 16, 'a tuple (height, width'),
+    ('image', [16, 16, 1], 'a tuple (height, width'),
     ('generator__features', 8, 'a tuple of whole numbers from 1'),
     ('generator__widths', None, 'a tuple of whole numbers from 1'),
     # Out of range.
@@ -95,7 +95,7 @@ def test_takes_what_is_allowed(field, value):
     # True is 1 to Python and nothing to a user.
     ('devices', True, 'a whole number'),
     ('dual__batch', True, 'a whole number'),
-    ('image', (16, 16, True), 'whole numbers'),
+    ('image', (16, 16, True), 'a tuple (height, width'),
     ('objective__prior', True, 'a number'),
     # And 1 is no answer to a question.
     ('objective__never_empty', 1, 'True or False'),
@@ -113,7 +113,7 @@ def test_takes_what_is_allowed(field, value):
     ('dual__filters', ('fresh',), 'stage1, fresh'),
     ('data__teacher_data', 'both', 'shared, own'),
     # The wrong length.
-    ('image', (16, 16), 'a tuple of 3'),
+    ('image', (16, 16), 'a tuple (height, width'),
     ('student__depths', (1, 1), '2 values for 3 blocks'),
     ('student__strides', (2, 2, 1, 1), '4 values for 3 blocks'),
     ('teachers__high__widths', (8, 8), '3 values for 2 blocks'),

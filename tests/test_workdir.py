@@ -16,7 +16,12 @@ from experiments.configs import digits
 def _config(**changes):
   """The digits config, fields like `generator__steps` changed."""
   config = digits.get_config()
+  # What the tests below name; the config itself may be tuned.
   config.generator.features = (16, 32)
+  config.generator.widths = (64, 32, 16)
+  config.generator.steps = 1000
+  config.pretrain.steps = 600
+  config.objective.entropy = 'normalised'
   config.update_from_flattened_dict(
     {k.replace('__', '.'): v for k, v in changes.items()}
   )
@@ -222,7 +227,7 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
   _finish(source, *there, 'dual')
   before = _snapshot(source)
   with Workdir(tmp_path / 'own') as own:
-    own.take_over(str(source))
+    assert own.take_over(str(source), _config()) == []
     for stage in ('pretrain', 'generator', 'dual'):
       taken = stage in there  # and nothing of the student's
       assert own.finished(stage) == taken
@@ -239,7 +244,7 @@ def test_takes_over_from_a_run_that_still_works(tmp_path):
   with Workdir(tmp_path / 'source') as source:
     source.begin('generator', _config())
     with Workdir(tmp_path / 'own') as own:
-      own.take_over(str(tmp_path / 'source'))
+      own.take_over(str(tmp_path / 'source'), _config())
       assert own.finished('pretrain')
       assert not own.stage('generator').exists()
 
@@ -249,24 +254,37 @@ def test_own_stages_are_not_overwritten(tmp_path):
   _finish(tmp_path / 'own', 'pretrain', 'generator')
   before = _snapshot(tmp_path / 'own')
   with Workdir(tmp_path / 'own') as own:
-    own.take_over(str(tmp_path / 'source'))
-    own.take_over(str(tmp_path / 'own'))
+    own.take_over(str(tmp_path / 'source'), _config())
+    own.take_over(str(tmp_path / 'own'), _config())
   assert _snapshot(tmp_path / 'own') == before
+
+
+def test_another_generator_stays_where_it_is(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator', generator__steps=10)
+  with Workdir(tmp_path / 'own') as own:
+    other = own.take_over(str(tmp_path / 'source'), _config())
+    assert other == ['generator.steps (10 there, 1000 now)']
+    assert own.finished('pretrain')
+    assert not own.stage('generator').exists()
+
+
+def test_other_teachers_are_refused(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
+  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
+    own.take_over(str(tmp_path / 'source'), _config())
+  assert 'pretrain.steps (10 there, 600 now)' in str(error.value)
+  assert '\n' not in str(error.value)
+  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
 
 
 def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
   # No field of stage generator tells these teachers from those.
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
+  _finish(tmp_path / 'own', 'pretrain')
   with Workdir(tmp_path / 'own') as own:
-    own.begin('pretrain', _config(pretrain__steps=99))
-    (own.stage('pretrain') / 'weights').write_text('own pretrain')
-    own.take_over(str(tmp_path / 'source'))
-    theirs = [
-      (own.stage(x) / 'weights').read_text().startswith('source')
-      for x in ('pretrain', 'generator')
-      if own.stage(x).exists()
-    ]
-  assert len(set(theirs)) == 1
+    with contextlib.suppress(UserError):  # refusing would be as good
+      own.take_over(str(tmp_path / 'source'), _config())
+    assert not own.stage('generator').exists()
 
 
 def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
@@ -276,7 +294,7 @@ def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
     part.mkdir()
     (part / 'half').write_text('')
     assert not own.finished('pretrain')
-    own.take_over(str(tmp_path / 'source'))
+    own.take_over(str(tmp_path / 'source'), _config())
     assert own.finished('pretrain')
     assert not (own.stage('pretrain') / 'half').exists()
     assert not part.exists()
@@ -291,7 +309,7 @@ def test_a_run_without_teachers_is_no_source(tmp_path, there):
   if there == 'only generator':
     _finish(source, 'generator')
   with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
-    own.take_over(str(source))
+    own.take_over(str(source), _config())
   assert str(error.value).startswith(f'init_from: {source} holds no finished')
   assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
 
