@@ -111,7 +111,6 @@ def run(
   *,
   stage: str | None = None,
   init_from: str | None = None,
-  dry_run: bool = False,
 ) -> dict | None:
   """Runs an experiment, or goes on with it.
 
@@ -121,7 +120,6 @@ def run(
     stage: only this one of `settings.STAGES`; all of them if None.
     init_from: another run's folder, to take finished teachers from, and the
       finished generator if this config would make the same.
-    dry_run: build everything, print it, and stop.
 
   Returns:
     What `results.json` holds, or None if stage `evaluate` was not to run.
@@ -135,15 +133,7 @@ def run(
     raise UserError(
       f'stage: {stage!r} is none of {", ".join(settings.STAGES)}.'
     )
-  config = _with_features(settings.check(config), workdir_path, init_from)
-  design = plan.make(config)
-  devices = parallel.local_devices(config.devices)
-  for part in ('pretrain', 'generator', 'dual', 'targetnet', 'baselines'):
-    parallel.check_batch(f'{part}.batch', config[part].batch, len(devices))
-  if dry_run:
-    print(describe.describe(design, config))
-    return None
-
+  config, design, devices = _prepare(config, workdir_path, init_from)
   with workdir.Workdir(workdir_path) as folder:
     folder.refuse_other(config)
     if init_from:
@@ -162,6 +152,39 @@ def run(
     if chosen[-1] != 'evaluate':
       return None
     return json.loads((folder.path / 'results.json').read_text())
+
+
+def dry_run(
+  config: ml_collections.ConfigDict,
+  workdir_path: str,
+  *,
+  init_from: str | None = None,
+) -> str:
+  """Builds everything that `run` would train, and describes it.
+
+  Args:
+    config: as for `run`.
+    workdir_path: as for `run`; nothing is written.
+    init_from: as for `run`.
+
+  Returns:
+    Lines of text: teachers, labels, shapes, costs.
+
+  Raises:
+    UserError: what `run` would refuse for the config.
+  """
+  config, design, _ = _prepare(config, workdir_path, init_from)
+  return describe.describe(design, config)
+
+
+def _prepare(config, workdir_path, init_from):
+  """Checks all that can be checked before a folder is touched."""
+  config = _with_features(settings.check(config), workdir_path, init_from)
+  design = plan.make(config)
+  devices = parallel.local_devices(config.devices)
+  for stage in settings.STAGES[:-1]:
+    parallel.check_batch(f'{stage}.batch', config[stage].batch, len(devices))
+  return config, design, devices
 
 
 def _run_stages(run_: _Run, chosen: tuple[str, ...]) -> None:
@@ -235,7 +258,7 @@ def _generator(run_: _Run) -> None:
     report.samples(
       run_.folder.stage('generator') / 'samples.png',
       run_.design.label_map.union,
-      *_samples(run_),
+      *_samples(run_, run_.design.label_map.union),
     )
 
 
@@ -374,8 +397,8 @@ def _evaluate(run_: _Run) -> None:
     )
   report.samples(
     run_.folder.stage('evaluate') / 'samples.png',
-    label_map.union,
-    *_samples(run_),
+    config.labels,
+    *_samples(run_, config.labels),
     real=_some_real(run_),
   )
   run_.seconds = time.monotonic() - began
@@ -440,13 +463,15 @@ def _teacher_data(run_: _Run, labels: tuple[str, ...]):
 
 
 def _some_real(run_: _Run):
-  split = _data(run_, 'train').showing(run_.label_map.union)
-  return split.images / 255.0, split.columns(run_.label_map.union)
+  split = _data(run_, 'train').showing(run_.config.labels)
+  return split.images / 255.0, split.columns(run_.config.labels)
 
 
-def _samples(run_: _Run) -> tuple[np.ndarray, np.ndarray]:
-  """Generated images and the probabilities that all teachers give them."""
-  owners = run_.design.label_map.owners(run_.design.label_map.union)
+def _samples(
+  run_: _Run, labels: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Generated images, and the teachers' probabilities of some labels."""
+  owners = run_.design.label_map.owners(labels)
 
   @jax.jit
   def draw(source, everyone, key):

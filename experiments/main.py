@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import errors, report, run
+from dualgan_jax import dry_run, errors, report, run
 from dualgan_jax.settings import STAGES
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -40,13 +40,11 @@ def main(argv: Sequence[str]) -> None:
     for flag in (_CONFIG, _WORKDIR):
       if flag.value is None:
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
-    results = run(
-      _CONFIG.value,
-      _WORKDIR.value,
-      stage=_STAGE.value,
-      init_from=_INIT_FROM.value,
-      dry_run=_DRY_RUN.value,
-    )
+    where = {'init_from': _INIT_FROM.value}
+    if _DRY_RUN.value:
+      print(dry_run(_CONFIG.value, _WORKDIR.value, **where))
+      return
+    results = run(_CONFIG.value, _WORKDIR.value, stage=_STAGE.value, **where)
   except (
     errors.UserError,
     errors.TrainingError,

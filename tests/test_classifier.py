@@ -248,12 +248,24 @@ def test_features_are_not_negative(block):
 
 
 def test_head_pools_over_all_places():
-  head = Head(2)
+  head = Head(2, pool=True)
   x = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])  # mean 3
   params = {
     'Dense_0': {'kernel': jnp.array([[2.0, -1.0]]), 'bias': jnp.array([0, 0.5])}
   }
   np.testing.assert_allclose(head.apply({'params': params}, x), [[6.0, -2.5]])
+
+
+def test_head_without_pooling_looks_at_every_place():
+  head = Head(1, pool=False)
+  x = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])
+  params = {
+    'Dense_0': {
+      'kernel': jnp.array([[1.0], [0.0], [0.0], [-1.0]]),
+      'bias': jnp.array([0.5]),
+    }
+  }
+  np.testing.assert_allclose(head.apply({'params': params}, x), [[-4.5]])
 
 
 def test_blocks_start_from_different_weights():

@@ -267,9 +267,10 @@ def test_a_stage_whose_forerunner_is_missing_is_refused(tmp_path):
     run(config, str(tmp_path), stage='teach')
 
 
-def test_a_dry_run_prints_and_leaves_nothing(tmp_path, capsys):
-  assert run(digits.get_config(), str(tmp_path / 'x'), dry_run=True) is None
-  assert 'F_g^1' in capsys.readouterr().out
+def test_a_dry_run_prints_and_leaves_nothing(tmp_path):
+  done = _launch(tmp_path / 'x', '--dry_run')
+  assert done.returncode == 0, done.stderr
+  assert 'F_g^1' in done.stdout
   assert not (tmp_path / 'x').exists()
 
 

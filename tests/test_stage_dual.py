@@ -140,7 +140,7 @@ def test_a_student_of_another_width_gets_fresh_filters_and_an_adapter():
 def test_the_last_block_answers_through_its_own_head(monkeypatch):
   state = jax.eval_shape(_phase(3).init, jax.random.key(0))
   assert set(state.params) == {'block', 'head'}
-  assert state.params['head']['Dense_0']['kernel'].shape == (6, 3)
+  assert state.params['head']['Dense_0']['kernel'].shape == (2 * 2 * 6, 3)
 
 
 def test_each_term_is_eq_13_worked_out_without_the_ladder():

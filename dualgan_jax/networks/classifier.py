@@ -69,17 +69,27 @@ class ResidualBlock(nn.Module):
 
 
 class Head(nn.Module):
-  """Global average pooling and one logit per label."""
+  """One logit per label, from all features or from their spatial mean.
+
+  Attributes:
+    labels: number of logits.
+    pool: whether to average over space first, as residual nets do. A head that
+      looks at every position knows where strokes belong, and so does a
+      generator that is trained against it.
+  """
 
   labels: int
+  pool: bool
 
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps [N, h, w, c] to logits [N, labels]."""
-    return nn.Dense(self.labels)(jnp.mean(x, axis=(1, 2)))
+    x = jnp.mean(x, axis=(1, 2)) if self.pool else x.reshape(x.shape[0], -1)
+    return nn.Dense(self.labels)(x)
 
 
-KINDS = {'conv': ConvBlock, 'residual': ResidualBlock}
+# Each kind's block, and whether its head pools.
+KINDS = {'conv': (ConvBlock, False), 'residual': (ResidualBlock, True)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,14 +167,13 @@ def create(
   Raises:
     ValueError: the three tuples differ in length.
   """
-  block = functools.partial(
-    KINDS[kind], batch_norm=batch_norm, axis_name=axis_name
-  )
+  block, pool = KINDS[kind]
+  block = functools.partial(block, batch_norm=batch_norm, axis_name=axis_name)
   blocks = tuple(
     block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
   )
-  return Classifier(blocks, Head(labels))
+  return Classifier(blocks, Head(labels, pool))
 
 
 def apply_block(

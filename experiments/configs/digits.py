@@ -20,8 +20,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
 
   config.data = {'test_fraction': 0.3, 'teacher_data': 'shared'}
   config.teachers = {
-    'low': {'labels': DIGITS[:5], **_net((16, 32, 64))},
-    'high': {'labels': DIGITS[5:], **_net((16, 32, 64))},
+    'low': {'labels': DIGITS[:5], **_net((24, 48, 96))},
+    'high': {'labels': DIGITS[5:], **_net((24, 48, 96))},
   }
   config.student = _net((16, 32, 64))
 
@@ -31,7 +31,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     'noise': 64,
     'widths': (64, 32, 16),  # inside G^1 .. G^B
     'features': ml_collections.config_dict.placeholder(tuple),
-    'steps': 1500,
+    'steps': 1000,
     'batch': 128,
     'learning_rate': 2e-3,
     'b1': 0.5,

@@ -13,7 +13,7 @@ def default() -> ml_collections.ConfigDict:
       'beta': 1.0,
       'gamma': 0.1,
       'entropy': 'normalised',
-      'prior': 0.5,
+      'prior': 1.0,
       'never_empty': True,
       'image_filter': False,
     }
