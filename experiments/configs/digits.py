@@ -1,4 +1,20 @@
-"""Two teachers of scikit-learn's handwritten digits, 0-4 and 5-9."""
+"""Two teachers of scikit-learn's handwritten digits, 0-4 and 5-9.
+
+    python -m experiments.main --config=experiments/configs/digits.py \\
+        --workdir=runs/digits [--config.seed=N]
+
+Four to five minutes on two cores of an AMD EPYC without a GPU, of which the
+generator and the students take a little over three; 1.0 GB of memory. Top-1 on
+the real test digits, seeds 0, 1 and 2: teachers together 0.991 ± 0.003, compact
+TargetNet 0.984 ± 0.004, branched 0.985 ± 0.004 (README has all figures).
+
+Variants, after a colon and separated by commas: `smoke` runs everything in
+under a minute, to see that it runs; `paper` is the paper's objective.
+
+The weights of the default objective, the batch and the number of generator and
+distillation steps are those of a first trial on these digits, before there was
+anything to choose from; the nets' widths were chosen for the time they take.
+"""
 
 import ml_collections
 
