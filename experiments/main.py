@@ -4,7 +4,7 @@
         --workdir=runs/digits
 
 Exit codes: 0 done, 2 something to put right before any training, 3 a training
-that cannot go on, 75 interrupted and saved.
+that cannot go on, 75 interrupted and saved, 130 interrupted at once.
 """
 
 import sys
@@ -51,6 +51,8 @@ def main(argv: Sequence[str]) -> None:
     errors.InterruptedRun,
   ) as e:
     _leave(str(e), e.exit_code)
+  except KeyboardInterrupt:
+    _leave('stopped at once; the same command goes on from what is saved', 130)
   if results:
     print(report.table(results))
 

@@ -21,14 +21,14 @@ def _imports(path, *, lazy=True):
   return names
 
 
-def test_only_the_experiment_reaches_data_and_only_when_a_stage_asks():
+def test_only_the_pipeline_reaches_data_and_only_when_a_stage_asks():
   reaching = {
     path.name
     for path in _PACKAGE.rglob('*.py')
     if 'dualgan_jax.data' in _imports(path)
   }
-  assert reaching == {'experiment.py'}
-  at_import = _imports(_PACKAGE / 'experiment.py', lazy=False)
+  assert reaching == {'pipeline.py'}
+  at_import = _imports(_PACKAGE / 'pipeline.py', lazy=False)
   assert 'dualgan_jax.data' not in at_import
 
 

@@ -13,28 +13,8 @@ from tests import tiny
 
 
 def _dual(b, **changes):
-  channels = changes.pop('channels', (5, 4, 1))
-  student = tiny.student()
-  variables = tiny.variables_of(student)
-  frozen = dual.Frozen(
-    tiny.both_teachers(), tiny.source(channels), variables[: b - 1]
-  )
-  options = {
-    'filters': 'stage1',
-    'lambda_own': 1.0,
-    'lambda_generated': 0.5,
-    **changes,
-  }
-  return dual.phase(
-    b,
-    student,
-    tiny.LABEL_MAP,
-    frozen,
-    image=tiny.IMAGE,
-    steps=3,
-    batch=tiny.BATCH,
-    optimiser=tiny.keep_gradient(),
-    **options,
+  return tiny.dual_phase(
+    b, tiny.keep_gradient(), lambda_generated=0.5, **changes
   )
 
 

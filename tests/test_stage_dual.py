@@ -1,5 +1,7 @@
 """Stage `dual`: Eq. 12-16, block by block."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,38 +12,7 @@ from dualgan_jax import discriminators, losses
 from dualgan_jax.stages import dual
 from tests import tiny
 
-
-def _phase(b, *, channels=(5, 4, 1), **changes):
-  student = tiny.student()
-  frozen = dual.Frozen(
-    tiny.both_teachers(),
-    tiny.source(channels),
-    tiny.variables_of(student)[: b - 1],
-  )
-  options = {
-    'filters': 'stage1',
-    'lambda_own': 1.0,
-    'lambda_generated': 1.0,
-    **changes,
-  }
-  return dual.phase(
-    b,
-    student,
-    tiny.LABEL_MAP,
-    frozen,
-    image=tiny.IMAGE,
-    steps=3,
-    batch=tiny.BATCH,
-    optimiser=optax.sgd(0.1),
-    **options,
-  )
-
-
-def _moved(a, b):
-  return max(
-    float(np.max(np.abs(x - y)))
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-  )
+_phase = functools.partial(tiny.dual_phase, optimiser=optax.sgd(0.1))
 
 
 @pytest.fixture(scope='module')
@@ -57,7 +28,7 @@ def test_eq_15_moves_the_step(monkeypatch, second_block):
     return own, jnp.zeros_like(generated)
 
   monkeypatch.setattr(dual, 'inputs', no_generated)
-  assert _moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
+  assert tiny.moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
 
 
 @pytest.mark.parametrize('stream', ['own', 'generated'])
@@ -67,7 +38,7 @@ def test_eq_16_moves_the_step(monkeypatch, second_block, stream):
     'dual_streams',
     lambda own, generated, **_: locals_of(own, generated)[stream],
   )
-  assert _moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
+  assert tiny.moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
 
 
 def locals_of(own, generated):
@@ -82,7 +53,7 @@ def test_eq_9_moves_the_step(monkeypatch):
     'filtered',
     lambda params, x: ours(params, x) if 'projection' in params else x,
   )
-  assert _moved(plain.params, tiny.run(_phase(1))[0].params) > 1e-6
+  assert tiny.moved(plain.params, tiny.run(_phase(1))[0].params) > 1e-6
 
 
 def test_the_inputs_are_the_students_path_and_the_generators_feature():
@@ -113,7 +84,7 @@ def test_running_averages_follow_the_students_own_path_only(second_block):
     rtol=1e-6,
   )
   # ... while the generated stream does move the parameters.
-  assert _moved(alone.params, second_block.params) > 1e-6
+  assert tiny.moved(alone.params, second_block.params) > 1e-6
 
 
 def test_filters_start_where_stage_1_left_them_or_fresh():
@@ -124,7 +95,7 @@ def test_filters_start_where_stage_1_left_them_or_fresh():
     tiny.source().filters['one']['group_2']['Dense_0']['kernel'],
   )
   fresh = _phase(1, filters='fresh').init(key).params['filters']['one']
-  assert _moved(stage1, fresh) > 1e-3
+  assert tiny.moved(stage1, fresh) > 1e-3
   assert jax.tree.map(np.shape, stage1) == jax.tree.map(np.shape, fresh)
 
 

@@ -14,13 +14,6 @@ from tests import tiny
 SGD = optax.sgd(0.1)
 
 
-def _difference(a, b):
-  return max(
-    float(np.max(np.abs(x - y)))
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-  )
-
-
 @pytest.fixture(scope='module')
 def plain_step():
   return tiny.run(tiny.generator_phase(SGD))[0].params
@@ -42,7 +35,7 @@ def test_each_loss_moves_the_step(
 ):
   monkeypatch.setattr(owner, name, replacement)
   other = tiny.run(tiny.generator_phase(SGD))[0].params
-  assert _difference(plain_step, other) > 1e-6
+  assert tiny.moved(plain_step, other) > 1e-6
 
 
 def test_the_filter_of_eq_9_moves_the_step(monkeypatch, plain_step):
@@ -55,12 +48,12 @@ def test_the_filter_of_eq_9_moves_the_step(monkeypatch, plain_step):
 
   monkeypatch.setattr(discriminators, 'filtered', no_gate)
   other = tiny.run(tiny.generator_phase(SGD))[0].params
-  assert _difference(plain_step, other) > 1e-6
+  assert tiny.moved(plain_step, other) > 1e-6
 
 
 def test_the_never_empty_label_moves_the_step(plain_step):
   other = tiny.run(tiny.generator_phase(SGD, never_empty=False))[0].params
-  assert _difference(plain_step, other) > 1e-6
+  assert tiny.moved(plain_step, other) > 1e-6
 
 
 def test_the_loss_is_eq_11_put_together_by_hand():
@@ -148,18 +141,7 @@ def test_teachers_without_batch_norm_have_no_prior():
   everyone = tuple(
     tiny.teacher(name, 1, batch_norm=False) for name in ('one', 'two')
   )
-  phase = stage.phase(
-    tiny.generator(),
-    everyone,
-    tiny.LABEL_MAP,
-    tiny.objective(),
-    image=tiny.IMAGE,
-    noise=tiny.NOISE,
-    steps=1,
-    batch=tiny.BATCH,
-    optimiser=SGD,
-  )
-  _, metrics = tiny.run(phase)
+  _, metrics = tiny.run(tiny.generator_phase(SGD, teachers=everyone))
   assert metrics['l_bn'] == 0
   assert np.isfinite(metrics['loss'])
 
@@ -186,17 +168,7 @@ def test_a_teacher_of_plain_functions_will_do():
     flat,
     tuple(jnp.asarray(rng.normal(size=s), jnp.float32) for s in sizes),
   )
-  phase = stage.phase(
-    tiny.generator(),
-    (foreign, tiny.both_teachers()[1]),
-    tiny.LABEL_MAP,
-    tiny.objective(),
-    image=tiny.IMAGE,
-    noise=tiny.NOISE,
-    steps=1,
-    batch=tiny.BATCH,
-    optimiser=SGD,
-  )
-  _, metrics = tiny.run(phase)
+  everyone = (foreign, tiny.both_teachers()[1])
+  _, metrics = tiny.run(tiny.generator_phase(SGD, teachers=everyone))
   assert np.isfinite(metrics['loss'])
   assert metrics['l_bn'] > 0  # of the other teacher

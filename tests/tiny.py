@@ -98,17 +98,17 @@ def objective(**changes):
   return generator_stage.Objective(**{**weights, **changes})
 
 
-def generator_phase(optimiser, batch=BATCH, **changes):
+def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
   """Stage `generator` on the tiny nets."""
   return generator_stage.phase(
-    generator(),
-    both_teachers(),
+    generator(channels),
+    teachers or both_teachers(),
     LABEL_MAP,
     objective(**changes),
     image=IMAGE,
     noise=NOISE,
     steps=3,
-    batch=batch,
+    batch=BATCH,
     optimiser=optimiser,
   )
 
@@ -116,17 +116,7 @@ def generator_phase(optimiser, batch=BATCH, **changes):
 @functools.cache
 def source(channels=(5, 4, 1), **changes):
   """An untrained generator with the filters of stage 1."""
-  phase = generator_stage.phase(
-    generator(channels),
-    both_teachers(),
-    LABEL_MAP,
-    objective(**changes),
-    image=IMAGE,
-    noise=NOISE,
-    steps=3,
-    batch=BATCH,
-    optimiser=optax.sgd(0.1),
-  )
+  phase = generator_phase(optax.sgd(0.1), channels=channels, **changes)
   state = jax.jit(phase.init)(jax.random.PRNGKey(3))
   variables = {
     'params': state.params['generator'],
@@ -134,6 +124,31 @@ def source(channels=(5, 4, 1), **changes):
   }
   return dual.Source(
     generator(channels), NOISE, variables, state.params['filters']
+  )
+
+
+def dual_phase(b, optimiser, *, channels=(5, 4, 1), **changes):
+  """Stage `dual`, block b, on the tiny nets."""
+  own = student()
+  frozen = dual.Frozen(
+    both_teachers(), source(channels), variables_of(own)[: b - 1]
+  )
+  options = {
+    'filters': 'stage1',
+    'lambda_own': 1.0,
+    'lambda_generated': 1.0,
+    **changes,
+  }
+  return dual.phase(
+    b,
+    own,
+    LABEL_MAP,
+    frozen,
+    image=IMAGE,
+    steps=3,
+    batch=BATCH,
+    optimiser=optimiser,
+    **options,
   )
 
 
@@ -174,3 +189,9 @@ def as_floats(tree):
     return x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
   return jax.tree.map(lambda x: cast(jnp.asarray(x)), tree)
+
+
+def moved(a, b):
+  """The largest difference between two trees' leaves."""
+  differences = jax.tree.map(lambda x, y: np.max(np.abs(x - y)), a, b)
+  return float(max(jax.tree.leaves(differences)))
