@@ -130,9 +130,9 @@ def test_parameters_are_those_of_the_parts():
   # over 3 channels, which teacher two has too.
   filters = 2 * (2 * 2 + 2) + 2 * (3 * 3 + 3)
   # Teacher one after block 1: 4 and 3 channels, 3 labels; teacher two after
-  # block 2: 2 channels, 2 labels.
-  one = (9 * 2 * 4 + 2 * 4) + (9 * 4 * 3 + 2 * 3) + (3 * 3 + 3)
-  two = (9 * 3 * 2 + 2 * 2) + (2 * 2 + 2)
+  # block 2: 2 channels, 2 labels; the heads look at 2×2 places.
+  one = (9 * 2 * 4 + 2 * 4) + (9 * 4 * 3 + 2 * 3) + (2 * 2 * 3 * 3 + 3)
+  two = (9 * 3 * 2 + 2 * 2) + (2 * 2 * 2 * 2 + 2)
   assert cost.parameters(variables) == trunk + filters + one + two
 
 

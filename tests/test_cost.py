@@ -10,9 +10,9 @@ def test_parameters_by_hand():
     kind='conv', widths=(2, 4), depths=(1, 1), strides=(2, 1), labels=3
   )
   variables = jax.eval_shape(lambda: net.init(jax.random.PRNGKey(0), (4, 4, 1)))
-  # 3×3 kernels without bias, a scale and a bias per batch norm, then the head;
+  # 3×3 kernels without bias, scale and bias per batch norm, a head on 2×2;
   # running averages are remembered and not learned.
-  wanted = (9 * 1 * 2 + 2 * 2) + (9 * 2 * 4 + 2 * 4) + (4 * 3 + 3)
+  wanted = (9 * 1 * 2 + 2 * 2) + (9 * 2 * 4 + 2 * 4) + (2 * 2 * 4 * 3 + 3)
   assert cost.parameters(variables) == wanted
 
 
