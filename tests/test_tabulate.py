@@ -5,12 +5,20 @@ import json
 import pytest
 
 from experiments import tabulate
+from experiments.configs import digits
 
 
 def test_readme_shows_the_kept_results():
   readme = tabulate.README.read_text()
   assert '<!-- results: digits -->' in readme
   assert tabulate.rewritten(readme) == readme
+
+
+def test_the_digits_config_states_the_kept_results():
+  runs = tabulate.load('digits')['default']
+  for name in ('teachers', 'compact', 'branched'):
+    top1 = [r['metrics'][name]['top1'] for r in runs]
+    assert tabulate.mean_and_spread(top1, digits=3) in digits.__doc__
 
 
 def test_mean_and_spread_by_hand():

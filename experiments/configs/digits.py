@@ -15,10 +15,10 @@ The weights of the default objective, the batch and the number of generator and
 distillation steps are those of a first trial on these digits. With seed 0 other
 prior weights (0.03 to 10) and other teachers (narrower, wider, deeper, with
 pooled heads) were tried, and judged by the prior, the labels per image and the
-pictures.
-Test figures of some were seen on the way, and one of them, a compact student of
-0.887 at prior weight 0.5 with pooled heads, is why that try was given up; so
-seed 0 is not wholly untouched. Seeds 1 and 2 were first run as they are here.
+pictures. Test figures of some were seen on the way, and one of them, a compact
+student of 0.887 at prior weight 0.5 with pooled heads, is why that try was
+given up; so seed 0 is not wholly untouched. Seeds 1 and 2 were first evaluated
+as they are here.
 """
 
 import ml_collections
