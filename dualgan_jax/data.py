@@ -4,12 +4,22 @@ Nothing else may import this module.
 """
 
 import dataclasses
+import io
+import logging
+import pathlib
 from collections.abc import Sequence
+from typing import Any
 
+import ml_collections
 import numpy as np
 from PIL import Image
 
+from dualgan_jax import overlay
 from dualgan_jax.errors import UserError
+
+PARTS = ('train', 'test')
+# The one source that is neither on the Hub nor in a folder.
+_BUNDLED = 'scikit-learn/digits'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +39,13 @@ class Split:
   def columns(self, labels: Sequence[str]) -> np.ndarray:
     """The targets of some labels, in that order, [n, len(labels)].
 
-    Raises:
-      UserError: the data set does not have one of them.
+    A label that the data set does not have is on none of its images.
     """
-    missing = [x for x in labels if x not in self.names]
-    if missing:
-      raise UserError(
-        f'labels: the data set has no {", ".join(map(repr, missing))}; it has '
-        f'{", ".join(map(repr, self.names))}.'
-      )
-    return self.targets[:, [self.names.index(x) for x in labels]]
+    found = np.zeros((len(self.targets), len(labels)), np.float32)
+    for i, label in enumerate(labels):
+      if label in self.names:
+        found[:, i] = self.targets[:, self.names.index(label)]
+    return found
 
   def showing(self, labels: Sequence[str]) -> 'Split':
     """Only the images that carry at least one of these labels."""
@@ -47,48 +54,223 @@ class Split:
       self, images=self.images[rows], targets=self.targets[rows]
     )
 
+  def refuse_unknown(self, field: str, labels: Sequence[str]) -> None:
+    """Sees that all labels are the data set's.
+
+    Raises:
+      UserError: one is not; names it and `field`.
+    """
+    missing = [x for x in labels if x not in self.names]
+    if missing:
+      raise UserError(
+        f'{field}: the data set has no {", ".join(map(repr, missing))}; it has '
+        f'{", ".join(map(repr, self.names))}.'
+      )
+
 
 def load(
-  split: str, image: tuple[int, int, int], test_fraction: float, seed: int
+  name: str,
+  own: ml_collections.FrozenConfigDict,
+  part: str,
+  image: tuple[int, int, int],
+  seed: int,
 ) -> Split:
-  """scikit-learn's bundled handwritten digits, 1,797 images of 8×8.
+  """Loads one part of a data set.
 
   Args:
-    split: 'train' or 'test'; drawn by seed, stratified by digit.
-    image: (height, width, channels) to bring the images to, bilinearly.
-    test_fraction: share of images that are the test part.
-    seed: of the split.
+    name: of the set in the config, for messages.
+    own: the config's group `data.<name>`: `source`, a data set's name on the
+      Hugging Face Hub, or 'scikit-learn/digits' for the 1,797 images of 8×8
+      that scikit-learn bundles; `path`, a folder of the Hub's form to take
+      instead; `test_fraction`, the share to keep for testing of a set without a
+      test part; `overlay`, whether images become pairs (`overlay.pairs`).
+    part: one of `PARTS`.
+    image: (height, width, channels); the images get these channels, and keep
+      their size, if all have the same. Others are brought to this one.
+    seed: draws the test part of a set that has none.
 
   Raises:
-    UserError: a part would be too small to hold every digit.
+    UserError: the set is not there, or not of a form that we can read.
   """
+  if own.source == _BUNDLED and not own.path:
+    split = _digits(name, own, part, seed, image[-1])
+  else:
+    split = _hub(name, own, part, seed, image)
+  return overlay.pairs(split, PARTS.index(part)) if own.overlay else split
+
+
+def _digits(name, own, part, seed, channels):
   # scikit-learn takes a second to import: only who opens data pays for it.
-  from sklearn import datasets, model_selection
+  from sklearn import datasets
 
   digits = datasets.load_digits()
-  try:
-    train, test = model_selection.train_test_split(
-      np.arange(len(digits.target)),
-      test_size=test_fraction,
-      stratify=digits.target,
-      random_state=seed,
-    )
-  except ValueError as e:
-    raise UserError(f'data.test_fraction: {e}; take one nearer 0.5.') from e
-  rows = {'train': train, 'test': test}[split]
-  height, width, channels = image
-  images = np.stack(
-    [
-      np.asarray(
-        Image.fromarray(np.uint8(x * 255 / 16)).resize(
-          (width, height), Image.Resampling.BILINEAR
-        )
-      )
-      for x in digits.images[rows]
-    ]
-  )
+  rows = _drawn(name, own, part, seed, digits.target)
+  images = np.uint8(digits.images[rows] * 255 / 16)
   return Split(
     np.repeat(images[..., None], channels, axis=-1),
     np.eye(10, dtype=np.float32)[digits.target[rows]],
     tuple(str(x) for x in digits.target_names),
   )
+
+
+def _hub(name, own, part, seed, image):
+  parts = _open(name, own)
+  if 'train' not in parts:
+    raise UserError(
+      f'data.{name}.source: it has no part named train; it has '
+      f'{", ".join(parts)}.'
+    )
+  if 'test' in parts and own.test_fraction is not None:
+    raise UserError(
+      f'data.{name}.test_fraction: the data set has a test part of its own; '
+      'set it to None.'
+    )
+  table = parts[part if 'test' in parts else 'train']
+  image_column, label_columns = _columns(name, table.features)
+  names = tuple(
+    label
+    for column in label_columns
+    for label in _class_label(table.features[column]).names
+  )
+  if len(set(names)) < len(names):
+    raise UserError(
+      f'data.{name}.source: two label columns of it share a label; keep one of '
+      f'{", ".join(label_columns)}.'
+    )
+  targets = np.concatenate(
+    [_targets(table, column) for column in label_columns], axis=1
+  )
+  if 'test' not in parts:
+    rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
+    table, targets = table.select(rows), targets[rows]
+  return Split(_images(name, table, image_column, image), targets, names)
+
+
+def _open(name: str, own: Any) -> Any:
+  """The set's parts by name."""
+  try:
+    import datasets
+  except ImportError as e:
+    raise UserError(
+      f'data.{name}.source: reading it needs the library `datasets`; '
+      "pip install 'dualgan_jax[data]'."
+    ) from e
+
+  origin = own.source
+  if own.path:
+    folder = pathlib.Path(own.path).expanduser()
+    if not folder.is_dir():
+      raise UserError(
+        f'data.{name}.path: there is no folder {folder}; give one that '
+        f'datasets.load_dataset reads, or none to get {own.source} from the '
+        'Hugging Face Hub.'
+      )
+    origin = str(folder)
+  # One sentence of ours says it all.
+  datasets.disable_progress_bars()
+  logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
+  try:
+    return datasets.load_dataset(
+      origin, download_config=datasets.DownloadConfig(max_retries=0)
+    )
+  except (
+    OSError,
+    ValueError,
+    RuntimeError,
+    datasets.exceptions.DatasetsError,
+  ) as e:
+    cause = str(e).partition('\n')[0]
+    where = origin if own.path else f'{origin} on the Hugging Face Hub'
+    raise UserError(
+      f'data.{name}: nothing readable in {where} ({cause}); '
+      f'bring it into a folder, and name that: --config.data.{name}.path=DIR.'
+    ) from e
+
+
+def _columns(name: str, features: Any) -> tuple[str, list[str]]:
+  """The image column and the label columns, found by their types."""
+  import datasets
+
+  images = [k for k, f in features.items() if isinstance(f, datasets.Image)]
+  labels = [k for k, f in features.items() if _class_label(f) is not None]
+  if len(images) != 1 or not labels:
+    raise UserError(
+      f'data.{name}.source: it needs one column of type Image and at least one '
+      'of type ClassLabel or list of ClassLabel; it has '
+      + ', '.join(f'{k}: {type(f).__name__}' for k, f in features.items())
+      + '.'
+    )
+  return images[0], labels
+
+
+def _class_label(feature: Any) -> Any:
+  """The ClassLabel of a label or label-list column, None for another."""
+  import datasets
+
+  feature = getattr(feature, 'feature', feature)
+  return feature if isinstance(feature, datasets.ClassLabel) else None
+
+
+def _targets(table: Any, column: str) -> np.ndarray:
+  classes = _class_label(table.features[column]).num_classes
+  targets = np.zeros((len(table), classes), np.float32)
+  for row, value in enumerate(table[column]):
+    for label in value if isinstance(value, list) else [value]:
+      # The Hub writes -1 or nothing for a label that is not known.
+      if label is not None and label >= 0:
+        targets[row, label] = 1
+  return targets
+
+
+def _images(
+  name: str, table: Any, column: str, image: tuple[int, int, int]
+) -> np.ndarray:
+  """Decodes all images to uint8."""
+  import datasets
+
+  height, width, channels = image
+  mode = 'L' if channels == 1 else 'RGB'
+  # Decoding them ourselves is faster, and tells which one is broken.
+  files = table.cast_column(column, datasets.Image(decode=False))[column]
+  images = []
+  for row, file in enumerate(files):
+    try:
+      opened = io.BytesIO(file['bytes']) if file['bytes'] else file['path']
+      with Image.open(opened) as picture:
+        images.append(np.asarray(picture.convert(mode)))
+    except (OSError, TypeError, AttributeError) as e:
+      raise UserError(
+        f'data.{name}.source: image {row} cannot be read ({e}); mend it or '
+        'take it out.'
+      ) from e
+  if len({x.shape for x in images}) > 1:
+    images = [
+      np.asarray(
+        Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR)
+      )
+      for x in images
+    ]
+  stacked = np.stack(images)
+  return stacked[..., None] if channels == 1 else stacked
+
+
+def _drawn(name, own, part, seed, classes):
+  """The rows of one part of a set that has no test part."""
+  from sklearn import model_selection
+
+  field = f'data.{name}.test_fraction'
+  if own.test_fraction is None:
+    raise UserError(
+      f'{field}: the data set has no test part; give the share to keep as one, '
+      'like 0.2.'
+    )
+  try:
+    parts = model_selection.train_test_split(
+      np.arange(len(classes)),
+      test_size=own.test_fraction,
+      stratify=classes,
+      random_state=seed,
+    )
+  except ValueError as e:
+    raise UserError(f'{field}: {e}; take one nearer 0.5.') from e
+  return parts[PARTS.index(part)]

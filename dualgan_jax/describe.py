@@ -1,6 +1,7 @@
 """What `--dry_run` prints: the nets of a plan, and how they fit together."""
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -37,8 +38,20 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
   lines += _generator(design, config, nets)
   lines.append(f'compact: {_classifier(design.student, student, design)}')
   lines += _branched(design, nets, student)
+  if config.refine.steps:
+    lines.append(_pool(config))
   lines += missing_prior(nets, design)
   return '\n'.join(lines)
+
+
+def _pool(config: ml_collections.FrozenConfigDict) -> str:
+  images = config.refine.pool_batches * config.refine.batch
+  # uint8 pixels, and answers in half precision.
+  size = images * (math.prod(config.image) + 2 * len(config.labels))
+  return (
+    f'refine: a pool of {images:,} images, {size / 1e6:.0f} MB on each device '
+    'and in each checkpoint'
+  )
 
 
 def missing_prior(nets: list[Teacher], design: plan.Plan) -> list[str]:
@@ -56,7 +69,8 @@ def _generator(
   config: ml_collections.FrozenConfigDict,
   nets: list[Teacher],
 ) -> list[str]:
-  phase = plan.generator_phase(design, config, nets)
+  routed = config.objective.routing == 'on'
+  phase = plan.generator_phase(design, config, nets, routed=routed)
   state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   variables = {
     'params': state.params['generator'],
@@ -66,7 +80,8 @@ def _generator(
   def generate(variables, noise):
     return design.generator.apply(variables, noise, train=False)
 
-  noise = jax.ShapeDtypeStruct((1, config.generator.noise), jnp.float32)
+  size = config.generator.noise + (len(nets) if routed else 0)
+  noise = jax.ShapeDtypeStruct((1, size), jnp.float32)
   *groups, image = jax.eval_shape(generate, variables, noise)
   lines = ['generated features, and the teachers’ features that they meet']
   for j, group in enumerate(groups, start=1):

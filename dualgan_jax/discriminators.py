@@ -13,9 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dualgan_jax import routing
 from dualgan_jax.losses import Moments
 from dualgan_jax.networks.filters import TeacherFilter
 from dualgan_jax.teachers import Teacher, record_moments
+
+# The logit of a label that nobody who counts answers: a probability of 1e-13.
+ABSENT = -30.0
 
 
 class Ladder(NamedTuple):
@@ -115,7 +119,11 @@ def tail(
   return teacher.head(head, features)
 
 
-def combine(logits: Sequence[chex.Array], owners: np.ndarray) -> chex.Array:
+def combine(
+  logits: Sequence[chex.Array],
+  owners: np.ndarray,
+  believed: chex.Array | None = None,
+) -> chex.Array:
   """O_g, Eq. 10: the teachers' answers put together, each label once.
 
   A label owned by several teachers gets the mean of their probabilities, in
@@ -125,19 +133,56 @@ def combine(logits: Sequence[chex.Array], owners: np.ndarray) -> chex.Array:
     logits: one [N, |Y_m|] per teacher.
     owners: [L, K] columns of the answers side by side, -1 for none
       (`LabelMap.owners`).
+    believed: bool [N, M], whose answers count for each row; all if None. A
+      label none of whose owners counts has logit `ABSENT`.
 
   Returns:
     Logits, [N, L].
   """
   together = jnp.concatenate(logits, axis=-1)
   answers = together[:, owners]  # [N, L, K]
-  if owners.shape[1] == 1:
+  counts = jnp.broadcast_to(owners >= 0, answers.shape)
+  if believed is not None:
+    teacher = np.repeat(np.arange(len(logits)), [x.shape[-1] for x in logits])
+    counts &= jnp.asarray(believed)[:, teacher[owners]]
+  elif owners.shape[1] == 1:
     return answers[:, :, 0]
 
   def log_sum(x):
-    return jax.nn.logsumexp(x, axis=-1, where=jnp.asarray(owners >= 0))
+    return jax.nn.logsumexp(x, axis=-1, where=counts)
 
+  anyone = jnp.any(counts, axis=-1)
+  # Kept finite where nobody counts, for the gradient.
+  counts |= ~anyone[..., None]
   # The number of owners drops out of the odds.
-  return log_sum(jax.nn.log_sigmoid(answers)) - log_sum(
+  odds = log_sum(jax.nn.log_sigmoid(answers)) - log_sum(
     jax.nn.log_sigmoid(-answers)
   )
+  return jnp.where(anyone, odds, ABSENT)
+
+
+def told(
+  teachers: Sequence[Teacher],
+  images: Sequence[chex.Array],
+  owners: np.ndarray,
+  *,
+  routed: bool,
+) -> chex.Array:
+  """What the student is to say of images: the teachers' answers together.
+
+  Args:
+    teachers: M of them.
+    images: per teacher, the images as it is shown them, [N, h, w, c].
+    owners: see `combine`.
+    routed: whether sample i belongs to teacher i mod M alone (`routing`).
+
+  Returns:
+    Logits, [N, L].
+  """
+  many, logits = len(teachers), []
+  for m, (teacher, x) in enumerate(zip(teachers, images, strict=True)):
+    own = routing.own_rows(x, m, many) if routed else x
+    answer = tail(teacher, teacher.variables, own, 0)
+    logits.append(routing.spread(answer, m, many) if routed else answer)
+  believed = routing.believed(len(images[0]), many) if routed else None
+  return combine(logits, owners, believed)

@@ -1,37 +1,56 @@
 """How good answers are on real, labelled images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from sklearn import metrics
 
+from dualgan_jax import images
+
 _BATCH = 500
 
 
 def answers(
-  apply: Callable[[Any, Any], Any], variables: Any, images: np.ndarray
+  apply: Callable[[Any, Any], Any],
+  variables: Any,
+  real: np.ndarray,
+  size: tuple[int, int],
 ) -> np.ndarray:
   """Answers many images, some at a time.
 
   Args:
     apply: `(variables, images in [0, 1]) -> logits`.
     variables: of the net.
-    images: uint8 [n, h, w, c].
+    real: images, uint8 [n, h, w, c].
+    size: (height, width) that the net takes.
 
   Returns:
     Logits, [n, L].
   """
-  run = jax.jit(apply)
+  run = jax.jit(lambda v, x: apply(v, images.prepared(x, size)))
   parts = []
-  for i in range(0, len(images), _BATCH):
-    part = images[i : i + _BATCH].astype(np.float32) / 255
+  for i in range(0, len(real), _BATCH):
+    part = real[i : i + _BATCH]
     # The last part is filled up: one shape, one compilation.
-    full = np.zeros((_BATCH, *part.shape[1:]), np.float32)
+    full = np.zeros((_BATCH, *part.shape[1:]), np.uint8)
     full[: len(part)] = part
     parts.append(np.asarray(run(variables, full))[: len(part)])
   return np.concatenate(parts)
+
+
+def right_world(
+  logits: Sequence[np.ndarray], known: Sequence[np.ndarray]
+) -> float:
+  """Share of images whose most probable label is one of their own data set.
+
+  Args:
+    logits: per data set, [n, L].
+    known: per data set, which of the L labels it has, bool [L].
+  """
+  right = [own[x.argmax(axis=1)] for x, own in zip(logits, known, strict=True)]
+  return float(np.concatenate(right).mean())
 
 
 def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
@@ -48,6 +67,7 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
     mAP: average precision, mean over labels that occur; None if none does.
     f1_macro: F1 at probability 0.5, mean over labels.
     f1_micro: F1 at probability 0.5 over all answers.
+    exact_match: share of images all of whose answers at 0.5 are right.
   """
   counts = targets.sum(axis=1)
   top1 = None
@@ -62,6 +82,7 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
       metrics.average_precision_score(targets[:, occur], logits[:, occur])
     )
   said = logits > 0
+  exact = float((said == (targets > 0.5)).all(axis=1).mean())
   if targets.shape[1] == 1:
     # One column would be taken for two classes, "yes" and "no".
     targets, said = targets[:, 0], said[:, 0]
@@ -77,4 +98,5 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
       )
       for name, kind in kinds.items()
     },
+    'exact_match': exact,
   }

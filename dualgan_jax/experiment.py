@@ -1,6 +1,7 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import json
+import math
 
 import ml_collections
 
@@ -15,6 +16,8 @@ from dualgan_jax import (
   workdir,
 )
 from dualgan_jax.errors import UserError
+
+_ROUTED = ('generator', 'dual', 'targetnet', 'refine')
 
 
 def run(
@@ -95,7 +98,16 @@ def _prepare(config, workdir_path, init_from):
   design = plan.make(config)
   devices = parallel.local_devices(config.devices)
   for stage in settings.STAGES[:-1]:
-    parallel.check_batch(f'{stage}.batch', config[stage].batch, len(devices))
+    # Where images may belong to one teacher each, those have equal shares.
+    routed = stage in _ROUTED and config.objective.routing != 'off'
+    many = len(design.label_map.teachers)
+    asked = len(design.label_map.asked)
+    parallel.check_batch(
+      f'{stage}.batch',
+      config[stage].batch,
+      len(devices),
+      math.lcm(many, asked) if routed else 1,
+    )
   return config, design, devices
 
 

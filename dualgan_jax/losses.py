@@ -5,10 +5,10 @@ Group-Stack Dual-GAN", CVPR 2020 (arXiv 2003.09088). N is the batch, L any
 number of labels, M the teachers, B the blocks.
 
 Answers are logits: log-sigmoid forms keep values and gradients finite for any
-finite logit. Logarithms are natural. A loss that is not linear in a batch mean
-takes the mean as an argument, so that a caller on several devices can reduce it
-first; all others average over their batch, and their mean over equal shares of
-a batch is their value on the whole.
+finite logit. Logarithms are natural, except in form 'dafl'. A loss that is not
+linear in a batch mean takes the mean as an argument, so that a caller on
+several devices can reduce it first; all others average over their batch, and
+their mean over equal shares of a batch is their value on the whole.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ import optax
 
 # Keeps log(p) and its gradient finite where a label is never produced.
 _TINY = 1e-6
-ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax')
+ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax', 'dafl')
 
 
 class Moments(NamedTuple):
@@ -94,6 +94,25 @@ def one_hot(logits: chex.Array, labels: chex.Array) -> chex.Array:
   return cross_entropy(logits, labels)
 
 
+def one_class(logits: chex.Array) -> chex.Array:
+  """DAFL's one-hot loss: `-mean log p_k`, p = softmax, k = argmax p.
+
+  The categorical form of Eq. 5 and 6, for images of one label each (Chen et
+  al., ICCV 2019); every image counts as one of the most probable label.
+
+  Args:
+    logits: the teachers' answers to generated images, [N, L].
+
+  Returns:
+    A scalar.
+  """
+  chex.assert_rank(logits, 2)
+  top = jax.lax.stop_gradient(jnp.argmax(logits, axis=-1))
+  return jnp.mean(
+    optax.losses.softmax_cross_entropy_with_integer_labels(logits, top)
+  )
+
+
 def discrete(logits: chex.Array) -> chex.Array:
   """Discrete loss L_dis, Eq. 7: `(1/L) Σ_i |y^i|`, y = σ(logits).
 
@@ -129,8 +148,8 @@ def label_mean(logits: chex.Array, form: str = 'normalised') -> chex.Array:
 
   Args:
     logits: [N, L].
-    form: one of `ENTROPY_FORMS`; 'softmax' takes softmax probabilities, the
-      others sigmoid ones.
+    form: one of `ENTROPY_FORMS`; 'softmax' and 'dafl' take softmax
+      probabilities, the others sigmoid ones.
 
   Returns:
     [L], each in [0, 1].
@@ -140,7 +159,7 @@ def label_mean(logits: chex.Array, form: str = 'normalised') -> chex.Array:
   """
   chex.assert_rank(logits, 2)
   _check_form(form)
-  squash = jax.nn.softmax if form == 'softmax' else jax.nn.sigmoid
+  squash = jax.nn.softmax if form in ('softmax', 'dafl') else jax.nn.sigmoid
   return jnp.mean(squash(logits), axis=0)
 
 
@@ -156,7 +175,8 @@ def information_entropy(
   * 'bernoulli': `(1/L) Σ_i (q log q + (1-q) log(1-q))`, q = mean_i, which pulls
     every label towards half of the images;
   * 'softmax': 'normalised' on a mean of softmax probabilities, for teachers
-    with one label per image.
+    with one label per image;
+  * 'dafl': `Σ p log10 p` of the same, as DAFL's code has it, without 1/k.
 
   Args:
     mean: batch mean of the answers (`label_mean`), [L], already reduced over
@@ -164,7 +184,8 @@ def information_entropy(
     form: one of `ENTROPY_FORMS`.
 
   Returns:
-    A scalar: in [-1, 0], or in [-log 2, 0] for 'bernoulli'.
+    A scalar: in [-1, 0], in [-log 2, 0] for 'bernoulli', in [-log10 L, 0] for
+    'dafl'.
 
   Raises:
     ValueError: `form` is unknown.
@@ -173,6 +194,8 @@ def information_entropy(
   _check_form(form)
   if form == 'bernoulli':
     return jnp.mean(_p_log_p(mean) + _p_log_p(1 - mean))
+  if form == 'dafl':
+    return jnp.sum(_p_log_p(mean)) / jnp.log(10)
   if mean.size == 1:
     return jnp.zeros((), mean.dtype)  # log L = 0: one label is always "all"
   p = (mean + _TINY) / jnp.sum(mean + _TINY)
@@ -230,13 +253,13 @@ def joint(l_gan: chex.Array, consistencies: Sequence[chex.Array]) -> chex.Array:
 
   Args:
     l_gan: Eq. 8 of the image, a scalar.
-    consistencies: one scalar per group j < B.
+    consistencies: one scalar per group j < B; without any, L_gan is left.
 
   Returns:
     A scalar.
   """
   chex.assert_rank([l_gan, *consistencies], 0)
-  return l_gan + sum(consistencies) / len(consistencies)
+  return l_gan + sum(consistencies) / max(len(consistencies), 1)
 
 
 def statistics_prior(moments: Sequence[Moments]) -> chex.Array:
@@ -333,6 +356,28 @@ def distillation(
   """
   targets = jax.lax.stop_gradient(jax.nn.sigmoid(teacher_logits))
   return cross_entropy(student_logits, targets)
+
+
+def disagreement(
+  student_logits: chex.Array, teacher_logits: chex.Array
+) -> chex.Array:
+  """How far student and teachers are apart: mean over N of `Σ_i |p_i - q_i|`.
+
+  p and q are the student's and the teachers' probabilities; both carry
+  gradient. The reward of an adversarial generator, after DFAD (Fang et al.,
+  2019, arXiv 1912.11006), which takes the absolute difference of logits.
+
+  Args:
+    student_logits: [N, C].
+    teacher_logits: [N, C].
+
+  Returns:
+    A scalar in [0, C].
+  """
+  chex.assert_rank([student_logits, teacher_logits], 2)
+  chex.assert_equal_shape([student_logits, teacher_logits])
+  apart = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
+  return jnp.mean(jnp.sum(jnp.abs(apart), axis=-1))
 
 
 def _check_form(form: str) -> None:

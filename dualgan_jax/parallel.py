@@ -31,18 +31,33 @@ def local_devices(count: int = 0) -> list[jax.Device]:
   return devices[:count] if count else devices
 
 
-def check_batch(field: str, batch: int, devices: int) -> None:
+def check_batch(
+  field: str, batch: int, devices: int, teachers: int = 1
+) -> None:
   """Sees that a batch can be shared out.
 
+  Args:
+    field: of the config, for the message.
+    batch: its value.
+    devices: that share a batch.
+    teachers: that share each device's part.
+
   Raises:
-    UserError: `batch` is not a multiple of `devices`.
+    UserError: `batch` is not a multiple of devices · teachers.
   """
-  if batch % devices:
-    below = batch - batch % devices
-    nearest = f'{below} or {below + devices}' if below else f'{devices}'
+  parts = devices * teachers
+  if batch % parts:
+    below = batch - batch % parts
+    nearest = f'{below} or {below + parts}' if below else f'{parts}'
+    among = f'{devices} devices'
+    if teachers > 1:
+      among += (
+        f' and on each among {teachers} teachers, as routing needs it '
+        '(objective.routing)'
+      )
     raise UserError(
-      f'{field}: {batch} does not divide among {devices} devices; the nearest '
-      f'that do: {nearest}.'
+      f'{field}: {batch} does not divide among {among}; the nearest that do: '
+      f'{nearest}.'
     )
 
 
@@ -71,6 +86,17 @@ def first_replica(tree: Any) -> Any:
 def mean(tree: Any) -> Any:
   """Averages over all devices; only inside `compile_step`."""
   return jax.lax.pmean(tree, AXIS)
+
+
+def gather(x: chex.Array) -> chex.Array:
+  """All devices' shares as one batch, in the order of the samples' numbers.
+
+  Only inside `compile_step`.
+
+  Args:
+    x: [share, ...].
+  """
+  return jax.lax.all_gather(x, AXIS, tiled=True)
 
 
 def sample_keys(key: chex.PRNGKey, batch: int) -> chex.Array:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -27,19 +28,31 @@ from dualgan_jax import (
   loop,
   plan,
   report,
+  routing,
   settings,
   teachers,
   workdir,
 )
 from dualgan_jax.checkpoint import Checkpoints
+from dualgan_jax.errors import UserError
+from dualgan_jax.images import RealImages, prepared
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.stages import distil, dual, pretrain, targetnet
+from dualgan_jax.stages import (
+  distil,
+  dual,
+  pretrain,
+  probe,
+  refine,
+  targetnet,
+)
 from dualgan_jax.stages.phase import Phase, TrainState, adam
 from dualgan_jax.teachers import Teacher
 
 # Images drawn to be looked at, once the generator is trained.
 _SAMPLES = 512
+# Batches that the misfit of the teachers' statistics is measured on.
+_PROBED = 16
 
 
 @dataclasses.dataclass
@@ -62,6 +75,7 @@ class Run:
     models: by the name in `results.json`: apply and variables.
     branch_losses: L_d^{b,m} by teacher's name.
     points: branch points p_m by teacher's name.
+    misfits: by teacher's name, what the choice of routing was made by.
   """
 
   config: ml_collections.FrozenConfigDict
@@ -81,6 +95,7 @@ class Run:
     default_factory=dict
   )
   points: dict[str, int] = dataclasses.field(default_factory=dict)
+  misfits: dict[str, float] = dataclasses.field(default_factory=dict)
 
   def train(self, phase: Phase) -> TrainState:
     """Brings a phase to its end, or reads the end it has come to."""
@@ -116,7 +131,7 @@ def _pretrain(run_: Run) -> None:
       f'pretrain/{name}',
       net,
       config.image,
-      functools.partial(_teacher_data, run_, labels),
+      functools.partial(_teacher_data, run_, name),
       steps=own.steps,
       batch=own.batch,
       optimiser=adam(own.learning_rate, own.steps),
@@ -133,7 +148,10 @@ def _generator(run_: Run) -> None:
   if not run_.folder.finished('generator'):
     for line in describe.missing_prior(list(run_.everyone), run_.design):
       logs.say(line)
-  phase = plan.generator_phase(run_.design, run_.config, run_.everyone)
+  routed = _routed(run_)
+  phase = plan.generator_phase(
+    run_.design, run_.config, run_.everyone, routed=routed
+  )
   state = run_.train(phase)
   variables = {
     'params': state.params['generator'],
@@ -142,6 +160,8 @@ def _generator(run_: Run) -> None:
   run_.source = dual.Source(
     run_.design.generator,
     run_.config.generator.noise,
+    run_.design.label_map.asked if routed else (),
+    len(run_.everyone),
     variables,
     state.params['filters'],
   )
@@ -153,9 +173,51 @@ def _generator(run_: Run) -> None:
     )
 
 
+def _routed(run_: Run) -> bool:
+  """Whether each image is to belong to one teacher."""
+  config, everyone = run_.config, run_.everyone
+  if config.objective.routing != 'auto':
+    return config.objective.routing == 'on'
+  if len(everyone) == 1:
+    return False
+  trained = run_.train(
+    plan.generator_phase(
+      run_.design, config, everyone, routed=True, part='probe'
+    )
+  )
+  measured = run_.train(
+    probe.phase(
+      'generator/misfit',
+      run_.design.generator,
+      config.generator.noise,
+      everyone,
+      trained,
+      batches=_PROBED,
+      batch=config.generator.batch,
+    )
+  )
+  run_.misfits = probe.misfits([t.name for t in everyone], measured)
+  routed = probe.differ(run_.misfits)
+  if not run_.folder.finished('generator'):
+    logs.say(
+      f'generator: routing is {"on" if routed else "off"}; all images together '
+      "fit the teachers' statistics worse than their own by a factor of "
+      + ', '.join(f'{x:.2f} ({name})' for name, x in run_.misfits.items())
+      if run_.misfits
+      else 'generator: routing is off; without batch norm nothing tells '
+      'whether the teachers were trained on the same data. If they were not, '
+      'set objective.routing=on.'
+    )
+  return routed
+
+
 def _dual(run_: Run) -> None:
   own, design = run_.config.dual, run_.design
   blocks = len(design.student.blocks)
+  if not own.steps:
+    key = run_.key('dual')
+    run_.student = jax.jit(lambda k: design.student.init(k, design.image))(key)
+    return
   run_.student, run_.filters = (), {}
   for b in range(1, blocks + 1):
     phase = dual.phase(
@@ -181,32 +243,11 @@ def _dual(run_: Run) -> None:
 
 def _targetnet(run_: Run) -> None:
   own, design = run_.config.targetnet, run_.design
-  frozen = dual.Frozen(run_.asked, run_.source, run_.student)
-  measured = run_.train(
-    targetnet.branch_phase(
-      design.student,
-      run_.label_map,
-      targetnet.Measured(frozen, run_.filters),
-      batches=own.measure_batches,
-      batch=own.batch,
-    )
-  )
-  run_.branch_losses = targetnet.branch_losses(measured)
-  run_.points = targetnet.branch_points(
-    run_.branch_losses, own.branch_tolerance
-  )
-  net, variables = branched.create(
-    design.student.blocks,
-    run_.student,
-    [run_.filters[f'block_{p}'][name] for name, p in run_.points.items()],
-    run_.asked,
-    list(run_.points.values()),
-    run_.label_map,
-  )
-  for name, apply, start, steps in (
-    ('compact', design.student.apply, run_.student, own.compact_steps),
-    ('branched', net.apply, variables, own.branched_steps),
-  ):
+  nets = {'compact': (design.student.apply, run_.student, own.compact_steps)}
+  if run_.config.dual.steps:
+    net, variables = _branched(run_)
+    nets['branched'] = (net.apply, variables, own.branched_steps)
+  for name, (apply, start, steps) in nets.items():
     phase = distil.phase(
       f'targetnet/{name}',
       apply,
@@ -222,11 +263,69 @@ def _targetnet(run_: Run) -> None:
     run_.models[name] = (apply, join(state.params, state.batch_stats))
 
 
+def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
+  """Measures the branch points, and regroups."""
+  own, design = run_.config.targetnet, run_.design
+  frozen = dual.Frozen(run_.asked, run_.source, run_.student)
+  measured = run_.train(
+    targetnet.branch_phase(
+      design.student,
+      run_.label_map,
+      targetnet.Measured(frozen, run_.filters),
+      batches=own.measure_batches,
+      batch=own.batch,
+    )
+  )
+  run_.branch_losses = targetnet.branch_losses(measured)
+  run_.points = targetnet.branch_points(
+    run_.branch_losses, own.branch_tolerance
+  )
+  return branched.create(
+    design.student.blocks,
+    run_.student,
+    [run_.filters[f'block_{p}'][name] for name, p in run_.points.items()],
+    run_.asked,
+    list(run_.points.values()),
+    run_.label_map,
+  )
+
+
+def _refine(run_: Run) -> None:
+  own, design = run_.config.refine, run_.design
+  if not own.steps:
+    return
+  apply, variables = run_.models['compact']
+  phase = refine.phase(
+    design.student,
+    variables,
+    run_.source,
+    run_.everyone,
+    design.label_map,
+    dataclasses.replace(design.objective, routed=bool(run_.source.routes)),
+    image=design.image,
+    disagreement=own.disagreement,
+    pool=own.pool_batches * own.batch,
+    steps=own.steps,
+    batch=own.batch,
+    optimisers={
+      'generator': adam(
+        own.generator_learning_rate, own.steps, b1=run_.config.generator.b1
+      ),
+      # Two steps for each of the generator's.
+      'student': adam(own.learning_rate, 2 * own.steps),
+    },
+  )
+  state = run_.train(phase)
+  refined = join(state.params['student'], state.batch_stats['student'])
+  run_.models['compact_before_refine'] = (apply, variables)
+  run_.models['compact'] = (apply, refined)
+
+
 def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
   for name, draw, origin in (
     ('noise', distil.noise, lambda: np.zeros(design.image, np.float32)),
-    ('real_data', distil.real, lambda: _data(run_, 'train').images),
+    ('real_data', distil.real, lambda: _real(run_)),
   ):
     phase = distil.phase(
       f'baselines/{name}',
@@ -254,13 +353,20 @@ def _evaluate(run_: Run) -> None:
     return
   began = time.monotonic()
   config, label_map = run_.config, run_.label_map
-  test = _data(run_, 'test')
+  tests = [_data(run_, name, 'test') for name in config.data]
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
   def measure(apply, variables, labels):
-    logits = evaluate.answers(apply, variables, test.images)
+    logits = [
+      evaluate.answers(apply, variables, test.images, config.image[:2])
+      for test in tests
+    ]
+    targets = [test.columns(labels) for test in tests]
+    known = [np.isin(labels, test.names) for test in tests]
+    worlds = {'right_world': evaluate.right_world(logits, known)}
     return {
-      **evaluate.scores(logits, test.columns(labels)),
+      **evaluate.scores(np.concatenate(logits), np.concatenate(targets)),
+      **(worlds if len(tests) > 1 else {}),
       'params': cost.parameters(variables),
       'flops': cost.flops(apply, variables, image),
     }
@@ -301,6 +407,8 @@ def _evaluate(run_: Run) -> None:
     'seed': config.seed,
     'labels': list(config.labels),
     'metrics': metrics,
+    'routed': bool(run_.source.routes),
+    'misfits': run_.misfits,
     'branch_points': run_.points,
     'branch_losses': run_.branch_losses,
     'seconds': {
@@ -317,24 +425,60 @@ def _alone(teacher, variables, x):
   return discriminators.tail(teacher, variables, x, 0)
 
 
-def _data(run_: Run, split: str):
+def _data(run_: Run, name: str, part: str):
   # Imported by the stages that may open real data, and by no other.
   from dualgan_jax import data
 
   config = run_.config
-  return data.load(split, config.image, config.data.test_fraction, config.seed)
+  return data.load(name, config.data[name], part, config.image, config.seed)
 
 
-def _teacher_data(run_: Run, labels: tuple[str, ...]):
-  split = _data(run_, 'train')
-  if run_.config.data.teacher_data == 'own':
-    split = split.showing(labels)
-  return split.images, split.columns(labels)
+def _teacher_data(run_: Run, name: str) -> RealImages:
+  teacher = run_.config.teachers[name]
+  split = _data(run_, teacher.data, 'train')
+  split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
+  if run_.config.pretrain.teacher_data == 'own':
+    split = split.showing(teacher.labels)
+  if not len(split.images):
+    raise UserError(
+      f'teachers.{name}.labels: no training image of data.{teacher.data} '
+      'carries one of them; name others.'
+    )
+  return _augmented(run_, teacher.data, split, split.columns(teacher.labels))
 
 
-def _some_real(run_: Run):
-  split = _data(run_, 'train').showing(run_.config.labels)
-  return split.images / 255.0, split.columns(run_.config.labels)
+def _real(run_: Run) -> distil.Real:
+  """All training images, and which teachers' answers to each count."""
+  config = run_.config
+  sets = []
+  for name in config.data:
+    split = _data(run_, name, 'train')
+    believed = np.ones((len(split.images), len(run_.asked)), bool)
+    if run_.source.routes:
+      for m, teacher in enumerate(run_.asked):
+        own = config.teachers[teacher.name]
+        if own.data != name:
+          believed[:, m] = False
+        elif config.pretrain.teacher_data == 'own':
+          believed[:, m] = split.columns(own.labels).any(axis=1)
+    sets.append(_augmented(run_, name, split, believed))
+  return distil.Real(tuple(sets), config.image[:2])
+
+
+def _augmented(run_: Run, name: str, split, targets: np.ndarray) -> RealImages:
+  own = run_.config.data[name]
+  return RealImages(split.images, targets, shift=own.shift, flip=own.flip)
+
+
+def _some_real(run_: Run) -> tuple[np.ndarray, np.ndarray]:
+  """Real images to look at, and their targets on Y_cst."""
+  images, targets = [], []
+  for name in run_.config.data:
+    split = _data(run_, name, 'train').showing(run_.config.labels)
+    few = split.images[:_SAMPLES]
+    images.append(np.asarray(prepared(few, run_.config.image[:2])))
+    targets.append(split.columns(run_.config.labels)[:_SAMPLES])
+  return np.concatenate(images), np.concatenate(targets)
 
 
 def _samples(
@@ -342,16 +486,19 @@ def _samples(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Generated images, and the teachers' probabilities of some labels."""
   owners = run_.design.label_map.owners(labels)
+  routed, many = bool(run_.source.routes), len(run_.everyone)
+  samples = _SAMPLES - _SAMPLES % many
 
   @jax.jit
   def draw(source, everyone, key):
-    z = jax.random.normal(key, (_SAMPLES, source.noise))
+    z = jax.random.normal(key, (samples, source.noise))
+    if routed:
+      told = routing.one_hot(samples, range(many), many)
+      z = jnp.concatenate([z, told], axis=-1)
     image = source.module.apply(source.variables, z, train=False)[-1]
-    logits = [
-      discriminators.tail(t, t.variables, source.seen_by(t, image), 0)
-      for t in everyone
-    ]
-    return image, jax.nn.sigmoid(discriminators.combine(logits, owners))
+    shown = [source.seen_by(t, image) for t in everyone]
+    logits = discriminators.told(everyone, shown, owners, routed=routed)
+    return image, jax.nn.sigmoid(logits)
 
   images, said = draw(run_.source, run_.everyone, run_.key('samples'))
   return np.asarray(images), np.asarray(said)
@@ -370,6 +517,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
   'generator': _generator,
   'dual': _dual,
   'targetnet': _targetnet,
+  'refine': _refine,
   'baselines': _baselines,
   'evaluate': _evaluate,
 }

@@ -28,7 +28,7 @@ class Plan:
     teachers: by name.
     student: T, with |Y_cst| logits.
     generator: G.
-    objective: of the generator.
+    objective: of the generator, not routed.
   """
 
   image: tuple[int, int, int]
@@ -83,7 +83,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     widths=config.generator.widths,
     axis_name=parallel.AXIS,
   )
-  weights = config.objective.to_dict()
+  weights = {**config.objective.to_dict(), 'routed': False}
   names = [f.name for f in dataclasses.fields(Objective)]
   objective = Objective(**{name: weights[name] for name in names})
   return Plan(config.image, label_map, own, student, generator, objective)
@@ -93,19 +93,32 @@ def generator_phase(
   plan: Plan,
   config: ml_collections.FrozenConfigDict,
   frozen: Sequence[Teacher],
+  *,
+  routed: bool,
+  part: str = 'train',
 ) -> Phase:
-  """Stage `generator` of a plan, for teachers in the plan's order."""
+  """Stage `generator` of a plan, for teachers in the plan's order.
+
+  Args:
+    plan: of `make`.
+    config: what it was made of.
+    frozen: the teachers.
+    routed: whether each image belongs to one teacher.
+    part: 'train', or 'probe' for the short training that decides on `routed`.
+  """
   own = config.generator
+  steps = own.steps if part == 'train' else own.probe_steps
   return generator_stage.phase(
+    f'generator/{part}',
     plan.generator,
     frozen,
     plan.label_map,
-    plan.objective,
+    dataclasses.replace(plan.objective, routed=routed),
     image=plan.image,
     noise=own.noise,
-    steps=own.steps,
+    steps=steps,
     batch=own.batch,
-    optimiser=adam(own.learning_rate, own.steps, b1=own.b1),
+    optimiser=adam(own.learning_rate, steps, b1=own.b1),
   )
 
 

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 
 from dualgan_jax import logs
 
-_COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro')
+_COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 _PER_LABEL = 10
 
 
@@ -147,6 +147,10 @@ def _report(results: Mapping) -> str:
       '`real_data` is the same distilled on the real training images: it '
       'uses data.',
       '',
+      '## Routing',
+      '',
+      _routing(results),
+      '',
       '## Branch points',
       '',
       *points,
@@ -161,6 +165,21 @@ def _report(results: Mapping) -> str:
       '',
     ]
   )
+
+
+def _routing(results: Mapping) -> str:
+  said = (
+    'Each generated image belongs to one teacher.'
+    if results['routed']
+    else 'Every generated image is judged by all teachers.'
+  )
+  if results['misfits']:
+    factors = ', '.join(f'{x:.2f} ({m})' for m, x in results['misfits'].items())
+    said += (
+      " In a short routed training, all images together fitted the teachers' "
+      f'statistics worse than their own by a factor of {factors}.'
+    )
+  return said
 
 
 def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:

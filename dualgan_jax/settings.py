@@ -10,12 +10,16 @@ from dualgan_jax import losses
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.classifier import KINDS
 from dualgan_jax.stages.dual import FILTERS
+from dualgan_jax.stages.generator import ONE_HOT_FORMS
+
+ROUTING = ('auto', 'on', 'off')
 
 STAGES = (
   'pretrain',
   'generator',
   'dual',
   'targetnet',
+  'refine',
   'baselines',
   'evaluate',
 )
@@ -27,6 +31,7 @@ READS = {
   'generator': ('seed', 'image', 'teachers', 'objective', 'generator'),
   'dual': ('seed', 'labels', 'student', 'dual'),
   'targetnet': ('seed', 'labels', 'student', 'targetnet'),
+  'refine': ('seed', 'labels', 'student', 'refine'),
   'baselines': ('seed', 'data', 'labels', 'student', 'baselines'),
   'evaluate': ('seed', 'data', 'labels', 'experiment'),
 }
@@ -115,10 +120,6 @@ _CHECKS = {
   'save_every': _STEPS,
   'image': _image,
   'labels': _texts,
-  'data': {
-    'test_fraction': _number(0, 1, above=True),
-    'teacher_data': _choice('shared', 'own'),
-  },
   'student': _NET,
   'objective': {
     'name': _text,
@@ -128,19 +129,24 @@ _CHECKS = {
     'gamma': _WEIGHT,
     'entropy': _choice(*losses.ENTROPY_FORMS),
     'prior': _WEIGHT,
+    'one_hot': _choice(*ONE_HOT_FORMS),
     'never_empty': _flag,
+    'groups': _flag,
     'image_filter': _flag,
+    'routing': _choice(*ROUTING),
   },
-  'pretrain': _TRAINING,
+  'pretrain': {**_TRAINING, 'teacher_data': _choice('shared', 'own')},
   'generator': {
     **_TRAINING,
     'noise': _STEPS,
     'widths': _integers(1),
     'features': _optional(_integers(1)),
     'b1': _number(0, 1),
+    'probe_steps': _STEPS,
   },
   'dual': {
     **_TRAINING,
+    'steps': _integer(0),
     'filters': _choice(*FILTERS),
     'lambda_own': _WEIGHT,
     'lambda_generated': _WEIGHT,
@@ -153,9 +159,24 @@ _CHECKS = {
     'measure_batches': _STEPS,
     'branch_tolerance': _WEIGHT,
   },
+  'refine': {
+    **_TRAINING,
+    'steps': _integer(0),
+    'generator_learning_rate': _RATE,
+    'disagreement': _WEIGHT,
+    'pool_batches': _STEPS,
+  },
   'baselines': _TRAINING,
 }
-_TEACHER = {'labels': _texts, **_NET}
+_TEACHER = {'labels': _texts, 'data': _text, **_NET}
+_DATA = {
+  'source': _text,
+  'path': _optional(_text),
+  'test_fraction': _optional(_number(0, 1, above=True)),
+  'shift': _integer(0),
+  'flip': _flag,
+  'overlay': _flag,
+}
 
 
 def check(
@@ -173,11 +194,29 @@ def check(
     UserError: a field is missing, unknown or wrong; the message names it.
   """
   values = config.to_dict()
-  teachers = values.get('teachers')
-  if not isinstance(teachers, dict) or not teachers:
-    raise UserError('teachers: name at least one teacher.')
-  checks = {**_CHECKS, 'teachers': dict.fromkeys(teachers, _TEACHER)}
+  checks = dict(_CHECKS)
+  for field, what, one in (
+    ('teachers', 'teacher', _TEACHER),
+    ('data', 'data set', _DATA),
+  ):
+    named = values.get(field)
+    if not isinstance(named, dict) or not named:
+      raise UserError(f'{field}: name at least one {what}.')
+    checks[field] = dict.fromkeys(named, one)
   _walk('', checks, values)
+  for name, teacher in values['teachers'].items():
+    if teacher['data'] not in values['data']:
+      raise UserError(
+        f'teachers.{name}.data: there is no data set {teacher["data"]!r}; '
+        f'there are {", ".join(values["data"])}.'
+      )
+  taught = {teacher['data'] for teacher in values['teachers'].values()}
+  for name in values['data']:
+    if name not in taught:
+      raise UserError(
+        f'data.{name}: no teacher is trained on it; take it out, or name it in '
+        'teachers.<name>.data.'
+      )
   for field, net in _nets(values):
     for part in ('depths', 'strides'):
       if len(net[part]) != len(net['widths']):
@@ -185,13 +224,22 @@ def check(
           f'{field}.{part}: {len(net[part])} values for {len(net["widths"])} '
           f'blocks; give one per entry of {field}.widths.'
         )
+  if values['dual']['steps'] and not values['objective']['groups']:
+    raise UserError(
+      'dual.steps: blocks learn from groups, and objective.groups is False; '
+      'set dual.steps to 0, or objective.groups to True.'
+    )
   return ml_collections.FrozenConfigDict(values)
 
 
 def fields(config: ml_collections.FrozenConfigDict, stage: str) -> dict:
   """The fields that a stage reads: {'generator.steps': 1000, ...}."""
   flat = dict(_flatten('', config.to_dict()))
-  return {k: v for k, v in flat.items() if k.split('.')[0] in READS[stage]}
+  return {
+    k: v
+    for k, v in flat.items()
+    if k.split('.')[0] in READS[stage] and not _is_place(k)
+  }
 
 
 def differing(old: dict, new: dict) -> list[str]:
@@ -205,6 +253,11 @@ def differing(old: dict, new: dict) -> list[str]:
     for k in sorted({*old, *new})
     if norm(old.get(k)) != norm(new.get(k)) or (k in old) != (k in new)
   ]
+
+
+def _is_place(field: str) -> bool:
+  """Whether a field only says where a data set lies."""
+  return field.startswith('data.') and field.endswith('.path')
 
 
 def _walk(prefix: str, checks: dict, values: dict) -> None:

@@ -1,9 +1,9 @@
-"""Keeps results and writes README's tables from what is kept.
+"""Keeps results and writes the tables of README and docs from what is kept.
 
     python -m experiments.tabulate [WORKDIR ...]
 
 copies the `results.json` of each WORKDIR under `experiments/results/`, then
-writes every table in README anew from the files there.
+writes every table in README.md and docs/results.md anew from the files there.
 """
 
 import json
@@ -17,12 +17,21 @@ from dualgan_jax import report
 
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'
-README = _ROOT / 'README.md'
-_SCORES = ('top1', 'mAP', 'f1_macro', 'f1_micro')
+PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
+_SCORES = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 # The training that no data is needed for.
-_DATA_FREE = ('generator', 'dual', 'targetnet')
+_DATA_FREE = ('generator', 'dual', 'targetnet', 'refine')
 # What a TargetNet is called in the rows of an objective other than the default.
 _STUDENTS = ('compact', 'branched')
+# Columns of the summary: what a model is called there, and in `results.json`.
+_SUMMARY = {
+  'teachers together': 'teachers',
+  'compact': 'compact',
+  'before refinement': 'compact_before_refine',
+  'branched': 'branched',
+  'noise': 'noise',
+  'real data': 'real_data',
+}
 
 
 def keep(workdir: pathlib.Path) -> pathlib.Path:
@@ -77,13 +86,60 @@ def table(experiment: str) -> str:
           *[f'{own[0][k] / whole[k]:.0%}' for k in ('params', 'flops')],
         ]
       )
-    seconds = [sum(r['seconds'][s] for s in _DATA_FREE) for r in runs]
+    seconds = [sum(_seconds(r)) for r in runs]
     seeds = ', '.join(str(r['seed']) for r in runs)
     notes.append(
       f'`{objective}`: seeds {seeds}; {" + ".join(_DATA_FREE)} took '
       f'{mean_and_spread(seconds, digits=0)} s.'
     )
+    share = 'right_world'
+    if share in runs[0]['metrics']['compact']:
+      shares = [
+        f'{name} {mean_and_spread([r["metrics"][name][share] for r in runs])}'
+        for name in ('teachers', 'compact')
+      ]
+      notes.append(
+        f'`{objective}`: share of real images whose most probable label is of '
+        f'their own data set: {", ".join(shares)}.'
+      )
   return '\n'.join([report.align(rows), '', *notes])
+
+
+def summary() -> str:
+  """One row per experiment and objective: top-1, or mAP if multi-label."""
+  rows = [
+    ['experiment', 'measure', *_SUMMARY, 'minutes', 'seeds'],
+    ['---', *['---:'] * (len(_SUMMARY) + 3)],
+  ]
+  for experiment in sorted(path.name for path in KEPT.iterdir()):
+    for objective, runs in load(experiment).items():
+      oracle = ' (oracle weights)' if runs[0]['oracle'] else ''
+      title = f'`{experiment}`'
+      if objective != 'default':
+        title += f', {objective} objective{oracle}'
+      first = runs[0]['metrics']
+      key = 'mAP' if first['teachers']['top1'] is None else 'top1'
+      scores = [
+        mean_and_spread([r['metrics'][model][key] for r in runs], digits=3)
+        if model in first
+        else '–'
+        for model in _SUMMARY.values()
+      ]
+      minutes = [sum(_seconds(r)) / 60 for r in runs]
+      rows.append(
+        [
+          title,
+          {'top1': 'top-1', 'mAP': 'mAP'}[key],
+          *scores,
+          mean_and_spread(minutes, digits=0),
+          str(len(runs)),
+        ]
+      )
+  return report.align(rows)
+
+
+def _seconds(run: dict) -> list[float]:
+  return [run['seconds'].get(stage, 0.0) for stage in _DATA_FREE]
 
 
 def mean_and_spread(values: Sequence[float | None], digits: int = 4) -> str:
@@ -96,21 +152,31 @@ def mean_and_spread(values: Sequence[float | None], digits: int = 4) -> str:
   return f'{mean} ± {statistics.stdev(values):.{digits}f}'
 
 
-def rewritten(readme: str) -> str:
-  """README with every table between `<!-- results: … -->` marks made anew."""
+def rewritten(page: str) -> str:
+  """A page with every table made anew.
+
+  Tables stand between `<!-- results: EXPERIMENT -->` or `<!-- summary -->` and
+  `<!-- end -->`.
+  """
+
+  def fill(match):
+    made = table(match[2]) if match[2] else summary()
+    return f'{match[1]}{made}\n{match[3]}'
+
   return re.sub(
-    r'(<!-- results: (\w+) -->\n).*?(<!-- end -->)',
-    lambda m: f'{m[1]}{table(m[2])}\n{m[3]}',
-    readme,
+    r'(<!-- (?:results: (\w+)|summary) -->\n).*?(<!-- end -->)',
+    fill,
+    page,
     flags=re.DOTALL,
   )
 
 
 def main(workdirs: Sequence[str]) -> None:
-  """Keeps the results of `workdirs`, then rewrites README."""
+  """Keeps the results of `workdirs`, then rewrites the pages."""
   for workdir in workdirs:
     print(keep(pathlib.Path(workdir)).relative_to(_ROOT))
-  README.write_text(rewritten(README.read_text()))
+  for page in PAGES:
+    page.write_text(rewritten(page.read_text()))
 
 
 if __name__ == '__main__':

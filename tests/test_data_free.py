@@ -9,27 +9,42 @@ _PACKAGE = pathlib.Path(__file__).parents[1] / 'dualgan_jax'
 
 
 def _imports(path, *, lazy=True):
-  """Names that a module imports; without those inside functions if not lazy."""
-  tree = ast.parse(path.read_text())
-  nodes = ast.walk(tree) if lazy else tree.body
-  names = set()
-  for node in nodes:
+  """Names that a module imports; without those inside functions if not lazy.
+
+  What is imported for type annotations only is never run, and left out.
+  """
+  waiting, names = list(ast.parse(path.read_text()).body), set()
+  while waiting:
+    node = waiting.pop()
+    if isinstance(node, ast.If) and 'TYPE_CHECKING' in ast.unparse(node.test):
+      continue
     if isinstance(node, ast.Import):
       names |= {alias.name for alias in node.names}
     elif isinstance(node, ast.ImportFrom):
       names |= {f'{node.module}.{alias.name}' for alias in node.names}
+    if lazy or not isinstance(node, ast.FunctionDef):
+      waiting.extend(ast.iter_child_nodes(node))
   return names
 
 
-def test_only_the_pipeline_reaches_data_and_only_when_a_stage_asks():
-  reaching = {
+def _reaching(module):
+  """Files that import a module, or something from it."""
+  return {
     path.name
     for path in _PACKAGE.rglob('*.py')
-    if 'dualgan_jax.data' in _imports(path)
+    if any(f'{name}.'.startswith(f'{module}.') for name in _imports(path))
   }
-  assert reaching == {'pipeline.py'}
+
+
+def test_only_the_pipeline_reaches_data_and_only_when_a_stage_asks():
+  assert _reaching('dualgan_jax.data') == {'pipeline.py'}
   at_import = _imports(_PACKAGE / 'pipeline.py', lazy=False)
-  assert 'dualgan_jax.data' not in at_import
+  assert not any(name.startswith('dualgan_jax.data') for name in at_import)
+
+
+def test_only_data_reads_data_sets():
+  for module in ('datasets', 'sklearn.datasets', 'dualgan_jax.overlay'):
+    assert _reaching(module) == {'data.py'}, module
 
 
 def test_losses_import_nothing_of_ours():

@@ -22,6 +22,8 @@ def test_scores_of_single_labels_by_hand():
   # Hits, false alarms, misses: (2, 0, 0), (0, 2, 1), (1, 0, 0).
   assert found['f1_macro'] == pytest.approx((1 + 0 + 1) / 3)
   assert found['f1_micro'] == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
+  # The first alone: two others fire for two labels, one for none.
+  assert found['exact_match'] == 1 / 4
 
 
 def test_scores_of_several_labels_by_hand():
@@ -37,6 +39,8 @@ def test_scores_of_several_labels_by_hand():
   # Hits, false alarms, misses: (2, 1, 0) and (1, 1, 1).
   assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 4) / 2)
   assert found['f1_micro'] == pytest.approx(6 / 9)
+  # Both answers to the first image are right; of each other, one is not.
+  assert found['exact_match'] == 1 / 4
 
 
 def test_perfect_answers():
@@ -46,6 +50,7 @@ def test_perfect_answers():
     'mAP': 1.0,
     'f1_macro': 1.0,
     'f1_micro': 1.0,
+    'exact_match': 1.0,
   }
 
 
@@ -61,6 +66,9 @@ def test_images_without_a_wanted_label_are_negatives_except_for_top1():
   # One false alarm for each label before; one more for label 0.
   assert alone['f1_micro'] == pytest.approx(4 / 6)
   assert found['f1_micro'] == pytest.approx(4 / 7)
+  # Both own images fire twice; saying nothing of the last one is right.
+  assert alone['exact_match'] == 0.0
+  assert found['exact_match'] == 1 / 4
 
 
 def test_a_label_that_never_occurs():
@@ -85,17 +93,33 @@ def test_the_only_label():
   # is no merit in an F1.
   assert found['f1_macro'] == pytest.approx(2 / 3)
   assert found['f1_micro'] == pytest.approx(2 / 3)
+  # But they are answered exactly, as is the hit.
+  assert found['exact_match'] == 3 / 4
 
 
 def test_no_answer_at_all_is_f1_0():
   found = _scores([[-1, -2], [-2, -1]], [[1, 0], [0, 1]])
   assert found['f1_macro'] == found['f1_micro'] == 0.0
   assert found['top1'] == 1.0
+  assert found['exact_match'] == 0.0
 
 
 def test_the_border_of_a_half_is_a_no():
   # Like everywhere else, a label fires above 0.
-  assert _scores([[0, 1]], [[1, 1]])['f1_micro'] == pytest.approx(2 / 3)
+  found = _scores([[0, 1]], [[1, 1]])
+  assert found['f1_micro'] == pytest.approx(2 / 3)
+  assert found['exact_match'] == 0.0
+  assert _scores([[0, 1]], [[0, 1]])['exact_match'] == 1.0
+
+
+def test_sure_answers_count_as_others_do():
+  found = _scores(
+    [[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4]], [[1, 0], [1, 0], [1, 1]]
+  )
+  assert found['top1'] is None
+  assert found['exact_match'] == pytest.approx(2 / 3)
+  # Hits, false alarms, misses: (2, 0, 1) and (1, 1, 0).
+  assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
 def test_scores_can_be_written_as_json():
@@ -115,7 +139,7 @@ def test_answers_in_parts_are_the_answers(n, monkeypatch):
     shapes.append(x.shape)  # as often as it is compiled
     return x.reshape(len(x), -1) @ variables
 
-  found = evaluate.answers(apply, weights, images)
+  found = evaluate.answers(apply, weights, images, (2, 3))
   assert isinstance(found, np.ndarray)
   assert shapes == [(4, 2, 3, 1)]
   whole = (images.reshape(n, 6) / 255) @ weights
@@ -130,5 +154,16 @@ def test_answers_lose_no_image_at_the_border_of_a_part(n):
     lambda place, x: jnp.sum(jnp.round(x[:, 0, :, 0] * 255) * place, axis=1),
     np.float32([[1, 256]]),
     images,
+    (1, 2),
   )
   np.testing.assert_array_equal(found, np.arange(n))
+
+
+def test_images_are_brought_to_the_size_that_the_net_takes():
+  images = np.uint8([[0, 255], [255, 0]]).reshape(2, 1, 2, 1)
+  found = evaluate.answers(
+    lambda offset, x: x[:, 0, :, 0] + offset, np.float32(1), images, (1, 4)
+  )
+  # Bilinear: 1/4 and 3/4 of the way between the two pixels.
+  ramp = np.array([0, 1 / 4, 3 / 4, 1])
+  np.testing.assert_allclose(found, 1 + np.array([ramp, ramp[::-1]]), atol=1e-6)

@@ -102,7 +102,15 @@ def test_results_have_every_model_and_metric(finished):
   assert set(results['branch_points']) == {'low', 'high'}
   assert set(results['seconds']) == set(settings.STAGES)
   assert 'jax' in results['versions']
-  names = ['branched', 'compact', 'high', 'low', 'noise', 'real_data']
+  names = [
+    'branched',
+    'compact',
+    'compact_before_refine',
+    'high',
+    'low',
+    'noise',
+    'real_data',
+  ]
   assert sorted(results['metrics']) == [*names, 'teachers']
   for row in results['metrics'].values():
     assert set(row) == {
@@ -110,6 +118,7 @@ def test_results_have_every_model_and_metric(finished):
       'mAP',
       'f1_macro',
       'f1_micro',
+      'exact_match',
       'params',
       'flops',
     }
@@ -150,7 +159,7 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
   record = copy / 'dual' / 'stage.json'
   fields = json.loads(record.read_text())['fields']
   record.write_text(json.dumps({'fields': fields, 'finished': False}))
-  _undo(copy, 'targetnet', 'baselines', 'evaluate')
+  _undo(copy, 'targetnet', 'refine', 'baselines', 'evaluate')
   done = _launch(copy)
   assert done.returncode == 0, done.stderr
   assert 'dual/block_3: step 20' in done.stderr
@@ -164,7 +173,7 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
 
 
 def test_an_interrupted_run_is_saved_and_says_so(copy):
-  _undo(copy, 'generator', 'dual', 'targetnet', 'baselines', 'evaluate')
+  _undo(copy, *settings.STAGES[1:])
   with subprocess.Popen(
     [sys.executable, '-m', 'experiments.main', f'--config={_CONFIG}']
     + [f'--workdir={copy}', '--config.generator.steps=100000'],
@@ -173,12 +182,12 @@ def test_an_interrupted_run_is_saved_and_says_so(copy):
     text=True,
   ) as process:
     for line in process.stderr:
-      if 'generator: step' in line:
+      if 'generator/train: step' in line:
         process.send_signal(signal.SIGINT)
         break
     rest = process.stderr.read()
   assert process.returncode == 75
-  assert 'generator: stopped and saved at step' in rest
+  assert 'generator/train: stopped and saved at step' in rest
   assert 'Traceback' not in rest
   # What was begun with other values is kept aside, not lost.
   done = _launch(copy, '--stage=generator')
@@ -187,7 +196,7 @@ def test_an_interrupted_run_is_saved_and_says_so(copy):
   assert (copy / 'generator.aside-1' / 'checkpoints').exists()
 
 
-@pytest.mark.parametrize('stage', ['generator', 'dual', 'targetnet'])
+@pytest.mark.parametrize('stage', ['generator', 'dual', 'targetnet', 'refine'])
 def test_stages_after_pretrain_never_open_data(copy, stage):
   later = settings.STAGES[settings.STAGES.index(stage) :]
   _undo(copy, *later)
@@ -271,6 +280,7 @@ def test_a_dry_run_prints_and_leaves_nothing(tmp_path):
   done = _launch(tmp_path / 'x', '--dry_run')
   assert done.returncode == 0, done.stderr
   assert 'F_g^1' in done.stdout
+  assert 'a pool of 38,400 images, 11 MB' in done.stdout
   assert not (tmp_path / 'x').exists()
 
 

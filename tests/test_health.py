@@ -35,7 +35,7 @@ def test_an_empty_generator_is_noticed_within_200_steps(
   config.objective = objectives.paper()
   config.objective.update({'alpha': 0.0, 'beta': 0.0, 'gamma': 10.0})
   (line,) = _warnings(config, teachers, tmp_path, capsys)
-  assert line.startswith('generator: warning: at step 1')
+  assert line.startswith('generator/train: warning: at step 1')
   assert 'empty: 0.00 labels per image' in line
 
 

@@ -135,6 +135,28 @@ class OneHotTest(chex.TestCase):
     _close(grad, [[0.0, 0.0], [-1 / 4, 0.0]])
 
 
+class OneClassTest(chex.TestCase):
+  @chex.all_variants
+  def test_by_hand(self):
+    # p = (3/4, 1/4) and (1/2, 1/2): the most probable class has 3/4 and 1/2.
+    logits = jnp.array([[LN3, 0.0], [1.0, 1.0]])
+    wanted = (LN4 - LN3 + LN2) / 2
+    _close(self.variant(losses.one_class)(logits), wanted)
+
+  @chex.all_variants
+  def test_gradient_makes_the_first_surer(self):
+    grad = self.variant(jax.grad(losses.one_class))(jnp.array([[LN3, 0.0]]))
+    # p - onehot
+    _close(grad, [[-1 / 4, 1 / 4]])
+
+  @chex.all_variants
+  def test_extreme(self):
+    logits = jnp.array([[HUGE, -HUGE], [-HUGE, -HUGE]])
+    value, grad = self.variant(jax.value_and_grad(losses.one_class))(logits)
+    _close(value, LN2 / 2, atol=1e-3)  # 1e4 has no more digits
+    _close(grad, [[0.0, 0.0], [-1 / 4, 1 / 4]])
+
+
 class DiscreteTest(chex.TestCase):
   @chex.all_variants
   def test_by_hand(self):
@@ -195,6 +217,7 @@ class LabelMeanTest(chex.TestCase):
     # Two classes: the difference of the logits is 1 · LN3, then -2 · LN3,
     # so p = (3/4, 1/4) and (1/10, 9/10).
     ('softmax', (17 / 40, 23 / 40)),
+    ('dafl', (17 / 40, 23 / 40)),
   )
   def test_by_hand(self, form, wanted):
     logits = jnp.array([[LN3, 0.0], [-LN3, LN3]])
@@ -213,7 +236,7 @@ class LabelMeanTest(chex.TestCase):
     _close(self.variant(grad)(jnp.array([[LN3, 0.0], [0.0, 0.0]])), wanted)
 
   @chex.all_variants
-  @parameterized.parameters('normalised', 'bernoulli', 'softmax')
+  @parameterized.parameters(*losses.ENTROPY_FORMS)
   def test_extreme(self, form):
     def mean(x):
       return losses.label_mean(x, form)
@@ -240,6 +263,9 @@ class InformationEntropyTest(chex.TestCase):
     # With one label there is nothing to spread over.
     ('normalised', (0.3,), 0.0),
     ('softmax', (1.0,), 0.0),
+    # -(3/8 + 3/8 + 2/4 + 1/2) log10 2, not divided by anything
+    ('dafl', (1 / 8, 1 / 8, 1 / 4, 1 / 2), -7 / 4 * np.log10(2)),
+    ('dafl', (1.0,), 0.0),
   )
   def test_by_hand(self, form, mean, wanted):
     loss = functools.partial(losses.information_entropy, form=form)
@@ -256,6 +282,8 @@ class InformationEntropyTest(chex.TestCase):
     ),
     # log(q / (1 - q)) / L
     ('bernoulli', (0.5, 0.25), (0.0, -LN3 / 2)),
+    # log10 p + log10 e
+    ('dafl', (0.1, 0.01), (np.log10(np.e) - 1, np.log10(np.e) - 2)),
   )
   def test_gradient(self, form, mean, wanted):
     loss = functools.partial(losses.information_entropy, form=form)
@@ -266,6 +294,7 @@ class InformationEntropyTest(chex.TestCase):
     ('normalised', (0.0, 0.0, 0.0), -1.0),  # nothing fires: evenly nothing
     ('normalised', (0.0, 1.0, 0.0), 0.0),
     ('softmax', (0.0, 1.0, 0.0), 0.0),
+    ('dafl', (0.0, 1.0, 0.0), 0.0),
     ('bernoulli', (0.0, 0.0, 0.0), 0.0),
     ('bernoulli', (0.0, 1.0, 1.0), 0.0),
   )
@@ -377,6 +406,50 @@ class SoftTargetTest(chex.TestCase):
     _close(grad, [[0.0, 0.0, 1 / 4, -1 / 4]])
 
 
+class DisagreementTest(chex.TestCase):
+  @chex.all_variants
+  def test_by_hand(self):
+    student = jnp.array([[LN3, 0.0, -LN3], [LN3, LN3, -LN3]])
+    teachers = jnp.array([[-LN3, LN3, -LN3], [0.0, LN3, HUGE]])
+    # |3/4 - 1/4| + |1/2 - 3/4| + 0 and |3/4 - 1/2| + 0 + |1/4 - 1|: a sum over
+    # labels and a mean over images.
+    loss = self.variant(losses.disagreement)
+    _close(loss(student, teachers), (3 / 4 + 1) / 2)
+    _close(loss(teachers, student), (3 / 4 + 1) / 2)
+    _close(loss(student, student), 0.0)
+
+  @chex.all_variants
+  def test_gradient(self):
+    student = jnp.array([[LN3, 0.0], [LN3, LN3]])
+    teachers = jnp.array([[0.0, LN3], [LN3, -LN3]])
+    grads = self.variant(jax.grad(losses.disagreement, argnums=(0, 1)))
+    one, other = grads(student, teachers)
+    # ± y (1 - y) / 2: apart for both. Where they agree, |x| has a kink, and any
+    # slope between its two will do.
+    agree = np.array([[False, False], [True, False]])
+    _close(np.where(agree, 0, one), [[3 / 32, -1 / 8], [0, 3 / 32]])
+    _close(np.where(agree, 0, other), [[-1 / 8, 3 / 32], [0, -3 / 32]])
+    assert np.all(np.abs(one[1, 0]) <= 3 / 32 + 1e-6)
+
+  @chex.all_variants
+  def test_extreme(self):
+    student = jnp.array([[HUGE, -HUGE, HUGE, -HUGE]])
+    teachers = jnp.array([[HUGE, -HUGE, -HUGE, HUGE]])
+    value, grads = self.variant(
+      jax.value_and_grad(losses.disagreement, argnums=(0, 1))
+    )(student, teachers)
+    # At most 1 per label, and sure answers no longer move.
+    _close(value, 2.0)
+    _close(grads, np.zeros((2, 1, 4)))
+
+  @chex.all_variants(with_pmap=False)
+  def test_refuses_shapes_that_would_broadcast(self):
+    with pytest.raises(AssertionError):
+      self.variant(losses.disagreement)(jnp.zeros((2, 3)), jnp.zeros((1, 3)))
+    with pytest.raises(AssertionError):
+      self.variant(losses.disagreement)(jnp.zeros(3), jnp.zeros(3))
+
+
 class JointTest(chex.TestCase):
   @chex.all_variants
   def test_by_hand(self):
@@ -385,6 +458,8 @@ class JointTest(chex.TestCase):
     _close(loss(jnp.array(1.0), [jnp.array(2.0), jnp.array(4.0)]), 4.0)
     # B = 2: 1 + 2 / 1
     _close(loss(jnp.array(1.0), [jnp.array(2.0)]), 3.0)
+    # Without groups, Eq. 8 is all.
+    _close(loss(jnp.array(1.0), []), 1.0)
 
   @chex.all_variants
   def test_gradient(self):
@@ -392,6 +467,8 @@ class JointTest(chex.TestCase):
       jnp.array(1.0), [jnp.array(2.0)] * 4
     )
     chex.assert_trees_all_close(grads, (jnp.array(1.0), [jnp.array(0.25)] * 4))
+    alone = self.variant(jax.grad(lambda x: losses.joint(x, [])))
+    _close(alone(jnp.array(3.0)), 1.0)
 
   @chex.all_variants
   def test_extreme(self):
@@ -532,6 +609,7 @@ class SharesTest(chex.TestCase):
     ('label_mean', losses.label_mean),
     ('softmax_mean', lambda x: losses.label_mean(x, 'softmax')),
     ('consistency', lambda x: losses.consistency(x, x[:, ::-1])),
+    ('disagreement', lambda x: losses.disagreement(x, x[:, ::-1])),
   )
   def test_is_linear_in_the_batch(self, loss):
     logits = jax.random.normal(jax.random.PRNGKey(0), (8, 3))

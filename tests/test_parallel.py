@@ -8,6 +8,7 @@ import pytest
 
 from dualgan_jax import branched, parallel
 from dualgan_jax.errors import UserError
+from dualgan_jax.images import RealImages
 from dualgan_jax.stages import distil, dual, pretrain, targetnet
 from tests import tiny
 
@@ -24,11 +25,16 @@ def _pretrain():
     'pretrain/one',
     tiny.net((4, 6, 8), 3, kind='residual'),
     tiny.IMAGE,
-    lambda: (tiny.images(), targets),
+    lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
     steps=3,
     batch=tiny.BATCH,
     optimiser=tiny.keep_gradient(),
   )
+
+
+def _real():
+  believed = np.arange(80).reshape(40, 2) % 3 > 0
+  return distil.Real((RealImages(tiny.images(), believed),), tiny.IMAGE[:2])
 
 
 def _distil(draw, origin, net=None):
@@ -86,8 +92,10 @@ def _measure():
 PHASES = {
   'pretrain': _pretrain,
   'generator': lambda: tiny.generator_phase(tiny.keep_gradient()),
-  'generator, bernoulli entropy, image filter': lambda: tiny.generator_phase(
-    tiny.keep_gradient(), entropy='bernoulli', image_filter=True
+  'generator, routed, bernoulli entropy, image filter': lambda: (
+    tiny.generator_phase(
+      tiny.keep_gradient(), routed=True, entropy='bernoulli', image_filter=True
+    )
   ),
   'dual, block 1': lambda: _dual(1),
   'dual, block 2': lambda: _dual(2),
@@ -97,11 +105,11 @@ PHASES = {
   'compact on generated images': lambda: _distil(
     distil.generated, tiny.source()
   ),
-  'branched on generated images': lambda: _distil(
-    distil.generated, tiny.source(), 'branched'
+  'branched on routed images': lambda: _distil(
+    distil.generated, tiny.source(routed=True), 'branched'
   ),
   'noise': lambda: _distil(distil.noise, np.zeros(tiny.IMAGE, np.float32)),
-  'real data': lambda: _distil(distil.real, tiny.images()),
+  'real data': lambda: _distil(distil.real, _real()),
 }
 
 
@@ -178,6 +186,60 @@ def test_a_sample_has_its_key_whatever_the_number_of_devices():
   assert len(np.unique(keys(4), axis=0)) == 8
 
 
+@pytest.mark.parametrize('count', [1, 2, 8])
+def test_gathered_shares_are_the_batch_in_its_order(count):
+  devices = jax.local_devices()[:count]
+  batch = jnp.arange(16 * 3, dtype=jnp.float32).reshape(16, 3)
+
+  def step(batch, state):
+    share = 16 // count
+    first = jax.lax.axis_index(parallel.AXIS) * share
+    own = jax.lax.dynamic_slice_in_dim(batch, first, share)
+    return state, parallel.gather(own)
+
+  _, whole = parallel.compile_step(step, devices)(
+    parallel.replicate(batch, devices),
+    parallel.replicate(jnp.zeros(()), devices),
+  )
+  # All devices have all of it.
+  np.testing.assert_array_equal(whole, np.stack([batch] * count))
+
+
+def test_gathered_samples_stand_at_their_numbers():
+  # Drawn by number: sample i is the same, and at the same place, on any number
+  # of devices.
+  def gathered(count):
+    def step(key, state):
+      keys = parallel.sample_keys(key, 8)
+      return state, parallel.gather(jax.vmap(jax.random.uniform)(keys))
+
+    devices = jax.local_devices()[:count]
+    key = parallel.replicate(jax.random.PRNGKey(1), devices)
+    found = parallel.compile_step(step, devices)(
+      key, parallel.replicate(jnp.zeros(()), devices)
+    )
+    return parallel.first_replica(found[1])
+
+  np.testing.assert_array_equal(gathered(1), gathered(8))
+  assert len(np.unique(gathered(4))) == 8
+
+
+@pytest.mark.parametrize(
+  ('value', 'dtype'), [(255, np.uint8), (65504, np.float16), (-1e4, np.float32)]
+)
+def test_gathered_numbers_stay_as_they_are(value, dtype):
+  devices = jax.local_devices()
+  share = np.full((2, 1), value, dtype)
+  _, whole = parallel.compile_step(
+    lambda x, state: (state, parallel.gather(x)), devices
+  )(
+    parallel.replicate(share, devices),
+    parallel.replicate(jnp.zeros(()), devices),
+  )
+  assert whole.dtype == dtype
+  np.testing.assert_array_equal(whole, np.full((8, 16, 1), value))
+
+
 def test_replicate_and_first_replica_are_inverse():
   tree = {'a': np.arange(3.0), 'b': (np.int32(7),)}
   copied = parallel.replicate(tree, jax.local_devices())
@@ -203,3 +265,19 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest(
   with pytest.raises(UserError, match=f'dual.batch: {batch} .*: {nearest}'):
     parallel.check_batch('dual.batch', batch, 8)
   parallel.check_batch('dual.batch', 16, 8)
+
+
+@pytest.mark.parametrize(
+  ('batch', 'teachers', 'nearest'),
+  [(24, 2, '16 or 32'), (8, 2, '16'), (64, 6, '48 or 96')],
+)
+def test_a_routed_batch_divides_among_devices_and_teachers(
+  batch, teachers, nearest
+):
+  parallel.check_batch('dual.batch', batch, 8)
+  message = (
+    f'dual.batch: {batch} .* 8 devices .* {teachers} teachers, .*routing'
+  )
+  with pytest.raises(UserError, match=f'{message}.*: {nearest}[.]$'):
+    parallel.check_batch('dual.batch', batch, 8, teachers)
+  parallel.check_batch('dual.batch', 96, 8, teachers)

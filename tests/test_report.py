@@ -13,6 +13,7 @@ def _row(top1=0.5, params=1000, flops=20_000):
     'mAP': 0.25,
     'f1_macro': 0.125,
     'f1_micro': 0.0,
+    'exact_match': 0.125,
     'params': params,
     'flops': flops,
   }
@@ -30,6 +31,8 @@ def _results(**changes):
       'low': _row(0.98765, params=617_284, flops=500_000),
       'compact': _row(None, params=12_346, flops=2_500_000),
     },
+    'routed': True,
+    'misfits': {'low': 1.75, 'high': 1.5},
     'branch_points': {'low': 2, 'high': 1},
     'branch_losses': {'low': [0.5, 0.25], 'high': [0.125, 1.0]},
     'seconds': {'pretrain': 12.3, 'evaluate': 4.6},
@@ -67,12 +70,13 @@ def test_the_table_by_hand():
     'mAP',
     'f1_macro',
     'f1_micro',
+    'exact_match',
     'parameters',
     'FLOPs per image',
   ]
   # Text to the left, numbers to the right.
-  assert rule == ['---'] + ['---:'] * 6
-  scores = ['0.2500', '0.1250', '0.0000']
+  assert rule == ['---'] + ['---:'] * 7
+  scores = ['0.2500', '0.1250', '0.0000', '0.1250']
   assert rows == [
     ['teachers', '0.5000', *scores, '1,234,567 (100%)', '2,000,000 (100%)'],
     ['low', '0.9877', *scores, '617,284 (50%)', '500,000 (25%)'],
@@ -116,6 +120,16 @@ def test_the_report_says_it_all(tmp_path):
   assert '(evaluate/samples.png)' in text
   assert '(generator/curves.png)' in text
   assert 'oracle' not in text
+
+
+def test_the_report_tells_of_routing(tmp_path):
+  report.write(tmp_path, _results())
+  text = (tmp_path / 'report.md').read_text()
+  assert 'belongs to one teacher' in text
+  assert '1.75 (low), 1.50 (high)' in text
+  report.write(tmp_path, _results(routed=False, misfits={}))
+  text = (tmp_path / 'report.md').read_text()
+  assert 'judged by all teachers.\n' in text
 
 
 def test_the_report_confesses_an_oracle(tmp_path):

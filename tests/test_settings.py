@@ -6,7 +6,13 @@ import pytest
 
 from dualgan_jax import settings
 from dualgan_jax.errors import UserError
-from experiments.configs import digits
+from experiments.configs import (
+  base,
+  digits,
+  fashion_mnist,
+  mnist,
+  strangers,
+)
 
 MISSING = object()
 
@@ -25,9 +31,22 @@ def _config(**changes):
   return ml_collections.ConfigDict(values)
 
 
-@pytest.mark.parametrize('variants', ['', 'smoke', 'paper', 'smoke,paper'])
-def test_a_good_config_comes_back_frozen(variants):
-  config = digits.get_config(variants)
+@pytest.mark.parametrize(
+  ('experiment', 'variants'),
+  [
+    (digits, ''),
+    (digits, 'smoke'),
+    (digits, 'paper'),
+    (digits, 'smoke,paper'),
+    (mnist, ''),
+    (mnist, 'own,paper'),
+    (fashion_mnist, 'paper'),
+    (strangers, ''),
+    (strangers, 'off'),
+  ],
+)
+def test_a_good_config_comes_back_frozen(experiment, variants):
+  config = experiment.get_config(variants)
   checked = settings.check(config)
   assert isinstance(checked, ml_collections.FrozenConfigDict)
   assert checked.to_dict() == config.to_dict()
@@ -44,9 +63,22 @@ def test_a_good_config_comes_back_frozen(variants):
     ('generator__b1', 0.0),
     ('objective__alpha', 0),  # a whole number is a number
     ('objective__beta', 1000.0),
-    ('data__test_fraction', 0.99),
+    ('objective__routing', 'auto'),
+    ('objective__routing', 'on'),
+    ('pretrain__teacher_data', 'own'),
+    ('data__digits__source', 'ylecun/mnist'),
+    ('data__digits__path', None),
+    ('data__digits__path', '/data/mnist'),
+    ('data__digits__test_fraction', None),
+    ('data__digits__test_fraction', 0.99),
+    ('data__digits__shift', 2),
+    ('data__digits__flip', True),
+    ('data__digits__overlay', True),
     ('dual__filters', 'fresh'),
     ('targetnet__branch_tolerance', 0.5),
+    ('refine__steps', 0),  # leaves the stage out
+    ('refine__disagreement', 0.0),
+    ('image', (16, 16, 3)),
     ('labels', ('7',)),
   ],
 )
@@ -78,6 +110,14 @@ def test_takes_what_is_allowed(field, value):
     ('image', [16, 16, 1], 'a tuple (height, width'),
     ('generator__features', 8, 'a tuple of whole numbers from 1'),
     ('generator__widths', None, 'a tuple of whole numbers from 1'),
+    ('data__digits__source', None, 'a text'),
+    ('data__digits__source', ('a', 'b'), 'a text'),
+    ('data__digits__path', 3, 'a text'),
+    ('data__digits__path', '', 'a text'),
+    ('data__digits__shift', 1.5, 'a whole number from 0'),
+    ('teachers__low__data', None, 'a text'),
+    ('teachers__low__data', ('digits',), 'a text'),
+    ('refine__disagreement', '1', 'a number from 0'),
     # Out of range.
     ('seed', -1, 'from 0'),
     ('log_every', 0, 'from 1'),
@@ -86,8 +126,17 @@ def test_takes_what_is_allowed(field, value):
     ('targetnet__measure_batches', 0, 'from 1'),
     ('student__widths', (16, 0, 64), 'from 1'),
     ('student__widths', (), 'from 1'),
-    ('data__test_fraction', 0.0, 'above 0, less than 1'),
-    ('data__test_fraction', 1.0, 'above 0, less than 1'),
+    ('data__digits__test_fraction', 0.0, 'above 0, less than 1'),
+    ('data__digits__test_fraction', 1.0, 'above 0, less than 1'),
+    ('data__digits__shift', -1, 'from 0'),
+    ('image', (16, 16, 2), 'channels 1 or 3'),
+    ('image', (16, 0, 1), 'a tuple (height, width'),
+    ('pretrain__steps', 0, 'from 1'),
+    ('generator__probe_steps', 0, 'from 1'),
+    ('refine__steps', -1, 'from 0'),
+    ('refine__pool_batches', 0, 'from 1'),
+    ('refine__generator_learning_rate', 0.0, 'above 0'),
+    ('refine__disagreement', -0.5, 'a number from 0'),
     ('baselines__learning_rate', 0.0, 'above 0'),
     ('generator__b1', 1.0, 'from 0, less than 1'),
     ('generator__b1', -0.1, 'from 0, less than 1'),
@@ -99,19 +148,23 @@ def test_takes_what_is_allowed(field, value):
     ('objective__prior', True, 'a number'),
     # And 1 is no answer to a question.
     ('objective__never_empty', 1, 'True or False'),
+    ('data__digits__flip', 1, 'True or False'),
+    ('data__digits__overlay', 'no', 'True or False'),
     ('teachers__high__batch_norm', 'yes', 'True or False'),
     # No number at all.
     ('objective__alpha', math.nan, 'a number'),
     ('objective__beta', math.inf, 'a number'),
     ('dual__lambda_generated', -math.inf, 'a number'),
-    ('data__test_fraction', math.nan, 'a number'),
+    ('data__digits__test_fraction', math.nan, 'a number'),
     ('targetnet__branch_tolerance', math.inf, 'a number'),
     # Not among the choices, which the message gives.
     ('student__kind', 'dense', 'conv, residual'),
     ('teachers__low__kind', None, 'conv, residual'),
     ('objective__entropy', 'sigmoid', 'normalised, bernoulli, softmax'),
     ('dual__filters', ('fresh',), 'stage1, fresh'),
-    ('data__teacher_data', 'both', 'shared, own'),
+    ('pretrain__teacher_data', 'both', 'shared, own'),
+    ('objective__routing', True, 'auto, on, off'),
+    ('teachers__low__data', 'mnist', "no data set 'mnist'; there are digits"),
     # The wrong length.
     ('image', (16, 16), 'a tuple (height, width'),
     ('student__depths', (1, 1), '2 values for 3 blocks'),
@@ -125,16 +178,23 @@ def test_takes_what_is_allowed(field, value):
     ('sede', 1, 'no such field'),
     ('generator__stesp', 5, 'no such field'),
     ('teachers__low__colour', 'red', 'no such field'),
+    ('teachers__low__data', MISSING, 'missing'),
+    ('data__digits__source', MISSING, 'missing'),
+    ('data__digits__teacher_data', 'own', 'no such field'),
+    ('refine', MISSING, 'missing'),
     ('student__labels', ('0',), 'no such field'),  # those are `labels`
     ('extra', {'a': 1}, 'no such field'),
     # A value where a group should be.
-    ('data', 3, 'a group'),
+    ('data__digits', 3, 'a group'),
     ('objective', 'paper', 'a group'),
     ('student', (16, 32, 64), 'a group'),
     ('teachers__low', None, 'a group'),
     ('teachers', MISSING, 'at least one teacher'),
     ('teachers', 3, 'at least one teacher'),
     ('teachers', {}, 'at least one teacher'),
+    ('data', MISSING, 'at least one data set'),
+    ('data', 'scikit-learn/digits', 'at least one data set'),
+    ('data', {}, 'at least one data set'),
   ],
 )
 def test_names_the_field_and_the_cure(field, value, wanted):
@@ -146,6 +206,31 @@ def test_names_the_field_and_the_cure(field, value, wanted):
   assert message.startswith(named.replace('__', '.') + ': ')
   assert wanted in message
   assert '\n' not in message
+
+
+def test_a_teacher_may_have_a_data_set_of_its_own():
+  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  config = _config(
+    data__letters=letters.to_dict(), teachers__low__data='letters'
+  )
+  checked = settings.check(config)
+  assert checked.teachers.low.data == 'letters'
+  assert checked.teachers.high.data == 'digits'
+  with pytest.raises(UserError, match='letters.shift: -1'):
+    settings.check(_config(data__letters={**letters.to_dict(), 'shift': -1}))
+
+
+def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
+  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  config = _config(
+    data__letters=letters.to_dict(), teachers__high__data='words'
+  )
+  with pytest.raises(UserError) as error:
+    settings.check(config)
+  assert str(error.value) == (
+    "teachers.high.data: there is no data set 'words'; there are digits, "
+    'letters.'
+  )
 
 
 def test_shows_the_value_it_refuses():
@@ -168,6 +253,43 @@ def test_fields_of_the_generator_leave_out_the_customised_labels():
   fields = settings.fields(settings.check(digits.get_config()), 'generator')
   assert 'labels' not in fields
   assert fields['teachers.low.labels'] == ('0', '1', '2', '3', '4')
+
+
+def test_fields_leave_out_where_a_data_set_lies():
+  # Another machine's folder holds the same images.
+  for stage in ('pretrain', 'baselines', 'evaluate'):
+    here = settings.fields(settings.check(_config()), stage)
+    config = _config(data__digits__path='/elsewhere')
+    assert settings.fields(settings.check(config), stage) == here
+    assert here['data.digits.source'] == 'scikit-learn/digits'
+    assert here['data.digits.overlay'] is False
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'readers'),
+  [
+    ('refine__steps', 5, {'refine'}),
+    ('objective__routing', 'on', {'generator'}),
+    ('pretrain__teacher_data', 'own', {'pretrain'}),
+    ('data__digits__flip', True, {'pretrain', 'baselines', 'evaluate'}),
+    ('teachers__low__widths', (8, 8, 8), {'pretrain', 'generator'}),
+    (
+      'student__widths',
+      (8, 8, 8),
+      {'dual', 'targetnet', 'refine', 'baselines'},
+    ),
+  ],
+)
+def test_a_change_outdates_the_stages_that_read_it(field, value, readers):
+  one, other = (
+    settings.check(config) for config in (_config(), _config(**{field: value}))
+  )
+  differ = {
+    stage
+    for stage in settings.STAGES
+    if settings.fields(one, stage) != settings.fields(other, stage)
+  }
+  assert differ == readers
 
 
 @pytest.mark.parametrize('stage', settings.STAGES)

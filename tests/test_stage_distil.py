@@ -5,6 +5,7 @@ import numpy as np
 import optax
 
 from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax.images import RealImages
 from dualgan_jax.stages import distil
 from tests import tiny
 
@@ -69,13 +70,20 @@ def test_the_image_filter_stands_before_the_teachers_only():
 def test_noise_is_uniform_and_new_each_time():
   devices = jax.local_devices()[:2]
   draw = parallel.compile_step(
-    lambda image, key: (key, distil.noise(image, key, 64)), devices
+    lambda frozen, key: (
+      key,
+      distil.noise(*frozen, tiny.LABEL_MAP, key, 64),
+    ),
+    devices,
   )
-  image = parallel.replicate(np.zeros(tiny.IMAGE, np.float32), devices)
+  image = np.zeros(tiny.IMAGE, np.float32)
+  frozen = parallel.replicate((image, tiny.both_teachers()), devices)
 
   def images(seed):
     key = parallel.replicate(jax.random.PRNGKey(seed), devices)
-    return np.asarray(draw(image, key)[1]).reshape(64, *tiny.IMAGE)
+    x, told = draw(frozen, key)[1]
+    assert told.shape == (2, 32, len(tiny.ASKED))
+    return np.asarray(x).reshape(64, *tiny.IMAGE)
 
   x = images(0)
   assert x.min() >= 0
@@ -83,3 +91,41 @@ def test_noise_is_uniform_and_new_each_time():
   assert abs(x.mean() - 0.5) < 0.02
   assert abs(x.var() - 1 / 12) < 0.01
   assert not np.array_equal(x, images(1))
+
+
+def _real(believed):
+  sets = (RealImages(tiny.images(), np.tile(believed, (40, 1))),)
+  return distil.Real(sets, tiny.IMAGE[:2])
+
+
+def test_real_images_have_the_answers_of_the_teachers_that_count():
+  devices = jax.local_devices()[:1]
+  everyone = tiny.both_teachers()
+  owners = tiny.LABEL_MAP.owners(tiny.ASKED)
+
+  def told(believed):
+    def share(frozen, key):
+      return key, distil.real(*frozen, tiny.LABEL_MAP, key, tiny.BATCH)
+
+    _, (x, answers) = parallel.compile_step(share, devices)(
+      parallel.replicate((_real(believed), everyone), devices),
+      parallel.replicate(jax.random.PRNGKey(0), devices),
+    )
+    logits = [discriminators.tail(t, t.variables, x[0], 0) for t in everyone]
+    return answers[0], discriminators.combine(logits, owners)
+
+  answers, together = told([True, True])
+  np.testing.assert_allclose(answers, together, rtol=1e-4, atol=1e-4)
+  alone, _ = told([False, True])
+  d, a, c = range(3)
+  # `a` is the first teacher's, who does not count; `c` is now the second's.
+  assert (alone[:, a] == discriminators.ABSENT).all()
+  np.testing.assert_allclose(alone[:, d], together[:, d], rtol=1e-4, atol=1e-4)
+  assert np.abs(alone[:, c] - together[:, c]).max() > 1e-3
+
+
+def test_routed_images_have_their_own_teachers_answers():
+  _, metrics = tiny.run(
+    _phase(distil.generated, tiny.source(routed=True), optax.sgd(0.1))
+  )
+  assert np.isfinite(metrics['loss'])

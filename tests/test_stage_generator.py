@@ -101,7 +101,7 @@ def test_the_loss_is_eq_11_put_together_by_hand():
   )
 
   def loss(frozen, features):
-    value, _ = stage.loss(
+    value, _, _ = stage.loss(
       features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, objective
     )
     return features, value
@@ -172,3 +172,52 @@ def test_a_teacher_of_plain_functions_will_do():
   _, metrics = tiny.run(tiny.generator_phase(SGD, teachers=everyone))
   assert np.isfinite(metrics['loss'])
   assert metrics['l_bn'] > 0  # of the other teacher
+
+
+def test_one_class_per_image_moves_the_step(plain_step):
+  other = tiny.run(tiny.generator_phase(SGD, one_hot='class'))[0].params
+  assert tiny.moved(plain_step, other) > 1e-6
+
+
+def test_without_groups_there_is_the_image_alone():
+  state, metrics = tiny.run(tiny.generator_phase(SGD, groups=False))
+  assert state.params['filters'] == {'one': {}, 'two': {}}
+  assert 'consistency' not in metrics
+  np.testing.assert_allclose(
+    metrics['loss'], metrics['l_gan'] + 0.3 * metrics['l_bn'], rtol=1e-5
+  )
+
+
+def test_a_routed_image_is_judged_by_its_own_teacher_alone():
+  everyone = tiny.both_teachers()
+  own = tiny.source(routed=True)
+  objective = tiny.objective(routed=True)
+  rng = np.random.default_rng(0)
+  shapes = ((2, 2, 5), (4, 4, 4), tiny.IMAGE)
+  features = tuple(
+    rng.uniform(size=(4, *shape)).astype(np.float32) for shape in shapes
+  )
+  devices = jax.local_devices()[:1]
+
+  def loss(frozen, x):
+    return x, stage.loss(x, *frozen, tiny.LABEL_MAP, objective)[1]
+
+  def answers(x):
+    _, logits = parallel.compile_step(loss, devices)(
+      parallel.replicate((own.filters, everyone), devices),
+      parallel.replicate(x, devices),
+    )
+    return logits[0]
+
+  logits = answers(features)
+  a, b, c, d = range(4)  # the union: `c` is owned by both
+  assert (logits[0::2, d] == discriminators.ABSENT).all()
+  assert (logits[1::2, [a, b]] == discriminators.ABSENT).all()
+  for m, teacher in enumerate(everyone):
+    said = discriminators.tail(
+      teacher, teacher.variables, features[-1][m::2], 0
+    )
+    mine = [(a, b, c), (c, d)][m]
+    np.testing.assert_allclose(
+      logits[m::2][:, mine], said, rtol=1e-3, atol=1e-4
+    )

@@ -8,10 +8,18 @@ from experiments import tabulate
 from experiments.configs import digits
 
 
-def test_readme_shows_the_kept_results():
-  readme = tabulate.README.read_text()
-  assert '<!-- results: digits -->' in readme
-  assert tabulate.rewritten(readme) == readme
+@pytest.mark.parametrize('page', tabulate.PAGES, ids=lambda p: p.name)
+def test_pages_show_the_kept_results(page):
+  text = page.read_text()
+  assert '<!-- end -->' in text
+  assert tabulate.rewritten(text) == text
+
+
+def test_every_kept_experiment_has_its_table():
+  readme, details = (page.read_text() for page in tabulate.PAGES)
+  for folder in tabulate.KEPT.iterdir():
+    assert f'| `{folder.name}`' in readme
+    assert f'<!-- results: {folder.name} -->' in details
 
 
 def test_the_digits_config_states_the_kept_results():
@@ -36,7 +44,8 @@ def kept(monkeypatch, tmp_path):
 
 
 def _results(objective, seed, top1):
-  row = {'top1': top1, 'mAP': 1.0, 'f1_macro': 1.0, 'f1_micro': 1.0}
+  names = ('mAP', 'f1_macro', 'f1_micro', 'exact_match')
+  row = {'top1': top1, **dict.fromkeys(names, 1.0)}
   return {
     'experiment': 'digits',
     'objective': objective,
@@ -69,4 +78,25 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   assert '25%' in compact
   assert '50%' in compact
   assert 'compact, `paper` objective, oracle weights' in text
-  assert 'seeds 0, 1; generator + dual + targetnet took 16 ± 0 s' in text
+  assert 'dual + targetnet + refine took 16 ± 0 s' in text
+  default, paper = tabulate.summary().splitlines()[2:]
+  assert '| 0.850 ± 0.071 |' in default
+  assert default.startswith('| `digits` ')
+  assert 'paper objective (oracle weights)' in paper
+
+
+def test_without_top1_the_summary_shows_map(kept, tmp_path):
+  results = _results('default', 0, None)
+  (tmp_path / 'results.json').write_text(json.dumps(results))
+  tabulate.keep(tmp_path)
+  assert '|     mAP |             1.000 |   1.000 |' in tabulate.summary()
+
+
+def test_the_share_of_the_right_world_is_told(kept, tmp_path):
+  results = _results('default', 0, 0.5)
+  for name, share in (('teachers', 0.7), ('compact', 0.9)):
+    results['metrics'][name]['right_world'] = share
+  (tmp_path / 'results.json').write_text(json.dumps(results))
+  tabulate.keep(tmp_path)
+  text = tabulate.table('digits')
+  assert 'own data set: teachers 0.7000, compact 0.9000.' in text

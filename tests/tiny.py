@@ -92,8 +92,11 @@ def objective(**changes):
     'gamma': 0.5,
     'entropy': 'normalised',
     'prior': 0.3,
+    'one_hot': 'labels',
     'never_empty': True,
+    'groups': True,
     'image_filter': False,
+    'routed': False,
   }
   return generator_stage.Objective(**{**weights, **changes})
 
@@ -101,6 +104,7 @@ def objective(**changes):
 def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
   """Stage `generator` on the tiny nets."""
   return generator_stage.phase(
+    'generator',
     generator(channels),
     teachers or both_teachers(),
     LABEL_MAP,
@@ -122,8 +126,13 @@ def source(channels=(5, 4, 1), **changes):
     'params': state.params['generator'],
     'batch_stats': state.batch_stats,
   }
+  routed = {'routes': (0, 1), 'teachers': 2} if changes.get('routed') else {}
   return dual.Source(
-    generator(channels), NOISE, variables, state.params['filters']
+    generator(channels),
+    NOISE,
+    variables=variables,
+    filters=state.params['filters'],
+    **routed,
   )
 
 

@@ -3,7 +3,7 @@
 The stages `targetnet` and `baselines` are this, on images of different origin.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
@@ -12,16 +12,17 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax import discriminators, images, losses, parallel
+from dualgan_jax.images import RealImages
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.stages.dual import Source
 from dualgan_jax.stages.phase import Phase, first_state, train_step
-from dualgan_jax.stages.pretrain import draw
 from dualgan_jax.teachers import Teacher
 
-# (origin, key, batch) -> this device's share of a batch of images
-DrawFn = Callable[[Any, chex.PRNGKey, int], chex.Array]
+# (origin, teachers, label_map, key, batch) -> this device's share of a batch:
+# images and what the teachers say of them on Y_cst, logits
+DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
 
 
 @struct.dataclass
@@ -41,7 +42,7 @@ def phase(
   name: str,
   apply: Callable[..., tuple[chex.Array, Any]],
   variables: Callable[[chex.PRNGKey], Any],
-  draw_images: DrawFn,
+  draw: DrawFn,
   label_map: LabelMap,
   frozen: Callable[[], Frozen],
   *,
@@ -55,28 +56,20 @@ def phase(
     name: the phase's.
     apply: `(variables, images, train=) -> (logits [N, |Y_cst|], variables)`.
     variables: `key -> variables` to start from.
-    draw_images: `generated`, `noise` or `real`.
+    draw: `generated`, `noise` or `real`.
     label_map: the teachers in the same order.
-    frozen: makes teachers and what `draw_images` draws from.
+    frozen: makes teachers and what `draw` draws from.
     steps: training steps.
     batch: images per step.
     optimiser: of the net's parameters.
   """
-  owners = label_map.owners(label_map.customised)
 
   def init(key):
     return first_state(key, *split(variables(key)), optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x = draw_images(frozen.origin, key, batch)
-      targets = discriminators.combine(
-        [
-          discriminators.tail(t, t.variables, _shown(frozen, t, x), 0)
-          for t in frozen.teachers
-        ],
-        owners,
-      )
+      x, targets = draw(frozen.origin, frozen.teachers, label_map, key, batch)
       logits, updated = apply(join(params, batch_stats), x, train=True)
       agree = jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(targets, -1))
       return losses.distillation(logits, targets), (
@@ -89,36 +82,63 @@ def phase(
   return Phase(name, steps, init, step, frozen)
 
 
-def generated(source: Source, key: chex.PRNGKey, batch: int) -> chex.Array:
+def generated(
+  source: Source,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  key: chex.PRNGKey,
+  batch: int,
+) -> tuple[chex.Array, chex.Array]:
   """I_g of fresh noise."""
-  return source.features(key, batch)[-1]
+  x = source.features(key, batch)[-1]
+  return x, source.told(teachers, x, label_map)
 
 
-def noise(image: chex.Array, key: chex.PRNGKey, batch: int) -> chex.Array:
+def noise(
+  image: chex.Array,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  key: chex.PRNGKey,
+  batch: int,
+) -> tuple[chex.Array, chex.Array]:
   """Images whose pixels are independent and uniform in [0, 1].
 
   Args:
     image: an array of an image's shape.
+    teachers: all of them are asked.
+    label_map: the teachers in the same order.
     key: the step's.
     batch: size of the whole batch.
   """
   keys = parallel.sample_keys(key, batch)
-  return jax.vmap(lambda k: jax.random.uniform(k, image.shape))(keys)
+  x = jax.vmap(lambda k: jax.random.uniform(k, image.shape))(keys)
+  owners = label_map.owners(label_map.customised)
+  shown = [x] * len(teachers)
+  return x, discriminators.told(teachers, shown, owners, routed=False)
 
 
-def real(images: chex.Array, key: chex.PRNGKey, batch: int) -> chex.Array:
+@struct.dataclass
+class Real:
   """Real images; only for the baseline that uses data.
 
-  Args:
-    images: uint8 [n, h, w, c].
-    key: the step's.
-    batch: size of the whole batch.
+  Attributes:
+    sets: their targets are bool [n, M], which teachers' answers count.
+    size: (height, width) to bring them to.
   """
-  return draw(images, images, key, batch)[0]
+
+  sets: tuple[RealImages, ...]
+  size: tuple[int, int] = struct.field(pytree_node=False)
 
 
-def _shown(frozen, teacher, x):
-  # Only a generated image ever has a filter before the first teacher block.
-  if isinstance(frozen.origin, Source):
-    return frozen.origin.seen_by(teacher, x)
-  return x
+def real(
+  origin: Real,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  key: chex.PRNGKey,
+  batch: int,
+) -> tuple[chex.Array, chex.Array]:
+  """Real images, and what those teachers say of each who count for it."""
+  x, believed = images.draw(origin.sets, key, batch, origin.size)
+  logits = [discriminators.tail(t, t.variables, x, 0) for t in teachers]
+  owners = label_map.owners(label_map.customised)
+  return x, discriminators.combine(logits, owners, believed)

@@ -39,24 +39,43 @@ class Source:
 
   Attributes:
     module: the Linen generator.
-    noise: size of z.
+    noise: size of z's random part.
+    routes: of a routed generator, the numbers of the teachers whose images are
+      asked for, in the order of `label_map`; else empty.
+    teachers: how many a routed generator knows.
     variables: of the generator; it runs with its running averages.
     filters: stage 1's, by teacher's name.
   """
 
   module: Generator = struct.field(pytree_node=False)
   noise: int = struct.field(pytree_node=False)
+  routes: tuple[int, ...] = struct.field(pytree_node=False, default=())
+  teachers: int = struct.field(pytree_node=False, default=0)
   variables: Any = None
   filters: Any = None
 
   def features(self, key: chex.PRNGKey, batch: int) -> tuple[chex.Array, ...]:
     """F_g^1 .. F_g^B of this device's share of `batch` fresh samples."""
-    z = draw_noise(key, batch, self.noise)
+    z = draw_noise(key, batch, self.noise, self.routes, self.teachers)
     return self.module.apply(self.variables, z, train=False)
 
   def seen_by(self, teacher: Teacher, image: chex.Array) -> chex.Array:
     """The image as `teacher` is shown it: behind f_m^B, if there is one."""
     return filter_image(self.filters[teacher.name], image)
+
+  def told(
+    self,
+    teachers: Sequence[Teacher],
+    image: chex.Array,
+    label_map: LabelMap,
+  ) -> chex.Array:
+    """What the teachers together say of I_g on Y_cst, logits [N, |Y_cst|]."""
+    return discriminators.told(
+      teachers,
+      [self.seen_by(t, image) for t in teachers],
+      label_map.owners(label_map.customised),
+      routed=bool(self.routes),
+    )
 
 
 @struct.dataclass
@@ -210,7 +229,8 @@ def block_losses(
   """L_d^{b,m} of Eq. 13, per teacher and stream.
 
   At b = B the student's own head answers, and a label of several teachers has
-  the mean of their probabilities as its target.
+  the mean of their probabilities as its target. Behind a routed generator only
+  an image's own teacher is asked, and it alone sets the target of all.
 
   Args:
     b: 1 .. B.
@@ -225,29 +245,30 @@ def block_losses(
     Per teacher a list of S scalars.
   """
   last = b == len(student.blocks)
-  ladders = [
-    discriminators.ladder(
-      teacher,
-      frozen.source.seen_by(teacher, image),
-      {}
-      if last
-      else {b: discriminators.filtered(params['filters'][teacher.name], out)},
-    )
-    for teacher in frozen.teachers
-  ]
+  count = len(out) // len(image)
+  if last or frozen.source.routes:
+    targets = frozen.source.told(frozen.teachers, image, label_map)
   if last:
     answers = student.head.apply({'params': params['head']}, out)
-    targets = discriminators.combine(
-      [x.image for x in ladders], label_map.owners(label_map.customised)
-    )
   terms = []
-  for m, x in enumerate(ladders):
+  for m, teacher in enumerate(frozen.teachers):
+    columns = label_map.customised_columns(m)
     if last:
-      kept, rows, target = label_map.customised_columns(m), answers, targets
+      rows, target = answers[:, columns], targets[:, columns]
     else:
-      kept, rows, target = label_map.task_filter(m), x.entries[b], x.image
-    streams = jnp.split(rows[:, kept], len(out) // len(image))
-    terms.append([losses.dual_block(s, target[:, kept]) for s in streams])
+      # g_m of what teacher m says of the block's output, and of the image.
+      kept = label_map.task_filter(m)
+      entry = discriminators.filtered(params['filters'][teacher.name], out)
+      if frozen.source.routes:
+        rows = discriminators.tail(teacher, teacher.variables[b:], entry, b)
+        target = targets[:, columns]
+      else:
+        x = discriminators.ladder(
+          teacher, frozen.source.seen_by(teacher, image), {b: entry}
+        )
+        rows, target = x.entries[b], x.image[:, kept]
+      rows = rows[:, kept]
+    terms.append([losses.dual_block(s, target) for s in jnp.split(rows, count)])
   return terms
 
 

@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dualgan_jax import discriminators, losses, monitor, parallel
+from dualgan_jax import discriminators, losses, monitor, parallel, routing
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages.phase import Metrics, Phase, first_state, train_step
 from dualgan_jax.teachers import Teacher, feature_shapes
+
+ONE_HOT_FORMS = ('labels', 'class')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +33,14 @@ class Objective:
     gamma: weight of L_dis.
     entropy: form of L_ie, one of `losses.ENTROPY_FORMS`.
     prior: weight of the batch-norm statistics prior, 0 for none.
+    one_hot: one of `ONE_HOT_FORMS`: L_oh label by label (Eq. 5 and 6), or of
+      one class per image (DAFL).
     never_empty: whether pseudo labels keep the most probable label.
+    groups: whether the teachers' tails judge the groups, too (Eq. 4, 9, 11);
+      else there is the image alone.
     image_filter: whether the filter of Eq. 9 also stands before the first
       teacher block, as in the paper's figure: a gain per image channel.
+    routed: whether each image belongs to one teacher (`routing`).
   """
 
   alpha: float
@@ -41,11 +48,15 @@ class Objective:
   gamma: float
   entropy: str
   prior: float
+  one_hot: str
   never_empty: bool
+  groups: bool
   image_filter: bool
+  routed: bool
 
 
 def phase(
+  name: str,
   generator: Generator,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
@@ -60,9 +71,10 @@ def phase(
   """Trains generator and filters under `loss`.
 
   The state's params are {'generator': ..., 'filters': {teacher's name:
-  {'group_j': ..., 'image': ...}}}, 'image' only if the objective has it.
+  {'group_j': ..., 'image': ...}}}, each only if the objective has it.
 
   Args:
+    name: the phase's.
     generator: its last group makes images of shape `image`.
     teachers: frozen.
     label_map: the teachers in the same order.
@@ -74,10 +86,11 @@ def phase(
     optimiser: of generator and filters.
   """
 
+  routes = tuple(range(len(teachers))) if objective.routed else ()
+
   def init(key):
-    variables = generator.init(
-      jax.random.fold_in(key, 0), jnp.zeros((1, noise)), train=False
-    )
+    z = jnp.zeros((1, noise + len(routes)))
+    variables = generator.init(jax.random.fold_in(key, 0), z, train=False)
     filters = {
       teacher.name: _new_filters(
         jax.random.fold_in(key, m), teacher, generator, image, objective
@@ -91,19 +104,20 @@ def phase(
     def loss_fn(params, batch_stats, key):
       features, updated = generator.apply(
         {'params': params['generator'], 'batch_stats': batch_stats},
-        draw_noise(key, batch, noise),
+        draw_noise(key, batch, noise, routes, len(routes)),
         train=True,
         mutable=['batch_stats'],
       )
-      value, metrics = loss(
-        features, params['filters'], frozen, label_map, objective
+      judged = features if objective.groups else features[-1:]
+      value, _, metrics = loss(
+        judged, params['filters'], frozen, label_map, objective
       )
       return value, (updated['batch_stats'], metrics)
 
     return train_step(loss_fn, optimiser, state)
 
   return Phase(
-    'generator', steps, init, step, lambda: tuple(teachers), label_map.union
+    name, steps, init, step, lambda: tuple(teachers), label_map.union
   )
 
 
@@ -113,37 +127,53 @@ def loss(
   teachers: Sequence[Teacher],
   label_map: LabelMap,
   objective: Objective,
-) -> tuple[chex.Array, Metrics]:
+) -> tuple[chex.Array, chex.Array, Metrics]:
   """L_joint (Eq. 11) plus the statistics prior, on this device's share.
 
   Args:
-    features: F_g^1 .. F_g^B, the last the image.
+    features: F_g^1 .. F_g^B, the last the image; or the image alone, which
+      leaves L_gan (Eq. 8) and the prior.
     filters: per teacher's name, parameters of its filters.
     teachers: frozen.
     label_map: the teachers in the same order.
     objective: the weights.
 
   Returns:
-    The loss and the metrics: each term, and the generator's health.
+    The loss; the teachers' answers to the image, logits [N, |U|]; and the
+    metrics: each term, and the generator's health.
   """
   *groups, image = features
-  blocks = len(features)
+  blocks, many = len(features), len(teachers)
+
+  def own_rows(x, m):
+    return routing.own_rows(x, m, many) if objective.routed else x
+
   ladders = []
-  for teacher in teachers:
+  for m, teacher in enumerate(teachers):
     own = filters[teacher.name]
     entries = {
-      blocks - j: discriminators.filtered(own[f'group_{j}'], x)
+      blocks - j: discriminators.filtered(own[f'group_{j}'], own_rows(x, m))
       for j, x in enumerate(groups, start=1)
     }
     ladders.append(
-      discriminators.ladder(teacher, filter_image(own, image), entries)
+      discriminators.ladder(
+        teacher, filter_image(own, own_rows(image, m)), entries
+      )
     )
   owners = label_map.owners(label_map.union)
-  logits = discriminators.combine([x.image for x in ladders], owners)
-  consistencies = [
-    losses.consistency(
-      discriminators.combine([x.entries[b] for x in ladders], owners), logits
+
+  def together(answers):
+    if not objective.routed:
+      return discriminators.combine(answers, owners)
+    return discriminators.combine(
+      [routing.spread(x, m, many) for m, x in enumerate(answers)],
+      owners,
+      routing.believed(len(image), many),
     )
+
+  logits = together([x.image for x in ladders])
+  consistencies = [
+    losses.consistency(together([x.entries[b] for x in ladders]), logits)
     for b in range(1, blocks)
   ]
 
@@ -155,9 +185,12 @@ def loss(
       monitor.batch_means(image, logits),
     )
   )
-  l_oh = losses.one_hot(
-    logits, losses.pseudo_labels(logits, never_empty=objective.never_empty)
-  )
+  if objective.one_hot == 'class':
+    l_oh = losses.one_class(logits)
+  else:
+    l_oh = losses.one_hot(
+      logits, losses.pseudo_labels(logits, never_empty=objective.never_empty)
+    )
   l_a = _mean([losses.activation(x.activations) for x in ladders])
   l_ie = losses.information_entropy(answers, objective.entropy)
   l_dis = losses.discrete(logits)
@@ -183,16 +216,18 @@ def loss(
   ]
   l_bn = _mean(priors) if priors else jnp.zeros(())
   total = losses.joint(l_gan, consistencies) + objective.prior * l_bn
-  return total, {
+  metrics = {
     'l_oh': l_oh,
     'l_a': l_a,
     'l_ie': l_ie,
     'l_dis': l_dis,
     'l_gan': l_gan,
-    'consistency': _mean(consistencies),
     'l_bn': l_bn,
     **monitor.health(seen),
   }
+  if consistencies:
+    metrics['consistency'] = _mean(consistencies)
+  return total, logits, metrics
 
 
 def filter_image(filters: Any, image: chex.Array) -> chex.Array:
@@ -202,10 +237,31 @@ def filter_image(filters: Any, image: chex.Array) -> chex.Array:
   return discriminators.filtered(filters['image'], image)
 
 
-def draw_noise(key: chex.PRNGKey, batch: int, size: int) -> chex.Array:
-  """This device's share of `batch` standard normal z, [share, size]."""
+def draw_noise(
+  key: chex.PRNGKey,
+  batch: int,
+  size: int,
+  routes: Sequence[int] = (),
+  teachers: int = 0,
+) -> chex.Array:
+  """This device's share of `batch` standard normal z.
+
+  Args:
+    key: the step's.
+    batch: size of the whole batch.
+    size: of the random part.
+    routes: the teachers to whom samples belong in turn; none if not routed.
+    teachers: how many the generator knows.
+
+  Returns:
+    [share, size], with a one-hot of the sample's teacher joined if routed.
+  """
   keys = parallel.sample_keys(key, batch)
-  return jax.vmap(lambda k: jax.random.normal(k, (size,)))(keys)
+  z = jax.vmap(lambda k: jax.random.normal(k, (size,)))(keys)
+  if not routes:
+    return z
+  told = routing.one_hot(len(z), routes, teachers)
+  return jnp.concatenate([z, told], axis=-1)
 
 
 def _new_filters(key, teacher, generator, image, objective):
@@ -217,7 +273,7 @@ def _new_filters(key, teacher, generator, image, objective):
       generator.channels[j - 1],
       shapes[blocks - j - 1][-1],
     )
-    for j in range(1, blocks)
+    for j in range(1, blocks if objective.groups else 1)
   }
   if objective.image_filter:
     filters['image'] = discriminators.new_filter(

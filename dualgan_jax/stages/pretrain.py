@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import chex
-import jax
 import jax.numpy as jnp
 import optax
 
-from dualgan_jax import losses, parallel
+from dualgan_jax import images, losses
+from dualgan_jax.images import RealImages
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages.phase import Phase, first_state, train_step
 
@@ -16,7 +15,7 @@ def phase(
   name: str,
   classifier: Classifier,
   image: tuple[int, int, int],
-  load: Callable[[], tuple[chex.Array, chex.Array]],
+  load: Callable[[], RealImages],
   *,
   steps: int,
   batch: int,
@@ -28,7 +27,7 @@ def phase(
     name: the phase's.
     classifier: |Y_m| logits.
     image: (height, width, channels).
-    load: gives images, uint8 [n, h, w, c], and targets, 0 or 1 [n, |Y_m|].
+    load: gives the images, their targets 0 or 1, [n, |Y_m|].
     steps: training steps.
     batch: images per step, drawn with replacement.
     optimiser: of the parameters.
@@ -40,7 +39,7 @@ def phase(
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x, y = draw(*frozen, key, batch)
+      x, y = images.draw((frozen,), key, batch, image[:2])
       logits, variables = classifier.apply(
         join(params, batch_stats), x, train=True
       )
@@ -53,12 +52,3 @@ def phase(
     return train_step(loss_fn, optimiser, state)
 
   return Phase(name, steps, init, step, load)
-
-
-def draw(
-  images: chex.Array, targets: chex.Array, key: chex.PRNGKey, batch: int
-) -> tuple[chex.Array, chex.Array]:
-  """This device's share of a random batch: images in [0, 1] and targets."""
-  keys = parallel.sample_keys(key, batch)
-  rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(images)))(keys)
-  return images[rows].astype(jnp.float32) / 255, targets[rows]

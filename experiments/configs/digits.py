@@ -23,80 +23,41 @@ as they are here.
 
 import ml_collections
 
-from experiments.configs import objectives
+from experiments.configs import base, objectives
 
 DIGITS = tuple('0123456789')
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; `variants` is a comma-separated list of 'smoke' and 'paper'."""
-  config = ml_collections.ConfigDict()
+  """The config; variants, separated by commas: smoke, dafl and paper."""
+  config = base.get_config()
   config.experiment = 'digits'
-  config.seed = 0
-  config.devices = 0  # all that are there
-  config.log_every = 20
-  config.save_every = 200
   config.image = (16, 16, 1)
   config.labels = DIGITS  # Y_cst
-
-  config.data = {'test_fraction': 0.3, 'teacher_data': 'shared'}
+  config.data = {
+    'digits': base.data_set('scikit-learn/digits', test_fraction=0.3)
+  }
+  strides = (2, 2, 1)
   config.teachers = {
-    'low': {'labels': DIGITS[:5], **_net((24, 48, 96))},
-    'high': {'labels': DIGITS[5:], **_net((24, 48, 96))},
+    'low': {
+      'labels': DIGITS[:5],
+      'data': 'digits',
+      **base.conv((24, 48, 96), strides),
+    },
+    'high': {
+      'labels': DIGITS[5:],
+      'data': 'digits',
+      **base.conv((24, 48, 96), strides),
+    },
   }
-  config.student = _net((16, 32, 64))
-
-  config.pretrain = {'steps': 600, 'batch': 128, 'learning_rate': 2e-3}
-  config.objective = objectives.default()
-  config.generator = {
-    'noise': 64,
-    'widths': (64, 32, 16),  # inside G^1 .. G^B
-    'features': ml_collections.config_dict.placeholder(tuple),
-    'steps': 1000,
-    'batch': 128,
-    'learning_rate': 2e-3,
-    'b1': 0.5,
-  }
-  config.dual = {
-    'steps': 200,  # each block
-    'batch': 128,
-    'learning_rate': 2e-3,
-    'filters': 'stage1',
-    'lambda_own': 1.0,
-    'lambda_generated': 1.0,
-  }
-  config.targetnet = {
-    'compact_steps': 1800,
-    'branched_steps': 600,
-    'batch': 128,
-    'learning_rate': 2e-3,
-    'measure_batches': 8,
-    'branch_tolerance': 0.0,
-  }
-  config.baselines = {'steps': 1800, 'batch': 128, 'learning_rate': 2e-3}
-
-  known = {'smoke': _smoke, 'paper': _paper}
-  for variant in filter(None, variants.split(',')):
-    if variant not in known:
-      raise ValueError(
-        f'digits.py:{variant}: no such variant; there are {", ".join(known)}'
-      )
-    known[variant](config)
+  config.student = base.conv((16, 32, 64), strides)
+  base.vary(config, variants, {'smoke': _smoke, 'dafl': _dafl, 'paper': _paper})
   return config
-
-
-def _net(widths: tuple[int, ...]) -> dict:
-  return {
-    'kind': 'conv',
-    'widths': widths,
-    'depths': (1,) * len(widths),
-    'strides': (2, 2, 1),
-    'batch_norm': True,
-  }
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:
   config.objective = objectives.paper()
+  config.refine.steps = 0  # the paper has no such stage
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
@@ -105,7 +66,14 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
     teacher.widths = (8, 8, 16)
   config.student.widths = (8, 8, 16)
   config.generator.widths = (16, 8, 8)
-  for part in ('pretrain', 'generator', 'dual', 'baselines'):
+  for part in ('pretrain', 'generator', 'dual', 'refine', 'baselines'):
     config[part].steps = 20
   config.targetnet.compact_steps = config.targetnet.branched_steps = 20
+  config.generator.probe_steps = 20
   config.log_every = 5
+
+
+def _dafl(config: ml_collections.ConfigDict) -> None:
+  config.objective = objectives.dafl()
+  config.dual.steps = 0  # it has no groups: the student learns end to end only
+  config.refine.steps = 0

@@ -1,0 +1,60 @@
+"""Two images of different classes in one, after Sabour et al. (NIPS 2017).
+
+"Dynamic Routing Between Capsules", MultiMNIST: each image is shifted by up to
+`SHIFT` pixels in each direction on a canvas that leaves room for it, and laid
+over another of a different class.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dualgan_jax.errors import UserError
+
+if TYPE_CHECKING:
+  from dualgan_jax.data import Split
+
+SHIFT = 4
+
+
+def pairs(split: 'Split', seed: int) -> 'Split':
+  """As many two-in-one images as there are images, each image once on top.
+
+  Image i is laid over a random other image of a different label set, both
+  shifted independently and uniformly by -4 .. 4 pixels along each axis; pixels
+  add up, and stop at 255. 28×28 becomes 36×36. The labels are the union.
+
+  Args:
+    split: images [n, h, w, c] with at least two different label sets.
+    seed: of partners and shifts.
+
+  Raises:
+    UserError: there is only one label set.
+  """
+  if (split.targets == split.targets[0]).all():
+    raise UserError(
+      'data: images can be laid over one another only if not all of them carry '
+      'the same labels; set overlay to False.'
+    )
+  rng = np.random.default_rng(seed)
+  n, height, width, channels = split.images.shape
+  partner = rng.integers(0, n, n)
+  while True:
+    same = np.flatnonzero((split.targets == split.targets[partner]).all(axis=1))
+    if not same.size:
+      break
+    partner[same] = rng.integers(0, n, same.size)
+  canvas = np.zeros(
+    (n, height + 2 * SHIFT, width + 2 * SHIFT, channels), np.uint16
+  )
+  for rows in (np.arange(n), partner):
+    down, right = rng.integers(0, 2 * SHIFT + 1, (2, n))
+    y = down[:, None, None] + np.arange(height)[:, None]  # [n, h, 1]
+    x = right[:, None, None] + np.arange(width)  # [n, 1, w]
+    canvas[np.arange(n)[:, None, None], y, x] += split.images[rows]
+  return dataclasses.replace(
+    split,
+    images=np.minimum(canvas, 255).astype(np.uint8),
+    targets=np.maximum(split.targets, split.targets[partner]),
+  )

@@ -1,0 +1,204 @@
+"""Stage `refine`: generator and student learn in turn, one against the other.
+
+The generator keeps what stage `generator` asked of its image and is rewarded
+where student and teachers disagree: data-free adversarial distillation (DFAD,
+Fang et al. 2019, arXiv 1912.11006). The student takes two steps per generator
+step, one on these images and one on images of earlier steps, kept in a pool so
+that it does not forget them (replay, as in CMI, Fang et al. 2021, arXiv
+2105.08584).
+"""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from dualgan_jax import losses, parallel
+from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks.classifier import Classifier, join, split
+from dualgan_jax.stages import generator as generator_stage
+from dualgan_jax.stages.dual import Source
+from dualgan_jax.stages.generator import Objective
+from dualgan_jax.stages.phase import Phase
+from dualgan_jax.teachers import Teacher
+
+
+@struct.dataclass
+class Pool:
+  """Images of earlier steps, with the teachers' answers to them.
+
+  Attributes:
+    images: uint8 [size, h, w, c]; sample i of step s is number s·N + i, and
+      stands at that number modulo size.
+    answers: probabilities on Y_cst, float16 [size, |Y_cst|].
+  """
+
+  images: chex.Array
+  answers: chex.Array
+
+
+@struct.dataclass
+class RefineState:
+  """Everything that going on needs; as `phase.TrainState`, for two nets.
+
+  Attributes:
+    step: steps done, int32.
+    key: the phase's PRNG key.
+    params: {'generator': ..., 'student': ...}.
+    batch_stats: of the same form.
+    opt_state: of the same form.
+    pool: the replayed images.
+  """
+
+  step: chex.Array
+  key: chex.PRNGKey
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  pool: Pool
+
+
+def phase(
+  student: Classifier,
+  variables: tuple[Any, ...],
+  source: Source,
+  teachers: tuple[Teacher, ...],
+  label_map: LabelMap,
+  objective: Objective,
+  *,
+  image: tuple[int, int, int],
+  disagreement: float,
+  pool: int,
+  steps: int,
+  batch: int,
+  optimisers: dict[str, optax.GradientTransformation],
+) -> Phase:
+  """Trains generator and compact student in turn.
+
+  Args:
+    student: T.
+    variables: of T, to start from.
+    source: the generator to start from; the filters before the first teacher
+      block, if there are any, stay as they are.
+    teachers: all of them, frozen.
+    label_map: the teachers in the same order.
+    objective: of the generator; its groups are not judged any more.
+    image: (height, width, channels).
+    disagreement: weight of the generator's reward.
+    pool: images in the pool, a multiple of `batch`.
+    steps: generator steps; the student takes two for each.
+    batch: images per step.
+    optimisers: for 'generator' and 'student'.
+  """
+  many = len(teachers)
+  routes = tuple(range(many)) if objective.routed else ()
+  columns = np.array(
+    [label_map.union.index(x) for x in label_map.customised], np.int32
+  )
+
+  def init(key):
+    params, batch_stats = split(tuple(variables))
+    params = {'generator': source.variables['params'], 'student': params}
+    return RefineState(
+      jnp.zeros((), jnp.int32),
+      key,
+      params,
+      {'generator': source.variables['batch_stats'], 'student': batch_stats},
+      {name: own.init(params[name]) for name, own in optimisers.items()},
+      Pool(
+        jnp.zeros((pool, *image), jnp.uint8),
+        jnp.zeros((pool, len(columns)), jnp.float16),
+      ),
+    )
+
+  def generator_loss(params, batch_stats, student_variables, frozen, key):
+    features, updated = source.module.apply(
+      {'params': params, 'batch_stats': batch_stats},
+      generator_stage.draw_noise(key, batch, source.noise, routes, many),
+      train=True,
+      mutable=['batch_stats'],
+    )
+    x = features[-1]
+    value, logits, metrics = generator_stage.loss(
+      (x,), frozen['filters'], frozen['teachers'], label_map, objective
+    )
+    said, _ = student.apply(student_variables, x, train=False)
+    asked = logits[:, columns]
+    apart = losses.disagreement(said, asked)
+    total = value - disagreement * apart
+    metrics = {'generator_loss': total, 'disagreement': apart, **metrics}
+    return total, (updated['batch_stats'], x, asked, metrics)
+
+  def student_loss(params, batch_stats, x, answers):
+    logits, updated = student.apply(join(params, batch_stats), x, train=True)
+    return losses.cross_entropy(logits, answers), split(updated)[1]
+
+  def learn(name, params, opt_state, grads):
+    updates, opt_state = optimisers[name].update(
+      parallel.mean(grads), opt_state, params
+    )
+    return optax.apply_updates(params, updates), opt_state
+
+  def step(frozen, state):
+    key = jax.random.fold_in(state.key, state.step)
+    draw_key, replay_key = jax.random.split(key)
+    params, stats = state.params, state.batch_stats
+    grads, (generator_stats, x, asked, metrics) = jax.grad(
+      generator_loss, has_aux=True
+    )(
+      params['generator'],
+      stats['generator'],
+      join(params['student'], stats['student']),
+      frozen,
+      draw_key,
+    )
+    generator_params, generator_opt = learn(
+      'generator', params['generator'], state.opt_state['generator'], grads
+    )
+    answers = jax.nn.sigmoid(asked)
+    pool_now = _added(state.pool, state.step * batch, x, answers)
+    held = jnp.minimum((state.step + 1) * batch, pool)
+    rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, held))(
+      parallel.sample_keys(replay_key, batch)
+    )
+    old = (
+      pool_now.images[rows].astype(jnp.float32) / 255,
+      pool_now.answers[rows].astype(jnp.float32),
+    )
+    learned, opt_state = params['student'], state.opt_state['student']
+    own_stats = stats['student']
+    for name, shown in (('loss', (x, answers)), ('replay_loss', old)):
+      grad_fn = jax.value_and_grad(student_loss, has_aux=True)
+      (metrics[name], own_stats), grads = grad_fn(learned, own_stats, *shown)
+      learned, opt_state = learn('student', learned, opt_state, grads)
+    return RefineState(
+      state.step + 1,
+      state.key,
+      {'generator': generator_params, 'student': learned},
+      {'generator': generator_stats, 'student': own_stats},
+      {'generator': generator_opt, 'student': opt_state},
+      pool_now,
+    ), parallel.mean(metrics)
+
+  def frozen():
+    return {'teachers': teachers, 'filters': source.filters}
+
+  return Phase('refine', steps, init, step, frozen, label_map.union)
+
+
+def _added(
+  pool: Pool, number: chex.Array, x: chex.Array, answers: chex.Array
+) -> Pool:
+  """The pool with a new batch, whose first sample has this number."""
+  images = parallel.gather(jnp.round(x * 255).astype(jnp.uint8))
+  answers = parallel.gather(answers.astype(pool.answers.dtype))
+  first = number % pool.images.shape[0]
+
+  def put(old, new):
+    return jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=0)
+
+  return Pool(put(pool.images, images), put(pool.answers, answers))

@@ -1,0 +1,108 @@
+"""What all experiments have in common: every field, with its usual value."""
+
+import ml_collections
+from ml_collections import config_dict
+
+from experiments.configs import objectives
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """A config without teachers, student, labels and data."""
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.devices = 0  # all that are there
+  config.log_every = 20
+  config.save_every = 200
+  config.pretrain = {
+    'teacher_data': 'shared',  # or 'own': only images of a teacher's labels
+    'steps': 600,
+    'batch': 128,
+    'learning_rate': 2e-3,
+  }
+  config.objective = objectives.default()
+  config.generator = {
+    'noise': 64,
+    'widths': (64, 32, 16),  # inside G^1 .. G^B
+    'features': config_dict.placeholder(tuple),  # as wide as the student
+    'steps': 1000,
+    'batch': 128,
+    'learning_rate': 2e-3,
+    'b1': 0.5,
+    'probe_steps': 400,  # to decide on routing
+  }
+  config.dual = {
+    'steps': 200,  # each block
+    'batch': 128,
+    'learning_rate': 2e-3,
+    'filters': 'stage1',
+    'lambda_own': 1.0,
+    'lambda_generated': 1.0,
+  }
+  config.targetnet = {
+    'compact_steps': 1800,
+    'branched_steps': 600,
+    'batch': 128,
+    'learning_rate': 2e-3,
+    'measure_batches': 8,
+    'branch_tolerance': 0.0,
+  }
+  config.refine = {
+    'steps': 1000,
+    'batch': 128,
+    'learning_rate': 2e-3,  # the student's
+    'generator_learning_rate': 1e-3,
+    'disagreement': 1.0,
+    'pool_batches': 300,
+  }
+  config.baselines = {'steps': 1800, 'batch': 128, 'learning_rate': 2e-3}
+  return config
+
+
+def data_set(source: str, **changes) -> dict:
+  """A named set of `config.data`.
+
+  Args:
+    source: its name on the Hugging Face Hub, or 'scikit-learn/digits'.
+    **changes: other fields than usual.
+  """
+  return {
+    'source': source,
+    'path': config_dict.placeholder(str),  # a local folder instead
+    'test_fraction': config_dict.placeholder(float),  # if it has no test part
+    'shift': 0,  # pixels that training images move by, at most
+    'flip': False,  # whether training images are mirrored
+    'overlay': False,  # two images in one (dualgan_jax/overlay.py)
+    **changes,
+  }
+
+
+def conv(widths: tuple[int, ...], strides: tuple[int, ...], **changes) -> dict:
+  """A net of convolutions with batch norm, one per block if not changed."""
+  return {
+    'kind': 'conv',
+    'widths': widths,
+    'depths': (1,) * len(widths),
+    'strides': strides,
+    'batch_norm': True,
+    **changes,
+  }
+
+
+def vary(config: ml_collections.ConfigDict, variants: str, known: dict) -> None:
+  """Applies variants.
+
+  Args:
+    config: to be changed.
+    variants: names, separated by commas.
+    known: by name, a function that changes a config.
+
+  Raises:
+    ValueError: a name is not known.
+  """
+  for variant in filter(None, variants.split(',')):
+    if variant not in known:
+      raise ValueError(
+        f'{config.experiment}.py:{variant}: no such variant; there are '
+        f'{", ".join(known)}'
+      )
+    known[variant](config)

@@ -1,0 +1,65 @@
+"""Two teachers of Fashion-MNIST, five of the ten articles each.
+
+    python -m experiments.main --config=experiments/configs/fashion_mnist.py \\
+        --workdir=runs/fashion_mnist [--config.data.fashion_mnist.path=DIR]
+"""
+
+import ml_collections
+
+from experiments.configs import base, objectives
+
+ARTICLES = (
+  'T - shirt / top',
+  'Trouser',
+  'Pullover',
+  'Dress',
+  'Coat',
+  'Sandal',
+  'Shirt',
+  'Sneaker',
+  'Bag',
+  'Ankle boot',
+)
+
+
+def get_config(variants: str = '') -> ml_collections.ConfigDict:
+  """The config; variants, separated by commas: dafl and paper."""
+  config = base.get_config()
+  config.experiment = 'fashion_mnist'
+  config.image = (32, 32, 1)
+  config.labels = ARTICLES  # Y_cst
+  config.data = {
+    'fashion_mnist': base.data_set(
+      'zalando-datasets/fashion_mnist', shift=2, flip=True
+    )
+  }
+  strides = (2, 2, 2)
+  config.teachers = {
+    'first': {
+      'labels': ARTICLES[:5],
+      'data': 'fashion_mnist',
+      **base.conv((32, 64, 128), strides),
+    },
+    'second': {
+      'labels': ARTICLES[5:],
+      'data': 'fashion_mnist',
+      **base.conv((32, 64, 128), strides),
+    },
+  }
+  config.student = base.conv((16, 24, 56), strides)
+  config.pretrain.steps = 6000
+  config.generator.steps = 1500
+  config.refine.steps = 2400
+  base.vary(config, variants, {'dafl': _dafl, 'paper': _paper})
+  return config
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+  config.objective = objectives.paper()
+  config.refine.steps = 0  # the paper has no such stage
+
+
+def _dafl(config: ml_collections.ConfigDict) -> None:
+  config.objective = objectives.dafl()
+  config.dual.steps = 0  # it has no groups: the student learns end to end only
+  config.refine.steps = 0

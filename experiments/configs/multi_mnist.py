@@ -1,0 +1,48 @@
+"""Truly multi-label: two digits of MNIST in one image; teachers of 0-4 and 5-9.
+
+    python -m experiments.main --config=experiments/configs/multi_mnist.py \\
+        --workdir=runs/multi_mnist [--config.data.mnist.path=DIR]
+
+Images are made as `dualgan_jax/overlay.py` says, 36×36, one for each of the
+60,000 training and 10,000 test images; the labels of an image are a set of two.
+"""
+
+import ml_collections
+
+from experiments.configs import base, objectives
+from experiments.configs.mnist import DIGITS
+
+
+def get_config(variants: str = '') -> ml_collections.ConfigDict:
+  """The config; variants, separated by commas: dafl and paper."""
+  config = base.get_config()
+  config.experiment = 'multi_mnist'
+  config.image = (36, 36, 1)
+  config.labels = DIGITS  # Y_cst
+  config.data = {'mnist': base.data_set('ylecun/mnist', overlay=True)}
+  strides = (2, 2, 2)
+  config.teachers = {
+    name: {
+      'labels': labels,
+      'data': 'mnist',
+      **base.conv((32, 64, 128), strides, depths=(1, 2, 2)),
+    }
+    for name, labels in (('low', DIGITS[:5]), ('high', DIGITS[5:]))
+  }
+  config.student = base.conv((24, 48, 96), strides)
+  config.pretrain.steps = 6000
+  config.generator.steps = 1500
+  config.refine.steps = 1800
+  base.vary(config, variants, {'dafl': _dafl, 'paper': _paper})
+  return config
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+  config.objective = objectives.paper()
+  config.refine.steps = 0  # the paper has no such stage
+
+
+def _dafl(config: ml_collections.ConfigDict) -> None:
+  config.objective = objectives.dafl()
+  config.dual.steps = 0  # it has no groups: the student learns end to end only
+  config.refine.steps = 0

@@ -1,0 +1,161 @@
+"""Runs one config with several seeds, and with several values of its fields.
+
+    python -m experiments.sweep --config=experiments/configs/digits.py \\
+        --workdir=runs/digits [--seeds=0,1,2] \\
+        [--grid='objective.prior=0.3,1;dual.filters=stage1,fresh']
+
+Each run has a folder, WORKDIR/[FIELD=VALUE,...]/seed-N, and goes on where it
+was stopped: the same command, today or another day, does what is left. Runs of
+one seed share teachers that would be the same, and the generator likewise. A
+training that cannot go on is reported, and the others are done.
+
+Exit codes are those of `experiments.cli`.
+"""
+
+import ast
+import itertools
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+from absl import app, flags
+
+from dualgan_jax import dry_run, errors, logs, report, run, settings
+from experiments import cli, tabulate
+
+_SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
+_GRID = flags.DEFINE_string(
+  'grid', '', 'Fields and their values: FIELD=VALUE,...;FIELD=VALUE,...'
+)
+_COLUMNS = ('top1', 'mAP', 'exact_match')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs them all, and prints mean ± sample standard deviation over seeds."""
+  cli.call(argv, _work)
+
+
+def _work() -> str:
+  seeds, arms = _seeds(_SEEDS.value), grid(_GRID.value)
+  plan = [
+    (name, changed(cli.CONFIG.value, seed, fields))
+    for name, fields in arms.items()
+    for seed in seeds
+  ]
+  for fields in arms.values():
+    # All of them are checked before the first is trained.
+    dry_run(changed(cli.CONFIG.value, seeds[0], fields), cli.WORKDIR.value)
+  root, done, failed = pathlib.Path(cli.WORKDIR.value), {}, []
+  for name, config in plan:
+    folder = root / name / f'seed-{config.seed}'
+    logs.say(f'sweep: {folder}')
+    try:
+      results = run(config, str(folder), init_from=donor(root, config, plan))
+    except errors.TrainingError as e:
+      failed.append(f'{folder}: {e}')
+      continue
+    done.setdefault(name, []).append(results)
+    jax.clear_caches()
+  if failed:
+    raise errors.TrainingError(
+      '; '.join([*failed, f'what was done:\n{table(done)}'])
+    )
+  return table(done)
+
+
+def grid(text: str) -> dict[str, dict]:
+  """The arms of a grid: by name, the fields that they change.
+
+  Args:
+    text: 'FIELD=VALUE,...;FIELD=VALUE,...'; a value is a Python literal, or
+      else a text. Tuples need their brackets.
+
+  Raises:
+    UserError: it is not of that form.
+  """
+  axes = []
+  for part in filter(None, text.split(';')):
+    field, found, values = part.partition('=')
+    if not (found and field.strip() and values.strip()):
+      raise errors.UserError(
+        f'--grid: {part!r} should look like FIELD=VALUE,VALUE.'
+      )
+    axes.append([(field.strip(), v) for v in _values(values)])
+  return {
+    ','.join(f'{field}={value}' for field, value in arm): dict(arm)
+    for arm in itertools.product(*axes)
+  }
+
+
+def changed(
+  config: ml_collections.ConfigDict, seed: int, fields: dict
+) -> ml_collections.ConfigDict:
+  """A copy of the config with another seed and other fields.
+
+  Raises:
+    UserError: there is no such field, or its type is another.
+  """
+  copy = config.copy_and_resolve_references().lock()
+  try:
+    copy.update_from_flattened_dict({'seed': seed, **fields})
+  except (KeyError, TypeError, AttributeError) as e:
+    raise errors.UserError(f'--grid: {str(e).splitlines()[0]}') from e
+  return copy
+
+
+def table(done: dict[str, list[dict]]) -> str:
+  """Mean ± spread per arm and model, as Markdown."""
+  rows = [['model', *_COLUMNS, 'seeds'], ['---', *['---:'] * 4]]
+  for name, results in done.items():
+    for model in results[0]['metrics']:
+      own = [r['metrics'][model] for r in results]
+      rows.append(
+        [
+          f'{name} {model}'.strip(),
+          *[tabulate.mean_and_spread([x[k] for x in own]) for k in _COLUMNS],
+          ' '.join(str(r['seed']) for r in results),
+        ]
+      )
+  return report.align(rows)
+
+
+def _seeds(texts: list[str]) -> list[int]:
+  if not texts or not all(x.strip().isdigit() for x in texts):
+    raise errors.UserError(
+      f'--seeds: {",".join(texts)!r} should be whole numbers, like 0,1,2.'
+    )
+  return [int(x) for x in texts]
+
+
+def _values(text: str) -> list:
+  """A comma-separated list of literals or texts."""
+  try:
+    return list(ast.literal_eval(f'({text},)'))
+  except (ValueError, SyntaxError):
+    return [x.strip() for x in text.split(',')]
+
+
+def donor(
+  root: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  plan: Sequence[tuple[str, ml_collections.ConfigDict]],
+) -> str | None:
+  """The folder of the first run with the same teachers, if it is another.
+
+  Args:
+    root: the sweep's folder.
+    config: of the run that asks.
+    plan: all runs, by name of their arm, in their order.
+  """
+  wanted = settings.fields(settings.check(config), 'pretrain')
+  for name, other in plan:
+    if settings.fields(settings.check(other), 'pretrain') == wanted:
+      return (
+        None if other is config else str(root / name / f'seed-{other.seed}')
+      )
+  return None
+
+
+if __name__ == '__main__':
+  app.run(main, flags_parser=cli.parse)

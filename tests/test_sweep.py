@@ -1,0 +1,136 @@
+"""Several seeds and fields of one config, each run in its folder."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dualgan_jax import workdir
+from dualgan_jax.errors import UserError
+from experiments import sweep
+from experiments.configs import digits
+
+_ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_a_grid_has_every_combination():
+  arms = sweep.grid('objective.prior=0.3,1;dual.filters=stage1,fresh')
+  assert len(arms) == 4
+  assert arms['objective.prior=0.3,dual.filters=fresh'] == {
+    'objective.prior': 0.3,
+    'dual.filters': 'fresh',
+  }
+
+
+def test_values_are_literals_or_texts():
+  arms = sweep.grid('student.widths=(8, 8, 16),(4, 4, 8)')
+  assert [x['student.widths'] for x in arms.values()] == [(8, 8, 16), (4, 4, 8)]
+  assert sweep.grid('objective.never_empty=True,False') == {
+    'objective.never_empty=True': {'objective.never_empty': True},
+    'objective.never_empty=False': {'objective.never_empty': False},
+  }
+  assert sweep.grid('') == {'': {}}
+
+
+@pytest.mark.parametrize('text', ['steps', '=3', 'steps=', 'a=1;b'])
+def test_another_form_of_grid_is_refused(text):
+  with pytest.raises(UserError, match='--grid'):
+    sweep.grid(text)
+
+
+def test_a_changed_config_is_a_copy():
+  config = digits.get_config('smoke')
+  other = sweep.changed(config, 7, {'generator.steps': 3})
+  assert (other.seed, other.generator.steps) == (7, 3)
+  assert (config.seed, config.generator.steps) == (0, 20)
+
+
+@pytest.mark.parametrize(
+  'fields', [{'generator.stepz': 3}, {'generator.steps': 'many'}]
+)
+def test_a_field_that_does_not_fit_is_named(fields):
+  with pytest.raises(UserError, match='--grid: .*step'):
+    sweep.changed(digits.get_config('smoke'), 0, fields)
+
+
+def test_the_table_has_mean_and_spread_per_arm_and_model():
+  def results(seed, top1):
+    row = {'top1': top1, 'mAP': 0.5, 'exact_match': 0.25}
+    return {'seed': seed, 'metrics': {'compact': row}}
+
+  text = sweep.table({'': [results(0, 0.9), results(1, 0.7)]})
+  assert '0.8000 ± 0.1414' in text
+  assert '0 1' in text
+  assert '| compact' in text
+
+
+def test_teachers_that_would_be_the_same_are_shared(tmp_path):
+  config = digits.get_config('smoke')
+  plan = [
+    (name, sweep.changed(config, seed, fields))
+    for name, fields in {
+      'a': {'generator.steps': 5},
+      'b': {'generator.steps': 6},
+      'c': {'pretrain.steps': 6},
+    }.items()
+    for seed in (0, 1)
+  ]
+  donors = [sweep.donor(tmp_path, other, plan) for _, other in plan]
+  first = [str(tmp_path / 'a' / f'seed-{n}') for n in (0, 1)]
+  assert donors == [None, None, *first, None, None]
+
+
+def _launch(*flags):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.sweep', *flags],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.mark.parametrize(
+  ('flags', 'says'),
+  [
+    (['--seeds=0,x'], '--seeds'),
+    (['--grid=generator.stepz=1'], 'stepz'),
+    (['--grid=generator.steps=0'], 'generator.steps: 0'),
+    (['--grid=generator.batch=7'], 'generator.batch: 7'),
+  ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(
+  tmp_path, flags, says
+):
+  done = _launch(
+    '--config=experiments/configs/digits.py:smoke',
+    f'--workdir={tmp_path}/x',
+    *flags,
+  )
+  assert done.returncode == 2
+  assert says in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_all_and_a_second_start_only_shows(tmp_path):
+  flags = [
+    '--config=experiments/configs/digits.py:smoke',
+    f'--workdir={tmp_path}',
+    '--seeds=0',
+    '--grid=refine.disagreement=0.0,1.0',
+  ]
+  done = _launch(*flags)
+  assert done.returncode == 0, done.stderr
+  assert 'refine.disagreement=1.0 compact ' in done.stdout
+  # The second arm took teachers and generator from the first.
+  assert done.stderr.count('pretrain: done') == 1
+  assert done.stderr.count('generator: done') == 1
+  again = _launch(*flags)
+  assert again.stdout == done.stdout
+  assert 'done already' in again.stderr
+  folder = tmp_path / 'refine.disagreement=0.0' / 'seed-0'
+  with workdir.Workdir(str(folder)) as own:
+    assert own.finished('evaluate')
