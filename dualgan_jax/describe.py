@@ -37,7 +37,8 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
   lines.append(f'blocks: {len(design.student.blocks)}')
   lines += _generator(design, config, nets)
   lines.append(f'compact: {_classifier(design.student, student, design)}')
-  lines += _branched(design, nets, student)
+  if config.dual.steps:
+    lines += _branched(design, nets, student)
   if config.refine.steps:
     lines.append(_pool(config))
   lines += missing_prior(nets, design)
@@ -69,7 +70,7 @@ def _generator(
   config: ml_collections.FrozenConfigDict,
   nets: list[Teacher],
 ) -> list[str]:
-  routed = config.objective.routing == 'on'
+  routed = config.objective.routing in ('on', 'images')
   phase = plan.generator_phase(design, config, nets, routed=routed)
   state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   variables = {

@@ -123,15 +123,17 @@ class Run:
 
 def _pretrain(run_: Run) -> None:
   config = run_.config
-  found = []
+  found, own = [], config.pretrain
+  if not run_.folder.finished('pretrain'):
+    # All data are opened before the first teacher is trained.
+    real = {name: _teacher_data(run_, name) for name in run_.design.teachers}
   for name, net in run_.design.teachers.items():
     labels = config.teachers[name].labels
-    own = config.pretrain
     phase = pretrain.phase(
       f'pretrain/{name}',
       net,
       config.image,
-      functools.partial(_teacher_data, run_, name),
+      lambda name=name: real[name],
       steps=own.steps,
       batch=own.batch,
       optimiser=adam(own.learning_rate, own.steps),
@@ -162,6 +164,7 @@ def _generator(run_: Run) -> None:
     run_.config.generator.noise,
     run_.design.label_map.asked if routed else (),
     len(run_.everyone),
+    routed and run_.config.objective.routing != 'images',
     variables,
     state.params['filters'],
   )
@@ -177,8 +180,14 @@ def _routed(run_: Run) -> bool:
   """Whether each image is to belong to one teacher."""
   config, everyone = run_.config, run_.everyone
   if config.objective.routing != 'auto':
-    return config.objective.routing == 'on'
-  if len(everyone) == 1:
+    return config.objective.routing != 'off'
+  if len(everyone) == 1 or not any(
+    teachers.has_batch_norm(t, config.image) for t in everyone
+  ):
+    logs.say(
+      'generator: routing is off; nothing tells whether the teachers were '
+      'trained on the same data. If they were not, set objective.routing=on.'
+    )
     return False
   trained = run_.train(
     plan.generator_phase(
@@ -203,10 +212,6 @@ def _routed(run_: Run) -> bool:
       f'generator: routing is {"on" if routed else "off"}; all images together '
       "fit the teachers' statistics worse than their own by a factor of "
       + ', '.join(f'{x:.2f} ({name})' for name, x in run_.misfits.items())
-      if run_.misfits
-      else 'generator: routing is off; without batch norm nothing tells '
-      'whether the teachers were trained on the same data. If they were not, '
-      'set objective.routing=on.'
     )
   return routed
 
@@ -454,7 +459,7 @@ def _real(run_: Run) -> distil.Real:
   for name in config.data:
     split = _data(run_, name, 'train')
     believed = np.ones((len(split.images), len(run_.asked)), bool)
-    if run_.source.routes:
+    if run_.source.absent:
       for m, teacher in enumerate(run_.asked):
         own = config.teachers[teacher.name]
         if own.data != name:
@@ -497,7 +502,7 @@ def _samples(
       z = jnp.concatenate([z, told], axis=-1)
     image = source.module.apply(source.variables, z, train=False)[-1]
     shown = [source.seen_by(t, image) for t in everyone]
-    logits = discriminators.told(everyone, shown, owners, routed=routed)
+    logits = discriminators.told(everyone, shown, owners, routed=source.absent)
     return image, jax.nn.sigmoid(logits)
 
   images, said = draw(run_.source, run_.everyone, run_.key('samples'))

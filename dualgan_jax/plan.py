@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax import parallel, teachers
@@ -52,10 +53,10 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     {name: net.labels for name, net in config.teachers.items()}, config.labels
   )
   own = {
-    name: _classifier(net, len(net.labels))
+    name: _classifier(net, len(net.labels), config.precision)
     for name, net in config.teachers.items()
   }
-  student = _classifier(config.student, len(config.labels))
+  student = _classifier(config.student, len(config.labels), config.precision)
   nets = {
     f'teachers.{name}': abstract_teacher(
       name, config.teachers[name].labels, net, config.image
@@ -82,6 +83,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     channels=(*reversed(config.generator.features), config.image[-1]),
     widths=config.generator.widths,
     axis_name=parallel.AXIS,
+    dtype=_dtype(config.precision),
   )
   weights = {**config.objective.to_dict(), 'routed': False}
   names = [f.name for f in dataclasses.fields(Objective)]
@@ -135,7 +137,7 @@ def abstract_teacher(
   return teachers.from_classifier(name, tuple(labels), net, variables)
 
 
-def _classifier(net, labels):
+def _classifier(net, labels, precision):
   return classifier.create(
     kind=net.kind,
     widths=net.widths,
@@ -144,4 +146,10 @@ def _classifier(net, labels):
     batch_norm=net.batch_norm,
     labels=labels,
     axis_name=parallel.AXIS,
+    dtype=_dtype(precision),
   )
+
+
+def _dtype(precision):
+  # Full precision is that of the input, so that double stays double.
+  return jnp.bfloat16 if precision == 'bfloat16' else None

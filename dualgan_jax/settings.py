@@ -12,7 +12,7 @@ from dualgan_jax.networks.classifier import KINDS
 from dualgan_jax.stages.dual import FILTERS
 from dualgan_jax.stages.generator import ONE_HOT_FORMS
 
-ROUTING = ('auto', 'on', 'off')
+ROUTING = ('auto', 'on', 'images', 'off')
 
 STAGES = (
   'pretrain',
@@ -27,8 +27,15 @@ STAGES = (
 # The fields that a stage's outcome depends on, by their first part. Those that
 # a stage takes over from an earlier one's outcome are that one's.
 READS = {
-  'pretrain': ('seed', 'image', 'data', 'teachers', 'pretrain'),
-  'generator': ('seed', 'image', 'teachers', 'objective', 'generator'),
+  'pretrain': ('seed', 'image', 'precision', 'data', 'teachers', 'pretrain'),
+  'generator': (
+    'seed',
+    'image',
+    'precision',
+    'teachers',
+    'objective',
+    'generator',
+  ),
   'dual': ('seed', 'labels', 'student', 'dual'),
   'targetnet': ('seed', 'labels', 'student', 'targetnet'),
   'refine': ('seed', 'labels', 'student', 'refine'),
@@ -119,6 +126,7 @@ _CHECKS = {
   'log_every': _STEPS,
   'save_every': _STEPS,
   'image': _image,
+  'precision': _choice('float32', 'bfloat16'),
   'labels': _texts,
   'student': _NET,
   'objective': {

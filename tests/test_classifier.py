@@ -1,5 +1,6 @@
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import ConvBlock, Head, ResidualBlock
+from tests import tiny
 
 KEY = jax.random.PRNGKey(0)
 KINDS = pytest.mark.parametrize('kind', ['conv', 'residual'])
@@ -304,3 +306,24 @@ def test_join_undoes_split_of_one_block_and_of_nested_tuples():
 def test_join_refuses_parts_of_different_nets():
   with pytest.raises(ValueError, match='zip'):
     classifier.join(({'w': 1}, {'w': 2}), ({},))
+
+
+@pytest.mark.parametrize('kind', classifier.KINDS)
+def test_half_precision_is_inside_only(kind):
+  full = tiny.net((4, 6, 8), 3, kind=kind)
+  half = tiny.net((4, 6, 8), 3, kind=kind, dtype=jnp.bfloat16)
+  variables = tiny.variables_of(full)
+  x = tiny.images(4) / np.float32(255)
+  chex.assert_trees_all_equal_shapes_and_dtypes(
+    variables, tiny.variables_of(half)
+  )
+  inside, _ = classifier.apply_block(
+    half.blocks[0], variables[0], x, train=False
+  )
+  assert inside.dtype == jnp.bfloat16
+  logits, updated = half.apply(variables, x, train=False)
+  assert logits.dtype == jnp.float32
+  chex.assert_trees_all_equal_dtypes(variables, updated)
+  wanted, _ = full.apply(variables, x, train=False)
+  np.testing.assert_allclose(logits, wanted, atol=0.05)
+  assert np.abs(logits - wanted).max() > 0

@@ -29,9 +29,11 @@ app.run(main.main, flags_parser=main._parse)
 """
 
 
-def _launch(workdir, *flags, program=('-m', 'experiments.main')):
+def _launch(
+  workdir, *flags, program=('-m', 'experiments.main'), config=_CONFIG
+):
   return subprocess.run(
-    [sys.executable, *program, f'--config={_CONFIG}', f'--workdir={workdir}']
+    [sys.executable, *program, f'--config={config}', f'--workdir={workdir}']
     + list(flags),
     cwd=_ROOT,
     capture_output=True,
@@ -242,6 +244,35 @@ def test_teachers_alone_are_taken_for_another_objective(finished, tmp_path):
   assert 'objective.gamma (0.1 there, 0.3 now)' in done.stderr
   assert 'pretrain' not in done.stderr
   assert 'generator: done' in done.stderr
+
+
+@pytest.mark.slow
+def test_dafl_is_one_generator_and_one_student(finished, tmp_path):
+  done = _launch(
+    tmp_path / 'dafl', f'--init_from={finished[0]}', config=f'{_CONFIG},dafl'
+  )
+  assert done.returncode == 0, done.stderr
+  for part in ('dual/', 'branched', 'refine:', 'probe'):
+    assert f'{part} step' not in done.stderr
+  results = json.loads((tmp_path / 'dafl' / 'results.json').read_text())
+  assert results['objective'] == 'dafl'
+  assert results['branch_points'] == {}
+  names = set(results['metrics'])
+  assert 'compact' in names
+  assert not names & {'branched', 'compact_before_refine'}
+
+
+@pytest.mark.slow
+def test_routed_students_take_the_world_of_an_image(finished, tmp_path):
+  done = _launch(
+    tmp_path / 'routed',
+    f'--init_from={finished[0]}',
+    '--config.objective.routing=on',
+  )
+  assert done.returncode == 0, done.stderr
+  results = json.loads((tmp_path / 'routed' / 'results.json').read_text())
+  assert results['routed']
+  assert results['misfits'] == {}
 
 
 def test_other_teachers_are_not_taken(finished, tmp_path):

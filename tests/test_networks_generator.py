@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dualgan_jax.networks.generator import Generator, Group
+from tests import tiny
 
 KEY = jax.random.PRNGKey(0)
 SIZES = ((2, 2), (4, 4), (7, 7))
@@ -179,3 +180,15 @@ def test_refuses_a_description_of_different_lengths(part):
   module = _generator(**{part: options[part][:2]})
   with pytest.raises(ValueError, match='zip'):
     jax.eval_shape(lambda: module.init(KEY, jnp.zeros((1, 5)), train=False))
+
+
+def test_half_precision_is_inside_only():
+  full = tiny.generator()
+  half = full.clone(dtype=jnp.bfloat16)
+  z = jax.random.normal(jax.random.PRNGKey(0), (4, tiny.NOISE))
+  variables = full.init(jax.random.PRNGKey(1), z, train=False)
+  *groups, image = half.apply(variables, z, train=False)
+  assert {x.dtype for x in groups} == {jnp.dtype(jnp.bfloat16)}
+  assert image.dtype == jnp.float32
+  wanted = full.apply(variables, z, train=False)[-1]
+  np.testing.assert_allclose(image, wanted, atol=0.02)

@@ -10,7 +10,7 @@ from dualgan_jax import branched, parallel
 from dualgan_jax.errors import UserError
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages import distil, dual, pretrain, targetnet
-from tests import tiny
+from tests import test_stage_refine, tiny
 
 
 def _dual(b, **changes):
@@ -108,6 +108,7 @@ PHASES = {
   'branched on routed images': lambda: _distil(
     distil.generated, tiny.source(routed=True), 'branched'
   ),
+  'refine': lambda: test_stage_refine.phase(optimiser=tiny.keep_gradient()),
   'noise': lambda: _distil(distil.noise, np.zeros(tiny.IMAGE, np.float32)),
   'real data': lambda: _distil(distil.real, _real()),
 }

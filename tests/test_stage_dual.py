@@ -164,3 +164,18 @@ def test_a_shared_label_has_the_mean_probability_as_the_heads_target():
 
   np.testing.assert_allclose(one[0], loss([1, 2], [p1[:, 0], c]), rtol=1e-4)
   np.testing.assert_allclose(two[0], loss([2, 0], [c, p2[:, 1]]), rtol=1e-4)
+
+
+def test_what_is_told_of_routed_images():
+  everyone, own = tiny.both_teachers(), tiny.source(routed=True)
+  images = tiny.images(4) / np.float32(255)
+  told = own.told(everyone, images, tiny.LABEL_MAP)
+  a, d = tiny.ASKED.index('a'), tiny.ASKED.index('d')
+  # Images 0 and 2 are the first teacher's, who does not answer `d`.
+  assert (told[0::2, d] == discriminators.ABSENT).all()
+  assert (told[1::2, a] == discriminators.ABSENT).all()
+  # If nothing is absent, all answer for every image.
+  together = own.replace(absent=False).told(everyone, images, tiny.LABEL_MAP)
+  plain = tiny.source().told(everyone, images, tiny.LABEL_MAP)
+  np.testing.assert_allclose(together, plain, rtol=1e-5)
+  np.testing.assert_allclose(told[0::2, a], plain[0::2, a], rtol=1e-4)

@@ -13,14 +13,16 @@ from tests import tiny
 _POOL = 2 * tiny.BATCH
 
 
-def phase(*, disagreement=1.0, rate=0.1, optimiser=None, routed=False):
+def phase(
+  *, disagreement=1.0, rate=0.1, optimiser=None, routed=False, absent=True
+):
   """The stage on the tiny nets."""
   student = tiny.student()
   optimiser = optimiser or optax.sgd(rate)
   return refine.phase(
     student,
     tiny.variables_of(student),
-    tiny.source(routed=routed),
+    tiny.source(routed=routed).replace(absent=routed and absent),
     tiny.both_teachers(),
     tiny.LABEL_MAP,
     tiny.objective(routed=routed),
@@ -143,4 +145,9 @@ def test_routed_images_teach_what_their_teacher_says():
   # `a` is the first teacher's alone: absent from the second's images.
   answers = state.pool.answers[: tiny.BATCH, tiny.ASKED.index('a')]
   assert (answers[1::2] < 1e-6).all()
-  assert (answers[0::2] > 1e-6).any()
+  assert (answers[0::2] > 1e-6).all()
+
+
+def test_routed_images_teach_what_all_say_if_nothing_is_absent():
+  state, _ = tiny.run(phase(routed=True, absent=False))
+  assert (state.pool.answers[: tiny.BATCH] > 1e-6).all()

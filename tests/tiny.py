@@ -126,7 +126,11 @@ def source(channels=(5, 4, 1), **changes):
     'params': state.params['generator'],
     'batch_stats': state.batch_stats,
   }
-  routed = {'routes': (0, 1), 'teachers': 2} if changes.get('routed') else {}
+  routed = (
+    {'routes': (0, 1), 'teachers': 2, 'absent': True}
+    if changes.get('routed')
+    else {}
+  )
   return dual.Source(
     generator(channels),
     NOISE,

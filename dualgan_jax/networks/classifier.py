@@ -25,6 +25,8 @@ class ConvBlock(nn.Module):
     stride: of the first one; odd sizes round up.
     batch_norm: whether batch norm follows each convolution.
     axis_name: mapped axis over which batch moments are averaged.
+    dtype: that it computes in, that of its input if None; parameters and batch
+      moments stay float32.
   """
 
   width: int
@@ -32,6 +34,7 @@ class ConvBlock(nn.Module):
   stride: int = 2
   batch_norm: bool = True
   axis_name: str | None = None
+  dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
@@ -53,6 +56,7 @@ class ResidualBlock(nn.Module):
   stride: int = 2
   batch_norm: bool = True
   axis_name: str | None = None
+  dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
@@ -83,7 +87,8 @@ class Head(nn.Module):
 
   @nn.compact
   def __call__(self, x: chex.Array) -> chex.Array:
-    """Maps [N, h, w, c] to logits [N, labels]."""
+    """Maps [N, h, w, c] to logits [N, labels], in float32."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     x = jnp.mean(x, axis=(1, 2)) if self.pool else x.reshape(x.shape[0], -1)
     return nn.Dense(self.labels)(x)
 
@@ -152,6 +157,7 @@ def create(
   labels: int,
   batch_norm: bool = True,
   axis_name: str | None = None,
+  dtype: jnp.dtype | None = None,
 ) -> Classifier:
   """Makes a classifier of `len(widths)` blocks of one kind.
 
@@ -163,12 +169,15 @@ def create(
     labels: logits of the head.
     batch_norm: see `ConvBlock`.
     axis_name: see `ConvBlock`.
+    dtype: see `ConvBlock`.
 
   Raises:
     ValueError: the three tuples differ in length.
   """
   block, pool = KINDS[kind]
-  block = functools.partial(block, batch_norm=batch_norm, axis_name=axis_name)
+  block = functools.partial(
+    block, batch_norm=batch_norm, axis_name=axis_name, dtype=dtype
+  )
   blocks = tuple(
     block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
@@ -223,6 +232,7 @@ def _convolution(module, x, *, stride=1, kernel=3):
     (kernel, kernel),
     strides=stride,
     use_bias=not module.batch_norm,
+    dtype=module.dtype,
   )(x)
 
 
@@ -230,5 +240,8 @@ def _norm(module, x, train):
   if not module.batch_norm:
     return x
   return nn.BatchNorm(
-    use_running_average=not train, momentum=0.9, axis_name=module.axis_name
+    use_running_average=not train,
+    momentum=0.9,
+    axis_name=module.axis_name,
+    dtype=module.dtype,
   )(x)

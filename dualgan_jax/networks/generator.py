@@ -3,6 +3,7 @@
 import chex
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 
 class Group(nn.Module):
@@ -15,6 +16,8 @@ class Group(nn.Module):
     is_image: whether its output is the image, in [0, 1], instead of features
       that like a block's output are not negative.
     axis_name: mapped axis over which batch moments are averaged.
+    dtype: that it computes in, that of its input if None; parameters, batch
+      moments and the image stay float32.
   """
 
   size: tuple[int, int]
@@ -22,6 +25,7 @@ class Group(nn.Module):
   channels: int
   is_image: bool = False
   axis_name: str | None = None
+  dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
@@ -29,22 +33,29 @@ class Group(nn.Module):
 
     def norm(x):
       return nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, axis_name=self.axis_name
+        use_running_average=not train,
+        momentum=0.9,
+        axis_name=self.axis_name,
+        dtype=self.dtype,
       )(x)
 
     if x.ndim == 2:
       height, width = self.size
-      x = nn.Dense(height * width * self.width, use_bias=False)(x)
+      x = nn.Dense(
+        height * width * self.width, use_bias=False, dtype=self.dtype
+      )(x)
       x = nn.leaky_relu(norm(x.reshape(-1, height, width, self.width)), 0.2)
     else:
       # Bilinear, and not nearest: two small matrix products, forwards and
       # backwards, for any pair of sizes.
       x = jax.image.resize(x, (x.shape[0], *self.size, x.shape[-1]), 'bilinear')
-    x = nn.Conv(self.width, (3, 3), use_bias=False)(x)
+    x = nn.Conv(self.width, (3, 3), use_bias=False, dtype=self.dtype)(x)
     x = nn.leaky_relu(norm(x), 0.2)
     if self.is_image:
-      return nn.sigmoid(nn.Conv(self.channels, (3, 3))(x))
-    return nn.relu(norm(nn.Conv(self.channels, (3, 3), use_bias=False)(x)))
+      x = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(x)
+      return nn.sigmoid(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+    x = nn.Conv(self.channels, (3, 3), use_bias=False, dtype=self.dtype)(x)
+    return nn.relu(norm(x))
 
 
 class Generator(nn.Module):
@@ -55,12 +66,15 @@ class Generator(nn.Module):
     channels: channels of F_g^1 .. F_g^B, the last those of the image.
     widths: channels inside each group.
     axis_name: mapped axis over which batch moments are averaged.
+    dtype: that it computes in, that of its input if None; parameters, batch
+      moments and the image stay float32.
   """
 
   sizes: tuple[tuple[int, int], ...]
   channels: tuple[int, ...]
   widths: tuple[int, ...]
   axis_name: str | None = None
+  dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(
@@ -87,6 +101,7 @@ class Generator(nn.Module):
         channels,
         is_image=j == len(self.sizes),
         axis_name=self.axis_name,
+        dtype=self.dtype,
         name=f'group_{j}',
       )(x, train=train)
       features.append(x)

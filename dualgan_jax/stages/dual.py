@@ -43,6 +43,8 @@ class Source:
     routes: of a routed generator, the numbers of the teachers whose images are
       asked for, in the order of `label_map`; else empty.
     teachers: how many a routed generator knows.
+    absent: whether labels that an image's own teacher does not answer count as
+      absent from it; else all teachers answer for every image.
     variables: of the generator; it runs with its running averages.
     filters: stage 1's, by teacher's name.
   """
@@ -51,6 +53,7 @@ class Source:
   noise: int = struct.field(pytree_node=False)
   routes: tuple[int, ...] = struct.field(pytree_node=False, default=())
   teachers: int = struct.field(pytree_node=False, default=0)
+  absent: bool = struct.field(pytree_node=False, default=False)
   variables: Any = None
   filters: Any = None
 
@@ -74,7 +77,7 @@ class Source:
       teachers,
       [self.seen_by(t, image) for t in teachers],
       label_map.owners(label_map.customised),
-      routed=bool(self.routes),
+      routed=self.absent,
     )
 
 
@@ -229,8 +232,8 @@ def block_losses(
   """L_d^{b,m} of Eq. 13, per teacher and stream.
 
   At b = B the student's own head answers, and a label of several teachers has
-  the mean of their probabilities as its target. Behind a routed generator only
-  an image's own teacher is asked, and it alone sets the target of all.
+  the mean of their probabilities as its target. Where other teachers' labels
+  are absent (`Source.absent`), an image's own teacher alone sets the target.
 
   Args:
     b: 1 .. B.
@@ -246,7 +249,7 @@ def block_losses(
   """
   last = b == len(student.blocks)
   count = len(out) // len(image)
-  if last or frozen.source.routes:
+  if last or frozen.source.absent:
     targets = frozen.source.told(frozen.teachers, image, label_map)
   if last:
     answers = student.head.apply({'params': params['head']}, out)
@@ -259,7 +262,7 @@ def block_losses(
       # g_m of what teacher m says of the block's output, and of the image.
       kept = label_map.task_filter(m)
       entry = discriminators.filtered(params['filters'][teacher.name], out)
-      if frozen.source.routes:
+      if frozen.source.absent:
         rows = discriminators.tail(teacher, teacher.variables[b:], entry, b)
         target = targets[:, columns]
       else:

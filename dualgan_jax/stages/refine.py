@@ -127,7 +127,10 @@ def phase(
       (x,), frozen['filters'], frozen['teachers'], label_map, objective
     )
     said, _ = student.apply(student_variables, x, train=False)
-    asked = logits[:, columns]
+    if objective.routed and not source.absent:
+      asked = source.told(frozen['teachers'], x, label_map)
+    else:
+      asked = logits[:, columns]
     apart = losses.disagreement(said, asked)
     total = value - disagreement * apart
     metrics = {'generator_loss': total, 'disagreement': apart, **metrics}

@@ -13,6 +13,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.devices = 0  # all that are there
   config.log_every = 20
   config.save_every = 200
+  config.precision = 'float32'  # or 'bfloat16', on devices that are fast at it
   config.pretrain = {
     'teacher_data': 'shared',  # or 'own': only images of a teacher's labels
     'steps': 600,

@@ -11,7 +11,7 @@ from experiments.configs import base, fashion_mnist, mnist
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; variants, separated by commas: off."""
+  """The config; variants, separated by commas: images and off."""
   config = base.get_config()
   config.experiment = 'strangers'
   config.image = (32, 32, 1)
@@ -39,9 +39,16 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 4000
   config.generator.steps = 2000
   config.refine.steps = 2400
-  base.vary(config, variants, {'off': _off})
+  base.vary(config, variants, {'images': _images, 'off': _off})
   return config
+
+
+def _images(config: ml_collections.ConfigDict) -> None:
+  """Routes the generator only; all teachers answer for every image."""
+  config.objective.routing = 'images'
+  config.objective.name = 'images_routed'
 
 
 def _off(config: ml_collections.ConfigDict) -> None:
   config.objective.routing = 'off'
+  config.objective.name = 'not_routed'
