@@ -115,6 +115,11 @@ def _digits(name, own, part, seed, channels):
 
 def _hub(name, own, part, seed, image):
   parts = _open(name, own)
+  empty = [x for x in ('train', 'test') if x in parts and not len(parts[x])]
+  if empty:
+    raise UserError(
+      f'data.{name}.source: its part {empty[0]} has no images; bring it again.'
+    )
   if 'train' not in parts:
     raise UserError(
       f'data.{name}.source: it has no part named train; it has '
@@ -264,6 +269,9 @@ def _drawn(name, own, part, seed, classes):
       f'{field}: the data set has no test part; give the share to keep as one, '
       'like 0.2.'
     )
+  # What there is only once cannot be on both sides: it goes with the others.
+  counts = np.bincount(classes)
+  classes = np.where(counts[classes] < 2, counts.argmax(), classes)
   try:
     parts = model_selection.train_test_split(
       np.arange(len(classes)),

@@ -1,7 +1,6 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import json
-import math
 
 import ml_collections
 
@@ -16,8 +15,6 @@ from dualgan_jax import (
   workdir,
 )
 from dualgan_jax.errors import UserError
-
-_ROUTED = ('generator', 'dual', 'targetnet', 'refine')
 
 
 def run(
@@ -97,16 +94,16 @@ def _prepare(config, workdir_path, init_from):
   config = _with_features(settings.check(config), workdir_path, init_from)
   design = plan.make(config)
   devices = parallel.local_devices(config.devices)
+  # Where images may belong to one teacher each, teachers have equal shares.
+  sharing = {}
+  if config.objective.routing != 'off':
+    many, asked = (len(x) for x in (config.teachers, design.label_map.asked))
+    sharing = {'generator': many, 'refine': many} | dict.fromkeys(
+      ('dual', 'targetnet'), asked
+    )
   for stage in settings.STAGES[:-1]:
-    # Where images may belong to one teacher each, those have equal shares.
-    routed = stage in _ROUTED and config.objective.routing != 'off'
-    many = len(design.label_map.teachers)
-    asked = len(design.label_map.asked)
     parallel.check_batch(
-      f'{stage}.batch',
-      config[stage].batch,
-      len(devices),
-      math.lcm(many, asked) if routed else 1,
+      f'{stage}.batch', config[stage].batch, len(devices), sharing.get(stage, 1)
     )
   return config, design, devices
 

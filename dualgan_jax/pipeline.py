@@ -181,13 +181,18 @@ def _routed(run_: Run) -> bool:
   config, everyone = run_.config, run_.everyone
   if config.objective.routing != 'auto':
     return config.objective.routing != 'off'
-  if len(everyone) == 1 or not any(
+  if len(everyone) == 1:
+    return False
+  news = not run_.folder.finished('generator')
+  if not config.objective.prior or not any(
     teachers.has_batch_norm(t, config.image) for t in everyone
   ):
-    logs.say(
-      'generator: routing is off; nothing tells whether the teachers were '
-      'trained on the same data. If they were not, set objective.routing=on.'
-    )
+    if news:
+      logs.say(
+        'generator: routing is off; without the statistics prior nothing tells '
+        'whether the teachers were trained on the same data. If they were not, '
+        'set objective.routing=on.'
+      )
     return False
   trained = run_.train(
     plan.generator_phase(
@@ -207,7 +212,7 @@ def _routed(run_: Run) -> bool:
   )
   run_.misfits = probe.misfits([t.name for t in everyone], measured)
   routed = probe.differ(run_.misfits)
-  if not run_.folder.finished('generator'):
+  if news:
     logs.say(
       f'generator: routing is {"on" if routed else "off"}; all images together '
       "fit the teachers' statistics worse than their own by a factor of "
@@ -368,10 +373,12 @@ def _evaluate(run_: Run) -> None:
     ]
     targets = [test.columns(labels) for test in tests]
     known = [np.isin(labels, test.names) for test in tests]
-    worlds = {'right_world': evaluate.right_world(logits, known)}
+    worlds = {}
+    if len(tests) > 1 and all(x.any() for x in known):
+      worlds['right_world'] = evaluate.right_world(logits, known)
     return {
       **evaluate.scores(np.concatenate(logits), np.concatenate(targets)),
-      **(worlds if len(tests) > 1 else {}),
+      **worlds,
       'params': cost.parameters(variables),
       'flops': cost.flops(apply, variables, image),
     }

@@ -57,7 +57,7 @@ class Workdir:
 
   def finished(self, stage: str) -> bool:
     """Whether a stage is done."""
-    return (_record(self.path, stage) or {}).get('finished', False)
+    return is_finished(self.path, stage)
 
   def seconds(self, stage: str) -> float | None:
     """What a finished stage took; None for another."""
@@ -154,6 +154,11 @@ class Workdir:
         shutil.copytree(origin / stage, part)
         part.rename(self.stage(stage))
     return other
+
+
+def is_finished(folder: pathlib.Path, stage: str) -> bool:
+  """Whether a stage is done in a run's folder."""
+  return (_record(folder, stage) or {}).get('finished', False)
 
 
 def generator_features(*folders: str | None) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@
 
 Each run has a folder, WORKDIR/[FIELD=VALUE,...]/seed-N, and goes on where it
 was stopped: the same command, today or another day, does what is left. Runs of
-one seed share teachers that would be the same, and the generator likewise. A
+one seed share teachers, and the generator, where they would be the same. A
 training that cannot go on is reported, and the others are done.
 
 Exit codes are those of `experiments.cli`.
@@ -21,7 +21,15 @@ import jax
 import ml_collections
 from absl import app, flags
 
-from dualgan_jax import dry_run, errors, logs, report, run, settings
+from dualgan_jax import (
+  dry_run,
+  errors,
+  logs,
+  report,
+  run,
+  settings,
+  workdir,
+)
 from experiments import cli, tabulate
 
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
@@ -46,12 +54,14 @@ def _work() -> str:
   for fields in arms.values():
     # All of them are checked before the first is trained.
     dry_run(changed(cli.CONFIG.value, seeds[0], fields), cli.WORKDIR.value)
-  root, done, failed = pathlib.Path(cli.WORKDIR.value), {}, []
+  root = pathlib.Path(cli.WORKDIR.value).expanduser()
+  done, failed = {}, []
   for name, config in plan:
     folder = root / name / f'seed-{config.seed}'
     logs.say(f'sweep: {folder}')
     try:
-      results = run(config, str(folder), init_from=donor(root, config, plan))
+      origin = donor(root, config, plan)
+      results = run(config, str(folder), init_from=origin)
     except errors.TrainingError as e:
       failed.append(f'{folder}: {e}')
       continue
@@ -101,6 +111,9 @@ def changed(
     copy.update_from_flattened_dict({'seed': seed, **fields})
   except (KeyError, TypeError, AttributeError) as e:
     raise errors.UserError(f'--grid: {str(e).splitlines()[0]}') from e
+  if copy.generator.features is None:
+    # Said out loud, or a run would take them from the run it shares with.
+    copy.generator.features = copy.student.widths[:-1]
   return copy
 
 
@@ -141,20 +154,30 @@ def donor(
   config: ml_collections.ConfigDict,
   plan: Sequence[tuple[str, ml_collections.ConfigDict]],
 ) -> str | None:
-  """The folder of the first run with the same teachers, if it is another.
+  """The folder of an earlier run to share with, if there is one.
 
   Args:
     root: the sweep's folder.
     config: of the run that asks.
     plan: all runs, by name of their arm, in their order.
+
+  Returns:
+    That of the first run with the same generator, else with the same teachers,
+    whose teachers are finished.
   """
-  wanted = settings.fields(settings.check(config), 'pretrain')
-  for name, other in plan:
-    if settings.fields(settings.check(other), 'pretrain') == wanted:
-      return (
-        None if other is config else str(root / name / f'seed-{other.seed}')
-      )
-  return None
+  found = []
+  for name, other in itertools.takewhile(lambda x: x[1] is not config, plan):
+    folder = root / name / f'seed-{other.seed}'
+    if _same(config, other, 'pretrain') and workdir.is_finished(
+      folder, 'pretrain'
+    ):
+      found.append((not _same(config, other, 'generator'), str(folder)))
+  return min(found, key=lambda x: x[0])[1] if found else None
+
+
+def _same(one, other, stage):
+  fields = [settings.fields(settings.check(x), stage) for x in (one, other)]
+  return fields[0] == fields[1]
 
 
 if __name__ == '__main__':

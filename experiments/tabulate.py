@@ -72,7 +72,9 @@ def table(experiment: str) -> str:
   notes = []
   for objective, runs in groups.items():
     names = runs[0]['metrics']
-    for name in names if objective == 'default' else _STUDENTS:
+    # Teachers and baselines are the same whatever the objective.
+    students = [x for x in _STUDENTS if x in names]
+    for name in names if objective == 'default' else students:
       own = [r['metrics'][name] for r in runs]
       whole = runs[0]['metrics']['teachers']
       label = name

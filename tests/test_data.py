@@ -488,3 +488,21 @@ def test_showing_keeps_the_images_with_a_label():
   np.testing.assert_array_equal(both.images.ravel(), [0, 2, 3])
   assert len(_toy().showing(('owl',)).images) == 0
   assert len(_toy().images) == 4  # as it was
+
+
+def test_a_class_of_one_image_is_on_one_side(tmp_path):
+  features = datasets.Features(
+    image=datasets.Image(), label=datasets.ClassLabel(names=['a', 'b', 'c'])
+  )
+  columns = {
+    'image': _plain(*range(21)),
+    'label': [*[0] * 10, *[1] * 10, 2],
+  }
+  own = {
+    **_folder(tmp_path / 'rare', features, train=columns),
+    'test_fraction': 0.3,
+  }
+  counts = np.sum(
+    [_load(own, part).targets.sum(axis=0) for part in data.PARTS], axis=0
+  )
+  np.testing.assert_array_equal(counts, [10, 10, 1])

@@ -24,8 +24,8 @@ import sys
 for name in ('dualgan_jax.data', 'dualgan_jax.evaluate', 'sklearn'):
   sys.modules[name] = None
 from absl import app
-from experiments import main
-app.run(main.main, flags_parser=main._parse)
+from experiments import cli, main
+app.run(main.main, flags_parser=cli.parse)
 """
 
 

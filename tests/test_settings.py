@@ -163,7 +163,7 @@ def test_takes_what_is_allowed(field, value):
     ('objective__entropy', 'sigmoid', 'normalised, bernoulli, softmax'),
     ('dual__filters', ('fresh',), 'stage1, fresh'),
     ('pretrain__teacher_data', 'both', 'shared, own'),
-    ('objective__routing', True, 'auto, on, off'),
+    ('objective__routing', True, 'auto, on, images, off'),
     ('teachers__low__data', 'mnist', "no data set 'mnist'; there are digits"),
     # The wrong length.
     ('image', (16, 16), 'a tuple (height, width'),

@@ -65,20 +65,41 @@ def test_the_table_has_mean_and_spread_per_arm_and_model():
   assert '| compact' in text
 
 
-def test_teachers_that_would_be_the_same_are_shared(tmp_path):
+@pytest.fixture
+def plan():
+  """Arms that differ in what is made of the same teachers, and one in those."""
+  arms = {
+    'a': {'generator.steps': 5},
+    'b': {'generator.steps': 6},
+    'c': {'generator.steps': 6, 'dual.steps': 3},
+    'd': {'pretrain.steps': 6},
+  }
   config = digits.get_config('smoke')
-  plan = [
+  return [
     (name, sweep.changed(config, seed, fields))
-    for name, fields in {
-      'a': {'generator.steps': 5},
-      'b': {'generator.steps': 6},
-      'c': {'pretrain.steps': 6},
-    }.items()
+    for name, fields in arms.items()
     for seed in (0, 1)
   ]
-  donors = [sweep.donor(tmp_path, other, plan) for _, other in plan]
-  first = [str(tmp_path / 'a' / f'seed-{n}') for n in (0, 1)]
-  assert donors == [None, None, *first, None, None]
+
+
+def test_what_would_be_the_same_is_shared(tmp_path, plan, monkeypatch):
+  monkeypatch.setattr(workdir, 'is_finished', lambda folder, stage: True)
+  donors = [sweep.donor(tmp_path, config, plan) for _, config in plan]
+  a, b = ([str(tmp_path / x / f'seed-{n}') for n in (0, 1)] for x in 'ab')
+  # `b` has the teachers of `a`; `c` also has the generator of `b`.
+  assert donors == [None, None, *a, *b, None, None]
+
+
+def test_nothing_is_shared_that_is_not_finished(tmp_path, plan):
+  assert {sweep.donor(tmp_path, config, plan) for _, config in plan} == {None}
+
+
+def test_a_generator_is_as_wide_as_its_own_arms_student():
+  config = digits.get_config('smoke')
+  wide = sweep.changed(config, 0, {'student.widths': (24, 48, 96)})
+  assert wide.generator.features == (24, 48)
+  given = sweep.changed(config, 0, {'generator.features': (4, 4)})
+  assert given.generator.features == (4, 4)
 
 
 def _launch(*flags):

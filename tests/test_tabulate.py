@@ -1,11 +1,11 @@
 """README's tables are what the kept results say."""
 
+import importlib.util
 import json
 
 import pytest
 
 from experiments import tabulate
-from experiments.configs import digits
 
 
 @pytest.mark.parametrize('page', tabulate.PAGES, ids=lambda p: p.name)
@@ -22,11 +22,21 @@ def test_every_kept_experiment_has_its_table():
     assert f'<!-- results: {folder.name} -->' in details
 
 
-def test_the_digits_config_states_the_kept_results():
-  runs = tabulate.load('digits')['default']
-  for name in ('teachers', 'compact', 'branched'):
-    top1 = [r['metrics'][name]['top1'] for r in runs]
-    assert tabulate.mean_and_spread(top1, digits=3) in digits.__doc__
+@pytest.mark.parametrize(
+  'name',
+  [
+    x.name
+    for x in sorted(tabulate.KEPT.iterdir())
+    # Others are variants of one of these.
+    if importlib.util.find_spec(f'experiments.configs.{x.name}')
+  ],
+)
+def test_a_config_states_its_kept_results(name):
+  config = importlib.import_module(f'experiments.configs.{name}')
+  runs = tabulate.load(name)['default']
+  for model in ('teachers', 'compact', 'branched'):
+    top1 = [r['metrics'][model]['top1'] for r in runs]
+    assert tabulate.mean_and_spread(top1, digits=3) in config.__doc__
 
 
 def test_mean_and_spread_by_hand():
@@ -83,6 +93,14 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   assert '| 0.850 ± 0.071 |' in default
   assert default.startswith('| `digits` ')
   assert 'paper objective (oracle weights)' in paper
+
+
+def test_an_objective_without_branches_has_its_row(kept, tmp_path):
+  results = _results('dafl', 0, 0.5)
+  del results['metrics']['branched']
+  (tmp_path / 'results.json').write_text(json.dumps(results))
+  tabulate.keep(tmp_path)
+  assert 'compact, `dafl` objective' in tabulate.table('digits')
 
 
 def test_without_top1_the_summary_shows_map(kept, tmp_path):

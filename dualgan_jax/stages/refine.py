@@ -3,9 +3,10 @@
 The generator keeps what stage `generator` asked of its image and is rewarded
 where student and teachers disagree: data-free adversarial distillation (DFAD,
 Fang et al. 2019, arXiv 1912.11006). The student takes two steps per generator
-step, one on these images and one on images of earlier steps, kept in a pool so
+step, one on these images and one on a draw from a pool of the last steps', so
 that it does not forget them (replay, as in CMI, Fang et al. 2021, arXiv
-2105.08584).
+2105.08584). Behind a routed generator there are images of all teachers, also of
+those of whom Y_cst asks nothing: on these all wanted labels are absent.
 """
 
 from typing import Any
