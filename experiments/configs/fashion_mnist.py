@@ -2,6 +2,8 @@
 
     python -m experiments.main --config=experiments/configs/fashion_mnist.py \\
         --workdir=runs/fashion_mnist [--config.data.fashion_mnist.path=DIR]
+
+There are no kept results yet, and its values may change until there are.
 """
 
 import ml_collections

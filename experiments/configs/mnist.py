@@ -2,6 +2,20 @@
 
     python -m experiments.main --config=experiments/configs/mnist.py \\
         --workdir=runs/mnist [--config.data.mnist.path=DIR] [--config.seed=N]
+
+Top-1 on the real test digits, seeds 0 and 1: teachers together 0.993 ± 0.000,
+compact TargetNet 0.987 ± 0.001, branched 0.984 ± 0.001 (docs/results.md has all
+figures). It has a quarter of one teacher's parameters. On two cores of an AMD
+EPYC without a GPU, which two other trainings shared, the part that needs no
+data took 33 and 27 minutes; alone it has not been timed with this code.
+
+Variants, after a colon and separated by commas: `own` gives each teacher images
+of its own labels only; `plain` has teachers without batch norm; `paper` and
+`dafl` are those objectives, without refinement.
+
+Widths, strides and the teachers' training were set once. All other values are
+those of `base`, which are those of `digits` or, for refinement, were set before
+the first run here. That was with seed 100, and nothing was changed after it.
 """
 
 import ml_collections

@@ -5,6 +5,8 @@
 
 Images are made as `dualgan_jax/overlay.py` says, 36×36, one for each of the
 60,000 training and 10,000 test images; the labels of an image are a set of two.
+
+There are no kept results yet, and its values may change until there are.
 """
 
 import ml_collections

@@ -5,6 +5,8 @@
 
 Coat and shirt have two teachers each. The teachers differ in kind, depth and
 width. Dress, sneaker and bag are answered, but not wanted.
+
+There are no kept results yet, and its values may change until there are.
 """
 
 import ml_collections

@@ -3,6 +3,8 @@
     python -m experiments.main --config=experiments/configs/strangers.py \\
         --workdir=runs/strangers [--config.data.mnist.path=DIR] \\
         [--config.data.fashion_mnist.path=DIR]
+
+There are no kept results yet, and its values may change until there are.
 """
 
 import ml_collections
