@@ -58,7 +58,9 @@ def load(experiment: str) -> dict[str, list[dict]]:
     json.loads(path.read_text())
     for path in sorted((KEPT / experiment).glob('*.json'))
   ]
-  names = sorted({r['objective'] for r in runs}, key=lambda x: x != 'default')
+  names = sorted(
+    {r['objective'] for r in runs}, key=lambda x: (x != 'default', x)
+  )
   return {name: [r for r in runs if r['objective'] == name] for name in names}
 
 

@@ -52,13 +52,16 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     },
   }
   config.student = base.conv((16, 32, 64), strides)
-  base.vary(config, variants, {'smoke': _smoke, 'dafl': _dafl, 'paper': _paper})
+  base.vary(
+    config,
+    variants,
+    {
+      'smoke': _smoke,
+      'dafl': objectives.use_dafl,
+      'paper': objectives.use_paper,
+    },
+  )
   return config
-
-
-def _paper(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.paper()
-  config.refine.steps = 0  # the paper has no such stage
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
@@ -72,9 +75,3 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
   config.targetnet.compact_steps = config.targetnet.branched_steps = 20
   config.generator.probe_steps = 20
   config.log_every = 5
-
-
-def _dafl(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.dafl()
-  config.dual.steps = 0  # it has no groups: the student learns end to end only
-  config.refine.steps = 0

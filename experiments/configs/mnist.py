@@ -47,7 +47,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = base.conv((16, 24, 56), strides)
   config.pretrain.steps = 2400
-  known = {'own': _own, 'plain': _plain, 'dafl': _dafl, 'paper': _paper}
+  known = {
+    'own': _own,
+    'plain': _plain,
+    'dafl': objectives.use_dafl,
+    'paper': objectives.use_paper,
+  }
   base.vary(config, variants, known)
   return config
 
@@ -62,14 +67,3 @@ def _plain(config: ml_collections.ConfigDict) -> None:
   config.experiment = 'mnist_plain'
   for teacher in config.teachers.values():
     teacher.batch_norm = False
-
-
-def _paper(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.paper()
-  config.refine.steps = 0  # the paper has no such stage
-
-
-def _dafl(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.dafl()
-  config.dual.steps = 0  # it has no groups: the student learns end to end only
-  config.refine.steps = 0

@@ -35,16 +35,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 6000
   config.generator.steps = 1500
   config.refine.steps = 1800
-  base.vary(config, variants, {'dafl': _dafl, 'paper': _paper})
+  base.vary(
+    config,
+    variants,
+    {'dafl': objectives.use_dafl, 'paper': objectives.use_paper},
+  )
   return config
-
-
-def _paper(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.paper()
-  config.refine.steps = 0  # the paper has no such stage
-
-
-def _dafl(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.dafl()
-  config.dual.steps = 0  # it has no groups: the student learns end to end only
-  config.refine.steps = 0

@@ -72,3 +72,16 @@ def dafl() -> ml_collections.ConfigDict:
       'routing': 'off',
     }
   )
+
+
+def use_paper(config: ml_collections.ConfigDict) -> None:
+  """Makes a config the paper's, which has no refinement."""
+  config.objective = paper()
+  config.refine.steps = 0
+
+
+def use_dafl(config: ml_collections.ConfigDict) -> None:
+  """Makes a config DAFL's: no groups, so the student learns end to end only."""
+  config.objective = dafl()
+  config.dual.steps = 0
+  config.refine.steps = 0

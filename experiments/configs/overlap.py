@@ -52,16 +52,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 1600
   for part in ('generator', 'dual', 'targetnet', 'refine'):
     config[part].batch = 126  # three equal shares, should images be routed
-  base.vary(config, variants, {'dafl': _dafl, 'paper': _paper})
+  base.vary(
+    config,
+    variants,
+    {'dafl': objectives.use_dafl, 'paper': objectives.use_paper},
+  )
   return config
-
-
-def _paper(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.paper()
-  config.refine.steps = 0  # the paper has no such stage
-
-
-def _dafl(config: ml_collections.ConfigDict) -> None:
-  config.objective = objectives.dafl()
-  config.dual.steps = 0  # it has no groups: the student learns end to end only
-  config.refine.steps = 0
