@@ -333,6 +333,8 @@ def _refine(run_: Run) -> None:
 
 def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
+  if not own.steps:
+    return
   for name, draw, origin in (
     ('noise', distil.noise, lambda: np.zeros(design.image, np.float32)),
     ('real_data', distil.real, lambda: _real(run_)),
@@ -429,6 +431,7 @@ def _evaluate(run_: Run) -> None:
     },
     'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
     'versions': _versions(),
+    'config': settings.flat(config),
   }
   report.write(run_.folder.path, results)
 

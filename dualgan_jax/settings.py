@@ -174,7 +174,7 @@ _CHECKS = {
     'disagreement': _WEIGHT,
     'pool_batches': _STEPS,
   },
-  'baselines': _TRAINING,
+  'baselines': {**_TRAINING, 'steps': _integer(0)},
 }
 _TEACHER = {'labels': _texts, 'data': _text, **_NET}
 _DATA = {
@@ -240,13 +240,16 @@ def check(
   return ml_collections.FrozenConfigDict(values)
 
 
+def flat(config: ml_collections.FrozenConfigDict) -> dict:
+  """All fields but where data lie: {'generator.steps': 1000, ...}."""
+  every = _flatten('', config.to_dict())
+  return {k: v for k, v in every if not _is_place(k)}
+
+
 def fields(config: ml_collections.FrozenConfigDict, stage: str) -> dict:
-  """The fields that a stage reads: {'generator.steps': 1000, ...}."""
-  flat = dict(_flatten('', config.to_dict()))
+  """The fields that a stage reads, as `flat` gives them."""
   return {
-    k: v
-    for k, v in flat.items()
-    if k.split('.')[0] in READS[stage] and not _is_place(k)
+    k: v for k, v in flat(config).items() if k.split('.')[0] in READS[stage]
   }
 
 

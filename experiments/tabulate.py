@@ -109,18 +109,18 @@ def table(experiment: str) -> str:
   return '\n'.join([report.align(rows), '', *notes])
 
 
-def summary() -> str:
+def summary(experiments: Sequence[str]) -> str:
   """One row per experiment and objective: top-1, or mAP if multi-label."""
   rows = [
     ['experiment', 'measure', *_SUMMARY, 'minutes', 'seeds'],
     ['---', *['---:'] * (len(_SUMMARY) + 3)],
   ]
-  for experiment in sorted(path.name for path in KEPT.iterdir()):
+  for experiment in experiments:
     for objective, runs in load(experiment).items():
       oracle = ' (oracle weights)' if runs[0]['oracle'] else ''
       title = f'`{experiment}`'
       if objective != 'default':
-        title += f', {objective} objective{oracle}'
+        title += f', `{objective}`{oracle}'
       first = runs[0]['metrics']
       key = 'mAP' if first['teachers']['top1'] is None else 'top1'
       scores = [
@@ -159,16 +159,17 @@ def mean_and_spread(values: Sequence[float | None], digits: int = 4) -> str:
 def rewritten(page: str) -> str:
   """A page with every table made anew.
 
-  Tables stand between `<!-- results: EXPERIMENT -->` or `<!-- summary -->` and
-  `<!-- end -->`.
+  Tables stand between `<!-- results: EXPERIMENT -->`, or `<!-- summary:
+  EXPERIMENT ... -->`, and `<!-- end -->`.
   """
 
   def fill(match):
-    made = table(match[2]) if match[2] else summary()
-    return f'{match[1]}{made}\n{match[3]}'
+    start, kind, names, end = match.groups()
+    made = table(names) if kind == 'results' else summary(names.split())
+    return f'{start}{made}\n{end}'
 
   return re.sub(
-    r'(<!-- (?:results: (\w+)|summary) -->\n).*?(<!-- end -->)',
+    r'(<!-- (results|summary): ([\w ]+) -->\n).*?(<!-- end -->)',
     fill,
     page,
     flags=re.DOTALL,

@@ -1,11 +1,15 @@
 """README's tables are what the kept results say."""
 
+import functools
 import importlib.util
 import json
+import pkgutil
+import re
 
 import pytest
 
-from experiments import tabulate
+from dualgan_jax import settings
+from experiments import configs, tabulate
 
 
 @pytest.mark.parametrize('page', tabulate.PAGES, ids=lambda p: p.name)
@@ -15,11 +19,50 @@ def test_pages_show_the_kept_results(page):
   assert tabulate.rewritten(text) == text
 
 
+def _shown(page):
+  """The experiments that the markers of a page name."""
+  found = re.findall(
+    r'<!-- (?:results|summary): ([\w ]+) -->', page.read_text()
+  )
+  return {name for names in found for name in names.split()}
+
+
 def test_every_kept_experiment_has_its_table():
-  readme, details = (page.read_text() for page in tabulate.PAGES)
-  for folder in tabulate.KEPT.iterdir():
-    assert f'| `{folder.name}`' in readme
-    assert f'<!-- results: {folder.name} -->' in details
+  readme, details = map(_shown, tabulate.PAGES)
+  kept = {folder.name for folder in tabulate.KEPT.iterdir()}
+  assert kept == details
+  # The arms of the ablation are no experiments of their own.
+  assert kept - {'ablation'} == readme
+
+
+@functools.cache
+def _configs():
+  """Every config of ours with every one of its variants."""
+  found = []
+  for module in pkgutil.iter_modules(configs.__path__):
+    ours = importlib.import_module(f'{configs.__name__}.{module.name}')
+    for variant in getattr(ours, 'VARIANTS', ()):
+      found.append(ours.get_config(variant))
+    if hasattr(ours, 'VARIANTS'):
+      found.append(ours.get_config())
+  return found
+
+
+@pytest.mark.parametrize(
+  'path',
+  sorted(tabulate.KEPT.glob('*/*.json')),
+  ids=lambda p: f'{p.parent.name}-{p.stem}',
+)
+def test_a_kept_run_had_a_config_of_ours(path):
+  run = json.loads(path.read_text())
+  kept = {**run['config'], 'generator.features': None}
+  left = [
+    settings.differing(kept, {**settings.flat(config), 'seed': run['seed']})
+    for config in map(settings.check, _configs())
+    if config.experiment == run['experiment']
+    and config.objective.name == run['objective']
+  ]
+  assert [] in left, left
 
 
 @pytest.mark.parametrize(
@@ -89,10 +132,10 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   assert '50%' in compact
   assert 'compact, `paper` objective, oracle weights' in text
   assert 'dual + targetnet + refine took 16 ± 0 s' in text
-  default, paper = tabulate.summary().splitlines()[2:]
+  default, paper = tabulate.summary(['digits']).splitlines()[2:]
   assert '| 0.850 ± 0.071 |' in default
   assert default.startswith('| `digits` ')
-  assert 'paper objective (oracle weights)' in paper
+  assert '`digits`, `paper` (oracle weights)' in paper
 
 
 def test_an_objective_without_branches_has_its_row(kept, tmp_path):
@@ -107,7 +150,9 @@ def test_without_top1_the_summary_shows_map(kept, tmp_path):
   results = _results('default', 0, None)
   (tmp_path / 'results.json').write_text(json.dumps(results))
   tabulate.keep(tmp_path)
-  assert '|     mAP |             1.000 |   1.000 |' in tabulate.summary()
+  assert '|     mAP |             1.000 |   1.000 |' in tabulate.summary(
+    ['digits']
+  )
 
 
 def test_the_share_of_the_right_world_is_told(kept, tmp_path):

@@ -89,11 +89,13 @@ def conv(widths: tuple[int, ...], strides: tuple[int, ...], **changes) -> dict:
   }
 
 
-def vary(config: ml_collections.ConfigDict, variants: str, known: dict) -> None:
-  """Applies variants.
+def varied(
+  config: ml_collections.ConfigDict, variants: str, known: dict
+) -> ml_collections.ConfigDict:
+  """A config, changed by variants.
 
   Args:
-    config: to be changed.
+    config: changed, and returned.
     variants: names, separated by commas.
     known: by name, a function that changes a config.
 
@@ -107,3 +109,4 @@ def vary(config: ml_collections.ConfigDict, variants: str, known: dict) -> None:
         f'{", ".join(known)}'
       )
     known[variant](config)
+  return config

@@ -52,16 +52,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     },
   }
   config.student = base.conv((16, 32, 64), strides)
-  base.vary(
-    config,
-    variants,
-    {
-      'smoke': _smoke,
-      'dafl': objectives.use_dafl,
-      'paper': objectives.use_paper,
-    },
-  )
-  return config
+  return base.varied(config, variants, VARIANTS)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
@@ -75,3 +66,10 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
   config.targetnet.compact_steps = config.targetnet.branched_steps = 20
   config.generator.probe_steps = 20
   config.log_every = 5
+
+
+VARIANTS = {
+  'smoke': _smoke,
+  'dafl': objectives.use_dafl,
+  'paper': objectives.use_paper,
+}

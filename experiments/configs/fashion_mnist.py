@@ -52,9 +52,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 6000
   config.generator.steps = 1500
   config.refine.steps = 2400
-  base.vary(
-    config,
-    variants,
-    {'dafl': objectives.use_dafl, 'paper': objectives.use_paper},
-  )
-  return config
+  return base.varied(config, variants, VARIANTS)
+
+
+VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

@@ -47,14 +47,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = base.conv((16, 24, 56), strides)
   config.pretrain.steps = 2400
-  known = {
-    'own': _own,
-    'plain': _plain,
-    'dafl': objectives.use_dafl,
-    'paper': objectives.use_paper,
-  }
-  base.vary(config, variants, known)
-  return config
+  return base.varied(config, variants, VARIANTS)
 
 
 def _own(config: ml_collections.ConfigDict) -> None:
@@ -67,3 +60,11 @@ def _plain(config: ml_collections.ConfigDict) -> None:
   config.experiment = 'mnist_plain'
   for teacher in config.teachers.values():
     teacher.batch_norm = False
+
+
+VARIANTS = {
+  'own': _own,
+  'plain': _plain,
+  'dafl': objectives.use_dafl,
+  'paper': objectives.use_paper,
+}

@@ -35,9 +35,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 6000
   config.generator.steps = 1500
   config.refine.steps = 1800
-  base.vary(
-    config,
-    variants,
-    {'dafl': objectives.use_dafl, 'paper': objectives.use_paper},
-  )
-  return config
+  return base.varied(config, variants, VARIANTS)
+
+
+VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

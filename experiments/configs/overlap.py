@@ -52,9 +52,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 1600
   for part in ('generator', 'dual', 'targetnet', 'refine'):
     config[part].batch = 126  # three equal shares, should images be routed
-  base.vary(
-    config,
-    variants,
-    {'dafl': objectives.use_dafl, 'paper': objectives.use_paper},
-  )
-  return config
+  return base.varied(config, variants, VARIANTS)
+
+
+VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

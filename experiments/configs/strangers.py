@@ -41,8 +41,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 4000
   config.generator.steps = 2000
   config.refine.steps = 2400
-  base.vary(config, variants, {'images': _images, 'off': _off})
-  return config
+  return base.varied(config, variants, VARIANTS)
 
 
 def _images(config: ml_collections.ConfigDict) -> None:
@@ -54,3 +53,6 @@ def _images(config: ml_collections.ConfigDict) -> None:
 def _off(config: ml_collections.ConfigDict) -> None:
   config.objective.routing = 'off'
   config.objective.name = 'not_routed'
+
+
+VARIANTS = {'images': _images, 'off': _off}
