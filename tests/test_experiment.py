@@ -104,6 +104,8 @@ def test_results_have_every_model_and_metric(finished):
   assert set(results['branch_points']) == {'low', 'high'}
   assert set(results['seconds']) == set(settings.STAGES)
   assert 'jax' in results['versions']
+  assert results['config']['generator.steps'] == 20
+  assert 'data.digits.path' not in results['config']
   names = [
     'branched',
     'compact',
@@ -289,9 +291,12 @@ def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
     tmp_path / 'low',
     f'--init_from={finished[0]}',
     "--config.labels=('4', '0')",
+    '--config.baselines.steps=0',
   )
   assert done.returncode == 0, done.stderr
   results = json.loads((tmp_path / 'low' / 'results.json').read_text())
+  assert not {'noise', 'real_data'} & set(results['metrics'])
+  assert 'noise' not in (tmp_path / 'low' / 'report.md').read_text()
   assert set(results['branch_points']) == {'low'}
   assert results['metrics']['teachers'] == {
     **results['metrics']['teachers'],

@@ -1,0 +1,97 @@
+"""What each part brings: MNIST, the same time for each arm.
+
+    for arm in "" paper paper_prior paper_prior_labels no_refine fresh_filters \\
+        own_stream end_to_end; do
+      for seed in 0 1 2; do
+        python -m experiments.main --config.seed=$seed \\
+            --config=experiments/configs/ablation.py:$arm \\
+            --workdir=runs/ablation/${arm:-default}-$seed \\
+            --init_from=runs/mnist/seed-$seed
+      done
+    done
+
+after `python -m experiments.sweep --config=experiments/configs/mnist.py
+--workdir=runs/mnist`, whose teachers all arms share. An arm trains about six
+minutes on one core of an AMD EPYC; where it leaves a part out, other parts have
+that time. Each arm but the first differs from the default in what its name
+says:
+
+* `paper`: the objective `paper`, whose weights are an oracle's; its next two
+  arms add the statistics prior and then never-empty pseudo labels; none of the
+  three, and not `no_refine`, is refined;
+* `fresh_filters`: the dual stage's filters start anew;
+* `own_stream`: λ² = 0 in Eq. 16;
+* `end_to_end`: no block learns alone.
+
+There are no kept results yet.
+"""
+
+import ml_collections
+
+from experiments.configs import base, mnist, objectives
+
+
+def get_config(variants: str = '') -> ml_collections.ConfigDict:
+  """The config; variants are the arms."""
+  config = mnist.get_config()
+  config.experiment = 'ablation'
+  config.objective.routing = 'off'
+  config.generator.steps = 400
+  config.dual.steps = 80
+  config.targetnet.compact_steps = 400
+  config.targetnet.branched_steps = 200
+  config.refine.steps = 300
+  config.baselines.steps = 0
+  return base.varied(config, variants, VARIANTS)
+
+
+def _no_refine(config: ml_collections.ConfigDict) -> None:
+  """Gives the time of refinement to generator and student in equal parts."""
+  config.objective.name = 'no_refine'
+  config.refine.steps = 0
+  config.generator.steps += 160
+  config.targetnet.compact_steps += 750
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+  _no_refine(config)
+  config.objective = objectives.paper()
+
+
+def _paper_prior(config: ml_collections.ConfigDict) -> None:
+  _paper(config)
+  config.objective.name = 'paper_prior'
+  config.objective.prior = 1.0
+
+
+def _paper_prior_labels(config: ml_collections.ConfigDict) -> None:
+  _paper_prior(config)
+  config.objective.name = 'paper_prior_labels'
+  config.objective.never_empty = True
+
+
+def _fresh_filters(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'fresh_filters'
+  config.dual.filters = 'fresh'
+
+
+def _own_stream(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'own_stream'
+  config.dual.lambda_generated = 0.0
+
+
+def _end_to_end(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'end_to_end'
+  config.dual.steps = 0
+  config.targetnet.compact_steps += 800
+
+
+VARIANTS = {
+  'no_refine': _no_refine,
+  'paper': _paper,
+  'paper_prior': _paper_prior,
+  'paper_prior_labels': _paper_prior_labels,
+  'fresh_filters': _fresh_filters,
+  'own_stream': _own_stream,
+  'end_to_end': _end_to_end,
+}
