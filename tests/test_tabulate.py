@@ -79,7 +79,8 @@ def test_a_config_states_its_kept_results(name):
   runs = tabulate.load(name)['default']
   for model in ('teachers', 'compact', 'branched'):
     top1 = [r['metrics'][model]['top1'] for r in runs]
-    assert tabulate.mean_and_spread(top1, digits=3) in config.__doc__
+    stated = ' '.join(config.__doc__.split())
+    assert tabulate.mean_and_spread(top1, digits=3) in stated
 
 
 def test_mean_and_spread_by_hand():

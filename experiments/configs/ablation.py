@@ -1,7 +1,7 @@
 """What each part brings: MNIST, the same time for each arm.
 
-    for arm in "" paper paper_prior paper_prior_labels no_refine fresh_filters \\
-        own_stream end_to_end; do
+    for arm in "" no_refine paper paper_prior paper_prior_labels \\
+        fresh_filters own_stream end_to_end; do
       for seed in 0 1 2; do
         python -m experiments.main --config.seed=$seed \\
             --config=experiments/configs/ablation.py:$arm \\

@@ -3,12 +3,12 @@
     python -m experiments.main --config=experiments/configs/mnist.py \\
         --workdir=runs/mnist [--config.data.mnist.path=DIR] [--config.seed=N]
 
-Top-1 on the real test digits, seeds 0, 1 and 2: teachers together 0.993 ± 0.000,
-compact TargetNet 0.987 ± 0.001, branched 0.985 ± 0.001 (docs/results.md has all
-figures). It has a quarter of one teacher's parameters. The part that needs no
-data took 19 minutes on one core of an AMD EPYC without a GPU, while another
-training had the other core (seed 2); seeds 0 and 1 shared two cores with two
-other trainings, and took 33 and 27.
+Top-1 on the real test digits, seeds 0, 1 and 2: teachers together 0.993 ±
+0.000, compact TargetNet 0.987 ± 0.001, branched 0.985 ± 0.001 (docs/results.md
+has all figures). It has a quarter of one teacher's parameters. The part that
+needs no data took 19 minutes on one core of an AMD EPYC without a GPU, while
+another training had the other core (seed 2); seeds 0 and 1 shared two cores
+with two other trainings, and took 33 and 27.
 
 Variants, after a colon and separated by commas: `own` gives each teacher images
 of its own labels only; `plain` has teachers without batch norm; `paper` and
