@@ -1,18 +1,41 @@
 """Checkpoints on disk: the only file that knows of Orbax."""
 
 import errno
+import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from dualgan_jax import logs
 from dualgan_jax.errors import TrainingError, UserError
 
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Damaged(UserError):
+  """A checkpoint that does not give back what was saved.
+
+  Attributes:
+    what: which one, and what is wrong with it.
+  """
+
+  def __init__(self, path: pathlib.Path, why: str):
+    """Makes the message.
+
+    Args:
+      path: the checkpoint's folder.
+      why: what was seen.
+    """
+    self.what = f'{path}: this checkpoint is damaged or of another net ({why})'
+    super().__init__(
+      f'{self.what}; delete {path.parent} to train that part again.'
+    )
 
 
 class Checkpoints:
@@ -60,7 +83,9 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
           state=ocp.args.StandardSave(state),
-          progress=ocp.args.JsonSave({'seconds': seconds}),
+          progress=ocp.args.JsonSave(
+            {'seconds': seconds, 'sha256': _sums(state, seconds)}
+          ),
         ),
       )
     # TensorStore wraps what the system says into a ValueError.
@@ -83,7 +108,7 @@ class Checkpoints:
       The state as NumPy arrays, and its training time in seconds.
 
     Raises:
-      UserError: the files are damaged, or hold something of another form.
+      Damaged: the files are, or they hold something of another form.
     """
     as_numpy = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), abstract)
     try:
@@ -94,28 +119,65 @@ class Checkpoints:
           progress=ocp.args.JsonRestore(),
         ),
       )
+      state, progress = found['state'], found['progress']
+      seconds, wanted = progress['seconds'], progress['sha256']
+      # Orbax restores another shape, or a flipped bit, without a word.
       forms = jax.tree.map(
-        lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype),
-        found['state'],
-        abstract,
+        lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), state, abstract
       )
-    except (ValueError, KeyError, TypeError, OSError) as e:
-      raise self._damaged(step) from e
+      sums = _sums(state, seconds)
+    # Whatever Orbax trips over: damaged metadata fails in any way.
+    except Exception as e:
+      raise Damaged(self._folder / str(step), 'its files cannot be read') from e
     if not all(jax.tree.leaves(forms)):
-      raise self._damaged(step)
-    return found['state'], found['progress']['seconds']
+      raise Damaged(self._folder / str(step), 'its arrays have other shapes')
+    if other := sorted(k for k in sums if sums[k] != wanted.get(k)):
+      raise Damaged(
+        self._folder / str(step), f'{other[0]} is not what was saved'
+      )
+    return state, seconds
+
+  def newest(self, form: Callable[[], Any]) -> tuple[int, Any, float]:
+    """Reads the newest checkpoint that is not damaged.
+
+    Damaged ones after it are set aside, so that nothing overwrites them.
+
+    Args:
+      form: makes the `abstract` of `restore`, if there is something to restore.
+
+    Returns:
+      Its step, state and seconds; (0, None, 0.0) if there are no checkpoints.
+
+    Raises:
+      UserError: there are, and all of them are damaged.
+    """
+    damaged = {}
+    for step in reversed(self.steps()):
+      try:
+        state, seconds = self.restore(step, form())
+      except Damaged as e:
+        damaged[step] = e
+        continue
+      for other, e in damaged.items():
+        kept = self._set_aside(other)
+        logs.say(f'{e.what}; going on from step {step}, it is now {kept}')
+      return step, state, seconds
+    for e in damaged.values():
+      raise e
+    return 0, None, 0.0
 
   def close(self) -> None:
     """Waits for what is being written."""
     if self._manager is not None:
       self._manager.close()
 
-  def _damaged(self, step):
-    return UserError(
-      f'{self._folder / str(step)}: this checkpoint is damaged or of another '
-      'net; delete that folder, and the same command goes on from the one '
-      'before.'
-    )
+  def _set_aside(self, step):
+    new = self._folder.with_name(f'{self._folder.name}.damaged-{step}')
+    while new.exists():
+      new = new.with_name(f'{new.name}-again')
+    (self._folder / str(step)).rename(new)
+    self._open().reload()
+    return new
 
   def _open(self):
     if self._manager is None:
@@ -126,3 +188,20 @@ class Checkpoints:
         ),
       )
     return self._manager
+
+
+def _sums(state: Any, seconds: float) -> dict[str, str]:
+  """SHA-256 of everything in a checkpoint, by name.
+
+  Of the numbers, not of the files: so the sums are written with them as one,
+  and whatever happens between memory and memory is seen.
+  """
+  tree = {'state': state, 'seconds': seconds}
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): hashlib.sha256(
+      f'{leaf.dtype} {leaf.shape}'.encode() + leaf.tobytes()
+    ).hexdigest()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(
+      jax.tree.map(np.asarray, tree)
+    )
+  }

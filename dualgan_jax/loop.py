@@ -45,14 +45,12 @@ def train(
   Raises:
     TrainingError: the loss or a value of the state is not finite.
     InterruptedRun: SIGINT or SIGTERM came; the state is saved.
-    UserError: the newest checkpoint is damaged.
+    UserError: there are checkpoints, and all of them are damaged.
   """
   began = time.monotonic()
-  state, done, seconds = None, 0, 0.0
-  if steps := checkpoints.steps():
-    done = steps[-1]
-    abstract = jax.eval_shape(phase.init, key)
-    state, seconds = checkpoints.restore(done, abstract)
+  done, state, seconds = checkpoints.newest(
+    lambda: jax.eval_shape(phase.init, key)
+  )
   if done >= phase.steps:
     return state, seconds
   if state is None:

@@ -132,20 +132,27 @@ def test_looking_makes_no_folder(folder):
 def test_no_damaged_file_gives_wrong_numbers(saved, folder):
   done = _in_another_process('_damage_every_file', folder)
   assert done.returncode == 0, done.stderr
-  # Truncated or deleted: the numbers, their names, the seconds.
-  assert int(done.stdout) >= 6
+  # The numbers, their names, the seconds.
+  assert int(done.stdout) >= 9
 
 
 def _damage_every_file(folder):
   whole, copy, refused = folder / '2', folder.parent / 'copy', 0
   files = sorted(x for x in whole.rglob('*') if x.is_file())
-  for file, deleted in itertools.product(files, (False, True)):
+  rng = np.random.default_rng(0)
+  for file, how in itertools.product(files, ('delete', 'cut', *'flip')):
+    content = bytearray(file.read_bytes())
+    if how not in ('delete', 'cut') and not content:
+      continue
     shutil.copytree(folder, copy)
     damaged = copy / '2' / file.relative_to(whole)
-    if deleted:
+    if how == 'delete':
       damaged.unlink()
-    else:
-      damaged.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    elif how == 'cut':
+      damaged.write_bytes(content[: len(content) // 2])
+    else:  # one bit somewhere, once for each letter
+      content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+      damaged.write_bytes(content)
     checkpoints = Checkpoints(copy)
     try:
       # Some files hold nothing that the state needs.
@@ -166,7 +173,75 @@ def test_an_emptied_checkpoint_is_named(saved, folder):
   (folder / '2').mkdir()
   with pytest.raises(UserError) as error:
     Checkpoints(folder).restore(2, _abstract())
-  _assert_one_sentence(error, folder / '2', 'delete that folder')
+  _assert_one_sentence(error, folder / '2', f'delete {folder}')
+
+
+def _noise(seed):
+  """Too much to be stored with names and shapes, and not to be compressed."""
+  return {'w': np.random.default_rng(seed).normal(size=(100, 100))}
+
+
+def _noise_form():
+  return {'w': jax.ShapeDtypeStruct((100, 100), np.float64)}
+
+
+def _flip(folder):
+  """Flips one bit of the largest file."""
+  file = max(folder.rglob('*'), key=lambda x: x.is_file() * x.stat().st_size)
+  content = bytearray(file.read_bytes())
+  content[len(content) // 2] ^= 1
+  file.write_bytes(content)
+
+
+def _files(folder):
+  return {
+    x.relative_to(folder): x.read_bytes()
+    for x in folder.rglob('*')
+    if x.is_file()
+  }
+
+
+@pytest.fixture
+def damaged(folder):
+  """A folder with checkpoints of steps 2 and 4, the newer one damaged."""
+  checkpoints = Checkpoints(folder)
+  for step in (2, 4):
+    checkpoints.save(step, _noise(step), step / 2)
+  checkpoints.close()
+  _flip(folder / '4')
+  return folder
+
+
+def test_behind_a_damaged_checkpoint_is_the_one_before(damaged, capsys):
+  before = _files(damaged / '4')
+  checkpoints = Checkpoints(damaged)
+  step, found, seconds = checkpoints.newest(_noise_form)
+  _assert_same(found, _noise(2))
+  assert (step, seconds) == (2, 1.0)
+  said = capsys.readouterr().err
+  aside = damaged.parent / 'checkpoints.damaged-4'
+  for part in (damaged / '4', 'w is not what was saved', 'step 2', aside):
+    assert str(part) in said
+  assert _files(aside) == before
+  # The training gets there once more, and once more it is damaged.
+  checkpoints.save(4, _noise(4), 2.0)
+  _assert_same(checkpoints.newest(_noise_form)[1], _noise(4))
+  _flip(damaged / '4')
+  assert Checkpoints(damaged).newest(_noise_form)[0] == 2
+  assert _files(aside) == before
+
+
+def test_without_a_good_checkpoint_nothing_is_moved(damaged):
+  _flip(damaged / '2')
+  before = _files(damaged)
+  with pytest.raises(UserError) as error:
+    Checkpoints(damaged).newest(_noise_form)
+  _assert_one_sentence(error, damaged / '4', f'delete {damaged} to train')
+  assert _files(damaged) == before
+
+
+def test_of_no_checkpoint_there_is_none(folder):
+  assert Checkpoints(folder).newest(_abstract) == (0, None, 0.0)
 
 
 @pytest.mark.parametrize(
