@@ -1,12 +1,16 @@
-"""What the commands share: two flags, and errors as one sentence.
+"""What the commands share: two flags, errors as one sentence, compiled code.
 
 Exit codes: 0 done, 2 something to put right before any training, 3 a training
 that cannot go on, 75 interrupted and saved, 130 interrupted at once.
 """
 
+import os
+import pathlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
+import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
@@ -16,11 +20,16 @@ CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to run.', lock_config=True
 )
 WORKDIR = flags.DEFINE_string('workdir', None, 'The folder to work in.')
+# What compiled programs may take on disk; those used last stay.
+_COMPILED_BYTES = 2**30
 
 
 def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   """Prints what `work` returns, or leaves with a sentence and an exit code."""
   logging.set_verbosity(logging.WARNING)
+  # Until a training begins, and after it, there is nothing to save.
+  signal.signal(signal.SIGTERM, _interrupt)
+  _keep_compiled()
   try:
     if argv[1:]:
       raise errors.UserError(
@@ -61,6 +70,31 @@ def parse(argv: Sequence[str]) -> list[str]:
     # config_flags wraps tracebacks; the last line says what it is.
     *_, last = str(e).strip().splitlines()
     _leave(f'{last.strip(" .")}; see --help.', errors.UserError.exit_code)
+
+
+def _keep_compiled() -> None:
+  """Keeps compiled programs on disk: the next start compiles nothing again.
+
+  They lie in $JAX_COMPILATION_CACHE_DIR, else in the user's cache folder.
+  """
+  if jax.config.jax_compilation_cache_dir is None:
+    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    folder = pathlib.Path(home, 'dualgan_jax', 'xla').expanduser()
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+      return
+    if not os.access(folder, os.W_OK):
+      return
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+  # JAX alone would keep only what takes a second to compile, and for ever.
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+  jax.config.update('jax_compilation_cache_max_size', _COMPILED_BYTES)
+
+
+def _interrupt(number, frame):
+  raise KeyboardInterrupt
 
 
 def _leave(sentence: str, code: int) -> None:
