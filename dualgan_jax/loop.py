@@ -1,6 +1,7 @@
 """Drives any phase: devices, steps, metrics, checkpoints, interruptions."""
 
 import contextlib
+import functools
 import signal
 import threading
 import time
@@ -27,6 +28,7 @@ def train(
   *,
   log_every: int,
   save_every: int,
+  steps_per_call: int = 0,
 ) -> tuple[TrainState, float]:
   """Brings a phase to its end, from its newest checkpoint or from scratch.
 
@@ -37,7 +39,9 @@ def train(
     checkpoints: of this phase.
     log: takes the metrics.
     log_every: steps between two rows of metrics.
-    save_every: steps between two checkpoints.
+    save_every: steps between two checkpoints; they are written where a call
+      ends.
+    steps_per_call: at most so many; 0 for what suits the devices.
 
   Returns:
     The last state, as NumPy arrays, and the seconds spent on it in all.
@@ -65,24 +69,29 @@ def train(
     checkpoints.save(step, host, seconds + time.monotonic() - began)
     return host
 
-  step_fn = parallel.compile_step(phase.step, devices)
+  platform = devices[0].platform
+  many = parallel.steps_per_call(steps_per_call, platform, phase.steps, done)
+  step_fn = parallel.compile_step(
+    parallel.repeat(phase.step, many, platform), devices
+  )
   frozen = parallel.replicate(phase.frozen(), devices)
   state = parallel.replicate(state, devices)
   progress = logs.Progress(phase.name, done, phase.steps)
-  watch, pending = Watch(), None
+  read = functools.partial(_read, phase, log, log_every, Watch(), progress)
+  pending = None
   with _signals() as stop, contextlib.closing(progress):
-    for step in range(done + 1, phase.steps + 1):
+    for step in range(done + many, phase.steps + 1, many):
       state, metrics = step_fn(frozen, state)
-      # Read one step late: the devices already work on the next.
-      _read(phase, step - 1, pending, log, log_every, watch, progress)
-      pending = metrics
+      # Read one call late: the devices already work on the next.
+      read(pending)
+      pending = range(step - many + 1, step + 1), metrics
       if stop() and step < phase.steps:
-        _read(phase, step, pending, log, log_every, watch, progress)
+        read(pending)
         save(state, step)
         raise _interrupted(phase, step)
-      if step % save_every == 0 and step < phase.steps:
+      if step % save_every < many and step < phase.steps:
         save(state, step)
-    _read(phase, phase.steps, pending, log, log_every, watch, progress)
+    read(pending)
     host = save(state, phase.steps)
     if stop():
       raise _interrupted(phase, phase.steps)
@@ -91,29 +100,32 @@ def train(
 
 def _read(
   phase: Phase,
-  step: int,
-  metrics: Any,
   log: logs.MetricsLog,
   log_every: int,
   watch: Watch,
   progress: logs.Progress,
+  pending: tuple[range, Any] | None,
 ) -> None:
-  if metrics is None:
+  """Reads a call's steps and their metrics."""
+  if pending is None:
     return
-  loss = metrics.get('loss')
-  if loss is not None:
-    loss = float(parallel.first_replica(loss))
-    if not np.isfinite(loss):
-      raise TrainingError(
-        f'{phase.name}: the loss is {loss} at step {step}; what was saved '
-        'before is good. Lower the learning rate or the weights.'
-      )
-  progress.show(step, loss)
-  if step % log_every == 0 or step in (1, phase.steps):
-    row = parallel.first_replica(metrics)
-    log.write(phase.name, step, row, phase.label_names)
-    for line in watch.look(step, row):
-      logs.say(f'{phase.name}: {line}')
+  steps, metrics = pending
+  loss = None
+  if 'loss' in metrics:
+    losses = parallel.first_replica(metrics['loss'])
+    for step, loss in zip(steps, losses.tolist(), strict=True):
+      if not np.isfinite(loss):
+        raise TrainingError(
+          f'{phase.name}: the loss is {loss} at step {step}; what was saved '
+          'before is good. Lower the learning rate or the weights.'
+        )
+  progress.show(steps[-1], loss)
+  for i, step in enumerate(steps):
+    if step % log_every == 0 or step in (1, phase.steps):
+      row = jax.tree.map(lambda x, i=i: x[i], parallel.first_replica(metrics))
+      log.write(phase.name, step, row, phase.label_names)
+      for line in watch.look(step, row):
+        logs.say(f'{phase.name}: {line}')
 
 
 def _interrupted(phase: Phase, step: int) -> InterruptedRun:

@@ -4,6 +4,7 @@ A batch is one list of samples numbered 0 .. batch-1, whatever the number of
 devices; each device works on its share of the numbers.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,6 +67,48 @@ def compile_step(
 ) -> Callable[[Any, Any], Any]:
   """pmaps `step(frozen, state) -> (state, metrics)`, donating the old state."""
   return jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=1)
+
+
+def steps_per_call(wanted: int, platform: str, steps: int, done: int) -> int:
+  """How many steps one call does, so that calls end with the training.
+
+  Args:
+    wanted: at most so many; 0 for what suits the platform.
+    platform: of the devices, as JAX names it.
+    steps: of the whole training.
+    done: of these, already; where a call ended, if `wanted` was the same.
+
+  Returns:
+    The largest divisor of `steps` up to `wanted` or, if the steps already done
+    are no whole number of such calls, what that divisor shares with them.
+  """
+  # A CPU works while it is called; the others would wait for the next call.
+  wanted = wanted or (1 if platform == 'cpu' else 16)
+  fitting = max(n for n in range(1, wanted + 1) if steps % n == 0)
+  return math.gcd(fitting, done)
+
+
+def repeat(
+  step: Callable[[Any, Any], Any], times: int, platform: str
+) -> Callable[[Any, Any], Any]:
+  """`times` steps as one.
+
+  Returns:
+    `steps(frozen, state) -> (state, metrics)`, the metrics of all steps stacked
+    along a new first axis.
+  """
+  # XLA runs what is in a loop on one core of a CPU (jax#12868).
+  unroll = times if platform == 'cpu' else 1
+
+  def steps(frozen, state):
+    return jax.lax.scan(
+      lambda carry, _: step(frozen, carry),
+      state,
+      length=times,
+      unroll=unroll,
+    )
+
+  return steps
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:

@@ -111,6 +111,7 @@ class Run:
         self.log,
         log_every=self.config.log_every,
         save_every=self.config.save_every,
+        steps_per_call=self.config.steps_per_call,
       )
     self.seconds += seconds
     return state
@@ -431,7 +432,7 @@ def _evaluate(run_: Run) -> None:
     },
     'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
     'versions': _versions(),
-    'config': settings.flat(config),
+    'config': settings.fields(config, *settings.STAGES),
   }
   report.write(run_.folder.path, results)
 

@@ -123,6 +123,7 @@ _CHECKS = {
   'experiment': _text,
   'seed': _integer(0),
   'devices': _integer(0),
+  'steps_per_call': _integer(0),
   'log_every': _STEPS,
   'save_every': _STEPS,
   'image': _image,
@@ -240,16 +241,14 @@ def check(
   return ml_collections.FrozenConfigDict(values)
 
 
-def flat(config: ml_collections.FrozenConfigDict) -> dict:
-  """All fields but where data lie: {'generator.steps': 1000, ...}."""
-  every = _flatten('', config.to_dict())
-  return {k: v for k, v in every if not _is_place(k)}
-
-
-def fields(config: ml_collections.FrozenConfigDict, stage: str) -> dict:
-  """The fields that a stage reads, as `flat` gives them."""
+def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:
+  """The fields that stages read: {'generator.steps': 1000, ...}."""
+  read = {part for stage in stages for part in READS[stage]}
+  flat = dict(_flatten('', config.to_dict()))
   return {
-    k: v for k, v in flat(config).items() if k.split('.')[0] in READS[stage]
+    k: v
+    for k, v in flat.items()
+    if k.split('.')[0] in read and not _is_place(k)
   }
 
 

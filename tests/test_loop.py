@@ -134,6 +134,45 @@ def test_does_the_steps_and_saves_the_last(tmp_path, devices):
   _assert_same(saved, state)
 
 
+@pytest.mark.parametrize(
+  ('wanted', 'saves'),
+  # Steps of a call divide 12; saves come after every 5th step, or soon after.
+  [(1, [5, 10]), (3, [6, 12]), (5, [8, 12]), (100, [12])],
+)
+def test_several_steps_per_call_are_the_same_steps(
+  tmp_path, monkeypatch, wanted, saves
+):
+  seen, save = [], Checkpoints.save
+
+  def note(self, step, state, seconds):
+    seen.append(step)
+    save(self, step, state, seconds)
+
+  monkeypatch.setattr(Checkpoints, 'save', note)
+  log = Rows()
+  state, _ = _train(
+    tmp_path / 'c', log, steps_per_call=wanted, save_every=5, log_every=4
+  )
+  _assert_same(state, _by_hand())
+  assert seen == [*saves, *({STEPS} - {*saves})]
+  assert log.steps == [1, 4, 8, 12]
+  one = Rows()
+  _train(tmp_path / 'one', one, log_every=4)
+  for row, other in zip(log.rows, one.rows, strict=True):
+    jax.tree.map(np.testing.assert_array_equal, row[2], other[2])
+
+
+def test_a_signal_is_heard_after_the_call(tmp_path):
+  log = Rows({1: _raise(signal.SIGTERM)})
+  options = {'steps_per_call': 3}
+  with pytest.raises(InterruptedRun, match='saved at step 6'):
+    _train(tmp_path / 'c', log, **options)
+  again = Rows()
+  state, _ = _train(tmp_path / 'c', again, **options)
+  assert again.steps[0] == 7
+  _assert_same(state, _by_hand())
+
+
 def test_the_key_decides(tmp_path):
   one, _ = _train(tmp_path / 'one')
   other, _ = loop.train(

@@ -174,6 +174,40 @@ def test_a_step_compiles_once():
   np.testing.assert_array_equal(parallel.first_replica(state), [3, 3, 3])
 
 
+@pytest.mark.parametrize(
+  ('wanted', 'platform', 'steps', 'done', 'found'),
+  [
+    (0, 'cpu', 1000, 0, 1),
+    (0, 'gpu', 1000, 0, 10),
+    (0, 'tpu', 1024, 0, 16),
+    (7, 'cpu', 12, 0, 6),
+    (7, 'cpu', 12, 6, 6),  # as before
+    (7, 'gpu', 12, 4, 2),  # 4 steps were done one by one
+    (50, 'gpu', 13, 0, 13),
+    (12, 'gpu', 13, 0, 1),
+  ],
+)
+def test_calls_end_with_the_training(wanted, platform, steps, done, found):
+  many = parallel.steps_per_call(wanted, platform, steps, done)
+  assert many == found
+  assert (steps - done) % many == 0
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'gpu'])
+def test_repeated_steps_stack_their_metrics(platform):
+  def step(frozen, state):
+    return state * frozen, {'before': state}
+
+  steps = parallel.repeat(step, 3, platform)
+  state, metrics = jax.jit(steps)(2.0, 1.0)
+  assert state == 8
+  np.testing.assert_array_equal(metrics['before'], [1, 2, 4])
+  # On a CPU there is no loop.
+  assert ('while' in jax.jit(steps).lower(2.0, 1.0).as_text()) == (
+    platform == 'gpu'
+  )
+
+
 def test_a_sample_has_its_key_whatever_the_number_of_devices():
   def keys(count):
     draw = parallel.compile_step(

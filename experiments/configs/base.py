@@ -11,6 +11,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.devices = 0  # all that are there
+  config.steps_per_call = 0  # what suits the devices
   config.log_every = 20
   config.save_every = 200
   config.precision = 'float32'  # or 'bfloat16', on devices that are fast at it
