@@ -97,15 +97,19 @@ def repeat(
     `steps(frozen, state) -> (state, metrics)`, the metrics of all steps stacked
     along a new first axis.
   """
+  if times == 1:
+
+    def one(frozen, state):
+      state, metrics = step(frozen, state)
+      return state, jax.tree.map(lambda x: x[None], metrics)
+
+    return one
   # XLA runs what is in a loop on one core of a CPU (jax#12868).
   unroll = times if platform == 'cpu' else 1
 
   def steps(frozen, state):
     return jax.lax.scan(
-      lambda carry, _: step(frozen, carry),
-      state,
-      length=times,
-      unroll=unroll,
+      lambda carry, _: step(frozen, carry), state, length=times, unroll=unroll
     )
 
   return steps
