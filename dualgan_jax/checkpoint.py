@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from dualgan_jax import logs
+from dualgan_jax import logs, parallel
 from dualgan_jax.errors import TrainingError, UserError
 
 # Two, so that one damaged checkpoint is not the end of a training.
@@ -175,7 +175,10 @@ class Checkpoints:
     new = self._folder.with_name(f'{self._folder.name}.damaged-{step}')
     while new.exists():
       new = new.with_name(f'{new.name}-again')
-    (self._folder / str(step)).rename(new)
+    parallel.wait('damaged')
+    if parallel.is_first():
+      (self._folder / str(step)).rename(new)
+    parallel.wait('set aside')
     self._open().reload()
     return new
 

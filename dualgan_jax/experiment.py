@@ -55,7 +55,8 @@ def run(
           f'generator: trained anew, that of {init_from} was made otherwise: '
           f'{", ".join(other)}'
         )
-    (folder.path / 'config.json').write_text(config.to_json(indent=1))
+    if parallel.is_first():
+      (folder.path / 'config.json').write_text(config.to_json(indent=1))
     chosen = settings.STAGES if stage is None else (stage,)
     if all(folder.finished(s) for s in chosen):
       logs.say(f'{", ".join(chosen)}: done already in {folder.path}')
@@ -93,7 +94,7 @@ def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
   config = _with_features(settings.check(config), workdir_path, init_from)
   design = plan.make(config)
-  devices = parallel.local_devices(config.devices)
+  devices = parallel.choose_devices(config.devices)
   # Where images may belong to one teacher each, teachers have equal shares.
   sharing = {}
   if config.objective.routing != 'off':
@@ -132,7 +133,8 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
       run_.log.close()
     if not finished:
       run_.folder.finish(stage, run_.config, run_.seconds)
-      report.curves(run_.folder.stage(stage))
+      if parallel.is_first():
+        report.curves(run_.folder.stage(stage))
       logs.say(f'{stage}: done in {run_.seconds:.0f} s')
 
 

@@ -1,4 +1,7 @@
-"""Where numbers go while something trains: files, TensorBoard, the terminal."""
+"""Where numbers go while something trains: files, TensorBoard, the terminal.
+
+Of several processes only the first writes.
+"""
 
 import json
 import pathlib
@@ -10,6 +13,8 @@ import numpy as np
 import tensorboardX
 import tqdm
 
+from dualgan_jax import parallel
+
 # Seconds between two lines where the output is no terminal.
 _QUIET = 10
 
@@ -19,6 +24,9 @@ class MetricsLog:
 
   def __init__(self, folder: pathlib.Path):
     """Appends to what `folder` holds."""
+    self._lines, self._events = None, {}
+    if not parallel.is_first():
+      return
     folder.mkdir(parents=True, exist_ok=True)
     self._folder = folder
     path = folder / 'metrics.jsonl'
@@ -27,7 +35,6 @@ class MetricsLog:
     self._lines = path.open('a', buffering=1)
     if cut:
       self._lines.write('\n')
-    self._events = {}
 
   def write(
     self,
@@ -44,6 +51,8 @@ class MetricsLog:
       metrics: scalars, and vectors with one entry per name.
       names: of the vectors' entries.
     """
+    if self._lines is None:
+      return
     row = {k: np.asarray(v).tolist() for k, v in metrics.items()}
     self._lines.write(json.dumps({'phase': phase, 'step': step, **row}) + '\n')
     if phase not in self._events:
@@ -62,7 +71,8 @@ class MetricsLog:
 
   def close(self) -> None:
     """Closes the files."""
-    self._lines.close()
+    if self._lines is not None:
+      self._lines.close()
     for events in self._events.values():
       events.close()
 
@@ -90,7 +100,7 @@ class Progress:
     self._name, self._first, self._steps = name, done, steps
     self._began = self._spoke = time.monotonic()
     self._bar = None
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and parallel.is_first():
       self._bar = tqdm.tqdm(total=steps, initial=done, desc=name, unit='step')
 
   def show(self, step: int, loss: float | None) -> None:
@@ -125,4 +135,5 @@ class Progress:
 
 def say(line: str) -> None:
   """One line to the user, on stderr, past any progress bar."""
-  tqdm.tqdm.write(line, file=sys.stderr)
+  if parallel.is_first():
+    tqdm.tqdm.write(line, file=sys.stderr)

@@ -85,7 +85,7 @@ def train(
       # Read one call late: the devices already work on the next.
       read(pending)
       pending = range(step - many + 1, step + 1), metrics
-      if stop() and step < phase.steps:
+      if step < phase.steps and parallel.anywhere(stop()):
         read(pending)
         save(state, step)
         raise _interrupted(phase, step)
@@ -93,7 +93,7 @@ def train(
         save(state, step)
     read(pending)
     host = save(state, phase.steps)
-    if stop():
+    if parallel.anywhere(stop()):
       raise _interrupted(phase, phase.steps)
     return host, seconds + time.monotonic() - began
 

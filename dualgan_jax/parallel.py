@@ -1,10 +1,12 @@
-"""Devices: the only file that knows of `pmap`, axes and replicas.
+"""Devices and hosts: the only file that knows of `pmap`, axes and replicas.
 
 A batch is one list of samples numbered 0 .. batch-1, whatever the number of
-devices; each device works on its share of the numbers.
+devices; each device works on its share of the numbers. Several processes, one
+per host, all run the same program; the first of them writes files and speaks.
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,19 +14,70 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from dualgan_jax.errors import UserError
 
 AXIS = 'devices'
 
 
-def local_devices(count: int = 0) -> list[jax.Device]:
-  """The first `count` local devices; all of them for 0.
+def connect() -> None:
+  """Makes this process one of several; before anything else of JAX.
+
+  On Cloud TPU, Slurm and the like JAX finds the others by itself; elsewhere
+  JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell.
 
   Raises:
-    UserError: there are fewer.
+    UserError: there is nothing to connect to.
   """
-  devices = jax.local_devices()
+  told = {
+    name: int(os.environ[variable])
+    for name, variable in (
+      ('num_processes', 'JAX_NUM_PROCESSES'),
+      ('process_id', 'JAX_PROCESS_ID'),
+    )
+    if variable in os.environ
+  }
+  try:
+    jax.distributed.initialize(**told)
+  except (ValueError, RuntimeError) as e:
+    raise UserError(
+      f'multihost: this process finds no others ({str(e).splitlines()[0]}); on '
+      'one host leave the flag out, elsewhere set JAX_COORDINATOR_ADDRESS, '
+      'JAX_NUM_PROCESSES and JAX_PROCESS_ID.'
+    ) from e
+
+
+def is_first() -> bool:
+  """Whether this process is the one that writes files and speaks."""
+  return jax.process_index() == 0
+
+
+def wait(for_what: str) -> None:
+  """Waits until all processes are here."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(for_what)
+
+
+def anywhere(flag: bool) -> bool:
+  """Whether the flag is set in any process; all have to ask."""
+  if jax.process_count() == 1:
+    return flag
+  return bool(multihost_utils.process_allgather(np.array(flag)).any())
+
+
+def choose_devices(count: int = 0) -> list[jax.Device]:
+  """The first `count` devices; for 0 all of them, of all hosts.
+
+  Raises:
+    UserError: there are fewer, or there are several hosts and it is not 0.
+  """
+  devices = jax.devices()
+  if count and jax.process_count() > 1:
+    raise UserError(
+      f'devices: {count} asked for, but of several hosts all devices take '
+      'part; set it to 0.'
+    )
   if count > len(devices):
     raise UserError(
       f'devices: {count} asked for, but this machine has {len(devices)}.'
@@ -116,11 +169,12 @@ def repeat(
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-  """Copies a tree to each device, below a leading axis of devices."""
+  """Copies a tree to each device, below a leading axis of this host's."""
   copy = jax.pmap(
     lambda _, x: x, axis_name=AXIS, in_axes=(0, None), devices=devices
   )
-  return copy(np.arange(len(devices)), tree)
+  here = [d for d in devices if d.process_index == jax.process_index()]
+  return copy(np.arange(len(here)), tree)
 
 
 def first_replica(tree: Any) -> Any:

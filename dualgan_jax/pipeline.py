@@ -26,6 +26,7 @@ from dualgan_jax import (
   discriminators,
   logs,
   loop,
+  parallel,
   plan,
   report,
   routing,
@@ -169,7 +170,7 @@ def _generator(run_: Run) -> None:
     variables,
     state.params['filters'],
   )
-  if not run_.folder.finished('generator'):
+  if parallel.is_first() and not run_.folder.finished('generator'):
     report.samples(
       run_.folder.stage('generator') / 'samples.png',
       run_.design.label_map.union,
@@ -407,12 +408,13 @@ def _evaluate(run_: Run) -> None:
       variables,
       config.labels,
     )
-  report.samples(
-    run_.folder.stage('evaluate') / 'samples.png',
-    config.labels,
-    *_samples(run_, config.labels),
-    real=_some_real(run_),
-  )
+  if parallel.is_first():
+    report.samples(
+      run_.folder.stage('evaluate') / 'samples.png',
+      config.labels,
+      *_samples(run_, config.labels),
+      real=_some_real(run_),
+    )
   run_.seconds = time.monotonic() - began
   stages = [s for s in settings.STAGES if s != 'evaluate']
   results = {
@@ -434,7 +436,8 @@ def _evaluate(run_: Run) -> None:
     'versions': _versions(),
     'config': settings.fields(config, *settings.STAGES),
   }
-  report.write(run_.folder.path, results)
+  if parallel.is_first():
+    report.write(run_.folder.path, results)
 
 
 def _alone(teacher, variables, x):

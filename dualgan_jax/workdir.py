@@ -1,4 +1,7 @@
-"""A run's folder: one process at a time, one folder per stage, its record."""
+"""A run's folder: one run at a time, one folder per stage, its record.
+
+Of several processes that work together only the first writes here.
+"""
 
 import fcntl
 import json
@@ -7,7 +10,7 @@ import shutil
 
 import ml_collections
 
-from dualgan_jax import settings
+from dualgan_jax import parallel, settings
 from dualgan_jax.errors import UserError
 
 _RECORD = 'stage.json'
@@ -27,6 +30,12 @@ class Workdir:
       UserError: it can't be written, or another process has it.
     """
     self.path = pathlib.Path(path).expanduser().absolute()
+    self._lock = None
+    if parallel.is_first():
+      self._take()
+    parallel.wait('the lock')
+
+  def _take(self):
     try:
       self.path.mkdir(parents=True, exist_ok=True)
       self._lock = (self.path / 'lock').open('w')
@@ -49,7 +58,8 @@ class Workdir:
     return self
 
   def __exit__(self, *_) -> None:
-    self._lock.close()
+    if self._lock is not None:
+      self._lock.close()
 
   def stage(self, stage: str) -> pathlib.Path:
     """A stage's folder."""
@@ -75,6 +85,14 @@ class Workdir:
     """
     fields = settings.fields(config, stage)
     old = _record(self.path, stage)
+    parallel.wait(f'begin {stage}')
+    aside = None
+    if parallel.is_first():
+      aside = self._begin(stage, old, fields)
+    parallel.wait(f'begun {stage}')
+    return aside
+
+  def _begin(self, stage, old, fields):
     aside = None
     if old and settings.differing(old['fields'], fields):
       taken = [
@@ -94,10 +112,12 @@ class Workdir:
   ) -> None:
     """Records that a stage is done."""
     fields = settings.fields(config, stage)
-    _write(
-      self.stage(stage),
-      {'fields': fields, 'finished': True, 'seconds': round(seconds, 1)},
-    )
+    if parallel.is_first():
+      _write(
+        self.stage(stage),
+        {'fields': fields, 'finished': True, 'seconds': round(seconds, 1)},
+      )
+    parallel.wait(f'finished {stage}')
 
   def refuse_other(self, config: ml_collections.FrozenConfigDict) -> None:
     """Sees that what is finished was made with these very fields.
@@ -130,6 +150,13 @@ class Workdir:
     Raises:
       UserError: `source` has no finished teachers, or others.
     """
+    other = []
+    if parallel.is_first():
+      other = self._take_over(source, config)
+    parallel.wait('taken over')
+    return other
+
+  def _take_over(self, source, config):
     origin = pathlib.Path(source).expanduser().absolute()
     other, stages = [], ('pretrain', 'generator')
     if all(self.stage(stage).exists() for stage in stages):

@@ -1,4 +1,4 @@
-"""What the commands share: two flags, errors as one sentence, compiled code.
+"""What the commands share: flags, errors as one sentence, compiled code.
 
 Exit codes: 0 done, 2 something to put right before any training, 3 a training
 that cannot go on, 75 interrupted and saved, 130 interrupted at once.
@@ -14,12 +14,15 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import errors
+from dualgan_jax import errors, parallel
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to run.', lock_config=True
 )
 WORKDIR = flags.DEFINE_string('workdir', None, 'The folder to work in.')
+_MULTIHOST = flags.DEFINE_bool(
+  'multihost', False, 'Work together with the same command on other hosts.'
+)
 # What compiled programs may take on disk; those used last stay.
 _COMPILED_BYTES = 2**30
 
@@ -38,6 +41,8 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     for flag in (CONFIG, WORKDIR):
       if flag.value is None:
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
+    if _MULTIHOST.value:
+      parallel.connect()
     text = work()
   except (
     errors.UserError,
@@ -47,7 +52,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     _leave(str(e), e.exit_code)
   except KeyboardInterrupt:
     _leave('stopped at once; the same command goes on from what is saved', 130)
-  if text:
+  if text and parallel.is_first():
     print(text)
 
 

@@ -11,8 +11,13 @@ os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 os.environ['JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES'] = '-1'
 
+import hypothesis  # noqa: E402
 import jax  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 8)
 # A forgotten axis must not broadcast its way through a test.
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+# No test is judged by its time, and the same examples come each time.
+hypothesis.settings.register_profile('ours', deadline=None, derandomize=True)
+hypothesis.settings.load_profile('ours')

@@ -2,10 +2,12 @@
 
 import json
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from dualgan_jax import run, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.logs import read_metrics
 from experiments.configs import digits
+from tests import kills
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _CONFIG = 'experiments/configs/digits.py:smoke'
@@ -174,6 +177,27 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
     return json.loads((workdir / 'results.json').read_text())['metrics']
 
   assert metrics(copy) == metrics(finished[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('stage', settings.STAGES[:-1])
+def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
+  _undo(copy, *settings.STAGES[settings.STAGES.index(stage) :])
+  step = random.randrange(1, 20)
+  process = kills.start(copy, f'--stage={stage}')
+  log = copy / stage / 'metrics.jsonl'
+  while not (log.exists() and f'"step": {step},' in log.read_text()):
+    assert process.poll() is None, process.stderr.read()
+    time.sleep(0.01)
+  process.kill()
+  process.communicate()
+  again = kills.start(copy, f'--stage={stage}')
+  _, said = again.communicate()
+  assert again.returncode == 0, said
+  wanted = kills.last_states(finished[0])
+  found = kills.last_states(copy)
+  assert any(x.startswith(stage) for x in found)
+  assert found == {phase: wanted[phase] for phase in found}
 
 
 def test_an_interrupted_run_is_saved_and_says_so(copy):

@@ -1,5 +1,9 @@
+import itertools
+
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.labels import LabelMap
@@ -105,3 +109,61 @@ def test_asked_only_of_a_map_in_full_use_is_the_map():
 def test_errors_name_field_and_label(teachers, customised, message):
   with pytest.raises(UserError, match=message):
     LabelMap.create(teachers, customised)
+
+
+@strategies.composite
+def label_maps(draw):
+  """Any teachers, and any wanted labels in any order."""
+  label = strategies.text(min_size=1, max_size=3)
+  owned = strategies.lists(label, min_size=1, max_size=6, unique=True)
+  teachers = draw(
+    strategies.dictionaries(strategies.text(), owned, min_size=1, max_size=4)
+  )
+  union = sorted({x for own in teachers.values() for x in own})
+  wanted = draw(
+    strategies.lists(strategies.sampled_from(union), min_size=1, unique=True)
+  )
+  return LabelMap.create(teachers, wanted)
+
+
+@hypothesis.given(label_maps())
+def test_every_owner_of_a_label_is_found(label_map):
+  side_by_side = [x for _, owned in label_map.teachers for x in owned]
+  for labels in (label_map.union, label_map.customised):
+    for label, columns in zip(labels, label_map.owners(labels), strict=True):
+      found = [side_by_side[c] for c in columns if c >= 0]
+      assert found == [label] * side_by_side.count(label)
+
+
+@hypothesis.given(label_maps())
+def test_the_union_is_the_teachers_labels_each_once(label_map):
+  side_by_side = [x for _, owned in label_map.teachers for x in owned]
+  assert sorted(label_map.union) == sorted(set(side_by_side))
+  # In the order in which they come first.
+  firsts = [side_by_side.index(x) for x in label_map.union]
+  assert all(a < b for a, b in itertools.pairwise(firsts))
+
+
+@hypothesis.given(label_maps())
+def test_task_filters_keep_all_that_is_wanted_and_nothing_else(label_map):
+  kept = set()
+  for m, (_, owned) in enumerate(label_map.teachers):
+    names = [owned[i] for i in label_map.task_filter(m)]
+    columns = label_map.customised_columns(m)
+    assert names == [label_map.customised[c] for c in columns]
+    assert bool(names) == (m in label_map.asked)
+    kept.update(names)
+  assert kept == set(label_map.customised)
+
+
+@hypothesis.given(label_maps())
+def test_those_not_asked_change_nothing_for_the_others(label_map):
+  asked = label_map.asked_only()
+  assert asked.customised == label_map.customised
+  assert asked.asked == tuple(range(len(asked.teachers)))
+  for new, old in enumerate(label_map.asked):
+    assert asked.teachers[new] == label_map.teachers[old]
+    _equal(asked.task_filter(new), label_map.task_filter(old))
+  owners = (x.owners(x.customised) for x in (asked, label_map))
+  counts = [(columns >= 0).sum(axis=1).tolist() for columns in owners]
+  assert counts[0] == counts[1]

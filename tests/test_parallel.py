@@ -286,9 +286,9 @@ def test_replicate_and_first_replica_are_inverse():
 
 def test_too_many_devices_are_refused():
   with pytest.raises(UserError, match='devices: 9 asked for'):
-    parallel.local_devices(9)
-  assert len(parallel.local_devices(3)) == 3
-  assert len(parallel.local_devices()) == 8
+    parallel.choose_devices(9)
+  assert len(parallel.choose_devices(3)) == 3
+  assert len(parallel.choose_devices()) == 8
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import pytest
 from dualgan_jax import settings
 from dualgan_jax.errors import UserError
 from experiments.configs import (
+  ablation,
   base,
+  cifar10,
   digits,
   fashion_mnist,
   mnist,
@@ -43,6 +45,9 @@ def _config(**changes):
     (fashion_mnist, 'paper'),
     (strangers, ''),
     (strangers, 'off'),
+    (cifar10, ''),
+    (cifar10, 'laptop,dafl'),
+    (ablation, 'paper_prior_labels'),
   ],
 )
 def test_a_good_config_comes_back_frozen(experiment, variants):
@@ -121,6 +126,7 @@ def test_takes_what_is_allowed(field, value):
     # Out of range.
     ('seed', -1, 'from 0'),
     ('log_every', 0, 'from 1'),
+    ('steps_per_call', -1, 'from 0'),
     ('save_every', -5, 'from 1'),
     ('generator__batch', 0, 'from 1'),
     ('targetnet__measure_batches', 0, 'from 1'),

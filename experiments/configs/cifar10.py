@@ -1,0 +1,87 @@
+"""Two ResNet-34 of CIFAR-10, one of animals, one of vehicles; a ResNet-18.
+
+    python -m experiments.main --config=experiments/configs/cifar10.py \\
+        --workdir=runs/cifar10 [--config.data.cifar10.path=DIR] \\
+        [--config.precision=float32]
+
+It is sized for one GPU or one TPU host. It saves every 250 steps, so that it
+can be done in short leases: SIGTERM saves, and the same command goes on.
+
+`laptop` is for two CPU cores: narrow residual nets of seven convolutions, all
+50,000 images for the teachers.
+
+There are no kept results of either yet, and values may change until there are.
+"""
+
+import ml_collections
+
+from experiments.configs import base, objectives
+
+ANIMALS = ('bird', 'cat', 'deer', 'dog', 'frog', 'horse')
+VEHICLES = ('airplane', 'automobile', 'ship', 'truck')
+
+
+def get_config(variants: str = '') -> ml_collections.ConfigDict:
+  """The config; variants, separated by commas: laptop, dafl and paper."""
+  config = base.get_config()
+  config.experiment = 'cifar10'
+  config.image = (32, 32, 3)
+  config.labels = tuple(sorted(ANIMALS + VEHICLES))  # Y_cst
+  config.data = {
+    'cifar10': base.data_set('uoft-cs/cifar10', shift=4, flip=True)
+  }
+  config.precision = 'bfloat16'
+  config.save_every = 250
+  config.teachers = {
+    name: {'labels': labels, 'data': 'cifar10', **_resnet((3, 4, 6, 3))}
+    for name, labels in (('animals', ANIMALS), ('vehicles', VEHICLES))
+  }
+  config.student = _resnet((2, 2, 2, 2))
+  for part in ('pretrain', 'generator', 'dual', 'targetnet', 'refine'):
+    config[part].batch = 256
+    config[part].learning_rate = 1e-3
+  config.pretrain.steps = 20_000
+  config.generator.noise = 256
+  config.generator.widths = (256, 128, 64, 64)
+  config.generator.steps = 4000
+  config.dual.steps = 500
+  config.targetnet.compact_steps = 4000
+  config.targetnet.branched_steps = 1000
+  config.refine.steps = 16_000
+  config.baselines.steps = 4000
+  return base.varied(config, variants, VARIANTS)
+
+
+def _resnet(depths: tuple[int, ...]) -> dict:
+  """A ResNet for 32×32 images: (3, 4, 6, 3) units are ResNet-34's."""
+  return base.conv(
+    (64, 128, 256, 512), (1, 2, 2, 2), kind='residual', depths=depths
+  )
+
+
+def _laptop(config: ml_collections.ConfigDict) -> None:
+  """Teachers of 300,000 parameters each, a student of 170,000, in float32.
+
+  All blocks stride: at 32×32 the generator would take most of the time.
+  """
+  usual = base.get_config()
+  config.experiment = 'cifar10_laptop'
+  config.precision = usual.precision
+  for part in ('generator', 'dual', 'targetnet', 'refine', 'baselines'):
+    config[part] = usual[part]
+  config.pretrain = usual.pretrain
+  strides = (2, 2, 2)
+  for teacher in config.teachers.values():
+    teacher.update(base.conv((32, 64, 128), strides, kind='residual'))
+  config.student = base.conv((24, 48, 96), strides, kind='residual')
+  config.pretrain.steps = 8000
+  config.generator.steps = 1500
+  config.generator.noise = 128
+  config.refine.steps = 4800
+
+
+VARIANTS = {
+  'laptop': _laptop,
+  'dafl': objectives.use_dafl,
+  'paper': objectives.use_paper,
+}

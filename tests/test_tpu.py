@@ -1,0 +1,75 @@
+"""The script for Cloud TPU: linted, and what it would do."""
+
+import os
+import pathlib
+import shlex
+import subprocess
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_SCRIPT = _ROOT / 'experiments' / 'tpu.sh'
+
+
+def _run(*arguments, **environment):
+  return subprocess.run(
+    ['bash', str(_SCRIPT), *arguments],
+    cwd=_ROOT,
+    env={'PATH': os.environ['PATH'], **environment},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_a_linter_finds_nothing():
+  done = subprocess.run(
+    ['shellcheck', str(_SCRIPT)], capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize('action', ['create', 'install', 'log', 'delete'])
+def test_printed_commands_name_the_machine(action):
+  done = _run('--print', action, TPU_NAME='mine', TPU_ZONE='here')
+  assert done.returncode == 0, done.stderr
+  commands = [shlex.split(x) for x in done.stdout.splitlines()]
+  cloud = [x for x in commands if x[0] == 'gcloud']
+  assert cloud
+  for command in cloud:
+    assert '--zone=here' in command
+    assert any(x.startswith('mine') for x in command)
+
+
+def test_a_launch_reaches_all_workers_with_its_flags():
+  labels = "--config.labels=('1', '2')"
+  done = _run('--print', 'launch', 'mnist.py', 'm', labels, TPU_BUCKET='pail')
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith('gcloud compute tpus tpu-vm ssh dualgan ')
+  assert '--worker=all' in done.stdout
+  # Unpacked twice, by this shell and by that of the worker.
+  unpack = f'for x in {done.stdout.strip()}; do echo "$x"; done'
+  there = subprocess.run(
+    ['bash', '-c', unpack], capture_output=True, text=True, check=True
+  ).stdout
+  assert 'gcsfuse --implicit-dirs pail bucket' in there
+  line = next(x for x in there.splitlines() if x.startswith('nohup'))
+  command = shlex.split(line.partition(' > ')[0])
+  assert command[2:] == [
+    '-m',
+    'experiments.main',
+    '--multihost',
+    '--config=experiments/configs/mnist.py',
+    '--workdir=../bucket/m',
+    labels,
+  ]
+
+
+@pytest.mark.parametrize(
+  'arguments', [(), ('start',), ('launch', 'mnist.py'), ('launch', 'a', 'b')]
+)
+def test_what_is_not_understood_shows_the_usage(arguments):
+  done = _run(*arguments)
+  assert done.returncode == 2
+  assert 'tpu.sh [--print] launch CONFIG WORKDIR' in done.stderr
+  assert done.stdout == ''
