@@ -13,6 +13,7 @@ os.environ['JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES'] = '-1'
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 8)
 # A forgotten axis must not broadcast its way through a test.
@@ -21,3 +22,10 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # No test is judged by its time, and the same examples come each time.
 hypothesis.settings.register_profile('ours', deadline=None, derandomize=True)
 hypothesis.settings.load_profile('ours')
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _forget_programs():
+  """A process that keeps some thousands of compiled programs crashes in XLA."""
+  yield
+  jax.clear_caches()

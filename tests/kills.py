@@ -8,6 +8,7 @@ in another folder, until all kills are done. Prints where they hit, and whether
 every final state is bit for bit that of the undisturbed run.
 """
 
+import argparse
 import collections
 import json
 import pathlib
@@ -16,14 +17,9 @@ import subprocess
 import sys
 import time
 
-from absl import app, flags
-
 from dualgan_jax import settings
 
 _ROOT = pathlib.Path(__file__).parents[1]
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Where.', required=True)
-_KILLS = flags.DEFINE_integer('kills', 50, 'How often.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the moments.')
 _CONFIG = '--config=experiments/configs/digits.py:smoke'
 # So that a kill costs a few steps, and most starts get into some training.
 _OFTEN = ('--config.save_every=3', '--config.log_every=1')
@@ -64,17 +60,21 @@ def place(workdir: pathlib.Path) -> str:
   return 'end'
 
 
-def main(argv) -> None:
+def main() -> None:
   """Kills, starts again, compares, reports."""
-  del argv
-  root = pathlib.Path(_WORKDIR.value)
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('--workdir', type=pathlib.Path, required=True)
+  parser.add_argument('--kills', type=int, default=50)
+  parser.add_argument('--seed', type=int, default=0, help='of the moments')
+  asked = parser.parse_args()
+  root = asked.workdir
   undisturbed = start(root / 'undisturbed')
   _, said = undisturbed.communicate()
   assert undisturbed.returncode == 0, said
   wanted = last_states(root / 'undisturbed')
-  moments = random.Random(_SEED.value)
+  moments = random.Random(asked.seed)
   hit, folder, same, longest = collections.Counter(), 0, True, 20.0
-  while hit.total() < _KILLS.value or place(root / str(folder)) != 'end':
+  while hit.total() < asked.kills or place(root / str(folder)) != 'end':
     workdir = root / str(folder)
     if place(workdir) == 'end':
       same &= last_states(workdir) == wanted
@@ -83,7 +83,7 @@ def main(argv) -> None:
     process = start(workdir)
     began = time.monotonic()
     try:
-      if hit.total() < _KILLS.value:
+      if hit.total() < asked.kills:
         process.wait(moments.uniform(0, longest))
       else:
         process.wait()
@@ -103,4 +103,4 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  main()

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -24,7 +25,10 @@ def _run(*arguments, **environment):
 
 def test_a_linter_finds_nothing():
   done = subprocess.run(
-    ['shellcheck', str(_SCRIPT)], capture_output=True, text=True, check=False
+    [pathlib.Path(sys.executable).with_name('shellcheck'), _SCRIPT],
+    capture_output=True,
+    text=True,
+    check=False,
   )
   assert done.returncode == 0, done.stdout
 

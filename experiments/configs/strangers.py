@@ -4,7 +4,13 @@
         --workdir=runs/strangers [--config.data.mnist.path=DIR] \\
         [--config.data.fashion_mnist.path=DIR]
 
-There are no kept results yet, and its values may change until there are.
+Top-1 over the real test images of both, seeds 0 and 1: teachers together 0.658
+± 0.003, compact TargetNet 0.897 ± 0.004, branched 0.888 ± 0.008
+(docs/results.md has all figures). Routing was on, by the rule: misfits of 4.9
+to 5.7. The part that needs no data took 35 minutes on one core of an AMD EPYC
+without a GPU while another training had the other core (seed 0), and 61 with
+tests running beside both (seed 1). Nothing was changed after the first run,
+which was seed 100.
 """
 
 import ml_collections

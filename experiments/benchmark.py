@@ -1,0 +1,269 @@
+"""How fast each training step is, and what it costs.
+
+    python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
+        [--repeats=20] [--json=FILE]
+
+Builds the phases of experiments as `experiments.main` would, on untrained
+teachers and random images, and prints two tables: time, FLOPs and memory per
+step of every phase, and the same of the generator's step against the number of
+teachers M and of blocks B. FLOPs are XLA's count of a device's program before
+it optimises; their share is of what one large matrix product reaches on that
+device, in the precision of the experiment. Nothing is taken from the cache of
+compiled programs.
+"""
+
+import dataclasses
+import functools
+import importlib
+import json
+import pathlib
+import statistics
+import time
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from absl import app, flags, logging
+
+from dualgan_jax import parallel, pipeline, plan, report, settings
+from dualgan_jax.images import RealImages
+from dualgan_jax.stages.phase import Phase, TrainState
+from experiments.configs import base, digits
+
+_EXPERIMENTS = flags.DEFINE_list(
+  'experiments', ['digits', 'mnist', 'cifar10'], 'Configs, by their names.'
+)
+_REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
+_JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
+_TRAINED = ('pretrain', 'generator', 'dual', 'targetnet', 'refine')
+# Of the matrices whose product is the measured peak: large enough to be one.
+_SIDES = {'cpu': 2048}
+_SIDE_ELSEWHERE = 8192
+
+
+def main(argv: Sequence[str]) -> None:
+  """Measures, and prints."""
+  if argv[1:]:
+    raise app.UsageError(f'{argv[1]}: not a flag.')
+  logging.set_verbosity(logging.WARNING)
+  devices = parallel.choose_devices()
+  figures = {
+    'device': f'{len(devices)} × {devices[0].device_kind}',
+    'experiments': {
+      name: experiment(_config(name), devices, _REPEATS.value)
+      for name in _EXPERIMENTS.value
+    },
+    'sizes': sizes(devices[:1], _REPEATS.value),
+  }
+  print(figures['device'])
+  for name, rows in figures['experiments'].items():
+    print(f'\n{name}\n{_table(rows)}')
+  print(f'\ngenerator/train, one device\n{_table(figures["sizes"])}')
+  if _JSON.value:
+    pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=1) + '\n')
+
+
+def experiment(
+  config: ml_collections.ConfigDict,
+  devices: Sequence[jax.Device],
+  repeats: int,
+) -> list[dict]:
+  """Figures of every phase that an experiment trains, without routing.
+
+  Args:
+    config: as `experiments/configs` make them.
+    devices: to run on.
+    repeats: steps to time.
+
+  Returns:
+    One row per phase, as `measure` gives it.
+  """
+  run_ = _run(config, devices, repeats)
+  for stage in _TRAINED:
+    run_.stage = stage
+    pipeline.STAGES[stage](run_)
+  return run_.rows
+
+
+def sizes(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
+  """The generator's step against the number of teachers M and of blocks B."""
+  rows = []
+  for many, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4)):
+    run_ = _run(_sized(many, blocks), devices, repeats)
+    for stage in ('pretrain', 'generator'):
+      run_.stage = stage
+      pipeline.STAGES[stage](run_)
+    rows.append({**run_.rows[-1], 'phase': f'M = {many}, B = {blocks}'})
+  return rows
+
+
+def measure(
+  phase: Phase,
+  key: jax.Array,
+  devices: Sequence[jax.Device],
+  batch: int,
+  repeats: int,
+) -> tuple[TrainState, dict]:
+  """Compiles a phase's step and times it.
+
+  Args:
+    phase: any.
+    key: of its first state.
+    devices: to run on.
+    batch: images per step.
+    repeats: steps to time, after one that is not.
+
+  Returns:
+    The state at last, and figures: `ms` per step (the median), `images` per
+    second, `gflop` per step and device, `gflops` per second and device,
+    seconds of `compile`, `mb` of memory per device beside the code.
+  """
+  step = parallel.compile_step(phase.step, devices)
+  frozen = parallel.replicate(phase.frozen(), devices)
+  state = parallel.replicate(jax.jit(phase.init)(key), devices)
+  lowered = step.lower(frozen, state)
+  gflop = lowered.cost_analysis()['flops'] / 1e9
+  began = time.perf_counter()
+  compiled = lowered.compile()
+  spent = time.perf_counter() - began
+  memory = compiled.memory_analysis()
+  times = []
+  for _ in range(repeats + 1):
+    began = time.perf_counter()
+    state, metrics = compiled(frozen, state)
+    jax.block_until_ready((state, metrics))
+    times.append(time.perf_counter() - began)
+  median = statistics.median(times[1:])
+  return parallel.first_replica(state), {
+    'phase': phase.name,
+    'ms': 1e3 * median,
+    'images': batch / median,
+    'gflop': gflop,
+    'gflops': gflop / median,
+    'compile': spent,
+    'mb': (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 1e6,
+  }
+
+
+@functools.cache
+def peak(device: jax.Device, dtype: jnp.dtype) -> float:
+  """GFLOP per second that one large matrix product reaches."""
+  side = _SIDES.get(device.platform, _SIDE_ELSEWHERE)
+  x = jax.device_put(jnp.ones((side, side), dtype), device)
+  product = jax.jit(jnp.dot)
+  jax.block_until_ready(product(x, x))
+  times = []
+  for _ in range(3):
+    began = time.perf_counter()
+    jax.block_until_ready(product(x, x))
+    times.append(time.perf_counter() - began)
+  return 2 * side**3 / min(times) / 1e9
+
+
+class _Nothing:
+  """A run's folder in which everything is finished: nothing is written."""
+
+  def finished(self, stage: str) -> bool:
+    return True
+
+
+@dataclasses.dataclass
+class _Measured(pipeline.Run):
+  """Measures each phase instead of training it."""
+
+  repeats: int = 1
+  peak: float = 0.0
+  stage: str = ''
+  rows: list[dict] = dataclasses.field(default_factory=list)
+
+  def train(self, phase: Phase) -> TrainState:
+    """A few steps of a phase, measured."""
+    if self.stage == 'pretrain':
+      name = phase.name.partition('/')[2]
+      labels = len(self.config.teachers[name].labels)
+      phase = dataclasses.replace(
+        phase, frozen=lambda: _images(self.config.image, labels)
+      )
+    state, row = measure(
+      phase,
+      self.key(phase.name),
+      self.devices,
+      self.config[self.stage].batch,
+      self.repeats,
+    )
+    self.rows.append({**row, 'share': row['gflops'] / self.peak})
+    return state
+
+
+def _run(config, devices, repeats):
+  with config.unlocked():
+    config.objective.routing = 'off'
+    config.generator.features = config.student.widths[:-1]
+  checked = settings.check(config)
+  half = checked.precision == 'bfloat16'
+  return _Measured(
+    checked,
+    plan.make(checked),
+    _Nothing(),
+    list(devices),
+    repeats=repeats,
+    peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),
+  )
+
+
+def _config(name):
+  module, _, variants = name.partition(':')
+  configs = importlib.import_module(f'experiments.configs.{module}')
+  return configs.get_config(variants)
+
+
+def _sized(many, blocks):
+  """`digits` with M teachers of two labels each, all of B blocks."""
+  config = digits.get_config()
+  strides = (2, 2, 1, 1)[:blocks]
+  names = [f'{i}{j}' for i in range(many) for j in 'ab']
+  config.labels = tuple(names)
+  config.teachers = {
+    f'teacher{i}': {
+      'labels': tuple(names[2 * i : 2 * i + 2]),
+      'data': 'digits',
+      **base.conv((24, 48, 96, 96)[:blocks], strides),
+    }
+    for i in range(many)
+  }
+  config.student = base.conv((16, 32, 64, 64)[:blocks], strides)
+  config.generator.widths = (64, 32, 16, 16)[:blocks]
+  return config
+
+
+def _images(image, labels):
+  rng = np.random.default_rng(0)
+  return RealImages(
+    rng.integers(0, 256, (1024, *image), dtype=np.uint8),
+    rng.integers(0, 2, (1024, labels)).astype(np.float32),
+  )
+
+
+def _table(rows):
+  columns = {
+    'ms': 'ms per step',
+    'images': 'images per s',
+    'gflop': 'GFLOP per step',
+    'gflops': 'GFLOP per s',
+    'share': 'share of peak',
+    'compile': 'compile s',
+    'mb': 'MB',
+  }
+  lines = [['', *columns.values()], ['---', *['---:'] * len(columns)]]
+  for row in rows:
+    cells = [
+      f'{row[k]:.0%}' if k == 'share' else f'{row[k]:.4g}' for k in columns
+    ]
+    lines.append([row['phase'], *cells])
+  return report.align(lines)
+
+
+if __name__ == '__main__':
+  app.run(main)
