@@ -14,6 +14,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import flatten_util
 from jax.experimental import multihost_utils
 
 from dualgan_jax.errors import UserError
@@ -30,15 +31,16 @@ def connect() -> None:
   Raises:
     UserError: there is nothing to connect to.
   """
-  told = {
-    name: int(os.environ[variable])
-    for name, variable in (
-      ('num_processes', 'JAX_NUM_PROCESSES'),
-      ('process_id', 'JAX_PROCESS_ID'),
-    )
-    if variable in os.environ
+  variables = {
+    'num_processes': 'JAX_NUM_PROCESSES',
+    'process_id': 'JAX_PROCESS_ID',
   }
   try:
+    told = {
+      name: int(os.environ[variable])
+      for name, variable in variables.items()
+      if variable in os.environ
+    }
     jax.distributed.initialize(**told)
   except (ValueError, RuntimeError) as e:
     raise UserError(
@@ -185,8 +187,12 @@ def first_replica(tree: Any) -> Any:
 
 
 def mean(tree: Any) -> Any:
-  """Averages over all devices; only inside `compile_step`."""
-  return jax.lax.pmean(tree, AXIS)
+  """Averages over all devices, in one reduction; only inside `compile_step`."""
+  if jax.lax.axis_size(AXIS) == 1:
+    return tree
+  # Leaf by leaf it would be one reduction each, and each waits for the network.
+  flat, restore = flatten_util.ravel_pytree(tree)
+  return restore(jax.lax.pmean(flat, AXIS))
 
 
 def gather(x: chex.Array) -> chex.Array:

@@ -126,16 +126,18 @@ class Run:
 def _pretrain(run_: Run) -> None:
   config = run_.config
   found, own = [], config.pretrain
+  load = functools.cache(functools.partial(_teacher_data, run_))
   if not run_.folder.finished('pretrain'):
     # All data are opened before the first teacher is trained.
-    real = {name: _teacher_data(run_, name) for name in run_.design.teachers}
+    for name in run_.design.teachers:
+      load(name)
   for name, net in run_.design.teachers.items():
     labels = config.teachers[name].labels
     phase = pretrain.phase(
       f'pretrain/{name}',
       net,
       config.image,
-      lambda name=name: real[name],
+      functools.partial(load, name),
       steps=own.steps,
       batch=own.batch,
       optimiser=adam(own.learning_rate, own.steps),

@@ -46,14 +46,15 @@ _SIDE_ELSEWHERE = 8192
 def main(argv: Sequence[str]) -> None:
   """Measures, and prints."""
   if argv[1:]:
-    raise app.UsageError(f'{argv[1]}: not a flag.')
+    raise app.UsageError(f'{argv[1]}: not a flag.', exitcode=2)
   logging.set_verbosity(logging.WARNING)
   devices = parallel.choose_devices()
+  configs = {name: _config(name) for name in _EXPERIMENTS.value}
   figures = {
     'device': f'{len(devices)} × {devices[0].device_kind}',
     'experiments': {
-      name: experiment(_config(name), devices, _REPEATS.value)
-      for name in _EXPERIMENTS.value
+      name: experiment(config, devices, _REPEATS.value)
+      for name, config in configs.items()
     },
     'sizes': sizes(devices[:1], _REPEATS.value),
   }
@@ -215,8 +216,11 @@ def _run(config, devices, repeats):
 
 def _config(name):
   module, _, variants = name.partition(':')
-  configs = importlib.import_module(f'experiments.configs.{module}')
-  return configs.get_config(variants)
+  try:
+    configs = importlib.import_module(f'experiments.configs.{module}')
+    return configs.get_config(variants)
+  except (ModuleNotFoundError, ValueError) as e:
+    raise app.UsageError(f'--experiments={name}: {e}.', exitcode=2) from e
 
 
 def _sized(many, blocks):

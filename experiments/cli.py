@@ -92,10 +92,11 @@ def _keep_compiled() -> None:
     if not os.access(folder, os.W_OK):
       return
     jax.config.update('jax_compilation_cache_dir', str(folder))
-  # JAX alone would keep only what takes a second to compile, and for ever.
+    # In a folder that the user has named, what is there is not ours to delete.
+    jax.config.update('jax_compilation_cache_max_size', _COMPILED_BYTES)
+  # JAX alone would keep only what takes a second to compile.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
-  jax.config.update('jax_compilation_cache_max_size', _COMPILED_BYTES)
 
 
 def _interrupt(number, frame):

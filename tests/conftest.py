@@ -26,6 +26,6 @@ hypothesis.settings.load_profile('ours')
 
 @pytest.fixture(autouse=True, scope='module')
 def _forget_programs():
-  """A process that keeps some thousands of compiled programs crashes in XLA."""
+  """Frees memory: XLA crashed once, compiling late in a long-lived process."""
   yield
   jax.clear_caches()

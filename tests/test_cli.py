@@ -60,8 +60,11 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_any_training_is_one_sentence(tmp_path, number):
+  # What starts the tests in the background has SIGINT ignored.
   code = (
-    'import os, sys; from experiments import cli; cli.parse(sys.argv); '
+    'import os, signal, sys; from experiments import cli; '
+    'signal.signal(signal.SIGINT, signal.default_int_handler); '
+    'cli.parse(sys.argv); '
     f'cli.call(["x"], lambda: os.kill(os.getpid(), {number.value}))'
   )
   done = subprocess.run(

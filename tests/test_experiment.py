@@ -197,7 +197,18 @@ def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
   wanted = kills.last_states(finished[0])
   found = kills.last_states(copy)
   assert any(x.startswith(stage) for x in found)
-  assert found == {phase: wanted[phase] for phase in found}
+  assert found == {phase: wanted[phase] for phase in found}, step
+
+
+def test_a_lost_teacher_is_trained_again(finished, copy):
+  # What the message about a damaged checkpoint advises, in a finished stage.
+  shutil.rmtree(copy / 'pretrain' / 'checkpoints' / 'high')
+  _undo(copy, 'evaluate')
+  done = _launch(copy)
+  assert done.returncode == 0, done.stderr
+  assert 'pretrain/high: step 20' in done.stderr
+  assert 'pretrain/low' not in done.stderr
+  assert kills.last_states(copy) == kills.last_states(finished[0])
 
 
 def test_an_interrupted_run_is_saved_and_says_so(copy):

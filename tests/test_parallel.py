@@ -1,5 +1,7 @@
 """Every stage's step is the same on one device and on eight."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,6 +144,29 @@ def test_eight_devices_do_what_one_does(name):
     np.testing.assert_allclose(
       value, eight_metrics[key], rtol=1e-6, atol=1e-6, err_msg=key
     )
+
+
+@pytest.mark.parametrize('name', PHASES)
+def test_a_gradient_is_one_reduction(name):
+  phase, devices = PHASES[name](), jax.local_devices()
+  step = parallel.compile_step(phase.step, devices)
+  program = step.lower(
+    parallel.replicate(phase.frozen(), devices),
+    parallel.replicate(phase.init(jax.random.PRNGKey(0)), devices),
+  ).compile()
+  reduced = re.findall(
+    r'= (.*) all-reduce(?:-start)?\(', program.as_text()
+  )  # XLA may put several into one
+  shapes = [x for line in reduced for x in re.findall(r'\[([\d,]*)\]', line)]
+  # A batch norm's two moments, forwards and backwards, are the only others.
+  trees = [x for x in shapes if not re.fullmatch(r'2,\d+', x)]
+  expected = 1
+  if name.startswith('generator'):
+    expected += 2  # the teachers' moments, forwards and backwards
+  if name == 'refine':
+    expected += 2 + 2  # the same, and two steps of the student
+  assert len(trees) == expected, shapes
+  assert all(x.isdigit() for x in trees), shapes
 
 
 def test_all_devices_hold_the_same_state_after_a_step():

@@ -141,11 +141,10 @@ def phase(
     logits, updated = student.apply(join(params, batch_stats), x, train=True)
     return losses.cross_entropy(logits, answers), split(updated)[1]
 
-  def learn(name, params, opt_state, grads):
-    updates, opt_state = optimisers[name].update(
-      parallel.mean(grads), opt_state, params
-    )
-    return optax.apply_updates(params, updates), opt_state
+  def learn(name, params, opt_state, grads, metrics):
+    grads, metrics = parallel.mean((grads, metrics))
+    updates, opt_state = optimisers[name].update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state, metrics
 
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
@@ -160,8 +159,12 @@ def phase(
       frozen,
       draw_key,
     )
-    generator_params, generator_opt = learn(
-      'generator', params['generator'], state.opt_state['generator'], grads
+    generator_params, generator_opt, metrics = learn(
+      'generator',
+      params['generator'],
+      state.opt_state['generator'],
+      grads,
+      metrics,
     )
     answers = jax.nn.sigmoid(asked)
     pool_now = _added(state.pool, state.step * batch, x, answers)
@@ -177,8 +180,10 @@ def phase(
     own_stats = stats['student']
     for name, shown in (('loss', (x, answers)), ('replay_loss', old)):
       grad_fn = jax.value_and_grad(student_loss, has_aux=True)
-      (metrics[name], own_stats), grads = grad_fn(learned, own_stats, *shown)
-      learned, opt_state = learn('student', learned, opt_state, grads)
+      (value, own_stats), grads = grad_fn(learned, own_stats, *shown)
+      learned, opt_state, metrics[name] = learn(
+        'student', learned, opt_state, grads, value
+      )
     return RefineState(
       state.step + 1,
       state.key,
@@ -186,7 +191,7 @@ def phase(
       {'generator': generator_stats, 'student': own_stats},
       {'generator': generator_opt, 'student': opt_state},
       pool_now,
-    ), parallel.mean(metrics)
+    ), metrics
 
   def frozen():
     return {'teachers': teachers, 'filters': source.filters}

@@ -3,18 +3,18 @@
     for arm in "" no_refine paper paper_prior paper_prior_labels \\
         fresh_filters own_stream end_to_end; do
       for seed in 0 1 2; do
-        python -m experiments.main --config.seed=$seed \\
+        python -m experiments.main \\
             --config=experiments/configs/ablation.py:$arm \\
-            --workdir=runs/ablation/${arm:-default}-$seed \\
+            --config.seed=$seed --workdir=runs/ablation/${arm:-default}-$seed \\
             --init_from=runs/mnist/seed-$seed
       done
     done
 
 after `python -m experiments.sweep --config=experiments/configs/mnist.py
---workdir=runs/mnist`, whose teachers all arms share. An arm trains about six
-minutes on one core of an AMD EPYC; where it leaves a part out, other parts have
-that time. Each arm but the first differs from the default in what its name
-says:
+--workdir=runs/mnist`, whose teachers all arms share. An arm is meant to train
+about six minutes on one core of an AMD EPYC, and none has been timed yet; where
+it leaves a part out, other parts have that time. Each arm but the first differs
+from the default in what its name says:
 
 * `paper`: the objective `paper`, whose weights are an oracle's; its next two
   arms add the statistics prior and then never-empty pseudo labels; none of the
