@@ -1,7 +1,7 @@
 """How fast each training step is, and what it costs.
 
     python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
-        [--repeats=20] [--json=FILE]
+        [--repeats=20] [--json=FILE] [--peer]
 
 Builds the phases of experiments as `experiments.main` would, on untrained
 teachers and random images, and prints two tables: time, FLOPs and memory per
@@ -10,12 +10,18 @@ teachers M and of blocks B. FLOPs are XLA's count of a device's program before
 it optimises; their share is of what one large matrix product reaches on that
 device, in the precision of the experiment. Nothing is taken from the cache of
 compiled programs.
+
+`--peer` measures something else: the generator's step here and in PyTorch
+(`experiments/peer.py`, extra `torch`), each on the same one core of a CPU, in
+turn, from the same weights. It takes experiments whose teachers are of kind
+'conv', with batch norm and without common labels.
 """
 
 import dataclasses
 import functools
 import importlib
 import json
+import os
 import pathlib
 import statistics
 import time
@@ -37,6 +43,9 @@ _EXPERIMENTS = flags.DEFINE_list(
 )
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
+_PEER = flags.DEFINE_bool(
+  'peer', False, "Only the generator's step, against PyTorch's, on one core."
+)
 _TRAINED = ('pretrain', 'generator', 'dual', 'targetnet', 'refine')
 # Of the matrices whose product is the measured peak: large enough to be one.
 _SIDES = {'cpu': 2048}
@@ -48,8 +57,14 @@ def main(argv: Sequence[str]) -> None:
   if argv[1:]:
     raise app.UsageError(f'{argv[1]}: not a flag.', exitcode=2)
   logging.set_verbosity(logging.WARNING)
-  devices = parallel.choose_devices()
   configs = {name: _config(name) for name in _EXPERIMENTS.value}
+  figures = _peers(configs) if _PEER.value else _phases(configs)
+  if _JSON.value:
+    pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=1) + '\n')
+
+
+def _phases(configs):
+  devices = parallel.choose_devices()
   figures = {
     'device': f'{len(devices)} × {devices[0].device_kind}',
     'experiments': {
@@ -62,8 +77,19 @@ def main(argv: Sequence[str]) -> None:
   for name, rows in figures['experiments'].items():
     print(f'\n{name}\n{_table(rows)}')
   print(f'\ngenerator/train, one device\n{_table(figures["sizes"])}')
-  if _JSON.value:
-    pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=1) + '\n')
+  return figures
+
+
+def _peers(configs):
+  # Before JAX counts the cores that it may use.
+  os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+  figures = {}
+  for name, config in configs.items():
+    figures[name] = compare(config, _REPEATS.value)
+    print(f'{name}: generator/train, one core')
+    for form, row in figures[name].items():
+      print(f'{row["ms"]:8.1f} ms, {row["against_ours"]:.2f} of ours: {form}')
+  return figures
 
 
 def experiment(
@@ -86,6 +112,80 @@ def experiment(
     run_.stage = stage
     pipeline.STAGES[stage](run_)
   return run_.rows
+
+
+def compare(
+  config: ml_collections.ConfigDict, repeats: int
+) -> dict[str, dict[str, float]]:
+  """The generator's step, here and in PyTorch, in turn.
+
+  Args:
+    config: as `experiments/configs` make them.
+    repeats: steps to time of each, after one that is not.
+
+  Returns:
+    By form, `ms` per step, the median, and `against_ours`, the median of its
+    time over that of our step before it.
+  """
+  from experiments import peer  # needs PyTorch
+
+  state, phase, stages = peers(config)
+  devices = jax.local_devices()[:1]
+  step = parallel.compile_step(phase.step, devices)
+  frozen = parallel.replicate(phase.frozen(), devices)
+  held = [parallel.replicate(state, devices)]
+  own = config.generator
+
+  def ours():
+    held[0], metrics = step(frozen, held[0])
+    jax.block_until_ready((held[0], metrics))
+
+  forms = {
+    'JAX': ours,
+    **{
+      f'PyTorch, {form}': peer.training(
+        stage, own.batch, own.noise, own.learning_rate, own.b1
+      )
+      for form, stage in stages.items()
+    },
+  }
+  times = {form: [] for form in forms}
+  for _ in range(repeats + 1):
+    for form, run in forms.items():
+      began = time.perf_counter()
+      run()
+      times[form].append(time.perf_counter() - began)
+  return {
+    form: {
+      'ms': 1e3 * statistics.median(own[1:]),
+      'against_ours': statistics.median(
+        x / y for x, y in zip(own[1:], times['JAX'][1:], strict=True)
+      ),
+    }
+    for form, own in times.items()
+  }
+
+
+def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
+  """The generator's phase, its first state, and PyTorch's forms of it."""
+  from experiments import peer
+
+  run_ = _Untrained(*_parts(config), list(jax.local_devices()[:1]))
+  for stage in ('pretrain', 'generator'):
+    pipeline.STAGES[stage](run_)
+  phase, state = run_.built['generator/train']
+  stages = {
+    form: peer.Stage(
+      state.params,
+      {t.name: t.variables for t in run_.everyone},
+      run_.config.student.strides,
+      run_.design.generator.sizes,
+      run_.design.objective,
+      ladder=ladder,
+    )
+    for form, ladder in (('ladder', True), ('one pass per group', False))
+  }
+  return state, phase, stages
 
 
 def sizes(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
@@ -198,16 +298,32 @@ class _Measured(pipeline.Run):
     return state
 
 
-def _run(config, devices, repeats):
+@dataclasses.dataclass
+class _Untrained(pipeline.Run):
+  """Keeps each phase and its first state instead of training it."""
+
+  built: dict[str, tuple] = dataclasses.field(default_factory=dict)
+
+  def train(self, phase: Phase) -> TrainState:
+    """The state before the first step, as NumPy arrays."""
+    state = jax.jit(phase.init)(self.key(phase.name))
+    self.built[phase.name] = phase, jax.tree.map(np.asarray, state)
+    return self.built[phase.name][1]
+
+
+def _parts(config):
+  """Of a run that is not routed: its config, its nets and its folder."""
   with config.unlocked():
     config.objective.routing = 'off'
     config.generator.features = config.student.widths[:-1]
   checked = settings.check(config)
-  half = checked.precision == 'bfloat16'
+  return checked, plan.make(checked), _Nothing()
+
+
+def _run(config, devices, repeats):
+  half = config.precision == 'bfloat16'
   return _Measured(
-    checked,
-    plan.make(checked),
-    _Nothing(),
+    *_parts(config),
     list(devices),
     repeats=repeats,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),
