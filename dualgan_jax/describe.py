@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax import branched, cost, discriminators, plan, teachers
-from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.teachers import Teacher
 
 
@@ -20,23 +19,20 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
     design: of `plan.make`.
     config: what it was made of.
   """
-  nets = [
-    plan.abstract_teacher(name, config.teachers[name].labels, net, design.image)
-    for name, net in design.teachers.items()
-  ]
+  nets = list(design.teachers.values())
   student = plan.abstract_teacher(
     'student', config.labels, design.student, design.image
   )
   lines = ['teachers']
   lines += [
-    f'  {t.name} ({config.teachers[t.name].kind}) answers '
-    f'{", ".join(t.labels)}: {_classifier(own, t, design)}'
-    for t, own in zip(nets, design.teachers.values(), strict=True)
+    f'  {t.name} ({_origin(config.teachers[t.name])}) answers '
+    f'{", ".join(t.labels)}: {_net(t, design)}'
+    for t in nets
   ]
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
   lines.append(f'blocks: {len(design.student.blocks)}')
   lines += _generator(design, config, nets)
-  lines.append(f'compact: {_classifier(design.student, student, design)}')
+  lines.append(f'compact: {_net(student, design)}')
   if config.dual.steps:
     lines += _branched(design, nets, student)
   if config.refine.steps:
@@ -140,10 +136,17 @@ def _branched(
   return lines
 
 
-def _classifier(net: Classifier, shapes: Teacher, design: plan.Plan) -> str:
+def _origin(own: ml_collections.FrozenConfigDict) -> str:
+  if 'weights' not in own:
+    return own.kind
+  sized = f', shown {_by(own.size)}' if own.size else ''
+  return f'{own.architecture} of {own.weights}{sized}'
+
+
+def _net(net: Teacher, design: plan.Plan) -> str:
   return _cost(
-    lambda v, x: net.apply(v, x, train=False)[0],
-    shapes.variables,
+    lambda v, x: discriminators.tail(net, v, x, 0),
+    net.variables,
     _image(design),
   )
 

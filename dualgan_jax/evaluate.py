@@ -53,6 +53,16 @@ def right_world(
   return float(np.concatenate(right).mean())
 
 
+def agreement(logits: np.ndarray, said: np.ndarray) -> float:
+  """Share of images on which two have the same most probable label.
+
+  Args:
+    logits: [n, L].
+    said: another's answers, logits or probabilities, [n, L].
+  """
+  return float(np.mean(np.argmax(logits, 1) == np.argmax(said, 1)))
+
+
 def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   """The metrics of `results.json`.
 

@@ -12,6 +12,7 @@ from dualgan_jax import (
   plan,
   report,
   settings,
+  weights,
   workdir,
 )
 from dualgan_jax.errors import UserError
@@ -93,6 +94,7 @@ def dry_run(
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
   config = _with_features(settings.check(config), workdir_path, init_from)
+  config = _with_sums(config)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)
   # Where images may belong to one teacher each, teachers have equal shares.
@@ -136,6 +138,22 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
       if parallel.is_first():
         report.curves(run_.folder.stage(stage))
       logs.say(f'{stage}: done in {run_.seconds:.0f} s')
+
+
+def _with_sums(config):
+  """Fills in the weight files' sums, by which a run knows its teachers."""
+  values = config.to_dict()
+  for name, own in values['teachers'].items():
+    if 'weights' in own:
+      field = f'teachers.{name}'
+      found = weights.digest(weights.find(f'{field}.weights', own['weights']))
+      if own['sha256'] not in (None, found):
+        raise UserError(
+          f'{field}.sha256: {own["weights"]} has the sum {found}; bring the '
+          'file again, or set this to its sum if you trust it.'
+        )
+      own['sha256'] = found
+  return ml_collections.FrozenConfigDict(values)
 
 
 def _with_features(config, *folders):

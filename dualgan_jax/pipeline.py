@@ -129,10 +129,13 @@ def _pretrain(run_: Run) -> None:
   load = functools.cache(functools.partial(_teacher_data, run_))
   if not run_.folder.finished('pretrain'):
     # All data are opened before the first teacher is trained.
-    for name in run_.design.teachers:
+    for name in run_.design.classifiers:
       load(name)
-  for name, net in run_.design.teachers.items():
-    labels = config.teachers[name].labels
+  for name, teacher in run_.design.teachers.items():
+    if name not in run_.design.classifiers:
+      found.append(teacher)
+      continue
+    labels, net = teacher.labels, run_.design.classifiers[name]
     phase = pretrain.phase(
       f'pretrain/{name}',
       net,
@@ -339,10 +342,10 @@ def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
   if not own.steps:
     return
-  for name, draw, origin in (
-    ('noise', distil.noise, lambda: np.zeros(design.image, np.float32)),
-    ('real_data', distil.real, lambda: _real(run_)),
-  ):
+  kinds = {'noise': (distil.noise, lambda: np.zeros(design.image, np.float32))}
+  if run_.config.data:
+    kinds['real_data'] = (distil.real, lambda: _real(run_))
+  for name, (draw, origin) in kinds.items():
     phase = distil.phase(
       f'baselines/{name}',
       design.student.apply,
@@ -372,7 +375,9 @@ def _evaluate(run_: Run) -> None:
   tests = [_data(run_, name, 'test') for name in config.data]
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
-  def measure(apply, variables, labels):
+  def scores(apply, variables, labels):
+    if not tests:
+      return dict.fromkeys(report.COLUMNS)
     logits = [
       evaluate.answers(apply, variables, test.images, config.image[:2])
       for test in tests
@@ -385,6 +390,11 @@ def _evaluate(run_: Run) -> None:
     return {
       **evaluate.scores(np.concatenate(logits), np.concatenate(targets)),
       **worlds,
+    }
+
+  def measure(apply, variables, labels):
+    return {
+      **scores(apply, variables, labels),
       'params': cost.parameters(variables),
       'flops': cost.flops(apply, variables, image),
     }
@@ -404,18 +414,20 @@ def _evaluate(run_: Run) -> None:
   for t in run_.everyone:
     alone = functools.partial(_alone, t)
     metrics[t.name] = measure(alone, t.variables, t.labels)
+  generated, said = _samples(run_, config.labels)
   for name, (apply, variables) in run_.models.items():
-    metrics[name] = measure(
-      lambda v, x, apply=apply: apply(v, x, train=False)[0],
-      variables,
-      config.labels,
-    )
+    answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
+    metrics[name] = {
+      **measure(answer, variables, config.labels),
+      'agreement': evaluate.agreement(answer(variables, generated), said),
+    }
   if parallel.is_first():
     report.samples(
       run_.folder.stage('evaluate') / 'samples.png',
       config.labels,
-      *_samples(run_, config.labels),
-      real=_some_real(run_),
+      generated,
+      said,
+      real=_some_real(run_) if tests else None,
     )
   run_.seconds = time.monotonic() - began
   stages = [s for s in settings.STAGES if s != 'evaluate']
@@ -478,9 +490,11 @@ def _real(run_: Run) -> distil.Real:
     if run_.source.absent:
       for m, teacher in enumerate(run_.asked):
         own = config.teachers[teacher.name]
+        if own.data is None:
+          continue  # nobody knows what it was trained on
         if own.data != name:
           believed[:, m] = False
-        elif config.pretrain.teacher_data == 'own':
+        elif config.pretrain.teacher_data == 'own' and 'weights' not in own:
           believed[:, m] = split.columns(own.labels).any(axis=1)
     sets.append(_augmented(run_, name, split, believed))
   return distil.Real(tuple(sets), config.image[:2])

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax import parallel, teachers
+from dualgan_jax import parallel, teachers, weights
 from dualgan_jax.errors import UserError
 from dualgan_jax.labels import LabelMap
-from dualgan_jax.networks import classifier
+from dualgan_jax.networks import architectures, classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
@@ -26,7 +26,9 @@ class Plan:
   Attributes:
     image: (height, width, channels).
     label_map: all teachers, and Y_cst.
-    teachers: by name.
+    teachers: by name; those that are trained here of shapes only, the others
+      with their variables.
+    classifiers: by name, the nets of those that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
     objective: of the generator, not routed.
@@ -34,39 +36,43 @@ class Plan:
 
   image: tuple[int, int, int]
   label_map: LabelMap
-  teachers: dict[str, Classifier]
+  teachers: dict[str, Teacher]
+  classifiers: dict[str, Classifier]
   student: Classifier
   generator: Generator
   objective: Objective
 
 
 def make(config: ml_collections.FrozenConfigDict) -> Plan:
-  """Builds the nets, without any array.
+  """Builds the nets; of arrays, only those of weight files.
 
   Args:
     config: checked (`settings.check`); `generator.features` given.
 
   Raises:
-    UserError: labels or nets don't fit together.
+    UserError: labels or nets don't fit together, or weights don't fit theirs.
   """
   label_map = LabelMap.create(
     {name: net.labels for name, net in config.teachers.items()}, config.labels
   )
-  own = {
+  classifiers = {
     name: _classifier(net, len(net.labels), config.precision)
+    for name, net in config.teachers.items()
+    if 'weights' not in net
+  }
+  own = {
+    name: abstract_teacher(name, net.labels, classifiers[name], config.image)
+    if name in classifiers
+    else _imported(name, net, config)
     for name, net in config.teachers.items()
   }
   student = _classifier(config.student, len(config.labels), config.precision)
-  nets = {
-    f'teachers.{name}': abstract_teacher(
-      name, config.teachers[name].labels, net, config.image
-    )
-    for name, net in own.items()
-  }
+  nets = {f'teachers.{name}': teacher for name, teacher in own.items()}
   nets['student'] = abstract_teacher(
     'student', config.labels, student, config.image
   )
-  teachers.check_agreement(nets, config.image)
+  files = [f'teachers.{name}' for name in own if name not in classifiers]
+  teachers.check_agreement(nets, config.image, files)
 
   shapes = teachers.feature_shapes(nets['student'], config.image)
   blocks = len(shapes)
@@ -88,7 +94,9 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   weights = {**config.objective.to_dict(), 'routed': False}
   names = [f.name for f in dataclasses.fields(Objective)]
   objective = Objective(**{name: weights[name] for name in names})
-  return Plan(config.image, label_map, own, student, generator, objective)
+  return Plan(
+    config.image, label_map, own, classifiers, student, generator, objective
+  )
 
 
 def generator_phase(
@@ -135,6 +143,37 @@ def abstract_teacher(
     lambda key: net.init(key, image), jax.random.PRNGKey(0)
   )
   return teachers.from_classifier(name, tuple(labels), net, variables)
+
+
+def _imported(name, own, config):
+  """A teacher from a weight file."""
+  field = f'teachers.{name}.weights'
+  architecture = architectures.ARCHITECTURES[own.architecture]
+  size = tuple(own.size or config.image)
+  if min(size[:2]) < architecture.smallest:
+    raise UserError(
+      f'teachers.{name}.size: {size[0]}×{size[1]} is too small for a '
+      f'{own.architecture}, which takes {architecture.smallest}×'
+      f'{architecture.smallest} or more.'
+    )
+  for part in ('mean', 'deviation'):
+    if len(own[part]) not in (1, size[-1]):
+      raise UserError(
+        f'teachers.{name}.{part}: {len(own[part])} values for {size[-1]} '
+        'channel(s); give one for all, or one for each.'
+      )
+  variables = architectures.take_over(
+    field,
+    own.architecture,
+    weights.read(weights.find(field, own.weights)),
+    len(own.labels),
+    size,
+  )
+  net = architecture.create(len(own.labels), dtype=_dtype(config.precision))
+  return teachers.prepared(
+    teachers.from_classifier(name, tuple(own.labels), net, variables),
+    teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
+  )
 
 
 def _classifier(net, labels, precision):

@@ -13,12 +13,19 @@ from matplotlib import pyplot as plt
 
 from dualgan_jax import logs
 
-_COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
+# What `evaluate.scores` gives; None where there are no real images.
+COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 _PER_LABEL = 10
-_BASELINES = (
-  ' `noise` is the compact student distilled on noise images; `real_data` is '
-  'the same distilled on the real training images: it uses data.'
+_AGREEMENT = (
+  ' There were no real images to measure on: `agreement` is the share of fresh '
+  'generated images whose most probable label is the one that the teachers '
+  'give; it says nothing of real images.'
 )
+_BASELINES = {
+  'noise': ' `noise` is the compact student distilled on noise images.',
+  'real_data': ' `real_data` is the same distilled on the real training '
+  'images: it uses data.',
+}
 
 
 def write(folder: pathlib.Path, results: Mapping) -> None:
@@ -33,12 +40,15 @@ def table(results: Mapping) -> str:
   share = {
     name: results['metrics']['teachers'][name] for name in ('params', 'flops')
   }
+  # Without real images there is only what the generator makes.
+  real = any(results['metrics']['teachers'][k] is not None for k in COLUMNS)
+  columns = COLUMNS if real else ('agreement',)
   rows = [
-    ['model', *_COLUMNS, 'parameters', 'FLOPs per image'],
-    ['---'] + ['---:'] * (len(_COLUMNS) + 2),
+    ['model', *columns, 'parameters', 'FLOPs per image'],
+    ['---'] + ['---:'] * (len(columns) + 2),
   ]
   for name, row in results['metrics'].items():
-    scores = ['–' if row[k] is None else f'{row[k]:.4f}' for k in _COLUMNS]
+    scores = ['–' if row.get(k) is None else f'{row[k]:.4f}' for k in columns]
     costs = [f'{row[k]:,} ({row[k] / share[k]:.0%})' for k in share]
     rows.append([name, *scores, *costs])
   return align(rows)
@@ -137,6 +147,7 @@ def _report(results: Mapping) -> str:
     if results['oracle']
     else ''
   )
+  said = table(results)
   return '\n'.join(
     [
       f'# {results["experiment"]}, seed {results["seed"]}',
@@ -144,10 +155,12 @@ def _report(results: Mapping) -> str:
       f'Objective: {results["objective"]}{oracle}. '
       f'Labels: {", ".join(results["labels"])}.',
       '',
-      table(results),
+      said,
       '',
       'Shares are of the teachers together. Each teacher is measured on its '
-      'own labels.' + (_BASELINES if 'noise' in results['metrics'] else ''),
+      'own labels.'
+      + ('' if 'mAP' in said else _AGREEMENT)
+      + ''.join(v for k, v in _BASELINES.items() if k in results['metrics']),
       '',
       '## Routing',
       '',

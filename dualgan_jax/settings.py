@@ -8,6 +8,7 @@ import ml_collections
 
 from dualgan_jax import losses
 from dualgan_jax.errors import UserError
+from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.networks.classifier import KINDS
 from dualgan_jax.stages.dual import FILTERS
 from dualgan_jax.stages.generator import ONE_HOT_FORMS
@@ -108,6 +109,19 @@ def _image(x: Any) -> str | None:
   return None if fine else 'a tuple (height, width, channels), channels 1 or 3'
 
 
+def _numbers(x: Any) -> str | None:
+  one = _number(-math.inf)
+  fine = isinstance(x, tuple) and len(x) in (1, 3) and not any(map(one, x))
+  return None if fine else 'a tuple of one number, or of one per channel'
+
+
+def _positive(x: Any) -> str | None:
+  fine = not _numbers(x) and all(i > 0 for i in x)
+  return (
+    None if fine else ('a tuple of one number above 0, or of one per channel')
+  )
+
+
 _STEPS = _integer(1)
 _RATE = _number(0, above=True)
 _WEIGHT = _number(0)
@@ -178,6 +192,16 @@ _CHECKS = {
   'baselines': {**_TRAINING, 'steps': _integer(0)},
 }
 _TEACHER = {'labels': _texts, 'data': _text, **_NET}
+_IMPORTED = {
+  'labels': _texts,
+  'data': _optional(_text),
+  'architecture': _choice(*ARCHITECTURES),
+  'weights': _text,
+  'sha256': _optional(_text),
+  'size': _optional(_image),
+  'mean': _numbers,
+  'deviation': _positive,
+}
 _DATA = {
   'source': _text,
   'path': _optional(_text),
@@ -204,24 +228,30 @@ def check(
   """
   values = config.to_dict()
   checks = dict(_CHECKS)
-  for field, what, one in (
-    ('teachers', 'teacher', _TEACHER),
-    ('data', 'data set', _DATA),
-  ):
-    named = values.get(field)
-    if not isinstance(named, dict) or not named:
-      raise UserError(f'{field}: name at least one {what}.')
-    checks[field] = dict.fromkeys(named, one)
+  named = values.get('teachers')
+  if not isinstance(named, dict) or not named:
+    raise UserError('teachers: name at least one teacher.')
+  trained = [n for n, t in named.items() if not _is_imported(t)]
+  checks['teachers'] = {
+    n: _TEACHER if n in trained else _IMPORTED for n in named
+  }
+  sets = values.get('data')
+  if not isinstance(sets, dict) or (trained and not sets):
+    raise UserError('data: name at least one data set.')
+  checks['data'] = dict.fromkeys(sets, _DATA)
   _walk('', checks, values)
   for name, teacher in values['teachers'].items():
-    if teacher['data'] not in values['data']:
+    if (name in trained or teacher['data'] is not None) and (
+      teacher['data'] not in values['data']
+    ):
       raise UserError(
         f'teachers.{name}.data: there is no data set {teacher["data"]!r}; '
         f'there are {", ".join(values["data"])}.'
       )
   taught = {teacher['data'] for teacher in values['teachers'].values()}
   for name in values['data']:
-    if name not in taught:
+    # Those of other people's teachers are only tested on it.
+    if name not in taught and len(trained) == len(named):
       raise UserError(
         f'data.{name}: no teacher is trained on it; take it out, or name it in '
         'teachers.<name>.data.'
@@ -266,8 +296,9 @@ def differing(old: dict, new: dict) -> list[str]:
 
 
 def _is_place(field: str) -> bool:
-  """Whether a field only says where a data set lies."""
-  return field.startswith('data.') and field.endswith('.path')
+  """Whether a field only says where something lies."""
+  parts = field.split('.')
+  return (parts[0], parts[-1]) in (('data', 'path'), ('teachers', 'weights'))
 
 
 def _walk(prefix: str, checks: dict, values: dict) -> None:
@@ -286,9 +317,14 @@ def _walk(prefix: str, checks: dict, values: dict) -> None:
       raise UserError(f'{field}: {value!r}, but it should be {wanted}.')
 
 
+def _is_imported(teacher: Any) -> bool:
+  return isinstance(teacher, dict) and 'weights' in teacher
+
+
 def _nets(values: dict) -> Iterator[tuple[str, dict]]:
   for name, net in values['teachers'].items():
-    yield f'teachers.{name}', net
+    if not _is_imported(net):
+      yield f'teachers.{name}', net
   yield 'student', values['student']
 
 

@@ -1,7 +1,7 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import chex
@@ -38,6 +38,53 @@ class Teacher:
   blocks: tuple[BlockFn, ...] = struct.field(pytree_node=False)
   head: BlockFn = struct.field(pytree_node=False)
   variables: tuple[Any, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+  """What a teacher's first block does to our images before all else.
+
+  Attributes:
+    size: (height, width, channels) that it takes; of colours it makes one
+      channel by their mean, of one channel three alike.
+    mean: per channel, or one for all; taken away from images in [0, 1].
+    deviation: per channel, or one for all; they are divided by it then.
+  """
+
+  size: tuple[int, int, int]
+  mean: tuple[float, ...] = (0.0,)
+  deviation: tuple[float, ...] = (1.0,)
+
+  def __call__(self, x: chex.Array) -> chex.Array:
+    """Maps images [N, h, w, c] in [0, 1] to [N, *size]."""
+    *size, channels = self.size
+    if tuple(size) != x.shape[1:3]:
+      x = jax.image.resize(x, (len(x), *size, x.shape[-1]), 'bilinear')
+    if channels < x.shape[-1]:
+      x = jnp.mean(x, axis=-1, keepdims=True)
+    x = jnp.broadcast_to(x, (len(x), *self.size))
+    mean, deviation = (
+      jnp.asarray(v, x.dtype).reshape(1, 1, 1, -1)
+      for v in (self.mean, self.deviation)
+    )
+    return (x - mean) / deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class _PreparedBlock:
+  """Prepares images for a first block."""
+
+  preparation: Preparation
+  block: BlockFn
+
+  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
+    return self.block(variables, self.preparation(x))
+
+
+def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
+  """A teacher that is shown our images, and sees what it is used to."""
+  first, *others = teacher.blocks
+  return teacher.replace(blocks=(_PreparedBlock(preparation, first), *others))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +126,23 @@ def feature_shapes(
 
 
 def check_agreement(
-  nets: Mapping[str, Teacher], image: tuple[int, int, int]
+  nets: Mapping[str, Teacher],
+  image: tuple[int, int, int],
+  files: Collection[str] = (),
 ) -> None:
   """Sees that one generator can serve all nets, teachers and student.
 
   Args:
     nets: by the config's field that describes each.
     image: (height, width, channels).
+    files: those that come from weight files, which have an architecture and a
+      size, where the others have widths and strides.
 
   Raises:
     UserError: they differ in the number of blocks, or in the spatial size after
       one but the last, or have fewer than two.
   """
+
   (first, net), *others = nets.items()
   blocks = len(net.blocks)
   if blocks < 2:
@@ -103,15 +155,16 @@ def check_agreement(
   for field, other in others:
     if len(other.blocks) != blocks:
       raise UserError(
-        f'{field}.widths: {len(other.blocks)} blocks, but {first} has '
-        f'{blocks}; cut all nets into the same number.'
+        f'{field}.{"architecture" if field in files else "widths"}: '
+        f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
+        'into the same number.'
       )
     for b, shape in enumerate(feature_shapes(other, image)[:-1]):
       if shape[:2] != sizes[b]:
         raise UserError(
-          f'{field}.strides: block {b + 1} gives {_by(shape)} features, that '
-          f'of {first} {_by(sizes[b])}; the generator can meet only one size '
-          'per block.'
+          f'{field}.{"size" if field in files else "strides"}: block {b + 1} '
+          f'gives {_by(shape)} features, that of {first} {_by(sizes[b])}; the '
+          'generator can meet only one size per block.'
         )
 
 

@@ -5,12 +5,14 @@ are the few things below that a dict of tensors is made of, and each stands for
 a value or a function of this module.
 """
 
+import hashlib
 import math
 import pathlib
 import pickle
 import zipfile
 from typing import Any
 
+import huggingface_hub
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError
@@ -23,6 +25,51 @@ _WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net')
 _AGAIN = (
   'in PyTorch, save the weights alone: torch.save(model.state_dict(), FILE)'
 )
+
+
+_HUB = 'hf://'
+_HUB_FILE = 'model.safetensors'
+
+
+def find(field: str, address: str) -> pathlib.Path:
+  """Where a weight file lies; one of the Hugging Face Hub is brought first.
+
+  Args:
+    field: of the config, for the messages.
+    address: a path, or `hf://owner/name[/file]`; without a file it is
+      'model.safetensors'.
+
+  Raises:
+    UserError: there is no such file, here or there.
+  """
+  if not address.startswith(_HUB):
+    path = pathlib.Path(address).expanduser()
+    if not path.is_file():
+      raise UserError(f'{field}: there is no file {path.absolute()}.')
+    return path
+  owner, _, rest = address.removeprefix(_HUB).partition('/')
+  name, _, file = rest.partition('/')
+  if not owner or not name:
+    raise UserError(
+      f'{field}: {address} names no repository; write hf://owner/name or '
+      'hf://owner/name/file.'
+    )
+  try:
+    found = huggingface_hub.hf_hub_download(
+      f'{owner}/{name}', file or _HUB_FILE
+    )
+  except (OSError, ValueError) as e:
+    raise UserError(
+      f'{field}: {address} cannot be brought ({str(e).strip().splitlines()[0]})'
+      '; look for it on huggingface.co, or give the path of a local file.'
+    ) from e
+  return pathlib.Path(found)
+
+
+def digest(path: pathlib.Path) -> str:
+  """The SHA-256 sum of a file, as hexadecimal digits."""
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:

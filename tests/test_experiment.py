@@ -12,12 +12,13 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from dualgan_jax import run, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.logs import read_metrics
 from experiments.configs import digits
-from tests import kills
+from tests import kills, state_dicts
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _CONFIG = 'experiments/configs/digits.py:smoke'
@@ -209,6 +210,36 @@ def test_a_lost_teacher_is_trained_again(finished, copy):
   assert 'pretrain/high: step 20' in done.stderr
   assert 'pretrain/low' not in done.stderr
   assert kills.last_states(copy) == kills.last_states(finished[0])
+
+
+@pytest.mark.slow
+def test_others_teachers_and_no_data(tmp_path):
+  file = tmp_path / 'wrn.safetensors'
+  save_file(state_dicts.tensors('wrn_16_1'), file)
+  workdir = tmp_path / 'run'
+  config = f'tests/others.py:{file}'
+  done = _launch(workdir, config=config)
+  assert done.returncode == 0, done.stderr
+  assert '| agreement |' in done.stdout
+  results = json.loads((workdir / 'results.json').read_text())
+  assert list(results['metrics']) == [
+    *('teachers', 'one', 'two', 'compact', 'branched'),
+    *('compact_before_refine', 'noise'),
+  ]
+  assert results['metrics']['compact']['top1'] is None
+  assert 0 <= results['metrics']['compact']['agreement'] <= 1
+  assert 'says nothing of real images' in (workdir / 'report.md').read_text()
+  assert _width(workdir / 'evaluate' / 'samples.png') > 300
+
+  # Other weights under the same name are other teachers.
+  tensors = state_dicts.tensors('wrn_16_1')
+  save_file({**tensors, 'fc.bias': tensors['fc.bias'] + 1}, file)
+  done = _launch(workdir, config=config)
+  assert done.returncode == 2
+  assert 'teachers.one.sha256' in done.stderr
+  done = _launch(workdir, '--config.teachers.two.sha256=00', config=config)
+  assert done.returncode == 2
+  assert 'has the sum' in done.stderr
 
 
 def test_an_interrupted_run_is_saved_and_says_so(copy):

@@ -2,11 +2,15 @@
 
 import jax
 import ml_collections
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from dualgan_jax import describe, plan, settings, teachers
+from dualgan_jax import describe, discriminators, plan, settings, teachers
 from dualgan_jax.errors import UserError
+from dualgan_jax.networks import architectures
 from experiments.configs import digits
+from tests import others, state_dicts
 
 
 def _config(**changes):
@@ -19,6 +23,68 @@ def _config(**changes):
       node = node[part]
     node[name] = value
   return settings.check(config)
+
+
+@pytest.fixture(scope='module')
+def file(tmp_path_factory):
+  """The weights of a wide ResNet."""
+  path = tmp_path_factory.mktemp('weights') / 'wrn.safetensors'
+  save_file(state_dicts.tensors('wrn_16_1'), path)
+  return str(path)
+
+
+def _others(path, **changes):
+  config = others.get_config(path)
+  config.generator.features = config.student.widths[:-1]
+  with config.unlocked():
+    config.teachers.two.update(changes)
+  return settings.check(config)
+
+
+def test_a_file_is_a_teacher_that_prepares_our_images(file):
+  design = plan.make(_others(file, size=(32, 32, 3), mean=(0.1,)))
+  assert design.classifiers == {}
+  one, two = design.teachers.values()
+  assert (one.name, one.labels) == ('one', tuple('abcdefg'))
+  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
+  shown = (x - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
+  wanted, _ = net.apply(one.variables, shown, train=False)
+  found = discriminators.tail(one, one.variables, x, 0)
+  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+  wanted, _ = net.apply(two.variables, (x - 0.1) / 0.2, train=False)
+  found = discriminators.tail(two, two.variables, x, 0)
+  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+  assert teachers.has_batch_norm(one, design.image)
+
+
+def test_what_is_understood_of_a_file_is_described(file):
+  text = describe.describe(plan.make(_others(file)), _others(file))
+  assert f'two (wrn_16_1 of {file}) answers h, i, j, k, l, m, z: 174,8' in text
+
+
+@pytest.mark.parametrize(
+  ('changes', 'says'),
+  [
+    (
+      {'architecture': 'resnet18'},
+      r'teachers\.two\.weights: not the weights of a resnet18: .*; they fit '
+      'wrn_16_1',
+    ),
+    ({'labels': ('k', 'z')}, r'teachers\.two\.weights: .*7 instead of 2'),
+    ({'weights': 'no.pt'}, r'teachers\.two\.weights: there is no file'),
+    ({'size': (8, 8, 3)}, r'teachers\.two\.size: 8×8 is too small'),
+    ({'size': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
+    ({'size': (64, 64, 3)}, r'^teachers\.two\.size: block 1 gives 64×64'),
+    (
+      {'mean': (0.1, 0.2, 0.3), 'size': (32, 32, 1)},
+      r'teachers\.two\.mean: 3 values for 1 channel',
+    ),
+  ],
+)
+def test_a_file_that_does_not_fit_is_named(file, changes, says):
+  with pytest.raises(UserError, match=says):
+    plan.make(_others(file, **changes))
 
 
 def test_the_generator_mirrors_the_student():
@@ -102,7 +168,7 @@ def test_a_teacher_without_batch_norm_is_said_to_go_without_prior():
 def test_abstract_teachers_hold_shapes_only():
   design = plan.make(_config())
   net = plan.abstract_teacher(
-    'low', '01234', design.teachers['low'], (16, 16, 1)
+    'low', '01234', design.classifiers['low'], (16, 16, 1)
   )
   leaves = jax.tree.leaves(net.variables)
   assert all(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)

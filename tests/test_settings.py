@@ -15,6 +15,7 @@ from experiments.configs import (
   mnist,
   strangers,
 )
+from tests import others
 
 MISSING = object()
 
@@ -55,6 +56,63 @@ def test_a_good_config_comes_back_frozen(experiment, variants):
   checked = settings.check(config)
   assert isinstance(checked, ml_collections.FrozenConfigDict)
   assert checked.to_dict() == config.to_dict()
+
+
+def _imported(**changes):
+  values = others.get_config('weights.pt').to_dict()
+  values['teachers']['one'].update(changes)
+  return ml_collections.ConfigDict(values)
+
+
+def test_other_peoples_teachers_need_no_data():
+  config = _imported(data=None)
+  assert settings.check(config).to_dict() == config.to_dict()
+
+
+def test_other_peoples_teachers_may_be_tested_on_any_data():
+  config = _imported()
+  config.data = {'more': base.data_set('ylecun/mnist')}
+  settings.check(config)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'said'),
+  [
+    ({'architecture': 'vgg19'}, 'architecture: .* one of resnet18, resnet34'),
+    ({'weights': 3}, 'weights: 3, but it should be a text'),
+    ({'sha256': 7}, 'sha256: 7'),
+    ({'size': (32, 32)}, r'size: \(32, 32\)'),
+    ({'mean': 0.5}, 'mean: 0.5, but it should be a tuple of one number'),
+    ({'mean': (0.1, 0.2)}, 'mean: .* one per channel'),
+    ({'deviation': (0.0,)}, 'deviation: .* above 0'),
+    ({'data': 'nowhere'}, "data: there is no data set 'nowhere'"),
+    ({'kind': 'conv'}, 'kind: no such field'),
+  ],
+)
+def test_a_wrong_field_of_a_weight_file_is_named(changes, said):
+  with pytest.raises(UserError, match=rf'^teachers\.one\.{said}'):
+    settings.check(_imported(**changes))
+
+
+@pytest.mark.parametrize('teachers', [{}, None])
+def test_without_teachers_there_is_nothing_to_learn(teachers):
+  with pytest.raises(UserError, match='^teachers: name at least one'):
+    settings.check(_config(teachers=teachers))
+
+
+def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
+  first, second = (
+    settings.check(_imported(weights=path, sha256=found))
+    for path, found in (('a.pt', 'x'), ('b.pt', 'x'))
+  )
+  third = settings.check(_imported(weights='a.pt', sha256='y'))
+  one, two, three = (
+    settings.fields(c, 'pretrain') for c in (first, second, third)
+  )
+  assert settings.differing(one, two) == []
+  assert settings.differing(one, three) == [
+    "teachers.one.sha256 ('x' there, 'y' now)"
+  ]
 
 
 @pytest.mark.parametrize(

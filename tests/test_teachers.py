@@ -51,6 +51,36 @@ def _foreign():
   )
 
 
+def test_images_are_prepared_as_a_teacher_is_used_to():
+  x = jnp.array([[[[0.0, 0.5, 1.0]], [[1.0, 1.0, 1.0]]]])  # [1, 2, 1, 3]
+  grey = teachers.Preparation((2, 1, 1), mean=(0.5,), deviation=(0.25,))
+  np.testing.assert_allclose(grey(x)[0, :, 0], [[0], [2]])
+  colours = teachers.Preparation(
+    (2, 1, 3), mean=(0.0, 0.5, 1.0), deviation=(1.0, 2.0, 4.0)
+  )
+  np.testing.assert_allclose(
+    colours(x)[0, :, 0], [[0, 0, 0], [1, 0.25, 0]], atol=1e-6
+  )
+  # One channel becomes three alike; twice the size, bilinearly.
+  wide = teachers.Preparation((4, 1, 3))(x[..., :1])
+  np.testing.assert_allclose(
+    wide[0, :, 0], np.repeat([[0], [0.25], [0.75], [1]], 3, axis=1)
+  )
+
+
+def test_a_prepared_teacher_sees_prepared_images():
+  teacher = _by_hand()
+  shown = teachers.prepared(
+    teacher, teachers.Preparation(IMAGE, mean=(1.0,), deviation=(2.0,))
+  )
+  x = jax.random.uniform(KEY, (3, *IMAGE))
+  wanted = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
+  found = shown.blocks[0](shown.variables[0], x)
+  np.testing.assert_allclose(found, wanted, rtol=1e-6)
+  assert shown.blocks[1:] == teacher.blocks[1:]
+  assert shown.labels == teacher.labels
+
+
 def _net(strides=(2, 1), *, batch_norm=True):
   return classifier.create(
     kind='conv',

@@ -239,3 +239,58 @@ def test_a_cut_file_is_refused(tmp_path, kept):
   path.write_bytes(_TINY.read_bytes()[:kept])
   with pytest.raises(UserError, match=r'x\.pt: '):
     weights.read(path)
+
+
+def _hub_cache(folder, content):
+  """A cache as huggingface_hub keeps it, with one repository."""
+  repository = folder / 'models--someone--teachers'
+  snapshot = repository / 'snapshots' / 'abc'
+  snapshot.mkdir(parents=True)
+  (repository / 'refs').mkdir()
+  (repository / 'refs' / 'main').write_text('abc')
+  for name, tensors in content.items():
+    save_file(tensors, snapshot / name)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+  x = np.ones(2, np.float32)
+  _hub_cache(
+    tmp_path, {'model.safetensors': {'a': x}, 'best.safetensors': {'b': x}}
+  )
+  monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
+  monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+
+
+@pytest.mark.parametrize(
+  ('address', 'name'),
+  [
+    ('hf://someone/teachers', 'a'),
+    ('hf://someone/teachers/best.safetensors', 'b'),
+  ],
+)
+def test_a_file_of_the_hub_is_found(hub, address, name):
+  path = weights.find('teachers.x.weights', address)
+  assert list(weights.read(path)) == [name]
+
+
+@pytest.mark.parametrize(
+  ('address', 'said'),
+  [
+    ('hf://someone', 'names no repository; write hf://owner/name'),
+    ('hf://someone/others', 'cannot be brought .* local file'),
+    ('hf://someone/teachers/none.safetensors', 'cannot be brought'),
+    ('hf://-/teachers', 'cannot be brought'),
+    ('nowhere.pt', r'there is no file .*nowhere\.pt'),
+  ],
+)
+def test_a_file_that_is_not_there_is_one_sentence(hub, address, said):
+  with pytest.raises(UserError, match=rf'^teachers\.x\.weights: .*{said}') as e:
+    weights.find('teachers.x.weights', address)
+  assert '\n' not in str(e.value)
+
+
+def test_the_sum_is_that_of_sha256sum(tmp_path):
+  path = tmp_path / 'x'
+  path.write_bytes(b'abc')
+  assert weights.digest(path).startswith('ba7816bf8f01cfea414140de5dae2223')

@@ -90,6 +90,27 @@ def conv(widths: tuple[int, ...], strides: tuple[int, ...], **changes) -> dict:
   }
 
 
+def weights(architecture: str, address: str, **changes) -> dict:
+  """A teacher that PyTorch has trained.
+
+  Args:
+    architecture: one of `dualgan_jax.networks.architectures.ARCHITECTURES`.
+    address: of its weight file: a path, or hf://owner/name[/file].
+    **changes: other fields than usual, and 'labels', in the order of its
+      logits.
+  """
+  return {
+    'architecture': architecture,
+    'weights': address,
+    'sha256': config_dict.placeholder(str),  # that it must have
+    'data': config_dict.placeholder(str),  # the set it was trained on, if known
+    'size': config_dict.placeholder(tuple),  # that it takes, if not ours
+    'mean': (0.0,),  # taken away from images in [0, 1]
+    'deviation': (1.0,),  # that they are divided by then
+    **changes,
+  }
+
+
 def varied(
   config: ml_collections.ConfigDict, variants: str, known: dict
 ) -> ml_collections.ConfigDict:
