@@ -1,5 +1,7 @@
 """Data-free knowledge amalgamation with a group-stack dual GAN."""
 
 from dualgan_jax.experiment import dry_run, run
+from dualgan_jax.student import load
+from dualgan_jax.teachers import Preparation, Teacher, prepared
 
-__all__ = ['dry_run', 'run']
+__all__ = ['Preparation', 'Teacher', 'dry_run', 'load', 'prepared', 'run']

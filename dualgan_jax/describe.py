@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax import branched, cost, discriminators, plan, teachers
+from dualgan_jax import (
+  branched,
+  cost,
+  discriminators,
+  plan,
+  settings,
+  teachers,
+)
 from dualgan_jax.teachers import Teacher
 
 
@@ -137,8 +144,11 @@ def _branched(
 
 
 def _origin(own: ml_collections.FrozenConfigDict) -> str:
-  if 'weights' not in own:
-    return own.kind
+  match settings.origin(own):
+    case 'trained':
+      return own.kind
+    case 'module':
+      return own.module
   sized = f', shown {_by(own.size)}' if own.size else ''
   return f'{own.architecture} of {own.weights}{sized}'
 

@@ -6,6 +6,7 @@ import ml_collections
 
 from dualgan_jax import (
   describe,
+  foreign,
   logs,
   parallel,
   pipeline,
@@ -94,7 +95,7 @@ def dry_run(
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
   config = _with_features(settings.check(config), workdir_path, init_from)
-  config = _with_sums(config)
+  config = _with_files(config)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)
   # Where images may belong to one teacher each, teachers have equal shares.
@@ -140,19 +141,30 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
       logs.say(f'{stage}: done in {run_.seconds:.0f} s')
 
 
-def _with_sums(config):
-  """Fills in the weight files' sums, by which a run knows its teachers."""
+def _with_files(config):
+  """Fills in what files say: their sums, by which a run knows its teachers."""
   values = config.to_dict()
   for name, own in values['teachers'].items():
-    if 'weights' in own:
-      field = f'teachers.{name}'
+    field, kind = f'teachers.{name}', settings.origin(own)
+    if kind == 'trained':
+      continue
+    if kind == 'weights':
       found = weights.digest(weights.find(f'{field}.weights', own['weights']))
-      if own['sha256'] not in (None, found):
+    else:
+      teacher = foreign.load(f'{field}.module', own['module'])
+      found = foreign.digest(own['module'], teacher)
+      if own['labels'] not in (None, teacher.labels):
         raise UserError(
-          f'{field}.sha256: {own["weights"]} has the sum {found}; bring the '
-          'file again, or set this to its sum if you trust it.'
+          f'{field}.labels: {own["module"]} has the labels '
+          f'{", ".join(teacher.labels)}; leave them out here.'
         )
-      own['sha256'] = found
+      own['labels'] = teacher.labels
+    if own['sha256'] not in (None, found):
+      raise UserError(
+        f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
+        'again, or set this to its sum if you trust it.'
+      )
+    own['sha256'] = found
   return ml_collections.FrozenConfigDict(values)
 
 

@@ -31,6 +31,7 @@ from dualgan_jax import (
   report,
   routing,
   settings,
+  student,
   teachers,
   workdir,
 )
@@ -451,6 +452,15 @@ def _evaluate(run_: Run) -> None:
     'config': settings.fields(config, *settings.STAGES),
   }
   if parallel.is_first():
+    student.write(
+      run_.folder.path / 'student',
+      run_.models['compact'][1],
+      labels=config.labels,
+      image=config.image,
+      net=config.student.to_dict(),
+      origin={k: results[k] for k in ('experiment', 'objective', 'seed')}
+      | results['versions'],
+    )
     report.write(run_.folder.path, results)
 
 
@@ -494,7 +504,10 @@ def _real(run_: Run) -> distil.Real:
           continue  # nobody knows what it was trained on
         if own.data != name:
           believed[:, m] = False
-        elif config.pretrain.teacher_data == 'own' and 'weights' not in own:
+        elif (
+          config.pretrain.teacher_data == 'own'
+          and teacher.name in run_.design.classifiers
+        ):
           believed[:, m] = split.columns(own.labels).any(axis=1)
     sets.append(_augmented(run_, name, split, believed))
   return distil.Real(tuple(sets), config.image[:2])

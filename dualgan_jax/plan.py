@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax import parallel, teachers, weights
+from dualgan_jax import foreign, parallel, settings, teachers, weights
 from dualgan_jax.errors import UserError
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -58,20 +58,29 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   classifiers = {
     name: _classifier(net, len(net.labels), config.precision)
     for name, net in config.teachers.items()
-    if 'weights' not in net
+    if settings.origin(net) == 'trained'
   }
-  own = {
-    name: abstract_teacher(name, net.labels, classifiers[name], config.image)
-    if name in classifiers
-    else _imported(name, net, config)
-    for name, net in config.teachers.items()
-  }
+  own = {}
+  for name, net in config.teachers.items():
+    match settings.origin(net):
+      case 'trained':
+        own[name] = abstract_teacher(
+          name, net.labels, classifiers[name], config.image
+        )
+      case 'weights':
+        own[name] = _of_weights(name, net, config)
+      case 'module':
+        own[name] = _of_module(name, net, config)
   student = _classifier(config.student, len(config.labels), config.precision)
   nets = {f'teachers.{name}': teacher for name, teacher in own.items()}
   nets['student'] = abstract_teacher(
     'student', config.labels, student, config.image
   )
-  files = [f'teachers.{name}' for name in own if name not in classifiers]
+  files = {
+    f'teachers.{name}': settings.origin(net)
+    for name, net in config.teachers.items()
+    if name not in classifiers
+  }
   teachers.check_agreement(nets, config.image, files)
 
   shapes = teachers.feature_shapes(nets['student'], config.image)
@@ -145,7 +154,15 @@ def abstract_teacher(
   return teachers.from_classifier(name, tuple(labels), net, variables)
 
 
-def _imported(name, own, config):
+def _of_module(name, own, config):
+  """A teacher from a Python file."""
+  field = f'teachers.{name}.module'
+  teacher = foreign.load(field, own.module).replace(name=name)
+  foreign.check(field, teacher, config.image)
+  return teacher
+
+
+def _of_weights(name, own, config):
   """A teacher from a weight file."""
   field = f'teachers.{name}.weights'
   architecture = architectures.ARCHITECTURES[own.architecture]

@@ -192,7 +192,7 @@ _CHECKS = {
   'baselines': {**_TRAINING, 'steps': _integer(0)},
 }
 _TEACHER = {'labels': _texts, 'data': _text, **_NET}
-_IMPORTED = {
+_WEIGHTS = {
   'labels': _texts,
   'data': _optional(_text),
   'architecture': _choice(*ARCHITECTURES),
@@ -202,6 +202,13 @@ _IMPORTED = {
   'mean': _numbers,
   'deviation': _positive,
 }
+_MODULE = {
+  'labels': _optional(_texts),
+  'data': _optional(_text),
+  'module': _text,
+  'sha256': _optional(_text),
+}
+_TEACHERS = {'trained': _TEACHER, 'weights': _WEIGHTS, 'module': _MODULE}
 _DATA = {
   'source': _text,
   'path': _optional(_text),
@@ -231,10 +238,9 @@ def check(
   named = values.get('teachers')
   if not isinstance(named, dict) or not named:
     raise UserError('teachers: name at least one teacher.')
-  trained = [n for n, t in named.items() if not _is_imported(t)]
-  checks['teachers'] = {
-    n: _TEACHER if n in trained else _IMPORTED for n in named
-  }
+  kinds = {name: origin(teacher) for name, teacher in named.items()}
+  trained = [name for name, kind in kinds.items() if kind == 'trained']
+  checks['teachers'] = {name: _TEACHERS[kind] for name, kind in kinds.items()}
   sets = values.get('data')
   if not isinstance(sets, dict) or (trained and not sets):
     raise UserError('data: name at least one data set.')
@@ -298,7 +304,11 @@ def differing(old: dict, new: dict) -> list[str]:
 def _is_place(field: str) -> bool:
   """Whether a field only says where something lies."""
   parts = field.split('.')
-  return (parts[0], parts[-1]) in (('data', 'path'), ('teachers', 'weights'))
+  return (parts[0], parts[-1]) in (
+    ('data', 'path'),
+    ('teachers', 'weights'),
+    ('teachers', 'module'),
+  )
 
 
 def _walk(prefix: str, checks: dict, values: dict) -> None:
@@ -317,13 +327,15 @@ def _walk(prefix: str, checks: dict, values: dict) -> None:
       raise UserError(f'{field}: {value!r}, but it should be {wanted}.')
 
 
-def _is_imported(teacher: Any) -> bool:
-  return isinstance(teacher, dict) and 'weights' in teacher
+def origin(teacher: Any) -> str:
+  """Where a config's teacher comes from: 'trained' here, or the field of it."""
+  fields = teacher or ()
+  return next((x for x in ('weights', 'module') if x in fields), 'trained')
 
 
 def _nets(values: dict) -> Iterator[tuple[str, dict]]:
   for name, net in values['teachers'].items():
-    if not _is_imported(net):
+    if origin(net) == 'trained':
       yield f'teachers.{name}', net
   yield 'student', values['student']
 

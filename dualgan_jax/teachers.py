@@ -1,7 +1,8 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import chex
@@ -128,15 +129,15 @@ def feature_shapes(
 def check_agreement(
   nets: Mapping[str, Teacher],
   image: tuple[int, int, int],
-  files: Collection[str] = (),
+  files: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
   """Sees that one generator can serve all nets, teachers and student.
 
   Args:
     nets: by the config's field that describes each.
     image: (height, width, channels).
-    files: those that come from weight files, which have an architecture and a
-      size, where the others have widths and strides.
+    files: of those that come from files, the field that names the file; the
+      others have widths and strides.
 
   Raises:
     UserError: they differ in the number of blocks, or in the spatial size after
@@ -155,14 +156,14 @@ def check_agreement(
   for field, other in others:
     if len(other.blocks) != blocks:
       raise UserError(
-        f'{field}.{"architecture" if field in files else "widths"}: '
+        f'{field}.{files.get(field, "widths")}: '
         f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
         'into the same number.'
       )
     for b, shape in enumerate(feature_shapes(other, image)[:-1]):
       if shape[:2] != sizes[b]:
         raise UserError(
-          f'{field}.{"size" if field in files else "strides"}: block {b + 1} '
+          f'{field}.{files.get(field, "strides")}: block {b + 1} '
           f'gives {_by(shape)} features, that of {first} {_by(sizes[b])}; the '
           'generator can meet only one size per block.'
         )

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from dualgan_jax import run, settings
+import dualgan_jax
+from dualgan_jax import data, run, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.logs import read_metrics
 from experiments.configs import digits
@@ -97,6 +98,25 @@ def test_the_folder_holds_everything(finished):
   assert 'Objective: default.' in report
   blocks = read_metrics(workdir / 'dual')
   assert set(blocks) == {'dual/block_1', 'dual/block_2', 'dual/block_3'}
+
+
+def test_the_student_can_be_taken_away(finished, tmp_path):
+  workdir, _ = finished
+  folder = shutil.copytree(workdir / 'student', tmp_path / 'mine')
+  loaded = dualgan_jax.load(folder)
+  assert loaded.labels == tuple('0123456789')
+  assert loaded.config['origin']['experiment'] == 'digits'
+  images = data.load(
+    'digits',
+    digits.get_config().data.digits,
+    'test',
+    (16, 16, 1),
+    seed=0,
+  )
+  right = loaded.predict(images.images).argmax(1) == images.targets.argmax(1)
+  results = json.loads((workdir / 'results.json').read_text())
+  top1 = results['metrics']['compact']['top1']
+  assert abs(float(right.mean()) - top1) < 0.01
 
 
 def test_results_have_every_model_and_metric(finished):

@@ -75,7 +75,7 @@ def test_what_is_understood_of_a_file_is_described(file):
     ({'weights': 'no.pt'}, r'teachers\.two\.weights: there is no file'),
     ({'size': (8, 8, 3)}, r'teachers\.two\.size: 8×8 is too small'),
     ({'size': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
-    ({'size': (64, 64, 3)}, r'^teachers\.two\.size: block 1 gives 64×64'),
+    ({'size': (64, 64, 3)}, r'^teachers\.two\.weights: block 1 gives 64×64'),
     (
       {'mean': (0.1, 0.2, 0.3), 'size': (32, 32, 1)},
       r'teachers\.two\.mean: 3 values for 1 channel',

@@ -111,6 +111,20 @@ def weights(architecture: str, address: str, **changes) -> dict:
   }
 
 
+def module(path: str) -> dict:
+  """A teacher that a Python file makes (`experiments/flax_teacher.py`).
+
+  Args:
+    path: of the file.
+  """
+  return {
+    'module': path,
+    'labels': config_dict.placeholder(tuple),  # the file's, if not given
+    'sha256': config_dict.placeholder(str),  # of file and variables
+    'data': config_dict.placeholder(str),  # the set it was trained on, if known
+  }
+
+
 def varied(
   config: ml_collections.ConfigDict, variants: str, known: dict
 ) -> ml_collections.ConfigDict:

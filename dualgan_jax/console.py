@@ -1,0 +1,108 @@
+"""The command `dualgan`, for who has a student's folder and no checkout.
+
+    dualgan info FOLDER
+    dualgan predict FOLDER IMAGE|DIR ... [--json] [--top=N]
+
+Exit codes: 0 done, 1 some images could not be read, 2 nothing could be done.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dualgan_jax import report
+from dualgan_jax.errors import UserError
+from dualgan_jax.student import Student, load
+
+_TOP = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Does what the arguments say; returns the exit code."""
+  parser = argparse.ArgumentParser(
+    'dualgan', description=__doc__.split('\n')[0]
+  )
+  commands = parser.add_subparsers(dest='command', required=True)
+  info = commands.add_parser('info', help='what a student is and answers')
+  predict = commands.add_parser('predict', help='what a student says of images')
+  for command in (info, predict):
+    command.add_argument('folder', metavar='FOLDER')
+  predict.add_argument('images', metavar='IMAGE|DIR', nargs='+')
+  predict.add_argument(
+    '--json', action='store_true', help='one line of JSON per image'
+  )
+  predict.add_argument(
+    '--top', type=int, default=_TOP, metavar='N', help='labels per image'
+  )
+  told = parser.parse_args(argv)
+  try:
+    student = load(told.folder)
+    if told.command == 'info':
+      print(_info(student))
+      return 0
+    return _predict(student, told)
+  except UserError as e:
+    print(f'error: {e}', file=sys.stderr)
+    return e.exit_code
+
+
+def _info(student: Student) -> str:
+  net, origin = student.config['net'], student.config['origin']
+  return '\n'.join(
+    [
+      f'labels: {", ".join(student.labels)}',
+      f'images: {"×".join(map(str, student.image))}, '
+      f'{student.config["preparation"]}',
+      f'answers: {student.config["answers"]}',
+      'net: ' + ', '.join(f'{k} {v}' for k, v in net.items()),
+      'origin: ' + ', '.join(f'{k} {v}' for k, v in origin.items()),
+    ]
+  )
+
+
+def _predict(student: Student, told: argparse.Namespace) -> int:
+  read, images, bad = [], [], 0
+  for path in _files(told.images):
+    try:
+      images.append(_image(path, student.image))
+      read.append(str(path))
+    except (OSError, UnidentifiedImageError, ValueError) as e:
+      print(f'{path}: skipped, no image ({e})', file=sys.stderr)
+      bad += 1
+  if not read:
+    raise UserError('no image could be read; name files or folders of images.')
+  answers = student.predict(np.stack(images))
+  rows = [['image', *['label', 'probability'] * told.top]]
+  rows.append(['---', *['---', '---:'] * told.top])
+  for name, own in zip(read, answers.tolist(), strict=True):
+    pairs = sorted(zip(student.labels, own, strict=True), key=lambda x: -x[1])
+    if told.json:
+      print(json.dumps({'image': name, 'probabilities': dict(pairs)}))
+    else:
+      top = [text for k, p in pairs[: told.top] for text in (k, f'{p:.4f}')]
+      rows.append([name, *top, *[''] * (2 * told.top - len(top))])
+  if not told.json:
+    print(report.align(rows))
+  return 1 if bad else 0
+
+
+def _files(named: Sequence[str]) -> Iterator[pathlib.Path]:
+  """The files named, and those of the folders named."""
+  for path in map(pathlib.Path, named):
+    if path.is_dir():
+      yield from sorted(x for x in path.iterdir() if x.is_file())
+    else:
+      yield path
+
+
+def _image(path: pathlib.Path, size: tuple[int, int, int]) -> np.ndarray:
+  height, width, channels = size
+  with Image.open(path) as image:
+    image = image.convert('L' if channels == 1 else 'RGB')
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(size)

@@ -1,0 +1,102 @@
+"""Teachers that a user's own Python file makes.
+
+The file defines `get_teacher() -> Teacher`: any pure functions, cut into blocks
+and a head, with their variables and labels (`experiments/flax_teacher.py` is an
+example). It is the user's code and is executed, unlike weight files.
+"""
+
+import functools
+import hashlib
+import pathlib
+import runpy
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax import discriminators
+from dualgan_jax.errors import UserError
+from dualgan_jax.teachers import Teacher
+
+_FUNCTION = 'get_teacher'
+
+
+@functools.cache
+def load(field: str, path: str) -> Teacher:
+  """The teacher of a file.
+
+  Args:
+    field: of the config, for the messages.
+    path: of the Python file.
+
+  Raises:
+    UserError: there is no such file, it fails, or it makes something else.
+  """
+  if not pathlib.Path(path).is_file():
+    raise UserError(
+      f'{field}: there is no file {pathlib.Path(path).absolute()}.'
+    )
+  try:
+    made = runpy.run_path(path).get(_FUNCTION, lambda: None)()
+  except Exception as e:  # whatever the user's code may raise
+    raise UserError(f'{field}: {path} fails ({type(e).__name__}: {e}).') from e
+  if not isinstance(made, Teacher):
+    raise UserError(
+      f'{field}: {path} must define {_FUNCTION}() that returns a '
+      f'dualgan_jax.Teacher; it gave {type(made).__name__}.'
+    )
+  return made
+
+
+def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
+  """Sees that a teacher keeps to the protocol, by running it on two images.
+
+  Args:
+    field: of the config, for the messages.
+    teacher: any.
+    image: (height, width, channels) that it is shown.
+
+  Raises:
+    UserError: its functions and variables don't fit one another or the image;
+      its logits are not one per label; they are not finite; or an image's
+      answers depend on the others in its batch.
+  """
+  blocks, parts = len(teacher.blocks), len(teacher.variables)
+  if blocks < 2 or parts != blocks + 1:
+    raise UserError(
+      f'{field}: {blocks} blocks and {parts} variables; give at least two '
+      "blocks and, in this order, each one's variables and the head's."
+    )
+  x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
+  answer = jax.jit(
+    lambda variables, x: discriminators.tail(teacher, variables, x, 0)
+  )
+  try:
+    both = np.asarray(answer(teacher.variables, x))
+    alone = np.asarray(answer(teacher.variables, x[:1]))
+  except Exception as e:  # whatever the user's code may raise
+    raise UserError(
+      f'{field}: cannot answer images of {"×".join(map(str, image))} '
+      f'({type(e).__name__}: {str(e).splitlines()[0]}).'
+    ) from e
+  if both.shape != (2, len(teacher.labels)):
+    raise UserError(
+      f'{field}: its head gives {both.shape} for 2 images and '
+      f'{len(teacher.labels)} labels; it must give one logit per label.'
+    )
+  if not np.isfinite(both).all():
+    raise UserError(f'{field}: its logits are not finite; look at its weights.')
+  if not np.allclose(both[0], alone[0], rtol=1e-3, atol=1e-3):
+    raise UserError(
+      f'{field}: an image gets another answer beside another image; let batch '
+      'norm use its running averages.'
+    )
+
+
+def digest(path: str, teacher: Teacher) -> str:
+  """A sum over a file and the variables that it made, as hexadecimal digits."""
+  found = hashlib.sha256(pathlib.Path(path).read_bytes())
+  for place, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
+    found.update(jax.tree_util.keystr(place).encode())
+    found.update(np.ascontiguousarray(jnp.asarray(leaf)).tobytes())
+  return found.hexdigest()

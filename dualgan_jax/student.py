@@ -1,0 +1,182 @@
+"""The student that people take away: a folder that needs nothing else.
+
+It holds `config.json`, what the net is and what it answers, and
+`model.safetensors`, its variables by their paths.
+"""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from dualgan_jax.errors import UserError
+from dualgan_jax.networks import classifier
+from dualgan_jax.teachers import Preparation
+
+_CONFIG = 'config.json'
+_MODEL = 'model.safetensors'
+_FORMAT = 1
+_BATCH = 64
+
+
+class Student:
+  """A trained student.
+
+  Attributes:
+    labels: what it answers, in the order of its answers.
+    image: the (height, width, channels) that images are brought to.
+    config: the folder's `config.json`.
+  """
+
+  def __init__(self, config: Mapping[str, Any], variables: tuple[Any, ...]):
+    """Use `load`."""
+    self.config = dict(config)
+    self.labels = tuple(config['labels'])
+    self.image = tuple(config['image'])
+    net = _net(config)
+    self._variables = variables
+    self._answer = jax.jit(
+      lambda variables, x: jax.nn.sigmoid(
+        net.apply(variables, x, train=False)[0]
+      )
+    )
+
+  def predict(self, images: np.ndarray) -> np.ndarray:
+    """The probability of each label.
+
+    Args:
+      images: [n, h, w, c], uint8, or floats in [0, 1]; of any height and width,
+        with one channel or three.
+
+    Returns:
+      [n, L], in the order of `labels`; a label is present above 0.5.
+
+    Raises:
+      ValueError: `images` has another shape or kind.
+    """
+    x = np.asarray(images)
+    if x.ndim != 4 or x.shape[-1] not in (1, 3):
+      raise ValueError(
+        f'images of shape {x.shape}, but it must be [n, height, width, 1 or 3]'
+      )
+    if x.dtype == np.uint8:
+      x = x.astype(np.float32) / 255
+    elif not np.issubdtype(x.dtype, np.floating):
+      raise ValueError(f'images are {x.dtype}, but must be uint8 or floats')
+    prepare = Preparation(self.image)
+    parts = [np.zeros((0, len(self.labels)), np.float32)]
+    for i in range(0, len(x), _BATCH):
+      part = jnp.asarray(x[i : i + _BATCH], jnp.float32)
+      # The last part is filled up: one shape, one compilation.
+      missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
+      answers = self._answer(self._variables, prepare(jnp.pad(part, missing)))
+      parts.append(np.asarray(answers)[: len(part)])
+    return np.concatenate(parts)
+
+
+def write(
+  folder: pathlib.Path,
+  variables: tuple[Any, ...],
+  *,
+  labels: tuple[str, ...],
+  image: tuple[int, int, int],
+  net: Mapping[str, Any],
+  origin: Mapping[str, Any],
+) -> None:
+  """Writes a folder, in place of one that is there.
+
+  Args:
+    folder: to write.
+    variables: B + 1 of them, as `Classifier.init` makes them.
+    labels: in the order of its logits.
+    image: (height, width, channels).
+    net: arguments of `classifier.create`, but for the labels.
+    origin: what else is to be known of it.
+  """
+  part = folder.with_name(f'{folder.name}.part')
+  shutil.rmtree(part, ignore_errors=True)
+  part.mkdir(parents=True)
+  save_file(
+    {k: np.ascontiguousarray(v) for k, v in _flat(variables).items()},
+    part / _MODEL,
+  )
+  config = {
+    'format': _FORMAT,
+    'labels': list(labels),
+    'image': list(image),
+    'net': dict(net),
+    'preparation': 'scaled to [0, 1], resized bilinearly to `image`',
+    'answers': 'one probability per label, by itself; present above 0.5',
+    'origin': dict(origin),
+  }
+  text = json.dumps(config, indent=1, ensure_ascii=False)
+  (part / _CONFIG).write_text(text + '\n')
+  shutil.rmtree(folder, ignore_errors=True)
+  part.rename(folder)
+
+
+def load(folder: str | pathlib.Path) -> Student:
+  """Loads the student of a folder.
+
+  Args:
+    folder: `DIR/student` of a run, or a copy of it.
+
+  Raises:
+    UserError: it is not such a folder, or it is damaged.
+  """
+  folder = pathlib.Path(folder)
+  try:
+    config = json.loads((folder / _CONFIG).read_text())
+    tensors = load_file(folder / _MODEL)
+    found = config['format']
+  except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
+    raise UserError(
+      f'{folder}: no folder of a student, or damaged ({e}); give the folder '
+      f'`student` of a finished run, with its {_CONFIG} and {_MODEL}.'
+    ) from e
+  if found != _FORMAT:
+    raise UserError(
+      f'{folder}: of format {found}, but this version reads format {_FORMAT}; '
+      'install the version of dualgan_jax that wrote it.'
+    )
+  try:
+    like = jax.eval_shape(
+      lambda key: _net(config).init(key, tuple(config['image'])),
+      jax.random.PRNGKey(0),
+    )
+  except (KeyError, TypeError, ValueError) as e:
+    raise UserError(
+      f'{folder}: its {_CONFIG} describes no net ({e}); bring it again.'
+    ) from e
+  wanted = {k: v.shape for k, v in _flat(like).items()}
+  if wanted != {k: v.shape for k, v in tensors.items()}:
+    raise UserError(
+      f'{folder}: its {_MODEL} is not of the net in its {_CONFIG}; bring both '
+      'again.'
+    )
+  found = traverse_util.unflatten_dict(tensors, sep='/')
+  return Student(config, tuple(found[name] for name in _names(len(like))))
+
+
+def _net(config):
+  net = {
+    k: tuple(v) if isinstance(v, list) else v for k, v in config['net'].items()
+  }
+  return classifier.create(**net, labels=len(config['labels']))
+
+
+def _names(parts):
+  return [*(f'block_{b}' for b in range(1, parts)), 'head']
+
+
+def _flat(variables):
+  named = dict(zip(_names(len(variables)), variables, strict=True))
+  return traverse_util.flatten_dict(named, sep='/')

@@ -1,0 +1,56 @@
+"""An example of a teacher of your own: any Flax Linen model, cut into blocks.
+
+Name the file in a config,
+
+    config.teachers = {'mine': base.module('experiments/flax_teacher.py')}
+
+and put the variables beside it: here a safetensors file whose names are the
+paths of the variables, 'block_1/params/Conv_0/kernel'. They could come from an
+Orbax folder as well, or from anywhere else.
+"""
+
+import pathlib
+
+import flax.linen as nn
+from flax import traverse_util
+
+from dualgan_jax import Preparation, Teacher, prepared, weights
+
+_VARIABLES = pathlib.Path(__file__).with_suffix('.safetensors')
+LABELS = ('left', 'right', 'both')
+
+
+class Stage(nn.Module):
+  """A part of the model; as a teacher it is frozen, with running averages."""
+
+  width: int
+
+  @nn.compact
+  def __call__(self, x):
+    x = nn.Conv(self.width, (3, 3), strides=2)(x)
+    return nn.gelu(nn.BatchNorm(use_running_average=True)(x))
+
+
+class Head(nn.Module):
+  """One logit per label."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(len(LABELS))(x.mean(axis=(1, 2)))
+
+
+def get_teacher() -> Teacher:
+  """The blocks, the head, their variables, and what images it is used to."""
+  parts = {'block_1': Stage(8), 'block_2': Stage(16), 'head': Head()}
+  found = traverse_util.unflatten_dict(weights.read(_VARIABLES), sep='/')
+  *blocks, head = (part.apply for part in parts.values())
+  teacher = Teacher(
+    name='mine',
+    labels=LABELS,
+    blocks=tuple(blocks),
+    head=head,
+    variables=tuple(found[name] for name in parts),
+  )
+  return prepared(
+    teacher, Preparation(size=(32, 32, 3), mean=(0.5,), deviation=(0.25,))
+  )

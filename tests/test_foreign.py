@@ -1,0 +1,143 @@
+"""Teachers of a user's own file, and what one sentence says of bad ones."""
+
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from flax import traverse_util
+from safetensors.numpy import save_file
+
+from dualgan_jax import discriminators, experiment, foreign
+from dualgan_jax.errors import UserError
+from experiments import flax_teacher
+from experiments.configs import base
+from tests import others
+
+IMAGE = (32, 32, 3)
+
+
+@pytest.fixture
+def example(tmp_path):
+  """The example, with variables beside it."""
+  path = tmp_path / 'flax_teacher.py'
+  shutil.copy(flax_teacher.__file__, path)
+  x, found = np.zeros((1, *IMAGE), np.float32), {}
+  parts = {
+    'block_1': flax_teacher.Stage(8),
+    'block_2': flax_teacher.Stage(16),
+    'head': flax_teacher.Head(),
+  }
+  for name, part in parts.items():
+    x, found[name] = part.init_with_output(jax.random.PRNGKey(3), x)
+  flat = traverse_util.flatten_dict(found, sep='/')
+  save_file(
+    {k: np.asarray(v) for k, v in flat.items()},
+    path.with_suffix('.safetensors'),
+  )
+  return str(path)
+
+
+def _config(path, **changes):
+  config = others.get_config('')
+  config.labels = ('both', 'left')
+  config.student = base.conv((4, 5), (2, 2))
+  config.generator.widths = (8, 4)
+  config.teachers = {'mine': {**base.module(path), **changes}}
+  return config
+
+
+def test_the_example_is_a_teacher(example):
+  teacher = foreign.load('teachers.mine.module', example)
+  foreign.check('teachers.mine.module', teacher, IMAGE)
+  x = np.random.default_rng(0).random((2, *IMAGE), np.float32)
+  found = discriminators.tail(teacher, teacher.variables, x, 0)
+  wanted = (x - 0.5) / 0.25
+  parts = (flax_teacher.Stage(8), flax_teacher.Stage(16), flax_teacher.Head())
+  for part, own in zip(parts, teacher.variables, strict=True):
+    wanted = part.apply(own, wanted)
+  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_config_takes_labels_from_the_file(example):
+  said = experiment.dry_run(_config(example), 'unused')
+  assert f'mine ({example}) answers left, right, both: ' in said
+  assert 'F_g^1 16×16×4 after block 1: mine 16×16×8' in said
+
+
+@pytest.mark.parametrize(
+  ('changes', 'said'),
+  [
+    ({'labels': ('left',)}, 'labels: .* has the labels left, right, both'),
+    ({'sha256': '00'}, 'sha256: .* has the sum'),
+  ],
+)
+def test_a_config_that_disagrees_with_its_file_is_named(example, changes, said):
+  with pytest.raises(UserError, match=rf'^teachers\.mine\.{said}'):
+    experiment.dry_run(_config(example, **changes), 'unused')
+
+
+def test_the_sum_changes_with_the_file_and_with_the_variables(example):
+  teacher = foreign.load('f', example)
+  first = foreign.digest(example, teacher)
+  assert first == foreign.digest(example, teacher)
+  variables = jax.tree.map(lambda x: x + 1, teacher.variables)
+  assert first != foreign.digest(example, teacher.replace(variables=variables))
+  with pathlib.Path(example).open('a') as file:
+    file.write('\n')
+  assert first != foreign.digest(example, teacher)
+
+
+@pytest.mark.parametrize(
+  ('code', 'said'),
+  [
+    (None, 'there is no file'),
+    ('1 +', 'fails .SyntaxError'),
+    ('import nothing_of_this_name', 'fails .ModuleNotFoundError'),
+    ('def get_teacher():\n  raise KeyError("x")', 'fails .KeyError'),
+    ('get_teacher = lambda: 3', r'must define get_teacher\(\) .* gave int'),
+    ('x = 1', r'must define get_teacher\(\) .* gave NoneType'),
+  ],
+)
+def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, said):
+  path = tmp_path / 'x.py'
+  if code is not None:
+    path.write_text(code)
+  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
+    foreign.load('teachers.mine.module', str(path))
+
+
+def _batch_norm(variables, x):
+  del variables
+  return x - x.mean(axis=0, keepdims=True)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'said'),
+  [
+    ({'variables': ()}, '2 blocks and 0 variables'),
+    ({'blocks': (), 'variables': (1,)}, '0 blocks and 1 variables'),
+    ({'labels': ('a', 'b')}, r'gives \(2, 3\) for 2 images and 2 labels'),
+    (
+      {'blocks': (lambda v, x: x, lambda v, x: x[:, :, 40:])},
+      'logits are not finite',
+    ),
+    (
+      {'blocks': (lambda v, x: x @ x, lambda v, x: x)},
+      r'cannot answer images of 32×32×3 \(TypeError',
+    ),
+    ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
+  ],
+)
+def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
+  teacher = foreign.Teacher(
+    'mine',
+    ('a', 'b', 'c'),
+    (lambda v, x: x, lambda v, x: x),
+    lambda v, x: x.mean(axis=(1, 2)),
+    ((), (), ()),
+  )
+  foreign.check('teachers.mine.module', teacher, IMAGE)
+  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
+    foreign.check('teachers.mine.module', teacher.replace(**changes), IMAGE)

@@ -1,0 +1,131 @@
+"""A student's folder gives back the student that was written."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import dualgan_jax
+from dualgan_jax import student
+from dualgan_jax.errors import UserError
+from dualgan_jax.networks import classifier
+from dualgan_jax.teachers import Preparation
+
+LABELS = ('a', 'b', 'c')
+IMAGE = (8, 8, 1)
+NET = {
+  'kind': 'conv',
+  'widths': (4, 5),
+  'depths': (1, 2),
+  'strides': (2, 1),
+  'batch_norm': True,
+}
+
+
+def _variables():
+  net = classifier.create(**NET, labels=len(LABELS))
+  variables = net.init(jax.random.PRNGKey(1), IMAGE)
+  # Running averages that are not 0 and 1, as after training.
+  x = jax.random.uniform(jax.random.PRNGKey(2), (16, *IMAGE))
+  return net.apply(variables, x, train=True)[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+  path = tmp_path / 'student'
+  student.write(
+    path,
+    _variables(),
+    labels=LABELS,
+    image=IMAGE,
+    net=NET,
+    origin={'experiment': 'toy', 'seed': 3},
+  )
+  return path
+
+
+def _images(*shape):
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_it_says_what_the_live_net_says(folder):
+  loaded = dualgan_jax.load(folder)
+  assert loaded.labels == LABELS
+  assert loaded.image == IMAGE
+  x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
+  net = classifier.create(**NET, labels=len(LABELS))
+  logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
+  found = loaded.predict(x)
+  assert found.shape == (70, 3)
+  np.testing.assert_allclose(found, jax.nn.sigmoid(logits), atol=1e-6)
+
+
+def test_images_are_brought_to_its_size_and_channels(folder):
+  loaded = student.load(str(folder))
+  x = _images(2, 12, 10, 3)
+  small = np.asarray(Preparation(IMAGE)(x / np.float32(255)))
+  np.testing.assert_allclose(
+    loaded.predict(x), loaded.predict(small), atol=1e-6
+  )
+
+
+def test_no_images_give_no_answers(folder):
+  assert student.load(folder).predict(_images(0, *IMAGE)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+  ('images', 'said'),
+  [
+    (_images(8, 8, 1), r'shape \(8, 8, 1\)'),
+    (_images(2, 8, 8, 2), '1 or 3'),
+    (_images(2, 8, 8, 1).astype(np.int32), 'int32'),
+  ],
+)
+def test_what_are_no_images_is_refused(folder, images, said):
+  with pytest.raises(ValueError, match=said):
+    student.load(folder).predict(images)
+
+
+def test_writing_again_replaces(folder):
+  (folder / 'more').write_text('old')
+  student.write(
+    folder, _variables(), labels=LABELS, image=IMAGE, net=NET, origin={}
+  )
+  assert sorted(x.name for x in folder.iterdir()) == [
+    'config.json',
+    'model.safetensors',
+  ]
+
+
+def _change(folder, **changes):
+  path = folder / 'config.json'
+  path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+  ('damage', 'said'),
+  [
+    (lambda f: (f / 'config.json').unlink(), 'no folder of a student'),
+    (lambda f: (f / 'model.safetensors').unlink(), 'no folder of a student'),
+    (lambda f: (f / 'config.json').write_text('{'), 'no folder of a student'),
+    (lambda f: (f / 'config.json').write_text('[]'), 'no folder of a student'),
+    (
+      lambda f: (f / 'model.safetensors').write_bytes(b'12345678'),
+      'no folder of a student',
+    ),
+    (lambda f: _change(f, format=2), 'of format 2'),
+    (lambda f: _change(f, net={'kind': 'conv'}), 'describes no net'),
+    (
+      lambda f: _change(f, net={**NET, 'kind': 'other'}),
+      'describes no net',
+    ),
+    (lambda f: _change(f, labels=['a']), 'is not of the net'),
+    (lambda f: _change(f, net={**NET, 'widths': (4, 6)}), 'is not of the net'),
+  ],
+)
+def test_a_damaged_folder_is_one_sentence(folder, damage, said):
+  damage(folder)
+  with pytest.raises(UserError, match=f'^{folder}: .*{said}'):
+    student.load(folder)
