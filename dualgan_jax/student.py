@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,13 +42,13 @@ class Student:
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
-    net = _net(config)
-    self._variables = variables
-    self._answer = jax.jit(
-      lambda variables, x: jax.nn.sigmoid(
-        net.apply(variables, x, train=False)[0]
-      )
-    )
+    self._net, self._variables = _net(config), variables
+    self._jitted = jax.jit(self.answer)
+
+  def answer(self, x: chex.Array) -> chex.Array:
+    """Pure: maps images [n, *image] in [0, 1] to probabilities [n, L]."""
+    logits, _ = self._net.apply(self._variables, x, train=False)
+    return jax.nn.sigmoid(logits)
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """The probability of each label.
@@ -77,7 +78,7 @@ class Student:
       part = jnp.asarray(x[i : i + _BATCH], jnp.float32)
       # The last part is filled up: one shape, one compilation.
       missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
-      answers = self._answer(self._variables, prepare(jnp.pad(part, missing)))
+      answers = self._jitted(prepare(jnp.pad(part, missing)))
       parts.append(np.asarray(answers)[: len(part)])
     return np.concatenate(parts)
 

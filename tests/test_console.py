@@ -7,21 +7,12 @@ import pytest
 from PIL import Image
 
 from dualgan_jax import console, student
-from tests.test_student import IMAGE, LABELS, NET, _variables
+from tests.test_student import IMAGE, LABELS, write_toy
 
 
 @pytest.fixture
 def folder(tmp_path):
-  path = tmp_path / 'student'
-  student.write(
-    path,
-    _variables(),
-    labels=LABELS,
-    image=IMAGE,
-    net=NET,
-    origin={'experiment': 'toy'},
-  )
-  return str(path)
+  return str(write_toy(tmp_path / 'student'))
 
 
 @pytest.fixture

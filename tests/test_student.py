@@ -31,18 +31,22 @@ def _variables():
   return net.apply(variables, x, train=True)[1]
 
 
-@pytest.fixture
-def folder(tmp_path):
-  path = tmp_path / 'student'
+def write_toy(path):
+  """A student's folder; test_console has one, too."""
   student.write(
     path,
     _variables(),
     labels=LABELS,
     image=IMAGE,
     net=NET,
-    origin={'experiment': 'toy', 'seed': 3},
+    origin={'experiment': 'toy'},
   )
   return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+  return write_toy(tmp_path / 'student')
 
 
 def _images(*shape):
@@ -90,9 +94,7 @@ def test_what_are_no_images_is_refused(folder, images, said):
 
 def test_writing_again_replaces(folder):
   (folder / 'more').write_text('old')
-  student.write(
-    folder, _variables(), labels=LABELS, image=IMAGE, net=NET, origin={}
-  )
+  write_toy(folder)
   assert sorted(x.name for x in folder.iterdir()) == [
     'config.json',
     'model.safetensors',

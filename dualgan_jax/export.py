@@ -1,0 +1,105 @@
+"""The student in formats that other programs run, each checked once written.
+
+An exported model takes images of the student's size, uint8 [n, h, w, c] for any
+n, and gives probabilities, [n, L].
+"""
+
+import contextlib
+import io
+import json
+import logging
+import pathlib
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from dualgan_jax.errors import UserError
+from dualgan_jax.student import Student
+
+_PLATFORMS = ('cpu', 'cuda', 'tpu')
+_IMAGES = 5
+
+
+def stablehlo(student: Student, path: pathlib.Path) -> Callable:
+  """Writes a model that `jax.export.deserialize` reads, for CPU, GPU and TPU.
+
+  Returns:
+    The written model: images → probabilities.
+  """
+  (n,) = export.symbolic_shape('n')
+  images = jax.ShapeDtypeStruct((n, *student.image), jnp.uint8)
+  exported = export.export(jax.jit(_answer(student)), platforms=_PLATFORMS)
+  path.write_bytes(exported(images).serialize())
+  return export.deserialize(bytearray(path.read_bytes())).call
+
+
+def onnx(student: Student, path: pathlib.Path) -> Callable:
+  """Writes an ONNX model; its metadata hold the labels.
+
+  Returns:
+    The written model in onnxruntime: images → probabilities.
+
+  Raises:
+    UserError: the extra `export` is not installed.
+  """
+  with _quiet():
+    try:
+      import onnxruntime
+      from jax2onnx import to_onnx
+    except ModuleNotFoundError as e:
+      raise UserError(
+        f"format: onnx needs {e.name}; pip install '.[export]' brings it."
+      ) from e
+    model = to_onnx(
+      _answer(student),
+      [jax.ShapeDtypeStruct(('n', *student.image), jnp.uint8)],
+      model_name='student',
+    )
+  labels = model.metadata_props.add()
+  labels.key, labels.value = 'labels', json.dumps(student.labels)
+  path.write_bytes(model.SerializeToString())
+  options = onnxruntime.SessionOptions()
+  options.log_severity_level = 3  # errors
+  session = onnxruntime.InferenceSession(path, options)
+  name = session.get_inputs()[0].name
+  return lambda images: session.run(None, {name: images})[0]
+
+
+FORMATS = {'stablehlo': stablehlo, 'onnx': onnx}
+
+
+def write(student: Student, folder: pathlib.Path, form: str) -> float:
+  """Writes `model.<form>` into a folder.
+
+  Args:
+    student: of `student.load`.
+    folder: that is there.
+    form: a key of `FORMATS`.
+
+  Returns:
+    The largest difference of the written model's probabilities to the live
+    student's, on random images.
+  """
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (_IMAGES, *student.image), dtype=np.uint8)
+  model = FORMATS[form](student, folder / f'model.{form}')
+  difference = np.asarray(model(images)) - student.predict(images)
+  return float(np.max(np.abs(difference)))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """What jax2onnx tells of its own work, at length, is not for users."""
+  logging.disable(logging.WARNING)
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    logging.disable(logging.NOTSET)
+
+
+def _answer(student):
+  return lambda images: student.answer(images.astype(jnp.float32) / 255)

@@ -1,0 +1,62 @@
+"""Writes a finished run's student in other formats.
+
+    python -m experiments.export --workdir=DIR --format=stablehlo,onnx \\
+        [--output=FOLDER]
+
+Every finished run leaves DIR/student, a config.json and a model.safetensors.
+This adds model.stablehlo (`jax.export`: CPU, GPU, TPU) and model.onnx (extra
+`export`) there, or to a copy of it, and prints how far each is from the
+student.
+"""
+
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+from absl import app, flags, logging
+
+from dualgan_jax import errors, export, student
+
+_WORKDIR = flags.DEFINE_string('workdir', None, "The run's folder.")
+_FORMAT = flags.DEFINE_list(
+  'format', [], f'Of {", ".join(export.FORMATS)}, besides safetensors.'
+)
+_OUTPUT = flags.DEFINE_string('output', None, 'A new folder, not DIR/student.')
+
+
+def main(argv: Sequence[str]) -> None:
+  """Writes, checks, prints."""
+  logging.set_verbosity(logging.WARNING)
+  try:
+    _write(argv)
+  except errors.UserError as e:
+    raise app.UsageError(str(e), exitcode=e.exit_code) from e
+
+
+def _write(argv):
+  if argv[1:]:
+    raise errors.UserError(f'{argv[1]}: not a flag.')
+  if not _WORKDIR.value:
+    raise errors.UserError('--workdir: missing; name the folder of a run.')
+  for form in _FORMAT.value:
+    if form not in export.FORMATS:
+      raise errors.UserError(
+        f'--format: {form!r} is none of {", ".join(export.FORMATS)}.'
+      )
+  folder = pathlib.Path(_WORKDIR.value).expanduser() / 'student'
+  own = student.load(folder)
+  if _OUTPUT.value:
+    output = pathlib.Path(_OUTPUT.value).expanduser()
+    try:
+      folder = shutil.copytree(folder, output)
+    except OSError as e:
+      raise errors.UserError(
+        f'--output: {output} cannot be made ({e.strerror}); name a new folder.'
+      ) from e
+  for form in _FORMAT.value:
+    apart = export.write(own, folder, form)
+    print(f'{folder}/model.{form}: within {apart:.1e} of the student')
+
+
+if __name__ == '__main__':
+  app.run(main)

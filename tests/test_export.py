@@ -1,0 +1,113 @@
+"""Exported students answer as the live one does."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import onnxruntime
+import pytest
+from jax import export as jax_export
+
+from dualgan_jax import export, student
+from dualgan_jax.errors import UserError
+from tests.test_student import IMAGE, LABELS, write_toy
+
+# jax2onnx meets what JAX is about to take away.
+pytestmark = pytest.mark.filterwarnings('ignore')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """A student's folder with all formats."""
+  path = write_toy(tmp_path_factory.mktemp('run') / 'student')
+  for form in export.FORMATS:
+    assert export.write(student.load(path), path, form) < 1e-5
+  return path
+
+
+def _images(n):
+  rng = np.random.default_rng(n)
+  return rng.integers(0, 256, (n, *IMAGE), dtype=np.uint8)
+
+
+@pytest.mark.parametrize('n', [1, 7])
+def test_stablehlo_answers_any_number_of_images(folder, n):
+  content = bytearray((folder / 'model.stablehlo').read_bytes())
+  model = jax_export.deserialize(content)
+  assert model.platforms == ('cpu', 'cuda', 'tpu')
+  found = jax.jit(model.call)(_images(n))
+  wanted = student.load(folder).predict(_images(n))
+  np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize('n', [1, 7])
+def test_onnx_answers_any_number_of_images(folder, n):
+  session = onnxruntime.InferenceSession(folder / 'model.onnx')
+  (image,) = session.get_inputs()
+  assert image.type == 'tensor(uint8)'
+  (found,) = session.run(None, {image.name: _images(n)})
+  wanted = student.load(folder).predict(_images(n))
+  np.testing.assert_allclose(found, wanted, atol=1e-5)
+  known = session.get_modelmeta().custom_metadata_map
+  assert json.loads(known['labels']) == list(LABELS)
+
+
+def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
+  path = write_toy(tmp_path / 'student')
+  monkeypatch.setitem(
+    export.FORMATS,
+    'stablehlo',
+    lambda own, path: lambda images: own.predict(images) + 0.25,
+  )
+  found = export.write(student.load(path), path, 'stablehlo')
+  np.testing.assert_allclose(found, 0.25, rtol=1e-5)
+
+
+def test_without_the_extra_there_is_a_cure(folder, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'jax2onnx', None)
+  with pytest.raises(UserError, match=r"jax2onnx; pip install '\.\[export\]'"):
+    export.write(student.load(folder), folder, 'onnx')
+
+
+def _command(*flags):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.export', *flags],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_the_command_writes_to_a_new_folder_and_says_how_far(tmp_path):
+  write_toy(tmp_path / 'student')
+  output = tmp_path / 'new'
+  flags = (f'--workdir={tmp_path}', '--format=stablehlo', f'--output={output}')
+  done = _command(*flags)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith(f'{output}/model.stablehlo: within ')
+  assert sorted(x.name for x in output.iterdir()) == [
+    'config.json',
+    'model.safetensors',
+    'model.stablehlo',
+  ]
+  assert not (tmp_path / 'student' / 'model.stablehlo').exists()
+  done = _command(*flags)
+  assert done.returncode == 2
+  assert '--output' in done.stderr and 'name a new folder' in done.stderr
+
+
+@pytest.mark.parametrize(
+  ('flags', 'said'),
+  [
+    ((), '--workdir: missing'),
+    (('--workdir=nowhere',), 'no folder of a student'),
+    (('--workdir=x', '--format=pickle'), "'pickle' is none of stablehlo, onnx"),
+    (('--workdir=x', 'onnx'), 'onnx: not a flag'),
+  ],
+)
+def test_wrong_flags_are_named(flags, said):
+  done = _command(*flags)
+  assert done.returncode == 2
+  assert said in done.stderr
