@@ -83,7 +83,8 @@ def load(
       Hugging Face Hub, or 'scikit-learn/digits' for the 1,797 images of 8×8
       that scikit-learn bundles; `path`, a folder of the Hub's form to take
       instead; `test_fraction`, the share to keep for testing of a set without a
-      test part; `overlay`, whether images become pairs (`overlay.pairs`).
+      test part; `overlay`, how often each training image is laid over another
+      (`overlay.pairs`), 0 for not; a test image is so once.
     part: one of `PARTS`.
     image: (height, width, channels); the images get these channels, and keep
       their size, if all have the same. Others are brought to this one.
@@ -96,7 +97,10 @@ def load(
     split = _digits(name, own, part, seed, image[-1])
   else:
     split = _hub(name, own, part, seed, image)
-  return overlay.pairs(split, PARTS.index(part)) if own.overlay else split
+  if not own.overlay:
+    return split
+  times = own.overlay if part == 'train' else 1
+  return overlay.pairs(split, PARTS.index(part), times)
 
 
 def _digits(name, own, part, seed, channels):

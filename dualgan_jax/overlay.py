@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SHIFT = 4
 
 
-def pairs(split: 'Split', seed: int) -> 'Split':
-  """As many two-in-one images as there are images, each image once on top.
+def pairs(split: 'Split', seed: int, times: int = 1) -> 'Split':
+  """Two-in-one images, in which each image is on top `times` times.
 
   Image i is laid over a random other image of a different label set, both
   shifted independently and uniformly by -4 .. 4 pixels along each axis; pixels
@@ -28,6 +28,7 @@ def pairs(split: 'Split', seed: int) -> 'Split':
   Args:
     split: images [n, h, w, c] with at least two different label sets.
     seed: of partners and shifts.
+    times: the result has n · times images.
 
   Raises:
     UserError: there is only one label set.
@@ -35,9 +36,18 @@ def pairs(split: 'Split', seed: int) -> 'Split':
   if (split.targets == split.targets[0]).all():
     raise UserError(
       'data: images can be laid over one another only if not all of them carry '
-      'the same labels; set overlay to False.'
+      'the same labels; set overlay to 0.'
     )
   rng = np.random.default_rng(seed)
+  images, targets = zip(
+    *(_round(split, rng) for _ in range(times)), strict=True
+  )
+  return dataclasses.replace(
+    split, images=np.concatenate(images), targets=np.concatenate(targets)
+  )
+
+
+def _round(split, rng):
   n, height, width, channels = split.images.shape
   partner = rng.integers(0, n, n)
   while True:
@@ -53,8 +63,5 @@ def pairs(split: 'Split', seed: int) -> 'Split':
     y = down[:, None, None] + np.arange(height)[:, None]  # [n, h, 1]
     x = right[:, None, None] + np.arange(width)  # [n, 1, w]
     canvas[np.arange(n)[:, None, None], y, x] += split.images[rows]
-  return dataclasses.replace(
-    split,
-    images=np.minimum(canvas, 255).astype(np.uint8),
-    targets=np.maximum(split.targets, split.targets[partner]),
-  )
+  targets = np.maximum(split.targets, split.targets[partner])
+  return np.minimum(canvas, 255).astype(np.uint8), targets

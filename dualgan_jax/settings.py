@@ -215,7 +215,7 @@ _DATA = {
   'test_fraction': _optional(_number(0, 1, above=True)),
   'shift': _integer(0),
   'flip': _flag,
-  'overlay': _flag,
+  'overlay': _integer(0),
 }
 
 

@@ -131,6 +131,20 @@ def test_the_seed_draws_partners_and_shifts():
   assert np.any(one.images.sum(axis=(1, 2)) != other.images.sum(axis=(1, 2)))
 
 
+def test_each_image_may_be_on_top_several_times():
+  n = 30
+  split = _split(_dots(*range(1, n + 1)), [i % 3 for i in range(n)])
+  once, thrice = (overlay.pairs(split, 0, times) for times in (1, 3))
+  assert thrice.images.shape == (3 * n, 9, 9, 1)
+  np.testing.assert_array_equal(thrice.images[:n], once.images)
+  np.testing.assert_array_equal(thrice.targets[:n], once.targets)
+  for i in (1, 2):  # other partners, other places
+    assert np.any(thrice.images[i * n : (i + 1) * n] != once.images)
+  for i, target in enumerate(thrice.targets):
+    assert target[i % 3] == 1
+    assert target.sum() == 2
+
+
 def test_what_is_overlaid_stays_as_it_was():
   split = _split(_dots(1, 2), [0, 1])
   overlay.pairs(split, seed=0)

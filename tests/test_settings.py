@@ -136,7 +136,7 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
     ('data__digits__test_fraction', 0.99),
     ('data__digits__shift', 2),
     ('data__digits__flip', True),
-    ('data__digits__overlay', True),
+    ('data__digits__overlay', 4),
     ('dual__filters', 'fresh'),
     ('targetnet__branch_tolerance', 0.5),
     ('refine__steps', 0),  # leaves the stage out
@@ -213,7 +213,7 @@ def test_takes_what_is_allowed(field, value):
     # And 1 is no answer to a question.
     ('objective__never_empty', 1, 'True or False'),
     ('data__digits__flip', 1, 'True or False'),
-    ('data__digits__overlay', 'no', 'True or False'),
+    ('data__digits__overlay', 'no', 'a whole number from 0'),
     ('teachers__high__batch_norm', 'yes', 'True or False'),
     # No number at all.
     ('objective__alpha', math.nan, 'a number'),
@@ -326,7 +326,7 @@ def test_fields_leave_out_where_a_data_set_lies():
     config = _config(data__digits__path='/elsewhere')
     assert settings.fields(settings.check(config), stage) == here
     assert here['data.digits.source'] == 'scikit-learn/digits'
-    assert here['data.digits.overlay'] is False
+    assert here['data.digits.overlay'] == 0
 
 
 @pytest.mark.parametrize(

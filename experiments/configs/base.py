@@ -73,7 +73,7 @@ def data_set(source: str, **changes) -> dict:
     'test_fraction': config_dict.placeholder(float),  # if it has no test part
     'shift': 0,  # pixels that training images move by, at most
     'flip': False,  # whether training images are mirrored
-    'overlay': False,  # two images in one (dualgan_jax/overlay.py)
+    'overlay': 0,  # times that each is laid over another (overlay.py)
     **changes,
   }
 

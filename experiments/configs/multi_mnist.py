@@ -3,10 +3,14 @@
     python -m experiments.main --config=experiments/configs/multi_mnist.py \\
         --workdir=runs/multi_mnist [--config.data.mnist.path=DIR]
 
-Images are made as `dualgan_jax/overlay.py` says, 36×36, one for each of the
-60,000 training and 10,000 test images; the labels of an image are a set of two.
+Images are made as `dualgan_jax/overlay.py` says, 36×36, four for each of the
+60,000 training images and one for each of the 10,000 test images; the labels of
+an image are a set of two.
 
-There are no kept results yet, and its values may change until there are.
+There are no kept results yet, and its values may change until there are. With
+one image for each training image the teachers learned these by heart: seed 0
+had a training loss of 0.006, and an mAP of 0.944 on test images; the compact
+TargetNet had 0.856 then. That is why there are four.
 """
 
 import ml_collections
@@ -21,7 +25,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.experiment = 'multi_mnist'
   config.image = (36, 36, 1)
   config.labels = DIGITS  # Y_cst
-  config.data = {'mnist': base.data_set('ylecun/mnist', overlay=True)}
+  config.data = {'mnist': base.data_set('ylecun/mnist', overlay=4)}
   strides = (2, 2, 2)
   config.teachers = {
     name: {
