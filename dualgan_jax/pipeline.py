@@ -323,14 +323,15 @@ def _refine(run_: Run) -> None:
     image=design.image,
     disagreement=own.disagreement,
     pool=own.pool_batches * own.batch,
+    replays=own.replays,
     steps=own.steps,
     batch=own.batch,
     optimisers={
       'generator': adam(
         own.generator_learning_rate, own.steps, b1=run_.config.generator.b1
       ),
-      # Two steps for each of the generator's.
-      'student': adam(own.learning_rate, 2 * own.steps),
+      # For each of the generator's one on its images, and the replays.
+      'student': adam(own.learning_rate, (1 + own.replays) * own.steps),
     },
   )
   state = run_.train(phase)

@@ -187,6 +187,7 @@ _CHECKS = {
     'steps': _integer(0),
     'generator_learning_rate': _RATE,
     'disagreement': _WEIGHT,
+    'replays': _STEPS,
     'pool_batches': _STEPS,
   },
   'baselines': {**_TRAINING, 'steps': _integer(0)},

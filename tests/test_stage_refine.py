@@ -14,7 +14,13 @@ _POOL = 2 * tiny.BATCH
 
 
 def phase(
-  *, disagreement=1.0, rate=0.1, optimiser=None, routed=False, absent=True
+  *,
+  disagreement=1.0,
+  replays=1,
+  rate=0.1,
+  optimiser=None,
+  routed=False,
+  absent=True,
 ):
   """The stage on the tiny nets."""
   student = tiny.student()
@@ -29,6 +35,7 @@ def phase(
     image=tiny.IMAGE,
     disagreement=disagreement,
     pool=_POOL,
+    replays=replays,
     steps=4,
     batch=tiny.BATCH,
     optimisers={'generator': optimiser, 'student': optimiser},
@@ -83,6 +90,21 @@ def test_the_student_learns_what_the_teachers_say():
   first, last = tiny.run(of)[1], tiny.run(of, steps=40)[1]
   assert last['loss'] < first['loss']
   assert last['replay_loss'] < first['replay_loss']
+
+
+@pytest.mark.parametrize('replays', [1, 3])
+def test_the_student_steps_once_and_for_each_replay(replays):
+  state, _ = tiny.run(phase(optimiser=adam(1e-3, 9), replays=replays))
+  counts = {name: own[0].count for name, own in state.opt_state.items()}
+  assert counts == {'generator': 1, 'student': 1 + replays}
+
+
+def test_replays_of_one_step_are_draws_of_their_own():
+  # At a rate of 0 only what is drawn can change the loss.
+  once, twice = (
+    tiny.run(phase(rate=0.0, replays=n), steps=2)[1] for n in (1, 2)
+  )
+  assert once['replay_loss'] != twice['replay_loss']
 
 
 def test_the_pool_takes_each_batch_at_its_samples_numbers():

@@ -2,11 +2,12 @@
 
 The generator keeps what stage `generator` asked of its image and is rewarded
 where student and teachers disagree: data-free adversarial distillation (DFAD,
-Fang et al. 2019, arXiv 1912.11006). The student takes two steps per generator
-step, one on these images and one on a draw from a pool of the last steps', so
-that it does not forget them (replay, as in CMI, Fang et al. 2021, arXiv
-2105.08584). Behind a routed generator there are images of all teachers, also of
-those of whom Y_cst asks nothing: on these all wanted labels are absent.
+Fang et al. 2019, arXiv 1912.11006). For each generator step the student takes
+one on these images and some on draws from a pool of the last steps', so that it
+does not forget them (replay, as in CMI, Fang et al. 2021, arXiv 2105.08584):
+its steps are cheap beside the generator's. Behind a routed generator there are
+images of all teachers, also of those of whom Y_cst asks nothing: on these all
+wanted labels are absent.
 """
 
 from typing import Any
@@ -74,6 +75,7 @@ def phase(
   image: tuple[int, int, int],
   disagreement: float,
   pool: int,
+  replays: int,
   steps: int,
   batch: int,
   optimisers: dict[str, optax.GradientTransformation],
@@ -91,7 +93,8 @@ def phase(
     image: (height, width, channels).
     disagreement: weight of the generator's reward.
     pool: images in the pool, a multiple of `batch`.
-    steps: generator steps; the student takes two for each.
+    replays: the student's steps on the pool for each of the generator.
+    steps: of the generator.
     batch: images per step.
     optimisers: for 'generator' and 'student'.
   """
@@ -148,7 +151,7 @@ def phase(
 
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
-    draw_key, replay_key = jax.random.split(key)
+    draw_key, *replay_keys = jax.random.split(key, 1 + replays)
     params, stats = state.params, state.batch_stats
     grads, (generator_stats, x, asked, metrics) = jax.grad(
       generator_loss, has_aux=True
@@ -169,16 +172,14 @@ def phase(
     answers = jax.nn.sigmoid(asked)
     pool_now = _added(state.pool, state.step * batch, x, answers)
     held = jnp.minimum((state.step + 1) * batch, pool)
-    rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, held))(
-      parallel.sample_keys(replay_key, batch)
-    )
-    old = (
-      pool_now.images[rows].astype(jnp.float32) / 255,
-      pool_now.answers[rows].astype(jnp.float32),
-    )
+    old = [_drawn(pool_now, k, held, batch) for k in replay_keys]
     learned, opt_state = params['student'], state.opt_state['student']
     own_stats = stats['student']
-    for name, shown in (('loss', (x, answers)), ('replay_loss', old)):
+    # The last replay's loss is the one that is logged.
+    for name, shown in (
+      ('loss', (x, answers)),
+      *(('replay_loss', replayed) for replayed in old),
+    ):
       grad_fn = jax.value_and_grad(student_loss, has_aux=True)
       (value, own_stats), grads = grad_fn(learned, own_stats, *shown)
       learned, opt_state, metrics[name] = learn(
@@ -197,6 +198,19 @@ def phase(
     return {'teachers': teachers, 'filters': source.filters}
 
   return Phase('refine', steps, init, step, frozen, label_map.union)
+
+
+def _drawn(
+  pool: Pool, key: chex.PRNGKey, held: chex.Array, batch: int
+) -> tuple[chex.Array, chex.Array]:
+  """This device's share of a draw from the `held` first: images, answers."""
+  rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, held))(
+    parallel.sample_keys(key, batch)
+  )
+  return (
+    pool.images[rows].astype(jnp.float32) / 255,
+    pool.answers[rows].astype(jnp.float32),
+  )
 
 
 def _added(

@@ -54,6 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
     'learning_rate': 2e-3,  # the student's
     'generator_learning_rate': 1e-3,
     'disagreement': 1.0,
+    'replays': 1,  # the student's, for each step of the generator
     'pool_batches': 300,
   }
   config.baselines = {'steps': 1800, 'batch': 128, 'learning_rate': 2e-3}

@@ -39,6 +39,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 6000
   config.generator.steps = 1500
   config.refine.steps = 1800
+  config.refine.replays = 4
   return base.varied(config, variants, VARIANTS)
 
 

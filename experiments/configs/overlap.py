@@ -50,6 +50,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 4000
   config.generator.steps = 1200
   config.refine.steps = 1600
+  config.refine.replays = 4
   for part in ('generator', 'dual', 'targetnet', 'refine'):
     config[part].batch = 126  # three equal shares, should images be routed
   return base.varied(config, variants, VARIANTS)
