@@ -45,7 +45,7 @@ def load(field: str, path: str) -> Teacher:
       f'{field}: {path} must define {_FUNCTION}() that returns a '
       f'dualgan_jax.Teacher; it gave {type(made).__name__}.'
     )
-  return made
+  return made.replace(labels=tuple(made.labels))
 
 
 def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:

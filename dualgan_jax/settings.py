@@ -253,7 +253,7 @@ def check(
     ):
       raise UserError(
         f'teachers.{name}.data: there is no data set {teacher["data"]!r}; '
-        f'there are {", ".join(values["data"])}.'
+        f'there are {", ".join(values["data"]) or "none"}.'
       )
   taught = {teacher['data'] for teacher in values['teachers'].values()}
   for name in values['data']:
@@ -330,7 +330,7 @@ def _walk(prefix: str, checks: dict, values: dict) -> None:
 
 def origin(teacher: Any) -> str:
   """Where a config's teacher comes from: 'trained' here, or the field of it."""
-  fields = teacher or ()
+  fields = teacher if hasattr(teacher, 'keys') else ()
   return next((x for x in ('weights', 'module') if x in fields), 'trained')
 
 

@@ -94,6 +94,11 @@ def test_a_wrong_field_of_a_weight_file_is_named(changes, said):
     settings.check(_imported(**changes))
 
 
+def test_a_teacher_is_a_group_of_fields():
+  with pytest.raises(UserError, match=r'^teachers\.low: 3, but .* a group'):
+    settings.check(_config(teachers__low=3))
+
+
 @pytest.mark.parametrize('teachers', [{}, None])
 def test_without_teachers_there_is_nothing_to_learn(teachers):
   with pytest.raises(UserError, match='^teachers: name at least one'):
