@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dualgan_jax import report
 from dualgan_jax.errors import UserError
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--json', action='store_true', help='one line of JSON per image'
   )
   predict.add_argument(
-    '--top', type=int, default=_TOP, metavar='N', help='labels per image'
+    '--top', type=_positive, default=_TOP, metavar='N', help='labels per image'
   )
   told = parser.parse_args(argv)
   try:
@@ -49,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
   except UserError as e:
     print(f'error: {e}', file=sys.stderr)
     return e.exit_code
+
+
+def _positive(text: str) -> int:
+  number = int(text)
+  if number < 1:
+    raise ValueError
+  return number
 
 
 def _info(student: Student) -> str:
@@ -71,7 +78,7 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
     try:
       images.append(_image(path, student.image))
       read.append(str(path))
-    except (OSError, UnidentifiedImageError, ValueError) as e:
+    except (OSError, ValueError, Image.DecompressionBombError) as e:
       print(f'{path}: skipped, no image ({e})', file=sys.stderr)
       bad += 1
   if not read:

@@ -329,7 +329,7 @@ def _walk(prefix: str, checks: dict, values: dict) -> None:
 
 
 def origin(teacher: Any) -> str:
-  """Where a config's teacher comes from: 'trained' here, or the field of it."""
+  """'trained', or the field that names the file a teacher comes from."""
   fields = teacher if hasattr(teacher, 'keys') else ()
   return next((x for x in ('weights', 'module') if x in fields), 'trained')
 

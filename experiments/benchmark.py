@@ -20,6 +20,7 @@ turn, from the same weights. It takes experiments whose teachers are of kind
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -81,6 +82,25 @@ def _phases(configs):
 
 
 def _peers(configs):
+  if importlib.util.find_spec('torch') is None:
+    raise app.UsageError(
+      "--peer: needs PyTorch; pip install '.[torch]' brings it.", exitcode=2
+    )
+  if not hasattr(os, 'sched_setaffinity'):
+    raise app.UsageError(
+      '--peer: only Linux lets it keep to one core.', exitcode=2
+    )
+  for name, config in configs.items():
+    nets = config.teachers.values()
+    labels = [x for net in nets for x in net.labels]
+    if len({*labels}) < len(labels) or not all(
+      net.get('kind') == 'conv' and net.batch_norm for net in nets
+    ):
+      raise app.UsageError(
+        f"--experiments={name}: --peer takes teachers of kind 'conv' with "
+        'batch norm and without common labels; name others, like mnist.',
+        exitcode=2,
+      )
   # Before JAX counts the cores that it may use.
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   figures = {}

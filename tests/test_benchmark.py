@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import app
 
 from dualgan_jax import plan, settings
 from dualgan_jax.stages.phase import Phase
@@ -59,3 +60,17 @@ def test_sizes_are_teachers_and_blocks(many, blocks):
   assert len(design.teachers) == many
   assert len(design.student.blocks) == blocks
   assert len(design.label_map.union) == 2 * many
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize('name', ['cifar10', 'overlap', 'mnist:plain'])
+def test_what_has_no_peer_is_one_sentence(name):
+  configs = {name: benchmark._config(name)}
+  with pytest.raises(app.UsageError, match=f'{name}: --peer takes teachers'):
+    benchmark._peers(configs)
+
+
+def test_without_pytorch_there_is_no_peer(monkeypatch):
+  monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+  with pytest.raises(app.UsageError, match='--peer: needs PyTorch'):
+    benchmark._peers({})

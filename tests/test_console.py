@@ -72,6 +72,15 @@ def test_more_labels_than_there_are_may_be_asked_for(folder, pictures, capsys):
   assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_an_image_too_large_to_be_true_is_skipped(
+  folder, pictures, monkeypatch, capsys
+):
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 40)  # a.png has 64
+  path = str(pictures / 'b.png')  # 180: more than twice as many
+  assert console.main(['predict', folder, path]) == 2
+  assert f'{path}: skipped, no image' in capsys.readouterr().err
+
+
 def test_nothing_to_read_is_an_error(folder, tmp_path, capsys):
   assert console.main(['predict', folder, str(tmp_path / 'none.png')]) == 2
   assert 'error: no image could be read' in capsys.readouterr().err
@@ -84,7 +93,10 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
   assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize('arguments', [[], ['predict'], ['info', 'a', 'b']])
+@pytest.mark.parametrize(
+  'arguments',
+  [[], ['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
+)
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as e:
     console.main(arguments)
