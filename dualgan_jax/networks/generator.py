@@ -1,9 +1,13 @@
 """The group-stack generator, Eq. 2."""
 
+import functools
+
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from dualgan_jax.networks.convolution import conv_general_dilated
 
 
 class Group(nn.Module):
@@ -39,6 +43,12 @@ class Group(nn.Module):
         dtype=self.dtype,
       )(x)
 
+    conv = functools.partial(
+      nn.Conv,
+      kernel_size=(3, 3),
+      dtype=self.dtype,
+      conv_general_dilated=conv_general_dilated,
+    )
     if x.ndim == 2:
       height, width = self.size
       x = nn.Dense(
@@ -49,12 +59,12 @@ class Group(nn.Module):
       # Bilinear, and not nearest: two small matrix products, forwards and
       # backwards, for any pair of sizes.
       x = jax.image.resize(x, (x.shape[0], *self.size, x.shape[-1]), 'bilinear')
-    x = nn.Conv(self.width, (3, 3), use_bias=False, dtype=self.dtype)(x)
+    x = conv(self.width, use_bias=False)(x)
     x = nn.leaky_relu(norm(x), 0.2)
     if self.is_image:
-      x = nn.Conv(self.channels, (3, 3), dtype=self.dtype)(x)
+      x = conv(self.channels)(x)
       return nn.sigmoid(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
-    x = nn.Conv(self.channels, (3, 3), use_bias=False, dtype=self.dtype)(x)
+    x = conv(self.channels, use_bias=False)(x)
     return nn.relu(norm(x))
 
 
