@@ -4,9 +4,10 @@
         [--repeats=20] [--json=FILE] [--peer]
 
 Builds the phases of experiments as `experiments.main` would, on untrained
-teachers and random images, and prints two tables: time, FLOPs and memory per
-step of every phase, and the same of the generator's step against the number of
-teachers M and of blocks B. FLOPs are XLA's count of a device's program before
+teachers and random images, and prints time, FLOPs and memory per step: of every
+phase, and of the generator's step of `digits` against the number of teachers M,
+of blocks B and of devices, as many as there are (`JAX_NUM_CPU_DEVICES=8`
+simulates eight on a CPU). FLOPs are XLA's count of a device's program before
 it optimises; their share is of what one large matrix product reaches on that
 device, in the precision of the experiment. Nothing is taken from the cache of
 compiled programs.
@@ -73,11 +74,13 @@ def _phases(configs):
       for name, config in configs.items()
     },
     'sizes': sizes(devices[:1], _REPEATS.value),
+    'devices': shares(devices, _REPEATS.value),
   }
   print(figures['device'])
   for name, rows in figures['experiments'].items():
     print(f'\n{name}\n{_table(rows)}')
   print(f'\ngenerator/train, one device\n{_table(figures["sizes"])}')
+  print(f'\ngenerator/train, per device\n{_table(figures["devices"])}')
   return figures
 
 
@@ -210,14 +213,29 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
 
 def sizes(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
   """The generator's step against the number of teachers M and of blocks B."""
-  rows = []
-  for many, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4)):
-    run_ = _run(_sized(many, blocks), devices, repeats)
-    for stage in ('pretrain', 'generator'):
-      run_.stage = stage
-      pipeline.STAGES[stage](run_)
-    rows.append({**run_.rows[-1], 'phase': f'M = {many}, B = {blocks}'})
-  return rows
+  return [
+    _generator(
+      f'M = {many}, B = {blocks}', _sized(many, blocks), devices, repeats
+    )
+    for many, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
+  ]
+
+
+def shares(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
+  """The generator's step on 1, 2, 4, ... of the devices."""
+  counts = [2**i for i in range(len(devices).bit_length())]
+  return [
+    _generator(f'{n} devices', digits.get_config(), devices[:n], repeats)
+    for n in counts
+  ]
+
+
+def _generator(name, config, devices, repeats):
+  run_ = _run(config, devices, repeats)
+  for stage in ('pretrain', 'generator'):
+    run_.stage = stage
+    pipeline.STAGES[stage](run_)
+  return {**run_.rows[-1], 'phase': name}
 
 
 def measure(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from absl import app
 
-from dualgan_jax import plan, settings
+from dualgan_jax import parallel, pipeline, plan, settings
 from dualgan_jax.stages.phase import Phase
 from experiments import benchmark
 from experiments.configs import digits
@@ -74,3 +74,44 @@ def test_without_pytorch_there_is_no_peer(monkeypatch):
   monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
   with pytest.raises(app.UsageError, match='--peer: needs PyTorch'):
     benchmark._peers({})
+
+
+def test_the_generators_step_costs_what_a_hand_count_says():
+  config = digits.get_config()
+  (device,) = jax.local_devices()[:1]
+  run_ = benchmark._Untrained(*benchmark._parts(config), [device])
+  for stage in ('pretrain', 'generator'):
+    pipeline.STAGES[stage](run_)
+  phase, state = run_.built['generator/train']
+  step = parallel.compile_step(phase.step, [device])
+  lowered = step.lower(
+    parallel.replicate(phase.frozen(), [device]),
+    parallel.replicate(state, [device]),
+  )
+
+  # Products per image. The taps of a 3×3 kernel at an edge that lie outside
+  # count nothing: at stride 1 one at each end, at stride 2 one at the far end.
+  def taps(side, stride=1):
+    return (3 * side - (2 if stride == 1 else 1)) ** 2
+
+  # Forwards, and back to kernel and input: three times.
+  generator = 3 * (
+    taps(4) * (64 * 64 + 64 * 32)
+    + taps(8) * (32 * 32 + 32 * 16)
+    + taps(16) * (16 * 16 + 16 * 1)
+  )
+  # Not back to the noise; a resize has no kernel.
+  generator += 2 * 64 * (4 * 4 * 64)
+  generator += 2 * (8 * 4 * 32 * (4 + 8) + 16 * 8 * 16 * (8 + 16))
+  # Frozen: forwards, and back to the input. Of three rows per image that the
+  # last block sees, two entered behind the first.
+  teacher = 2 * (
+    taps(8, stride=2) * 1 * 24
+    + 2 * taps(4, stride=2) * 24 * 48
+    + 3 * (taps(4) * 48 * 96 + 4 * 4 * 96 * 5)
+  )
+  filters = 3 * (2 * 32 * 32 + 16 * 32 * 48 + 2 * 16 * 16 + 64 * 16 * 24)
+  by_hand = 2 * config.generator.batch * (generator + 2 * (teacher + filters))
+  found = lowered.cost_analysis()['flops']
+  # What is left are sums, norms and the optimiser.
+  assert by_hand < found < 1.05 * by_hand
