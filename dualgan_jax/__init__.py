@@ -2,6 +2,19 @@
 
 from dualgan_jax.experiment import dry_run, run
 from dualgan_jax.student import load
-from dualgan_jax.teachers import Preparation, Teacher, prepared
+from dualgan_jax.teachers import (
+  Preparation,
+  Teacher,
+  prepared,
+  single_label,
+)
 
-__all__ = ['Preparation', 'Teacher', 'dry_run', 'load', 'prepared', 'run']
+__all__ = [
+  'Preparation',
+  'Teacher',
+  'dry_run',
+  'load',
+  'prepared',
+  'run',
+  'single_label',
+]

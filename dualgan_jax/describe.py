@@ -33,13 +33,15 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
   lines = ['teachers']
   lines += [
     f'  {t.name} ({_origin(config.teachers[t.name])}) answers '
-    f'{", ".join(t.labels)}: {_net(t, design)}'
+    f'{"one of " if t.single_label else ""}{", ".join(t.labels)}: '
+    f'{_net(t, design)}'
     for t in nets
   ]
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
   lines.append(f'blocks: {len(design.student.blocks)}')
   lines += _generator(design, config, nets)
-  lines.append(f'compact: {_net(student, design)}')
+  one = ', one label per image' if design.student.single_label else ''
+  lines.append(f'compact: {_net(student, design)}{one}')
   if config.dual.steps:
     lines += _branched(design, nets, student)
   if config.refine.steps:

@@ -192,6 +192,15 @@ def _routed(run_: Run) -> bool:
   if len(everyone) == 1:
     return False
   news = not run_.folder.finished('generator')
+  certain = [t.name for t in everyone if t.single_label]
+  if certain:
+    if news:
+      logs.say(
+        f'generator: routing is on; {", ".join(certain)} gives every image one '
+        'of its own labels, whatever it shows. If all teachers describe the '
+        'same images, set objective.routing=off.'
+      )
+    return True
   if not config.objective.prior or not any(
     teachers.has_batch_norm(t, config.image) for t in everyone
   ):
@@ -458,7 +467,10 @@ def _evaluate(run_: Run) -> None:
       run_.models['compact'][1],
       labels=config.labels,
       image=config.image,
-      net=config.student.to_dict(),
+      net={
+        **config.student.to_dict(),
+        'single_label': run_.design.student.single_label,
+      },
       origin={k: results[k] for k in ('experiment', 'objective', 'seed')}
       | results['versions'],
     )
@@ -481,14 +493,20 @@ def _teacher_data(run_: Run, name: str) -> RealImages:
   teacher = run_.config.teachers[name]
   split = _data(run_, teacher.data, 'train')
   split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
-  if run_.config.pretrain.teacher_data == 'own':
+  if _sees_own_only(teacher, run_.config):
     split = split.showing(teacher.labels)
   if not len(split.images):
     raise UserError(
       f'teachers.{name}.labels: no training image of data.{teacher.data} '
       'carries one of them; name others.'
     )
-  return _augmented(run_, teacher.data, split, split.columns(teacher.labels))
+  targets = split.columns(teacher.labels)
+  if teacher.single_label and (targets.sum(axis=1) > 1).any():
+    raise UserError(
+      f'teachers.{name}.single_label: images of data.{teacher.data} carry '
+      'several of its labels; set it to False.'
+    )
+  return _augmented(run_, teacher.data, split, targets)
 
 
 def _real(run_: Run) -> distil.Real:
@@ -505,13 +523,20 @@ def _real(run_: Run) -> distil.Real:
           continue  # nobody knows what it was trained on
         if own.data != name:
           believed[:, m] = False
-        elif (
-          config.pretrain.teacher_data == 'own'
-          and teacher.name in run_.design.classifiers
+        elif teacher.name in run_.design.classifiers and _sees_own_only(
+          own, config
         ):
           believed[:, m] = split.columns(own.labels).any(axis=1)
     sets.append(_augmented(run_, name, split, believed))
   return distil.Real(tuple(sets), config.image[:2])
+
+
+def _sees_own_only(
+  teacher: ml_collections.FrozenConfigDict,
+  config: ml_collections.FrozenConfigDict,
+) -> bool:
+  """Whether a teacher is trained on images of its own labels alone."""
+  return teacher.single_label or config.pretrain.teacher_data == 'own'
 
 
 def _augmented(run_: Run, name: str, split, targets: np.ndarray) -> RealImages:

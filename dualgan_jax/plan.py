@@ -56,7 +56,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     {name: net.labels for name, net in config.teachers.items()}, config.labels
   )
   classifiers = {
-    name: _classifier(net, len(net.labels), config.precision)
+    name: _classifier(net, len(net.labels), config.precision, net.single_label)
     for name, net in config.teachers.items()
     if settings.origin(net) == 'trained'
   }
@@ -71,7 +71,12 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
         own[name] = _of_weights(name, net, config)
       case 'module':
         own[name] = _of_module(name, net, config)
-  student = _classifier(config.student, len(config.labels), config.precision)
+  student = _classifier(
+    config.student,
+    len(config.labels),
+    config.precision,
+    _one_label_per_image(own.values(), label_map, config.objective.routing),
+  )
   nets = {f'teachers.{name}': teacher for name, teacher in own.items()}
   nets['student'] = abstract_teacher(
     'student', config.labels, student, config.image
@@ -186,14 +191,30 @@ def _of_weights(name, own, config):
     len(own.labels),
     size,
   )
-  net = architecture.create(len(own.labels), dtype=_dtype(config.precision))
+  net = dataclasses.replace(
+    architecture.create(len(own.labels), dtype=_dtype(config.precision)),
+    single_label=own.single_label,
+  )
   return teachers.prepared(
     teachers.from_classifier(name, tuple(own.labels), net, variables),
     teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
   )
 
 
-def _classifier(net, labels, precision):
+def _one_label_per_image(everyone, label_map, routing):
+  """Whether an image has one of the student's labels, and never another.
+
+  So it is where no teacher answers independent labels, each image belongs to
+  one teacher, and all labels are asked for: the student then ends in a softmax.
+  """
+  return (
+    all(t.single_label for t in everyone)
+    and {*label_map.customised} == {*label_map.union}
+    and (len(label_map.teachers) == 1 or routing in ('auto', 'on'))
+  )
+
+
+def _classifier(net, labels, precision, single_label):
   return classifier.create(
     kind=net.kind,
     widths=net.widths,
@@ -201,6 +222,7 @@ def _classifier(net, labels, precision):
     strides=net.strides,
     batch_norm=net.batch_norm,
     labels=labels,
+    single_label=single_label,
     axis_name=parallel.AXIS,
     dtype=_dtype(precision),
   )

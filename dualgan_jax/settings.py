@@ -192,9 +192,10 @@ _CHECKS = {
   },
   'baselines': {**_TRAINING, 'steps': _integer(0)},
 }
-_TEACHER = {'labels': _texts, 'data': _text, **_NET}
+_TEACHER = {'labels': _texts, 'data': _text, 'single_label': _flag, **_NET}
 _WEIGHTS = {
   'labels': _texts,
+  'single_label': _flag,
   'data': _optional(_text),
   'architecture': _choice(*ARCHITECTURES),
   'weights': _text,
@@ -254,6 +255,11 @@ def check(
       raise UserError(
         f'teachers.{name}.data: there is no data set {teacher["data"]!r}; '
         f'there are {", ".join(values["data"]) or "none"}.'
+      )
+    if teacher.get('single_label') and len(teacher['labels']) < 2:
+      raise UserError(
+        f'teachers.{name}.single_label: it has one label only, which a softmax '
+        'always gives; name all its labels, or set it to False.'
       )
   taught = {teacher['data'] for teacher in values['teachers'].values()}
   for name in values['data']:

@@ -58,7 +58,8 @@ class Student:
         with one channel or three.
 
     Returns:
-      [n, L], in the order of `labels`; a label is present above 0.5.
+      [n, L], in the order of `labels`; each by itself, present above 0.5,
+      or, as `config['answers']` says, of which label it is.
 
     Raises:
       ValueError: `images` has another shape or kind.
@@ -115,7 +116,11 @@ def write(
     'image': list(image),
     'net': dict(net),
     'preparation': 'scaled to [0, 1], resized bilinearly to `image`',
-    'answers': 'one probability per label, by itself; present above 0.5',
+    'answers': (
+      'probabilities of which label it is; they add up to 1'
+      if net['single_label']
+      else 'one probability per label, by itself; present above 0.5'
+    ),
     'origin': dict(origin),
   }
   text = json.dumps(config, indent=1, ensure_ascii=False)

@@ -13,7 +13,7 @@ from flax import struct
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.losses import Moments
-from dualgan_jax.networks.classifier import Classifier
+from dualgan_jax.networks.classifier import Classifier, one_against_rest
 
 BlockFn = Callable[[Any, chex.Array], chex.Array]
 
@@ -32,6 +32,8 @@ class Teacher:
       [N, h, w, c] in [0, 1].
     head: `(variables, x) -> logits [N, |Y_m|]`.
     variables: B + 1 pytrees, one per block and the head's last.
+    single_label: whether its labels exclude one another; the sigmoids of its
+      logits are softmax probabilities then (use `single_label`).
   """
 
   name: str = struct.field(pytree_node=False)
@@ -39,6 +41,26 @@ class Teacher:
   blocks: tuple[BlockFn, ...] = struct.field(pytree_node=False)
   head: BlockFn = struct.field(pytree_node=False)
   variables: tuple[Any, ...] = ()
+  single_label: bool = struct.field(pytree_node=False, default=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _SoftmaxHead:
+  """The logits of the probabilities that a softmax over a head gives."""
+
+  head: BlockFn
+
+  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
+    return one_against_rest(self.head(variables, x))
+
+
+def single_label(teacher: Teacher) -> Teacher:
+  """A teacher whose head's scores go through a softmax: one label per image.
+
+  Args:
+    teacher: its head gives what the softmax takes, for two labels or more.
+  """
+  return teacher.replace(head=_SoftmaxHead(teacher.head), single_label=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +128,9 @@ def from_classifier(
 ) -> Teacher:
   """Freezes one of our classifiers, as `Classifier.init` shapes variables."""
   blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
-  return Teacher(name, labels, blocks, classifier.head.apply, variables)
+  return Teacher(
+    name, labels, blocks, classifier.answer, variables, classifier.single_label
+  )
 
 
 def feature_shapes(

@@ -384,11 +384,11 @@ def _sized(many, blocks):
   names = [f'{i}{j}' for i in range(many) for j in 'ab']
   config.labels = tuple(names)
   config.teachers = {
-    f'teacher{i}': {
-      'labels': tuple(names[2 * i : 2 * i + 2]),
-      'data': 'digits',
-      **base.conv((24, 48, 96, 96)[:blocks], strides),
-    }
+    f'teacher{i}': base.teacher(
+      tuple(names[2 * i : 2 * i + 2]),
+      'digits',
+      base.conv((24, 48, 96, 96)[:blocks], strides),
+    )
     for i in range(many)
   }
   config.student = base.conv((16, 32, 64, 64)[:blocks], strides)

@@ -327,3 +327,56 @@ def test_half_precision_is_inside_only(kind):
   wanted, _ = full.apply(variables, x, train=False)
   np.testing.assert_allclose(logits, wanted, atol=0.05)
   assert np.abs(logits - wanted).max() > 0
+
+
+class OneAgainstRestTest(chex.TestCase):
+  @chex.all_variants
+  def test_by_hand(self):
+    # Probabilities 1/8, 2/8 and 5/8, so odds of 1:7, 2:6 and 5:3.
+    scores = jnp.log(jnp.array([[1.0, 2.0, 5.0]])) + 3
+    logits = self.variant(classifier.one_against_rest)(scores)
+    np.testing.assert_allclose(
+      logits, np.log([[1 / 7, 2 / 6, 5 / 3]]), rtol=1e-5
+    )
+
+
+def test_their_sigmoids_are_softmax_probabilities_and_so_are_gradients():
+  scores = 5 * jax.random.normal(KEY, (6, 4))
+  weights = jax.random.normal(jax.random.PRNGKey(1), (6, 4))
+
+  def ours(x):
+    return jnp.sum(weights * jax.nn.sigmoid(classifier.one_against_rest(x)))
+
+  def wanted(x):
+    return jnp.sum(weights * jax.nn.softmax(x))
+
+  for found, expected in zip(
+    jax.value_and_grad(ours)(scores), jax.value_and_grad(wanted)(scores)
+  ):
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_extreme_scores_stay_finite():
+  scores = jnp.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0], [1e4, 1e4, -1e4]])
+  logits, gradient = jax.value_and_grad(
+    lambda x: jnp.sum(classifier.one_against_rest(x))
+  )(scores)
+  chex.assert_tree_all_finite((logits, gradient))
+  np.testing.assert_allclose(
+    classifier.one_against_rest(scores)[:, 0],
+    [1e4, -np.log(2), 0],
+    rtol=1e-5,
+    atol=1e-5,
+  )
+
+
+def test_a_net_of_one_label_per_image_ends_in_it():
+  net = tiny.net((4, 5, 6), 3)
+  single = tiny.net((4, 5, 6), 3, single_label=True)
+  x, variables = tiny.images(4) / np.float32(255), tiny.variables_of(net)
+  scores, logits = (
+    own.apply(variables, x, train=False)[0] for own in (net, single)
+  )
+  np.testing.assert_allclose(
+    jax.nn.sigmoid(logits), jax.nn.softmax(scores), rtol=1e-5
+  )

@@ -58,6 +58,41 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   assert teachers.has_batch_norm(one, design.image)
 
 
+def test_a_file_may_be_of_one_label_per_image(file):
+  config = _others(file, single_label=True)
+  design = plan.make(config)
+  one, two = design.teachers.values()
+  assert (one.single_label, two.single_label) == (False, True)
+  assert 'answers one of h, i,' in describe.describe(design, config)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'single'),
+  [
+    ({}, True),
+    ({'objective__routing': 'on'}, True),
+    ({'objective__routing': 'off'}, False),
+    ({'objective__routing': 'images'}, False),
+    ({'labels': tuple('012345678')}, False),  # 9 is none of them
+    ({'teachers__low__single_label': False}, False),
+  ],
+)
+def test_the_student_ends_in_a_softmax_where_one_label_is_right(
+  changes, single
+):
+  config = _config(
+    **{
+      'teachers__low__single_label': True,
+      'teachers__high__single_label': True,
+      **changes,
+    }
+  )
+  design = plan.make(config)
+  assert design.student.single_label == single
+  said = ', one label per image' in describe.describe(design, config)
+  assert said == single
+
+
 def test_what_is_understood_of_a_file_is_described(file):
   text = describe.describe(plan.make(_others(file)), _others(file))
   assert f'two (wrn_16_1 of {file}) answers h, i, j, k, l, m, z: 174,8' in text

@@ -82,6 +82,11 @@ def test_other_peoples_teachers_may_be_tested_on_any_data():
     ({'weights': 3}, 'weights: 3, but it should be a text'),
     ({'sha256': 7}, 'sha256: 7'),
     ({'size': (32, 32)}, r'size: \(32, 32\)'),
+    ({'single_label': 1}, 'single_label: 1, but it should be True or False'),
+    (
+      {'single_label': True, 'labels': ('a',)},
+      'single_label: it has one label only',
+    ),
     ({'mean': 0.5}, 'mean: 0.5, but it should be a tuple of one number'),
     ({'mean': (0.1, 0.2)}, 'mean: .* one per channel'),
     ({'deviation': (0.0,)}, 'deviation: .* above 0'),

@@ -8,7 +8,7 @@ import pytest
 
 from dualgan_jax import discriminators, losses, parallel
 from dualgan_jax.stages import generator as stage
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.teachers import Teacher, single_label
 from tests import tiny
 
 SGD = optax.sgd(0.1)
@@ -221,3 +221,63 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
     np.testing.assert_allclose(
       logits[m::2][:, mine], said, rtol=1e-3, atol=1e-4
     )
+
+
+def _terms(everyone, **changes):
+  """L_oh and L_ie of four images, and the teachers' own answers to them."""
+  objective = tiny.objective(groups=False, **changes)
+  image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
+  devices = jax.local_devices()[:1]
+
+  def loss(frozen, x):
+    filters = {t.name: {} for t in frozen}
+    return x, stage.loss((x,), filters, frozen, tiny.LABEL_MAP, objective)[2]
+
+  _, metrics = parallel.compile_step(loss, devices)(
+    parallel.replicate(everyone, devices), parallel.replicate(image, devices)
+  )
+  answers = [
+    jax.nn.sigmoid(discriminators.tail(t, t.variables, image, 0))
+    for t in everyone
+  ]
+  return metrics['l_oh'][0], metrics['l_ie'][0], answers
+
+
+def _dafl(p):
+  """DAFL's two terms of one teacher, from softmax probabilities."""
+  mean = p.mean(axis=0)
+  entropy = jnp.sum(mean * jnp.log(mean)) / jnp.log(mean.size)
+  return -jnp.mean(jnp.log(p.max(axis=1))), entropy
+
+
+def test_teachers_of_one_label_are_judged_as_dafl_does_each():
+  everyone = tuple(map(single_label, tiny.both_teachers()))
+  l_oh, l_ie, answers = _terms(everyone)
+  wanted = np.mean([_dafl(p) for p in answers], axis=0)
+  np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize('routed', [False, True])
+def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
+  one, two = tiny.both_teachers()
+  l_oh, l_ie, (p, q) = _terms((one, single_label(two)), routed=routed)
+  if routed:  # the others' rows are the other's
+    p, q = p[0::2], q[1::2]
+    several = p
+  else:  # `c` is owned by both
+    shared = discriminators.combine(
+      [jnp.log(x) - jnp.log1p(-x) for x in (p[:, 2:], q[:, :1])],
+      np.array([[0, 1]]),
+    )
+    several = jnp.concatenate([p[:, :2], jax.nn.sigmoid(shared)], axis=1)
+  logits = jnp.log(several) - jnp.log1p(-several)
+  labels = losses.pseudo_labels(logits, never_empty=True)
+  alone = _dafl(q)
+  np.testing.assert_allclose(
+    (l_oh, l_ie),
+    (
+      (losses.one_hot(logits, labels) + alone[0]) / 2,
+      (losses.information_entropy(several.mean(axis=0)) + alone[1]) / 2,
+    ),
+    rtol=1e-3,
+  )

@@ -20,6 +20,7 @@ NET = {
   'depths': (1, 2),
   'strides': (2, 1),
   'batch_norm': True,
+  'single_label': False,
 }
 
 
@@ -31,14 +32,14 @@ def _variables():
   return net.apply(variables, x, train=True)[1]
 
 
-def write_toy(path):
+def write_toy(path, net=NET):
   """A student's folder; test_console has one, too."""
   student.write(
     path,
     _variables(),
     labels=LABELS,
     image=IMAGE,
-    net=NET,
+    net=net,
     origin={'experiment': 'toy'},
   )
   return path
@@ -131,3 +132,11 @@ def test_a_damaged_folder_is_one_sentence(folder, damage, said):
   damage(folder)
   with pytest.raises(UserError, match=f'^{folder}: .*{said}'):
     student.load(folder)
+
+
+def test_labels_that_exclude_one_another_add_up_to_1(tmp_path):
+  write_toy(tmp_path, net={**NET, 'single_label': True})
+  found = dualgan_jax.load(tmp_path)
+  answers = found.predict(np.full((3, *IMAGE), 200, np.uint8))
+  np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
+  assert 'they add up to 1' in found.config['answers']

@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualgan_jax import teachers
+from dualgan_jax import discriminators, teachers
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import classifier
 from dualgan_jax.teachers import Teacher
+from tests import tiny
 
 KEY = jax.random.PRNGKey(0)
 IMAGE = (7, 8, 1)
@@ -299,3 +300,22 @@ def test_moments_carry_the_gradient_of_the_image():
   # Half from each of the two rows that are looked at.
   grad = jax.grad(mean)(jnp.array([[1.0], [3.0], [9.0]]))
   np.testing.assert_allclose(grad, [[0.5], [0.5], [0.0]])
+
+
+def test_a_teacher_of_one_label_per_image():
+  teacher = _by_hand()
+  single = teachers.single_label(teacher)
+  assert (teacher.single_label, single.single_label) == (False, True)
+  x = jax.random.uniform(KEY, (3, *IMAGE))
+  scores, logits = (
+    discriminators.tail(t, t.variables, x, 0) for t in (teacher, single)
+  )
+  np.testing.assert_allclose(
+    jax.nn.sigmoid(logits), jax.nn.softmax(scores), rtol=1e-5
+  )
+
+
+def test_a_classifier_of_one_label_per_image_is_such_a_teacher():
+  net = tiny.net((4, 5, 6), 3, single_label=True)
+  teacher = teachers.from_classifier('x', tuple('abc'), net, ())
+  assert teacher.single_label

@@ -93,6 +93,28 @@ class Head(nn.Module):
     return nn.Dense(self.labels)(x)
 
 
+def one_against_rest(scores: chex.Array) -> chex.Array:
+  """The logits of softmax probabilities: `x_k - log Σ_{j≠k} exp x_j`.
+
+  Their sigmoid is `softmax(x)_k`, so that a net whose labels exclude one
+  another can stand wherever labels are on or off independently.
+
+  Args:
+    scores: x, what a softmax would take, [N, L], L at least 2.
+
+  Returns:
+    Logits, [N, L].
+  """
+  log_p = jax.nn.log_softmax(scores)
+  top = jax.nn.one_hot(
+    jnp.argmax(scores, axis=-1), scores.shape[-1], dtype=bool
+  )
+  # 1 - p would lose what the most probable label leaves to the others.
+  beside_top = jax.nn.logsumexp(log_p, axis=-1, where=~top, keepdims=True)
+  beside = jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p)))
+  return log_p - jnp.where(top, beside_top, beside)
+
+
 # Each kind's block, and whether its head pools.
 KINDS = {'conv': (ConvBlock, False), 'residual': (ResidualBlock, True)}
 
@@ -104,10 +126,21 @@ class Classifier:
   Attributes:
     blocks: Linen modules called as `block(x, train=...)`, first to last.
     head: Linen module called as `head(features)`.
+    single_label: whether labels exclude one another: the head gives what a
+      softmax takes.
   """
 
   blocks: tuple[nn.Module, ...]
   head: nn.Module
+  single_label: bool = False
+
+  def answer(self, variables: Variables, features: chex.Array) -> chex.Array:
+    """Maps the last block's output [N, h, w, c] to logits [N, labels].
+
+    Their sigmoids are probabilities, those of a softmax if `single_label`.
+    """
+    x = self.head.apply(variables, features)
+    return one_against_rest(x) if self.single_label else x
 
   def init(self, key: chex.PRNGKey, image: tuple[int, int, int]) -> tuple:
     """Makes the variables.
@@ -145,7 +178,7 @@ class Classifier:
     for block, own in zip(self.blocks, variables[:-1], strict=True):
       x, own = apply_block(block, own, x, train=train)
       updated.append(own)
-    return self.head.apply(variables[-1], x), (*updated, variables[-1])
+    return self.answer(variables[-1], x), (*updated, variables[-1])
 
 
 def create(
@@ -156,6 +189,7 @@ def create(
   strides: tuple[int, ...],
   labels: int,
   batch_norm: bool = True,
+  single_label: bool = False,
   axis_name: str | None = None,
   dtype: jnp.dtype | None = None,
 ) -> Classifier:
@@ -168,6 +202,7 @@ def create(
     strides: stride of each block.
     labels: logits of the head.
     batch_norm: see `ConvBlock`.
+    single_label: see `Classifier`.
     axis_name: see `ConvBlock`.
     dtype: see `ConvBlock`.
 
@@ -182,7 +217,7 @@ def create(
     block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
   )
-  return Classifier(blocks, Head(labels, pool))
+  return Classifier(blocks, Head(labels, pool), single_label)
 
 
 def apply_block(

@@ -252,7 +252,7 @@ def block_losses(
   if last or frozen.source.absent:
     targets = frozen.source.told(frozen.teachers, image, label_map)
   if last:
-    answers = student.head.apply({'params': params['head']}, out)
+    answers = student.answer({'params': params['head']}, out)
   terms = []
   for m, teacher in enumerate(frozen.teachers):
     columns = label_map.customised_columns(m)

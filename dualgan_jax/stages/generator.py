@@ -12,6 +12,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dualgan_jax import discriminators, losses, monitor, parallel, routing
@@ -130,6 +131,10 @@ def loss(
 ) -> tuple[chex.Array, chex.Array, Metrics]:
   """L_joint (Eq. 11) plus the statistics prior, on this device's share.
 
+  L_oh and L_ie are means of one term on all labels of teachers whose labels
+  are independent (Eq. 6), and of one per teacher with one label per image
+  (DAFL's).
+
   Args:
     features: F_g^1 .. F_g^B, the last the image; or the image alone, which
       leaves L_gan (Eq. 8) and the prior.
@@ -177,22 +182,36 @@ def loss(
     for b in range(1, blocks)
   ]
 
+  # Teachers of independent labels are judged together, those of one label per
+  # image each by itself, as DAFL does.
+  several = _of_several(logits, teachers, label_map, objective.routed)
+  single = [
+    x.image for t, x in zip(teachers, ladders, strict=True) if t.single_label
+  ]
+  forms = [objective.entropy] * len(several) + [
+    'dafl' if objective.entropy == 'dafl' else 'softmax'
+  ] * len(single)
   # Everything that is not linear in a batch mean meets its mean here.
   answers, moments, seen = parallel.mean(
     (
-      losses.label_mean(logits, objective.entropy),
+      [losses.label_mean(x, objective.entropy) for x in several]
+      # Their sigmoids are a softmax's already.
+      + [losses.label_mean(x) for x in single],
       [[layer[:2] for layer in x.moments] for x in ladders],
       monitor.batch_means(image, logits),
     )
   )
-  if objective.one_hot == 'class':
-    l_oh = losses.one_class(logits)
-  else:
-    l_oh = losses.one_hot(
-      logits, losses.pseudo_labels(logits, never_empty=objective.never_empty)
-    )
+  l_oh = _mean(
+    [_one_hot(x, objective) for x in several]
+    + [losses.one_class(jax.nn.log_sigmoid(x)) for x in single]
+  )
   l_a = _mean([losses.activation(x.activations) for x in ladders])
-  l_ie = losses.information_entropy(answers, objective.entropy)
+  l_ie = _mean(
+    [
+      losses.information_entropy(x, form)
+      for x, form in zip(answers, forms, strict=True)
+    ]
+  )
   l_dis = losses.discrete(logits)
   l_gan = losses.gan(
     l_oh,
@@ -228,6 +247,31 @@ def loss(
   if consistencies:
     metrics['consistency'] = _mean(consistencies)
   return total, logits, metrics
+
+
+def _of_several(logits, teachers, label_map, routed):
+  """The answers that teachers of independent labels have a part in.
+
+  Returns a list of one array, rows and labels of `logits`, or an empty list.
+  """
+  if not any(t.single_label for t in teachers):
+    return [logits]
+  own = [m for m, t in enumerate(teachers) if not t.single_label]
+  if not own:
+    return []
+  labels = {x for m in own for x in teachers[m].labels}
+  columns = np.array([i for i, x in enumerate(label_map.union) if x in labels])
+  if routed:
+    rows = [routing.own_rows(logits, m, len(teachers)) for m in own]
+    logits = jnp.concatenate(rows)
+  return [logits[:, columns]]
+
+
+def _one_hot(logits, objective):
+  if objective.one_hot == 'class':
+    return losses.one_class(logits)
+  labels = losses.pseudo_labels(logits, never_empty=objective.never_empty)
+  return losses.one_hot(logits, labels)
 
 
 def filter_image(filters: Any, image: chex.Array) -> chex.Array:

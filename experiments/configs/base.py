@@ -91,6 +91,24 @@ def conv(widths: tuple[int, ...], strides: tuple[int, ...], **changes) -> dict:
   }
 
 
+def teacher(labels: tuple[str, ...], data: str, net: dict, **changes) -> dict:
+  """A teacher that is trained here.
+
+  Args:
+    labels: that it answers.
+    data: the set of `config.data` that it is trained on.
+    net: as `conv` makes it.
+    **changes: other fields than usual.
+  """
+  return {
+    'labels': labels,
+    'data': data,
+    'single_label': False,  # whether its labels exclude one another
+    **net,
+    **changes,
+  }
+
+
 def weights(architecture: str, address: str, **changes) -> dict:
   """A teacher that PyTorch has trained.
 
@@ -103,6 +121,7 @@ def weights(architecture: str, address: str, **changes) -> dict:
   return {
     'architecture': architecture,
     'weights': address,
+    'single_label': False,  # True if it was trained with a softmax
     'sha256': config_dict.placeholder(str),  # that it must have
     'data': config_dict.placeholder(str),  # the set it was trained on, if known
     'size': config_dict.placeholder(tuple),  # that it takes, if not ours

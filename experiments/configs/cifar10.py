@@ -33,7 +33,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.precision = 'bfloat16'
   config.save_every = 250
   config.teachers = {
-    name: {'labels': labels, 'data': 'cifar10', **_resnet((3, 4, 6, 3))}
+    name: base.teacher(labels, 'cifar10', _resnet((3, 4, 6, 3)))
     for name, labels in (('animals', ANIMALS), ('vehicles', VEHICLES))
   }
   config.student = _resnet((2, 2, 2, 2))

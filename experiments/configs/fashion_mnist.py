@@ -44,16 +44,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   strides = (2, 2, 2)
   config.teachers = {
-    'first': {
-      'labels': ARTICLES[:5],
-      'data': 'fashion_mnist',
-      **base.conv((32, 64, 128), strides),
-    },
-    'second': {
-      'labels': ARTICLES[5:],
-      'data': 'fashion_mnist',
-      **base.conv((32, 64, 128), strides),
-    },
+    'first': base.teacher(
+      ARTICLES[:5], 'fashion_mnist', base.conv((32, 64, 128), strides)
+    ),
+    'second': base.teacher(
+      ARTICLES[5:], 'fashion_mnist', base.conv((32, 64, 128), strides)
+    ),
   }
   config.student = base.conv((24, 48, 96), strides)
   config.pretrain.steps = 6000

@@ -35,16 +35,10 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.data = {'mnist': base.data_set('ylecun/mnist', shift=2)}
   strides = (2, 2, 2)
   config.teachers = {
-    'low': {
-      'labels': DIGITS[:5],
-      'data': 'mnist',
-      **base.conv((32, 64, 128), strides),
-    },
-    'high': {
-      'labels': DIGITS[5:],
-      'data': 'mnist',
-      **base.conv((32, 64, 128), strides),
-    },
+    'low': base.teacher(DIGITS[:5], 'mnist', base.conv((32, 64, 128), strides)),
+    'high': base.teacher(
+      DIGITS[5:], 'mnist', base.conv((32, 64, 128), strides)
+    ),
   }
   config.student = base.conv((16, 24, 56), strides)
   config.pretrain.steps = 2400

@@ -29,11 +29,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.data = {'mnist': base.data_set('ylecun/mnist', overlay=4)}
   strides = (2, 2, 2)
   config.teachers = {
-    name: {
-      'labels': labels,
-      'data': 'mnist',
-      **base.conv((32, 64, 128), strides, depths=(1, 2, 2)),
-    }
+    name: base.teacher(
+      labels, 'mnist', base.conv((32, 64, 128), strides, depths=(1, 2, 2))
+    )
     for name, labels in (('low', DIGITS[:5]), ('high', DIGITS[5:]))
   }
   config.student = base.conv((24, 48, 96), strides)

@@ -30,21 +30,19 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   strides = (2, 2, 2)
   tops = ('T - shirt / top', 'Pullover', 'Dress', 'Coat')
   config.teachers = {
-    'tops': {
-      'labels': (*tops, 'Shirt'),
-      'data': 'fashion_mnist',
-      **base.conv((32, 64, 128), strides),
-    },
-    'outdoors': {
-      'labels': ('Coat', 'Trouser', 'Ankle boot', 'Bag'),
-      'data': 'fashion_mnist',
-      **base.conv((24, 48, 96), strides, depths=(1, 2, 2)),
-    },
-    'summer': {
-      'labels': ('Sandal', 'Sneaker', 'Shirt'),
-      'data': 'fashion_mnist',
-      **base.conv((24, 40, 80), strides, kind='residual'),
-    },
+    'tops': base.teacher(
+      (*tops, 'Shirt'), 'fashion_mnist', base.conv((32, 64, 128), strides)
+    ),
+    'outdoors': base.teacher(
+      ('Coat', 'Trouser', 'Ankle boot', 'Bag'),
+      'fashion_mnist',
+      base.conv((24, 48, 96), strides, depths=(1, 2, 2)),
+    ),
+    'summer': base.teacher(
+      ('Sandal', 'Sneaker', 'Shirt'),
+      'fashion_mnist',
+      base.conv((24, 40, 80), strides, kind='residual'),
+    ),
   }
   config.student = base.conv((24, 48, 96), strides)
   config.pretrain.steps = 4000

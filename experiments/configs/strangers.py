@@ -32,16 +32,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   strides = (2, 2, 2)
   config.teachers = {
-    'digits': {
-      'labels': mnist.DIGITS,
-      'data': 'mnist',
-      **base.conv((32, 64, 128), strides),
-    },
-    'articles': {
-      'labels': fashion_mnist.ARTICLES,
-      'data': 'fashion_mnist',
-      **base.conv((32, 64, 128), strides),
-    },
+    'digits': base.teacher(
+      mnist.DIGITS, 'mnist', base.conv((32, 64, 128), strides)
+    ),
+    'articles': base.teacher(
+      fashion_mnist.ARTICLES, 'fashion_mnist', base.conv((32, 64, 128), strides)
+    ),
   }
   config.student = base.conv((24, 48, 96), strides)
   config.pretrain.steps = 4000
