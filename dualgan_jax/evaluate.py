@@ -63,6 +63,45 @@ def agreement(logits: np.ndarray, said: np.ndarray) -> float:
   return float(np.mean(np.argmax(logits, 1) == np.argmax(said, 1)))
 
 
+def per_label(
+  labels: Sequence[str],
+  student: np.ndarray,
+  teachers: np.ndarray,
+  targets: np.ndarray | None,
+) -> dict[str, dict[str, float | None]]:
+  """How student and teachers do on each label, and where they are apart.
+
+  Args:
+    labels: L names.
+    student: its logits, [n, L].
+    teachers: theirs, [n, L].
+    targets: 0 or 1, [n, L]; None if they are not known.
+
+  Returns:
+    By label: `student_ap` and `teachers_ap`, average precision, None where no
+    image is known to carry the label; `student_only` and `teachers_only`, the
+    share of images on which only the one says, at probability 0.5, that the
+    label is there.
+  """
+  found = {}
+  for i, label in enumerate(labels):
+    ours, theirs = student[:, i], teachers[:, i]
+    known = targets is not None and targets[:, i].any()
+
+    def precision(logits, i=i, known=known):
+      if not known:
+        return None
+      return float(metrics.average_precision_score(targets[:, i], logits))
+
+    found[label] = {
+      'student_ap': precision(ours),
+      'teachers_ap': precision(theirs),
+      'student_only': float(np.mean((ours > 0) & ~(theirs > 0))),
+      'teachers_only': float(np.mean((theirs > 0) & ~(ours > 0))),
+    }
+  return found
+
+
 def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   """The metrics of `results.json`.
 

@@ -386,26 +386,28 @@ def _evaluate(run_: Run) -> None:
   tests = [_data(run_, name, 'test') for name in config.data]
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
-  def scores(apply, variables, labels):
+  answered = {}  # to the real images, by model
+
+  def targets(labels):
+    return np.concatenate([test.columns(labels) for test in tests])
+
+  def scores(name, apply, variables, labels):
     if not tests:
       return dict.fromkeys(report.COLUMNS)
     logits = [
       evaluate.answers(apply, variables, test.images, config.image[:2])
       for test in tests
     ]
-    targets = [test.columns(labels) for test in tests]
     known = [np.isin(labels, test.names) for test in tests]
     worlds = {}
     if len(tests) > 1 and all(x.any() for x in known):
       worlds['right_world'] = evaluate.right_world(logits, known)
-    return {
-      **evaluate.scores(np.concatenate(logits), np.concatenate(targets)),
-      **worlds,
-    }
+    answered[name] = np.concatenate(logits)
+    return {**evaluate.scores(answered[name], targets(labels)), **worlds}
 
-  def measure(apply, variables, labels):
+  def measure(name, apply, variables, labels):
     return {
-      **scores(apply, variables, labels),
+      **scores(name, apply, variables, labels),
       'params': cost.parameters(variables),
       'flops': cost.flops(apply, variables, image),
     }
@@ -419,19 +421,23 @@ def _evaluate(run_: Run) -> None:
 
   metrics = {
     'teachers': measure(
-      together, [t.variables for t in run_.asked], config.labels
+      'teachers', together, [t.variables for t in run_.asked], config.labels
     )
   }
   for t in run_.everyone:
     alone = functools.partial(_alone, t)
-    metrics[t.name] = measure(alone, t.variables, t.labels)
+    metrics[t.name] = measure(t.name, alone, t.variables, t.labels)
   generated, said = _samples(run_, config.labels)
   for name, (apply, variables) in run_.models.items():
     answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
     metrics[name] = {
-      **measure(answer, variables, config.labels),
+      **measure(name, answer, variables, config.labels),
       'agreement': evaluate.agreement(answer(variables, generated), said),
     }
+    if not tests:
+      answered[name] = answer(variables, generated)
+  if not tests:
+    answered['teachers'] = jax.scipy.special.logit(said)
   if parallel.is_first():
     report.samples(
       run_.folder.stage('evaluate') / 'samples.png',
@@ -449,6 +455,12 @@ def _evaluate(run_: Run) -> None:
     'seed': config.seed,
     'labels': list(config.labels),
     'metrics': metrics,
+    'per_label': evaluate.per_label(
+      config.labels,
+      answered['compact'],
+      answered['teachers'],
+      targets(config.labels) if tests else None,
+    ),
     'routed': bool(run_.source.routes),
     'misfits': run_.misfits,
     'branch_points': run_.points,

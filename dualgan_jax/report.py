@@ -1,11 +1,15 @@
-"""What a run leaves for people: pictures, `results.json`, `report.md`."""
+"""What a run leaves for people: pictures, `results.json`, the report."""
 
+import base64
+import html
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
+from markdown_it import MarkdownIt
 
 mpl.use('Agg')
 
@@ -21,6 +25,13 @@ _AGREEMENT = (
   'generated images whose most probable label is the one that the teachers '
   'give; it says nothing of real images.'
 )
+_PICTURES = {
+  'evaluate/samples.png': 'images, a row per label',
+  'generator/curves.png': 'stage generator',
+  'dual/curves.png': 'stage dual',
+  'targetnet/curves.png': 'stage targetnet',
+  'refine/curves.png': 'stage refine',
+}
 _BASELINES = {
   'noise': ' `noise` is the compact student distilled on noise images.',
   'real_data': ' `real_data` is the same distilled on the real training '
@@ -28,11 +39,52 @@ _BASELINES = {
 }
 
 
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 64em; margin: 2em auto; }}
+table {{ border-collapse: collapse; }}
+td, th {{ border: 1px solid #ccc; padding: 0.2em 0.6em; }}
+img {{ max-width: 100%; }}
+</style>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
 def write(folder: pathlib.Path, results: Mapping) -> None:
-  """Writes `results.json` and `report.md`."""
+  """Writes `results.json`, and the report as `report.md` and `report.html`.
+
+  The latter holds the pictures that are there already, and needs nothing else.
+  """
   text = json.dumps(results, indent=1, ensure_ascii=False)
   (folder / 'results.json').write_text(text + '\n')
-  (folder / 'report.md').write_text(_report(results))
+  pictures = [
+    f'![{what}]({path})'
+    for path, what in _PICTURES.items()
+    if (folder / path).exists()
+  ]
+  text = _report(results, pictures)
+  (folder / 'report.md').write_text(text)
+  (folder / 'report.html').write_text(_page(folder, text))
+
+
+def _page(folder: pathlib.Path, text: str) -> str:
+  """A Markdown text and its pictures as one page of HTML."""
+  # Labels are anybody's text.
+  body = MarkdownIt('commonmark', {'html': False}).enable('table').render(text)
+
+  def picture(found):
+    image = base64.b64encode((folder / found[1]).read_bytes()).decode()
+    return f'src="data:image/png;base64,{image}"'
+
+  body = re.sub(r'src="([^"]+\.png)"', picture, body)
+  title = text.partition('\n')[0].removeprefix('# ')
+  return _PAGE.format(title=html.escape(title), body=body)
 
 
 def table(results: Mapping) -> str:
@@ -131,15 +183,23 @@ def curves(folder: pathlib.Path) -> None:
   _save(figure, folder / 'curves.png')
 
 
-def _report(results: Mapping) -> str:
-  points = [
-    f'* {name}: after block {results["branch_points"][name]}; '
-    + ', '.join(
-      f'L_d^{b} = {x:.4f}'
-      for b, x in enumerate(results['branch_losses'][name], start=1)
-    )
-    for name in results['branch_points']
-  ]
+def per_label(results: Mapping) -> str:
+  """A Markdown table of what student and teachers say of each label."""
+  columns = {
+    'student_ap': 'AP, student',
+    'teachers_ap': 'AP, teachers',
+    'student_only': 'only the student says so',
+    'teachers_only': 'only the teachers do',
+  }
+  rows = [['label', *columns.values()], ['---'] + ['---:'] * len(columns)]
+  for label, row in results['per_label'].items():
+    found = [row[k] for k in columns]
+    aps = ['–' if x is None else f'{x:.4f}' for x in found[:2]]
+    rows.append([label, *aps, *(f'{x:.2%}' for x in found[2:])])
+  return align(rows)
+
+
+def _report(results: Mapping, pictures: Sequence[str]) -> str:
   seconds = ', '.join(f'{k} {v:.0f}' for k, v in results['seconds'].items())
   versions = ', '.join(f'{k} {v}' for k, v in results['versions'].items())
   oracle = (
@@ -162,24 +222,54 @@ def _report(results: Mapping) -> str:
       + ('' if 'mAP' in said else _AGREEMENT)
       + ''.join(v for k, v in _BASELINES.items() if k in results['metrics']),
       '',
+      '## Labels',
+      '',
+      'Average precision, and the share of '
+      + ('test' if 'mAP' in said else 'generated')
+      + ' images on which only one of the two says, at probability 0.5, that '
+      'the label is there.',
+      '',
+      per_label(results),
+      '',
       '## Routing',
       '',
       _routing(results),
       '',
-      '## Branch points',
-      '',
-      *points,
-      '',
+      *_branch_points(results),
       f'Seconds: {seconds}.',
       '',
       f'Versions: {versions}.',
       '',
-      '![generated images](evaluate/samples.png)',
+      '## Pictures',
       '',
-      '![losses of the generator](generator/curves.png)',
+      '\n\n'.join(pictures),
       '',
     ]
   )
+
+
+def _branch_points(results: Mapping) -> list[str]:
+  if not results['branch_points']:
+    return []
+  points = [
+    f'* {name}: after block {point}; '
+    + ', '.join(
+      f'L_d^{b} = {x:.4f}'
+      for b, x in enumerate(results['branch_losses'][name], start=1)
+    )
+    for name, point in results['branch_points'].items()
+  ]
+  return [
+    '## Branch points',
+    '',
+    'In the branched TargetNet a teacher’s last blocks follow the student’s '
+    'block from whose output they come closest to the teacher’s own answers to '
+    'generated images, by L_d, or a later one within '
+    'targetnet.branch_tolerance of it.',
+    '',
+    *points,
+    '',
+  ]
 
 
 def _routing(results: Mapping) -> str:

@@ -167,3 +167,34 @@ def test_images_are_brought_to_the_size_that_the_net_takes():
   # Bilinear: 1/4 and 3/4 of the way between the two pixels.
   ramp = np.array([0, 1 / 4, 3 / 4, 1])
   np.testing.assert_allclose(found, 1 + np.array([ramp, ramp[::-1]]), atol=1e-6)
+
+
+def test_labels_by_hand():
+  student = np.array([[2.0, -1], [-1, -3], [1, 1]])
+  teachers = np.array([[2.0, 1], [1, -3], [-1, 2]])
+  targets = np.array([[1, 0], [1, 0], [0, 0]])
+  found = evaluate.per_label(['a', 'b'], student, teachers, targets)
+  # The student ranks the images of `a` first and third.
+  assert found['a'] == {
+    'student_ap': pytest.approx((1 + 2 / 3) / 2),
+    'teachers_ap': 1.0,
+    'student_only': pytest.approx(1 / 3),
+    'teachers_only': pytest.approx(1 / 3),
+  }
+  assert found['b'] == {
+    'student_ap': None,  # no image carries it
+    'teachers_ap': None,
+    'student_only': 0.0,
+    'teachers_only': pytest.approx(1 / 3),
+  }
+
+
+def test_without_real_images_labels_have_no_precision():
+  logits = np.array([[1.0], [-1.0]])
+  found = evaluate.per_label(['a'], logits, -logits, None)
+  assert found['a'] == {
+    'student_ap': None,
+    'teachers_ap': None,
+    'student_only': 0.5,
+    'teachers_only': 0.5,
+  }

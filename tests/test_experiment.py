@@ -96,6 +96,8 @@ def test_the_folder_holds_everything(finished):
     assert _width(workdir / stage / 'samples.png') > 300
   report = (workdir / 'report.md').read_text()
   assert 'Objective: default.' in report
+  page = (workdir / 'report.html').read_text()
+  assert page.count('<img src="data:image/png') == 5
   blocks = read_metrics(workdir / 'dual')
   assert set(blocks) == {'dual/block_1', 'dual/block_2', 'dual/block_3'}
 
@@ -155,7 +157,10 @@ def test_results_have_every_model_and_metric(finished):
     assert 0 <= row['top1'] <= 1
     assert row['params'] > 0
     assert row['flops'] > 0
+  assert list(results['per_label']) == results['labels']
   costs = results['metrics']
+  precisions = [x['student_ap'] for x in results['per_label'].values()]
+  assert costs['compact']['mAP'] == pytest.approx(np.mean(precisions))
   assert costs['teachers']['params'] == 2 * costs['low']['params']
 
 

@@ -1,4 +1,6 @@
+import base64
 import json
+import re
 
 import numpy as np
 import pytest
@@ -30,6 +32,20 @@ def _results(**changes):
       'teachers': _row(params=1_234_567, flops=2_000_000),
       'low': _row(0.98765, params=617_284, flops=500_000),
       'compact': _row(None, params=12_346, flops=2_500_000),
+    },
+    'per_label': {
+      'Ara': {
+        'student_ap': 0.75,
+        'teachers_ap': 0.875,
+        'student_only': 0.0125,
+        'teachers_only': 0.0,
+      },
+      'Übersee': {
+        'student_ap': None,
+        'teachers_ap': None,
+        'student_only': 0.0,
+        'teachers_only': 0.5,
+      },
     },
     'routed': True,
     'misfits': {'low': 1.75, 'high': 1.5},
@@ -117,9 +133,41 @@ def test_the_report_says_it_all(tmp_path):
   assert '* high: after block 1; L_d^1 = 0.1250, L_d^2 = 1.0000' in lines
   assert 'Seconds: pretrain 12, evaluate 5.' in lines
   assert 'Versions: python 3.11.7, jax 0.10.2.' in lines
-  assert '(evaluate/samples.png)' in text
-  assert '(generator/curves.png)' in text
+  assert report.per_label(_results()) in text
   assert 'oracle' not in text
+
+
+def test_labels_by_hand():
+  _, _, *rows = _cells(report.per_label(_results()))
+  assert rows == [
+    ['Ara', '0.7500', '0.8750', '1.25%', '0.00%'],
+    ['Übersee', '–', '–', '0.00%', '50.00%'],
+  ]
+
+
+def test_the_page_holds_text_and_pictures_and_needs_nothing_else(tmp_path):
+  for path in ('evaluate/samples.png', 'refine/curves.png'):
+    (tmp_path / path).parent.mkdir()
+    Image.new('L', (3, 2)).save(tmp_path / path)
+  report.write(tmp_path, _results(experiment='<b>irds & bees'))
+  text = (tmp_path / 'report.md').read_text()
+  assert '(evaluate/samples.png)' in text
+  assert 'generator/curves.png' not in text  # there is none
+  page = (tmp_path / 'report.html').read_text()
+  assert '<title>&lt;b&gt;irds &amp; bees, seed 3</title>' in page
+  assert '<b>' not in page
+  assert '<td style="text-align:right">0.8750</td>' in page
+  pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)
+  assert len(pictures) == 2
+  for found in map(base64.b64decode, pictures):
+    assert found == (tmp_path / 'refine/curves.png').read_bytes()
+  # No address of anything outside.
+  assert not re.search(r'(src|href)="(?!data:)|https?://|url\(', page)
+
+
+def test_without_branches_the_report_has_no_points(tmp_path):
+  report.write(tmp_path, _results(branch_points={}, branch_losses={}))
+  assert 'Branch points' not in (tmp_path / 'report.md').read_text()
 
 
 def test_the_report_tells_of_routing(tmp_path):
