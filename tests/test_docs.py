@@ -1,0 +1,103 @@
+"""What README and docs/ say is so: commands run, links lead somewhere.
+
+A block marked `bash` is run as it stands, in one folder for all pages, by one
+rule: every experiment becomes `digits.py:smoke`. A comment before a block that
+begins with `not run:` or `command:` says why it isn't, or that .ci/run does it.
+"""
+
+import importlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_PAGES = [_ROOT / 'README.md', *sorted((_ROOT / 'docs').glob('*.md'))]
+_BLOCK = re.compile(r'(?:<!-- (.+) -->\n)?```bash\n(.*?)```', re.DOTALL)
+
+
+def _commands(page):
+  """The blocks of a page that are run."""
+  return [
+    re.sub(r'configs/\w+\.py', 'configs/digits.py:smoke', block)
+    for said, block in _BLOCK.findall(page.read_text())
+    if not said.startswith(('not run: ', 'command: '))
+  ]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """A folder from which the commands find what a checkout has."""
+  place = tmp_path_factory.mktemp('docs')
+  for name in ('experiments', 'tests'):
+    (place / name).symlink_to(_ROOT / name)
+  return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'page', [p for p in _PAGES if _commands(p)], ids=lambda p: p.stem
+)
+def test_the_commands_of_a_page_run(page, folder):
+  path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
+  for block in _commands(page):
+    done = subprocess.run(
+      ['bash', '-euo', 'pipefail', '-c', block],
+      cwd=folder,
+      env={**os.environ, 'PATH': path},
+      capture_output=True,
+      text=True,
+    )
+    assert done.returncode == 0, f'{block}\n{done.stderr}'
+    assert 'Traceback' not in done.stderr
+
+
+def test_there_are_commands_that_run():
+  assert len(_commands(_ROOT / 'docs' / 'quickstart.md')) == 5
+
+
+@pytest.mark.parametrize('page', _PAGES, ids=lambda p: p.stem)
+def test_links_lead_somewhere(page):
+  for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+    file, _, anchor = link.partition('#')
+    if '://' in link:
+      continue
+    target = page.parent / file if file else page
+    assert target.exists(), link
+    assert not anchor or anchor in _anchors(target), link
+
+
+def _anchors(page):
+  headings = re.findall(r'^#+ (.+)$', page.read_text(), re.MULTILINE)
+  return [re.sub(r'[^\w -]', '', x).lower().replace(' ', '-') for x in headings]
+
+
+def _row(line):
+  return [re.findall(r'`([\w.]+)`', cell) for cell in line.split('|')[2:4]]
+
+
+@pytest.mark.parametrize(
+  'line',
+  (_ROOT / 'docs' / 'equations.md').read_text().splitlines(),
+)
+def test_equations_are_where_they_are_said_to_be(line):
+  if not line.startswith('| ') or '`' not in line:
+    return
+  names, tests = _row(line)
+  assert names
+  assert tests
+  owner = ''
+  for name in names:
+    # A bare name is of the module before it.
+    module, _, own = name.rpartition('.')
+    owner = module or owner
+    try:
+      found = importlib.import_module(f'dualgan_jax.{owner}'.rstrip('.'))
+      assert hasattr(found, own), name
+    except ModuleNotFoundError:
+      importlib.import_module(f'dualgan_jax.{name}')
+  for test in tests:
+    assert (_ROOT / 'tests' / test).exists(), test
