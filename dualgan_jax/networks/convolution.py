@@ -7,9 +7,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-# Measured on 128 features of 32×32×16 with a 3×3 kernel to 16 channels: 2 parts
-# are hardly faster than one, 8 about four times, 32 no more than 2 (each call
-# costs something).
+# The gradient of a 3×3 kernel of 16 to 16 channels on 128 features of 32×32 took
+# 55 to 137 ms in one part, 46 in 2, 17 in 8 and 41 in 32 (AMD EPYC, one core).
 _PARTS = 8
 
 
