@@ -7,8 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-# The gradient of a 3×3 kernel of 16 to 16 channels on 128 features of 32×32 took
-# 55 to 137 ms in one part, 46 in 2, 17 in 8 and 41 in 32 (AMD EPYC, one core).
+# The gradient of a 3×3 kernel of 16 to 16 channels on 128 features of 32×32
+# took 55 to 137 ms in one part, 46 in 2, 17 in 8 and 41 in 32 (AMD EPYC, one
+# core).
 _PARTS = 8
 
 
