@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from dualgan_jax import overlay
+from dualgan_jax import overlay, voc
 from dualgan_jax.errors import UserError
 
 PARTS = ('train', 'test')
@@ -28,7 +28,8 @@ class Split:
 
   Attributes:
     images: uint8 [n, h, w, c].
-    targets: 0 or 1, float32 [n, labels of the data set].
+    targets: 0 or 1, float32 [n, labels of the data set]; NaN where the data set
+      does not want to say, since the label is there, but hard to see.
     names: of the labels, in the order of the columns.
   """
 
@@ -81,10 +82,11 @@ def load(
     name: of the set in the config, for messages.
     own: the config's group `data.<name>`: `source`, a data set's name on the
       Hugging Face Hub, or 'scikit-learn/digits' for the 1,797 images of 8×8
-      that scikit-learn bundles; `path`, a folder of the Hub's form to take
-      instead; `test_fraction`, the share to keep for testing of a set without a
-      test part; `overlay`, how often each training image is laid over another
-      (`overlay.pairs`), 0 for not; a test image is so once.
+      that scikit-learn bundles, or 'PASCAL/VOC2007'; `path`, a folder of the
+      Hub's form to take instead, or the VOCdevkit; `test_fraction`, the share
+      to keep for testing of a set without a test part; `overlay`, how often
+      each training image is laid over another (`overlay.pairs`), 0 for not; a
+      test image is so once.
     part: one of `PARTS`.
     image: (height, width, channels); the images get these channels, and keep
       their size, if all have the same. Others are brought to this one.
@@ -95,6 +97,10 @@ def load(
   """
   if own.source == _BUNDLED and not own.path:
     split = _digits(name, own, part, seed, image[-1])
+  elif own.source == voc.SOURCE:
+    _refuse_fraction(name, own)
+    files, targets = voc.read(name, own.path, part)
+    split = Split(_images(name, files, image, resize=True), targets, voc.LABELS)
   else:
     split = _hub(name, own, part, seed, image)
   if not own.overlay:
@@ -119,6 +125,8 @@ def _digits(name, own, part, seed, channels):
 
 def _hub(name, own, part, seed, image):
   parts = _open(name, own)
+  import datasets
+
   empty = [x for x in ('train', 'test') if x in parts and not len(parts[x])]
   if empty:
     raise UserError(
@@ -129,11 +137,8 @@ def _hub(name, own, part, seed, image):
       f'data.{name}.source: it has no part named train; it has '
       f'{", ".join(parts)}.'
     )
-  if 'test' in parts and own.test_fraction is not None:
-    raise UserError(
-      f'data.{name}.test_fraction: the data set has a test part of its own; '
-      'set it to None.'
-    )
+  if 'test' in parts:
+    _refuse_fraction(name, own)
   table = parts[part if 'test' in parts else 'train']
   image_column, label_columns = _columns(name, table.features)
   names = tuple(
@@ -152,7 +157,21 @@ def _hub(name, own, part, seed, image):
   if 'test' not in parts:
     rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
     table, targets = table.select(rows), targets[rows]
-  return Split(_images(name, table, image_column, image), targets, names)
+  # Decoding them ourselves is faster, and tells which one is broken.
+  column = datasets.Image(decode=False)
+  files = [
+    x and (io.BytesIO(x['bytes']) if x['bytes'] else x['path'])
+    for x in table.cast_column(image_column, column)[image_column]
+  ]
+  return Split(_images(name, files, image), targets, names)
+
+
+def _refuse_fraction(name: str, own: Any) -> None:
+  if own.test_fraction is not None:
+    raise UserError(
+      f'data.{name}.test_fraction: the data set has a test part of its own; '
+      'set it to None.'
+    )
 
 
 def _open(name: str, own: Any) -> Any:
@@ -232,33 +251,32 @@ def _targets(table: Any, column: str) -> np.ndarray:
 
 
 def _images(
-  name: str, table: Any, column: str, image: tuple[int, int, int]
+  name: str,
+  files: Sequence[Any],
+  image: tuple[int, int, int],
+  *,
+  resize: bool = False,
 ) -> np.ndarray:
-  """Decodes all images to uint8."""
-  import datasets
-
+  """Decodes all images to uint8; of one size, if they aren't or if asked."""
   height, width, channels = image
   mode = 'L' if channels == 1 else 'RGB'
-  # Decoding them ourselves is faster, and tells which one is broken.
-  files = table.cast_column(column, datasets.Image(decode=False))[column]
+
+  def resized(picture):
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
   images = []
   for row, file in enumerate(files):
     try:
-      opened = io.BytesIO(file['bytes']) if file['bytes'] else file['path']
-      with Image.open(opened) as picture:
-        images.append(np.asarray(picture.convert(mode)))
+      with Image.open(file) as picture:
+        picture = picture.convert(mode)
+        images.append(np.asarray(resized(picture) if resize else picture))
     except (OSError, TypeError, AttributeError) as e:
       raise UserError(
         f'data.{name}.source: image {row} cannot be read ({e}); mend it or '
         'take it out.'
       ) from e
   if len({x.shape for x in images}) > 1:
-    images = [
-      np.asarray(
-        Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR)
-      )
-      for x in images
-    ]
+    images = [np.asarray(resized(Image.fromarray(x))) for x in images]
   stacked = np.stack(images)
   return stacked[..., None] if channels == 1 else stacked
 

@@ -75,7 +75,7 @@ def per_label(
     labels: L names.
     student: its logits, [n, L].
     teachers: theirs, [n, L].
-    targets: 0 or 1, [n, L]; None if they are not known.
+    targets: 0 or 1, [n, L], NaN counts neither way; None if they are not known.
 
   Returns:
     By label: `student_ap` and `teachers_ap`, average precision, None where no
@@ -86,12 +86,15 @@ def per_label(
   found = {}
   for i, label in enumerate(labels):
     ours, theirs = student[:, i], teachers[:, i]
-    known = targets is not None and targets[:, i].any()
 
-    def precision(logits, i=i, known=known):
-      if not known:
+    def precision(logits, i=i):
+      if targets is None:
         return None
-      return float(metrics.average_precision_score(targets[:, i], logits))
+      rows = ~np.isnan(targets[:, i])
+      present = targets[rows, i] > 0.5
+      if not present.any():
+        return None
+      return float(metrics.average_precision_score(present, logits[rows]))
 
     found[label] = {
       'student_ap': precision(ours),
@@ -108,44 +111,66 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   Args:
     logits: [n, L].
     targets: 0 or 1, [n, L]; images without any of the labels count as
-      negatives, except for top1.
+      negatives, except for top1. NaN counts neither way.
 
   Returns:
     top1: over images with one of the labels, the share whose most probable
-      label is right; None where an image has several.
+      label is right; None where an image has several, or a target is NaN.
     mAP: average precision, mean over labels that occur; None if none does.
+    mAP_11: the same of VOC 2007's precision at eleven recalls (`ap_11`).
     f1_macro: F1 at probability 0.5, mean over labels.
     f1_micro: F1 at probability 0.5 over all answers.
     exact_match: share of images all of whose answers at 0.5 are right.
   """
-  counts = targets.sum(axis=1)
+  known, present, said = ~np.isnan(targets), targets > 0.5, logits > 0
+  counts = present.sum(axis=1)
   top1 = None
-  if counts.max(initial=0) <= 1:
+  if counts.max(initial=0) <= 1 and known.all():
     rows = counts == 1
     right = logits[rows].argmax(axis=1) == targets[rows].argmax(axis=1)
     top1 = float(right.mean()) if rows.any() else None
-  occur = targets.any(axis=0)
-  mean_ap = None
-  if occur.any():
-    mean_ap = float(
-      metrics.average_precision_score(targets[:, occur], logits[:, occur])
-    )
-  said = logits > 0
-  exact = float((said == (targets > 0.5)).all(axis=1).mean())
-  if targets.shape[1] == 1:
-    # One column would be taken for two classes, "yes" and "no".
-    targets, said = targets[:, 0], said[:, 0]
-    kinds = {'f1_macro': 'binary', 'f1_micro': 'binary'}
-  else:
-    kinds = {'f1_macro': 'macro', 'f1_micro': 'micro'}
+  columns = [
+    (present[rows, i], logits[rows, i], said[rows, i])
+    for i, rows in enumerate(known.T)
+  ]
+  occurring = [(y, x) for y, x, _ in columns if y.any()]
+
+  def mean(values):
+    return float(np.mean(values)) if values else None
+
   return {
     'top1': top1,
-    'mAP': mean_ap,
-    **{
-      name: float(
-        metrics.f1_score(targets, said, average=kind, zero_division=0)
-      )
-      for name, kind in kinds.items()
-    },
-    'exact_match': exact,
+    'mAP': mean([metrics.average_precision_score(*own) for own in occurring]),
+    'mAP_11': mean([ap_11(*own) for own in occurring]),
+    'f1_macro': mean(
+      [metrics.f1_score(y, own, zero_division=0) for y, _, own in columns]
+    ),
+    'f1_micro': float(
+      metrics.f1_score(present[known], said[known], zero_division=0)
+    ),
+    'exact_match': float(((said == present) | ~known).all(axis=1).mean()),
   }
+
+
+def ap_11(present: np.ndarray, logits: np.ndarray) -> float:
+  """VOC 2007's average precision: the mean over recalls 0, 0.1, ..., 1.
+
+  At each the best precision at that recall or a larger one counts (Everingham
+  et al., 2010).
+
+  Args:
+    present: which images carry the label, bool [n], one at least.
+    logits: [n].
+  """
+  precision, recall, _ = metrics.precision_recall_curve(present, logits)
+  # The last point, precision 1 at recall 0, is no image's.
+  precision, recall = precision[:-1], recall[:-1]
+  # Recalls are fractions: 0.3 must not miss 3 of 10 by rounding.
+  return float(
+    np.mean(
+      [
+        precision[recall >= tenth / 10 - 1e-9].max(initial=0)
+        for tenth in range(11)
+      ]
+    )
+  )

@@ -512,7 +512,8 @@ def _teacher_data(run_: Run, name: str) -> RealImages:
       f'teachers.{name}.labels: no training image of data.{teacher.data} '
       'carries one of them; name others.'
     )
-  targets = split.columns(teacher.labels)
+  # A label that is hard to see is there.
+  targets = np.nan_to_num(split.columns(teacher.labels), nan=1.0)
   if teacher.single_label and (targets.sum(axis=1) > 1).any():
     raise UserError(
       f'teachers.{name}.single_label: images of data.{teacher.data} carry '

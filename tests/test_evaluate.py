@@ -48,6 +48,7 @@ def test_perfect_answers():
   assert _scores(10 * targets - 5, targets) == {
     'top1': 1.0,
     'mAP': 1.0,
+    'mAP_11': 1.0,
     'f1_macro': 1.0,
     'f1_micro': 1.0,
     'exact_match': 1.0,
@@ -198,3 +199,35 @@ def test_without_real_images_labels_have_no_precision():
     'student_only': 0.5,
     'teachers_only': 0.5,
   }
+
+
+def test_eleven_points_by_hand():
+  # Ranked: right, wrong, right. Precision 1 up to recall 1/2, then 2/3.
+  present = np.array([True, False, True])
+  logits = np.array([3.0, 2, 1])
+  wanted = (6 * 1 + 5 * 2 / 3) / 11
+  assert evaluate.ap_11(present, logits) == pytest.approx(wanted)
+
+
+def test_eleven_points_when_the_best_is_wrong():
+  # At recall 0, too, only precisions of images count: here 1/2.
+  found = evaluate.ap_11(np.array([False, True]), np.array([2.0, 1]))
+  assert found == pytest.approx(1 / 2)
+
+
+def test_eleven_points_of_ten_images():
+  # A recall of 3/10 is reached by three of ten, whatever its rounding.
+  present = np.array([True] * 3 + [False] * 7 + [True] * 7)
+  found = evaluate.ap_11(present, -np.arange(17.0))
+  after = max((3 + k) / (10 + k) for k in range(1, 8))
+  assert found == pytest.approx((4 * 1 + 7 * after) / 11)
+
+
+def test_what_nobody_says_counts_neither_way():
+  found = _scores([[3, 1], [-2, 2], [1, -1]], [[1, np.nan], [0, 1], [0, 0]])
+  assert found['top1'] is None
+  assert found['mAP'] == 1.0
+  # Label 0: one hit, one false alarm. Label 1: one hit, and one not counted.
+  assert found['f1_macro'] == pytest.approx((2 / 3 + 1) / 2)
+  assert found['f1_micro'] == pytest.approx(4 / 5)
+  assert found['exact_match'] == pytest.approx(2 / 3)

@@ -148,6 +148,7 @@ def test_results_have_every_model_and_metric(finished):
     assert set(row) == answered | {
       'top1',
       'mAP',
+      'mAP_11',
       'f1_macro',
       'f1_micro',
       'exact_match',
