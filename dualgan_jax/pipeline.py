@@ -196,9 +196,9 @@ def _routed(run_: Run) -> bool:
   if certain:
     if news:
       logs.say(
-        f'generator: routing is on; {", ".join(certain)} gives every image one '
-        'of its own labels, whatever it shows. If all teachers describe the '
-        'same images, set objective.routing=off.'
+        'generator: routing is on; a teacher with one label per image '
+        f'({", ".join(certain)}) names one whatever it is shown. If all '
+        'teachers describe the same images, set objective.routing=off.'
       )
     return True
   if not config.objective.prior or not any(

@@ -241,6 +241,27 @@ def test_a_lost_teacher_is_trained_again(finished, copy):
 
 
 @pytest.mark.slow
+def test_teachers_of_one_label_per_image_make_such_a_student(tmp_path):
+  file = tmp_path / 'wrn.safetensors'
+  save_file(state_dicts.tensors('wrn_16_1'), file)
+  everything = tuple('abcdefghijklmz')
+  done = _launch(
+    tmp_path / 'run',
+    '--config.teachers.one.single_label=True',
+    '--config.teachers.two.single_label=True',
+    f'--config.labels={everything}',
+    config=f'tests/others.py:{file}',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'routing is on; a teacher with one label per image' in done.stderr
+  results = json.loads((tmp_path / 'run' / 'results.json').read_text())
+  assert results['routed']
+  student = dualgan_jax.load(tmp_path / 'run' / 'student')
+  answers = student.predict(np.zeros((2, 32, 32, 3), np.uint8))
+  np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_others_teachers_and_no_data(tmp_path):
   file = tmp_path / 'wrn.safetensors'
   save_file(state_dicts.tensors('wrn_16_1'), file)

@@ -12,16 +12,17 @@ from jax import export as jax_export
 
 from dualgan_jax import export, student
 from dualgan_jax.errors import UserError
-from tests.test_student import IMAGE, LABELS, write_toy
+from tests.test_student import IMAGE, LABELS, NET, write_toy
 
 # jax2onnx meets what JAX is about to take away.
 pytestmark = pytest.mark.filterwarnings('ignore')
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  """A student's folder with all formats."""
-  path = write_toy(tmp_path_factory.mktemp('run') / 'student')
+@pytest.fixture(scope='module', params=[False, True], ids=['many', 'one'])
+def folder(tmp_path_factory, request):
+  """A student's folder with all formats; of many labels, or one per image."""
+  net = {**NET, 'single_label': request.param}
+  path = write_toy(tmp_path_factory.mktemp('run') / 'student', net)
   for form in export.FORMATS:
     assert export.write(student.load(path), path, form) < 1e-5
   return path

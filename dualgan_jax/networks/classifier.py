@@ -106,9 +106,10 @@ def one_against_rest(scores: chex.Array) -> chex.Array:
     Logits, [N, L].
   """
   log_p = jax.nn.log_softmax(scores)
-  top = jax.nn.one_hot(
-    jnp.argmax(scores, axis=-1), scores.shape[-1], dtype=bool
-  )
+  # Not jax.nn.one_hot: of truth values onnxruntime has none.
+  # Not jax.nn.one_hot, whose truth values onnxruntime does not know.
+  everyone = jnp.arange(scores.shape[-1])[None]
+  top = everyone == jnp.argmax(scores, axis=-1, keepdims=True)
   # 1 - p would lose what the most probable label leaves to the others.
   beside_top = jax.nn.logsumexp(log_p, axis=-1, where=~top, keepdims=True)
   beside = jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p)))
