@@ -106,7 +106,6 @@ def one_against_rest(scores: chex.Array) -> chex.Array:
     Logits, [N, L].
   """
   log_p = jax.nn.log_softmax(scores)
-  # Not jax.nn.one_hot: of truth values onnxruntime has none.
   # Not jax.nn.one_hot, whose truth values onnxruntime does not know.
   everyone = jnp.arange(scores.shape[-1])[None]
   top = everyone == jnp.argmax(scores, axis=-1, keepdims=True)
