@@ -1,6 +1,7 @@
 """The nets that a config describes, checked against one another."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -60,6 +61,8 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     for name, net in config.teachers.items()
     if settings.origin(net) == 'trained'
   }
+  for name, net in classifiers.items():
+    _refuse_too_small(f'teachers.{name}', net, config.image)
   own = {}
   for name, net in config.teachers.items():
     match settings.origin(net):
@@ -77,6 +80,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     config.precision,
     _one_label_per_image(own.values(), label_map, config.objective.routing),
   )
+  _refuse_too_small('student', student, config.image)
   nets = {f'teachers.{name}': teacher for name, teacher in own.items()}
   nets['student'] = abstract_teacher(
     'student', config.labels, student, config.image
@@ -199,6 +203,22 @@ def _of_weights(name, own, config):
     teachers.from_classifier(name, tuple(own.labels), net, variables),
     teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
   )
+
+
+def _refuse_too_small(field, net, image):
+  """Sees that each block leaves something of an image."""
+  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+  for b, block in enumerate(net.blocks, start=1):
+    x, _ = jax.eval_shape(
+      functools.partial(block.init_with_output, train=False),
+      jax.random.PRNGKey(0),
+      x,
+    )
+    if 0 in x.shape:
+      raise UserError(
+        f'{field}.strides: block {b} leaves nothing of an image of '
+        f'{image[0]}×{image[1]}; take a larger one, or smaller strides.'
+      )
 
 
 def _one_label_per_image(everyone, label_map, routing):

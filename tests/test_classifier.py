@@ -249,6 +249,29 @@ def test_features_are_not_negative(block):
   assert jnp.max(features) > 0
 
 
+@pytest.mark.parametrize(
+  ('depths', 'sizes'), [((1, 1, 1), [14, 5, 1]), ((2, 1, 1), [12, 4, 0])]
+)
+def test_features_of_a_lenet(depths, sizes):
+  net = _net('lenet', widths=(2, 3, 4), depths=depths, strides=(2, 2, 1))
+  x, shapes = jnp.zeros((1, 32, 32, 1)), []
+  for block in net.blocks:
+    x, _ = block.init_with_output(KEY, x, train=False)
+    shapes.append(x.shape)
+  assert shapes == [(1, n, n, c) for n, c in zip(sizes, (2, 3, 4))]
+
+
+def test_a_lenet_pools_by_the_largest():
+  # The middle of a 5×5 kernel only: the image without its border.
+  kernel = jnp.zeros((5, 5, 1, 1)).at[2, 2].set(1.0)
+  params = {'Conv_0': {'kernel': kernel, 'bias': jnp.array([-1.0])}}
+  x = jnp.arange(64.0).reshape(1, 8, 8, 1)
+  block = classifier.LeNetBlock(1, batch_norm=False)
+  y = block.apply({'params': params}, x, train=False)
+  # Of rows 2 .. 5 and columns 2 .. 5, in squares of two.
+  np.testing.assert_array_equal(y[0, :, :, 0], [[26, 28], [42, 44]])
+
+
 def test_head_pools_over_all_places():
   head = Head(2, pool=True)
   x = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])  # mean 3
@@ -308,7 +331,7 @@ def test_join_refuses_parts_of_different_nets():
     classifier.join(({'w': 1}, {'w': 2}), ({},))
 
 
-@pytest.mark.parametrize('kind', classifier.KINDS)
+@KINDS
 def test_half_precision_is_inside_only(kind):
   full = tiny.net((4, 6, 8), 3, kind=kind)
   half = tiny.net((4, 6, 8), 3, kind=kind, dtype=jnp.bfloat16)

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from dualgan_jax import describe, discriminators, plan, settings, teachers
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
-from experiments.configs import digits
+from experiments.configs import base, digits
 from tests import others, state_dicts
 
 
@@ -93,6 +93,19 @@ def test_the_student_ends_in_a_softmax_where_one_label_is_right(
   assert said == single
 
 
+def test_a_student_meets_lenet_5(tmp_path):
+  path = tmp_path / 'lenet.safetensors'
+  save_file(state_dicts.tensors('lenet5'), path)
+  config = others.get_config(str(path))
+  config.image = (32, 32, 1)
+  config.student = base.conv((3, 8, 60), (2, 2, 1), kind='lenet')
+  config.generator.features = config.student.widths[:-1]
+  for teacher in config.teachers.values():
+    teacher.update(architecture='lenet5', mean=(0.1,), deviation=(0.3,))
+  design = plan.make(settings.check(config))
+  assert design.generator.sizes == ((5, 5), (14, 14), (32, 32))
+
+
 def test_what_is_understood_of_a_file_is_described(file):
   text = describe.describe(plan.make(_others(file)), _others(file))
   assert f'two (wrn_16_1 of {file}) answers h, i, j, k, l, m, z: 174,8' in text
@@ -150,6 +163,10 @@ def test_teachers_may_differ_in_kind_and_width():
   [
     ({'teachers__low__strides': (2, 1, 1)}, 'teachers.low.strides: block 2'),
     ({'student__strides': (1, 2, 1)}, 'student.strides: block 1'),
+    (
+      {'student__kind': 'lenet'},
+      'student.strides: block 3 leaves nothing of an image of 16×16',
+    ),
     ({'generator__widths': (4, 4)}, 'generator.widths: 2 values'),
     ({'generator__features': (4,)}, 'generator.features: 1 values'),
     ({'labels': ('1', 'x')}, "labels: no teacher answers 'x'"),

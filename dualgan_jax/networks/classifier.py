@@ -72,6 +72,32 @@ class ResidualBlock(nn.Module):
     return x
 
 
+class LeNetBlock(nn.Module):
+  """`depth` 5×5 convolutions without padding, then max pooling by `stride`.
+
+  As in LeNet-5 (LeCun et al., 1998), whose features of 32×32 images are 14, 5
+  and 1 high: depths (1, 1, 1), strides (2, 2, 1).
+
+  Attributes: as `ConvBlock`.
+  """
+
+  width: int
+  depth: int = 1
+  stride: int = 2
+  batch_norm: bool = True
+  axis_name: str | None = None
+  dtype: jnp.dtype | None = None
+
+  @nn.compact
+  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+    """Maps [N, h, w, c] to [N, ⌊(h-4·depth)/stride⌋, ..., width]."""
+    for _ in range(self.depth):
+      x = _convolution(self, x, kernel=5, padding='VALID')
+      x = nn.relu(_norm(self, x, train))
+    window = (self.stride, self.stride)
+    return nn.max_pool(x, window_shape=window, strides=window)
+
+
 class Head(nn.Module):
   """One logit per label, from all features or from their spatial mean.
 
@@ -116,7 +142,11 @@ def one_against_rest(scores: chex.Array) -> chex.Array:
 
 
 # Each kind's block, and whether its head pools.
-KINDS = {'conv': (ConvBlock, False), 'residual': (ResidualBlock, True)}
+KINDS = {
+  'conv': (ConvBlock, False),
+  'residual': (ResidualBlock, True),
+  'lenet': (LeNetBlock, False),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +228,7 @@ def create(
   Args:
     kind: a key of `KINDS`.
     widths: channels of each block.
-    depths: convolutions ('conv') or units ('residual') of each block.
+    depths: convolutions, or units ('residual'), of each block.
     strides: stride of each block.
     labels: logits of the head.
     batch_norm: see `ConvBlock`.
@@ -260,12 +290,13 @@ def _is_variables(node: Any) -> bool:
   return isinstance(node, dict) and 'params' in node
 
 
-def _convolution(module, x, *, stride=1, kernel=3):
+def _convolution(module, x, *, stride=1, kernel=3, padding='SAME'):
   # A bias before batch norm would be taken away again by its mean.
   return nn.Conv(
     module.width,
     (kernel, kernel),
     strides=stride,
+    padding=padding,
     use_bias=not module.batch_norm,
     dtype=module.dtype,
   )(x)

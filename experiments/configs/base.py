@@ -80,7 +80,14 @@ def data_set(source: str, **changes) -> dict:
 
 
 def conv(widths: tuple[int, ...], strides: tuple[int, ...], **changes) -> dict:
-  """A net of convolutions with batch norm, one per block if not changed."""
+  """A net of convolutions with batch norm, one per block if not changed.
+
+  Args:
+    widths: channels of each block.
+    strides: of each block.
+    **changes: other fields than usual; `kind` is one of
+      `dualgan_jax.networks.classifier.KINDS`.
+  """
   return {
     'kind': 'conv',
     'widths': widths,
