@@ -16,13 +16,13 @@ import jax.numpy as jnp
 Variables = dict[str, Any]
 
 
-class ConvBlock(nn.Module):
-  """`depth` 3×3 convolutions, the first of which strides.
+class _Block(nn.Module):
+  """What all kinds of blocks have.
 
   Attributes:
     width: channels.
-    depth: convolutions.
-    stride: of the first one; odd sizes round up.
+    depth: convolutions, or units of two.
+    stride: of the first one, or of the pooling.
     batch_norm: whether batch norm follows each convolution.
     axis_name: mapped axis over which batch moments are averaged.
     dtype: that it computes in, that of its input if None; parameters and batch
@@ -36,6 +36,10 @@ class ConvBlock(nn.Module):
   axis_name: str | None = None
   dtype: jnp.dtype | None = None
 
+
+class ConvBlock(_Block):
+  """`depth` 3×3 convolutions, the first strides; odd sizes round up."""
+
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
@@ -45,18 +49,8 @@ class ConvBlock(nn.Module):
     return x
 
 
-class ResidualBlock(nn.Module):
-  """`depth` basic residual units (He et al., 2016), the first strides.
-
-  Attributes: as `ConvBlock`; `depth` counts units of two convolutions.
-  """
-
-  width: int
-  depth: int = 1
-  stride: int = 2
-  batch_norm: bool = True
-  axis_name: str | None = None
-  dtype: jnp.dtype | None = None
+class ResidualBlock(_Block):
+  """`depth` basic residual units (He et al., 2016), the first strides."""
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
@@ -72,21 +66,12 @@ class ResidualBlock(nn.Module):
     return x
 
 
-class LeNetBlock(nn.Module):
+class LeNetBlock(_Block):
   """`depth` 5×5 convolutions without padding, then max pooling by `stride`.
 
   As in LeNet-5 (LeCun et al., 1998), whose features of 32×32 images are 14, 5
   and 1 high: depths (1, 1, 1), strides (2, 2, 1).
-
-  Attributes: as `ConvBlock`.
   """
-
-  width: int
-  depth: int = 1
-  stride: int = 2
-  batch_norm: bool = True
-  axis_name: str | None = None
-  dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
@@ -231,10 +216,10 @@ def create(
     depths: convolutions, or units ('residual'), of each block.
     strides: stride of each block.
     labels: logits of the head.
-    batch_norm: see `ConvBlock`.
+    batch_norm: see `_Block`.
     single_label: see `Classifier`.
-    axis_name: see `ConvBlock`.
-    dtype: see `ConvBlock`.
+    axis_name: see `_Block`.
+    dtype: see `_Block`.
 
   Raises:
     ValueError: the three tuples differ in length.
