@@ -1,16 +1,16 @@
 """How fast each training step is, and what it costs.
 
     python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
-        [--repeats=20] [--json=FILE] [--peer]
+        [--stage=generator] [--repeats=20] [--json=FILE] [--peer]
 
 Builds the phases of experiments as `experiments.main` would, on untrained
 teachers and random images, and prints time, FLOPs and memory per step: of every
-phase, and of the generator's step of `digits` against the number of teachers M,
-of blocks B and of devices, as many as there are (`JAX_NUM_CPU_DEVICES=8`
-simulates eight on a CPU). FLOPs are XLA's count of a device's program before
-it optimises; their share is of what one large matrix product reaches on that
-device, in the precision of the experiment. Nothing is taken from the cache of
-compiled programs.
+phase, or only of one stage's, and of the generator's step of `digits` against
+the number of teachers M, of blocks B and of devices, as many as there are
+(`JAX_NUM_CPU_DEVICES=8` simulates eight on a CPU). FLOPs are XLA's count of a
+device's program before it optimises; their share is of what one large matrix
+product reaches on that device, in the precision of the experiment. Nothing is
+taken from the cache of compiled programs.
 
 `--peer` measures something else: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), each on the same one core of a CPU, in
@@ -43,12 +43,15 @@ from experiments.configs import base, digits
 _EXPERIMENTS = flags.DEFINE_list(
   'experiments', ['digits', 'mnist', 'cifar10'], 'Configs, by their names.'
 )
+_TRAINED = ('pretrain', 'generator', 'dual', 'targetnet', 'refine')
+_STAGES = flags.DEFINE_multi_enum(
+  'stage', _TRAINED, _TRAINED, 'Only this stage; may be repeated.'
+)
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
 _PEER = flags.DEFINE_bool(
   'peer', False, "Only the generator's step, against PyTorch's, on one core."
 )
-_TRAINED = ('pretrain', 'generator', 'dual', 'targetnet', 'refine')
 # Of the matrices whose product is the measured peak: large enough to be one.
 _SIDES = {'cpu': 2048}
 _SIDE_ELSEWHERE = 8192
@@ -70,7 +73,7 @@ def _phases(configs):
   figures = {
     'device': f'{len(devices)} × {devices[0].device_kind}',
     'experiments': {
-      name: experiment(config, devices, _REPEATS.value)
+      name: experiment(config, devices, _REPEATS.value, _STAGES.value)
       for name, config in configs.items()
     },
     'sizes': sizes(devices[:1], _REPEATS.value),
@@ -119,18 +122,21 @@ def experiment(
   config: ml_collections.ConfigDict,
   devices: Sequence[jax.Device],
   repeats: int,
+  stages: Sequence[str] = _TRAINED,
 ) -> list[dict]:
-  """Figures of every phase that an experiment trains, without routing.
+  """Figures of the phases that an experiment trains, without routing.
 
   Args:
     config: as `experiments/configs` make them.
     devices: to run on.
     repeats: steps to time.
+    stages: whose phases to measure; all others are only built.
 
   Returns:
     One row per phase, as `measure` gives it.
   """
   run_ = _run(config, devices, repeats)
+  run_.measured = tuple(stages)
   for stage in _TRAINED:
     run_.stage = stage
     pipeline.STAGES[stage](run_)
@@ -314,11 +320,15 @@ class _Measured(pipeline.Run):
 
   repeats: int = 1
   peak: float = 0.0
+  measured: tuple[str, ...] = _TRAINED
   stage: str = ''
   rows: list[dict] = dataclasses.field(default_factory=list)
 
   def train(self, phase: Phase) -> TrainState:
     """A few steps of a phase, measured."""
+    if self.stage not in self.measured:
+      # After a step that changed nothing: a mean over no steps is none.
+      return jax.jit(phase.init)(self.key(phase.name)).replace(step=1)
     if self.stage == 'pretrain':
       name = phase.name.partition('/')[2]
       labels = len(self.config.teachers[name].labels)

@@ -50,6 +50,11 @@ def test_every_phase_of_an_experiment_has_its_row():
   assert all(row['gflop'] > 0 and row['ms'] > 0 for row in rows)
   text = benchmark._table(rows)
   assert len(text.splitlines()) == 2 + len(rows)
+  some = benchmark.experiment(
+    config, jax.local_devices()[:1], repeats=1, stages=('generator', 'refine')
+  )
+  assert [row['phase'] for row in some] == ['generator/train', 'refine']
+  assert [row['gflop'] for row in some] == [rows[2]['gflop'], rows[9]['gflop']]
 
 
 @pytest.mark.parametrize(('many', 'blocks'), [(1, 3), (8, 3), (2, 2), (2, 4)])
