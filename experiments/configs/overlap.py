@@ -6,7 +6,19 @@
 Coat and shirt have two teachers each. The teachers differ in kind, depth and
 width. Dress, sneaker and bag are answered, but not wanted.
 
-There are no kept results yet, and its values may change until there are.
+Seed 0 on the real test images: top-1 over those of the seven labels, teachers
+together 0.910, compact TargetNet 0.862, branched 0.812; mAP over all images
+0.942, 0.890 and 0.829 (docs/results.md has all figures). We had wanted the
+student within 1.5 points of the teachers, and it is 4.8 below: most of what it
+misses are shirts (an average precision of 0.63, where the teachers have 0.81).
+Taught on the real training images for 1,800 steps, the same student has 0.891.
+Refinement brought 3.8 points. The part that needs no data took 53 minutes on
+one core of an AMD EPYC without a GPU while another training had the other core;
+we allow it half an hour on two. Routing was off, by the rule (misfits of 1.15
+to 1.18).
+
+Nothing was tried on another seed first: the values were set by analogy with
+`fashion_mnist` and before seed 0 ran. Seeds 1 and 2 have not been run.
 """
 
 import ml_collections
