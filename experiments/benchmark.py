@@ -26,6 +26,7 @@ import json
 import os
 import pathlib
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 
@@ -342,6 +343,8 @@ class _Measured(pipeline.Run):
       self.config[self.stage].batch,
       self.repeats,
     )
+    # The tables come last, and large nets take an hour.
+    print(f'{phase.name}: {row["ms"]:.4g} ms', file=sys.stderr, flush=True)
     self.rows.append({**row, 'share': row['gflops'] / self.peak})
     return state
 
