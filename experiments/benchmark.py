@@ -136,8 +136,7 @@ def experiment(
   Returns:
     One row per phase, as `measure` gives it.
   """
-  run_ = _run(config, devices, repeats)
-  run_.measured = tuple(stages)
+  run_ = _run(config, devices, repeats, stages)
   for stage in _TRAINED:
     run_.stage = stage
     pipeline.STAGES[stage](run_)
@@ -238,11 +237,12 @@ def shares(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
 
 
 def _generator(name, config, devices, repeats):
-  run_ = _run(config, devices, repeats)
+  run_ = _run(config, devices, repeats, ('generator',))
   for stage in ('pretrain', 'generator'):
     run_.stage = stage
     pipeline.STAGES[stage](run_)
-  return {**run_.rows[-1], 'phase': name}
+  (row,) = run_.rows
+  return {**row, 'phase': name}
 
 
 def measure(
@@ -321,7 +321,7 @@ class _Measured(pipeline.Run):
 
   repeats: int = 1
   peak: float = 0.0
-  measured: tuple[str, ...] = _TRAINED
+  measured: Sequence[str] = ()
   stage: str = ''
   rows: list[dict] = dataclasses.field(default_factory=list)
 
@@ -371,12 +371,13 @@ def _parts(config):
   return checked, plan.make(checked), _Nothing()
 
 
-def _run(config, devices, repeats):
+def _run(config, devices, repeats, stages):
   half = config.precision == 'bfloat16'
   return _Measured(
     *_parts(config),
     list(devices),
     repeats=repeats,
+    measured=stages,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),
   )
 
@@ -430,7 +431,8 @@ def _table(rows):
   lines = [['', *columns.values()], ['---', *['---:'] * len(columns)]]
   for row in rows:
     cells = [
-      f'{row[k]:.0%}' if k == 'share' else f'{row[k]:.4g}' for k in columns
+      f'{row[k]:.0%}' if k == 'share' else f'{float(f"{row[k]:.4g}"):g}'
+      for k in columns
     ]
     lines.append([row['phase'], *cells])
   return report.align(lines)
