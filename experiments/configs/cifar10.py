@@ -77,7 +77,7 @@ def _laptop(config: ml_collections.ConfigDict) -> None:
   config.pretrain.steps = 8000
   config.generator.steps = 1500
   config.generator.noise = 128
-  config.refine.steps = 3000
+  config.refine.steps = 400
   config.refine.replays = 4
 
 
