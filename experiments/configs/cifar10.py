@@ -12,8 +12,8 @@ can be done in short leases: SIGTERM saves, and the same command goes on.
 together 0.840, compact TargetNet 0.444 (0.404 before refinement), 0.137 if it
 learns from noise images; docs/results.md has all figures. Refinement was cut
 from 3,000 steps to 400, before any result was seen, so that the stages take
-three hours: 177 minutes on one core of an AMD EPYC while other work had the
-other core, 86 of them to pretrain.
+three hours: in sum 177 minutes, each on one core of an AMD EPYC while other
+work had the other core, 86 of them to pretrain.
 
 There are no kept results of the large one yet, and its values may change until
 there are.
