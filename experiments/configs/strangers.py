@@ -15,11 +15,11 @@ first run, which was seed 100.
 
 import ml_collections
 
-from experiments.configs import base, fashion_mnist, mnist
+from experiments.configs import base, fashion_mnist, mnist, objectives
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; variants, separated by commas: images and off."""
+  """The config; variants, separated by commas: images, off, dafl and paper."""
   config = base.get_config()
   config.experiment = 'strangers'
   config.image = (32, 32, 1)
@@ -50,11 +50,18 @@ def _images(config: ml_collections.ConfigDict) -> None:
   """Routes the generator only; all teachers answer for every image."""
   config.objective.routing = 'images'
   config.objective.name = 'images_routed'
+  config.baselines.steps = 0  # those of the default are the same
 
 
 def _off(config: ml_collections.ConfigDict) -> None:
   config.objective.routing = 'off'
   config.objective.name = 'not_routed'
+  config.baselines.steps = 0  # those of the default are the same
 
 
-VARIANTS = {'images': _images, 'off': _off}
+VARIANTS = {
+  'images': _images,
+  'off': _off,
+  'dafl': objectives.use_dafl,
+  'paper': objectives.use_paper,
+}
