@@ -32,6 +32,7 @@ def test_flops_memory_and_steps_of_a_matrix_product():
   assert row['gflops'] == pytest.approx(row['gflop'] / seconds)
 
 
+@pytest.mark.slow
 def test_every_phase_of_an_experiment_has_its_row():
   config = digits.get_config('smoke')
   rows = benchmark.experiment(config, jax.local_devices()[:1], repeats=1)

@@ -44,6 +44,7 @@ def _counts(workdir, cache):
   return tuple(map(int, done.stdout.split()))
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing(tmp_path):
   cache = tmp_path / 'cache'
   misses, hits = _counts(tmp_path / 'first', cache)

@@ -189,6 +189,7 @@ def test_fields_that_change_no_outcome_are_not_refused(copy):
   assert _launch(copy, '--config.log_every=7').returncode == 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(finished, copy):
   # Killed between the second block and the third.
   shutil.rmtree(copy / 'dual' / 'checkpoints' / 'block_3')
@@ -291,6 +292,7 @@ def test_others_teachers_and_no_data(tmp_path):
   assert 'has the sum' in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_saved_and_says_so(copy):
   _undo(copy, *settings.STAGES[1:])
   with subprocess.Popen(
@@ -331,6 +333,7 @@ def test_the_block_on_data_does_block(copy):
   assert 'dualgan_jax.data' in done.stderr
 
 
+@pytest.mark.slow
 def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
   done = _launch(
     tmp_path / 'other',
@@ -350,6 +353,7 @@ def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
   assert results['metrics']['low'] == before['metrics']['low']
 
 
+@pytest.mark.slow
 def test_teachers_alone_are_taken_for_another_objective(finished, tmp_path):
   done = _launch(
     tmp_path / 'gamma',
@@ -401,6 +405,7 @@ def test_other_teachers_are_not_taken(finished, tmp_path):
   assert not (tmp_path / 'x' / 'pretrain').exists()
 
 
+@pytest.mark.slow
 def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
   done = _launch(
     tmp_path / 'low',

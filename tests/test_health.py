@@ -5,6 +5,8 @@ import pytest
 from dualgan_jax import run
 from experiments.configs import digits, objectives
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def teachers(tmp_path_factory):

@@ -71,6 +71,7 @@ def _ends(started):
   return [x.returncode for x in started], *zip(*said, strict=True)
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path):
   code = (
     'import pathlib, sys; from dualgan_jax import parallel; '
@@ -95,6 +96,7 @@ def test_two_processes_take_the_step_of_one(tmp_path):
       )
 
 
+@pytest.mark.slow
 def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
   flags = [*_MAIN, _SMOKE, f'--workdir={tmp_path}/run', '--stage=pretrain']
   started = _together(*flags, '--config.pretrain.steps=100000')

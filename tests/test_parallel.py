@@ -114,9 +114,21 @@ PHASES = {
   'noise': lambda: _distil(distil.noise, np.zeros(tiny.IMAGE, np.float32)),
   'real data': lambda: _distil(distil.real, _real()),
 }
+# One of each kind is tried always, the others with the slow tests.
+_ALWAYS = (
+  'pretrain',
+  'generator',
+  'dual, block 2',
+  'compact on generated images',
+  'refine',
+)
+_NAMES = [
+  pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.slow)
+  for name in PHASES
+]
 
 
-@pytest.mark.parametrize('name', PHASES)
+@pytest.mark.parametrize('name', _NAMES)
 def test_eight_devices_do_what_one_does(name):
   # In double precision, so that only what is wrong can differ, not what is
   # summed in another order.
@@ -146,7 +158,7 @@ def test_eight_devices_do_what_one_does(name):
     )
 
 
-@pytest.mark.parametrize('name', PHASES)
+@pytest.mark.parametrize('name', _NAMES)
 def test_a_gradient_is_one_reduction(name):
   phase, devices = PHASES[name](), jax.local_devices()
   step = parallel.compile_step(phase.step, devices)

@@ -99,6 +99,7 @@ def test_the_student_steps_once_and_for_each_replay(replays):
   assert counts == {'generator': 1, 'student': 1 + replays}
 
 
+@pytest.mark.slow
 def test_replays_of_one_step_are_draws_of_their_own():
   # At a rate of 0 only what is drawn can change the loss.
   once, twice = (
