@@ -15,7 +15,7 @@ of its own labels only (seed 0: teachers together 0.970, compact TargetNet 0.899
 in 26 minutes on one core; routing on, by the rule); `plain` has teachers
 without batch norm (seed 0: teachers together 0.993, compact TargetNet 0.918,
 branched 0.975 in 27 minutes on one core); `paper` and `dafl` are those
-objectives, without refinement.
+objectives, without refinement (docs/results.md).
 
 Widths, strides and the teachers' training were set once. All other values are
 those of `base`, which are those of `digits` or, for refinement, were set before
