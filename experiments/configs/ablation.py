@@ -24,10 +24,10 @@ name says:
 * `own_stream`: λ² = 0 in Eq. 16;
 * `end_to_end`: no block learns alone.
 
-Top-1 on the real test images, seeds 0, 1 and 2, the first arm: teachers together
-0.993 ± 0.001, compact TargetNet 0.976 ± 0.004, branched 0.966 ± 0.005
-(docs/results.md has all arms). Of the others only `end_to_end` has been run with
-seeds 1 and 2, too.
+Top-1 on the real test images, seeds 0, 1 and 2, the first arm: teachers
+together 0.993 ± 0.001, compact TargetNet 0.976 ± 0.004, branched 0.966 ± 0.005
+(docs/results.md has all arms). Of the others only `end_to_end` has been run
+with seeds 1 and 2, too.
 """
 
 import ml_collections
