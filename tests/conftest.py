@@ -4,7 +4,12 @@ import os
 import pathlib
 
 # Tests run each program a few times only: compiling it well is not worth it.
-os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
+# Without fusion emitters and parallel code generation it takes a fifth.
+os.environ['XLA_FLAGS'] = (
+  '--xla_backend_optimization_level=0 '
+  '--xla_cpu_use_fusion_emitters=false '
+  '--xla_cpu_parallel_codegen_split_count=1'
+)
 # ... nor is compiling the same program twice, in whichever process.
 _CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'xla'
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
