@@ -340,44 +340,59 @@ def dual_streams(
 
 
 def distillation(
-  student_logits: chex.Array, teacher_logits: chex.Array
+  student_logits: chex.Array,
+  teacher_logits: chex.Array,
+  *,
+  temperature: float = 1.0,
 ) -> chex.Array:
-  """Distillation loss: cross-entropy against the teachers' probabilities.
+  """Distillation loss: cross-entropy against the teachers' soft answers.
 
-  After Hinton et al. (2015) at temperature 1, label by label.
+  `cross_entropy(x / T, σ(y / T))` of the student's logits x and the teachers'
+  y: Hinton et al. (2015, arXiv 1503.02531), label by label.
 
   Args:
     student_logits: [N, C].
     teacher_logits: the teachers' answers together (Eq. 10) on Y_cst, [N, C];
       no gradient.
+    temperature: T > 0.
 
   Returns:
     A scalar.
   """
-  targets = jax.lax.stop_gradient(jax.nn.sigmoid(teacher_logits))
-  return cross_entropy(student_logits, targets)
+  targets = jax.lax.stop_gradient(softened(teacher_logits, temperature))
+  return cross_entropy(student_logits / temperature, targets)
+
+
+def softened(logits: chex.Array, temperature: float) -> chex.Array:
+  """Soft answers `σ(y / T)`, of the logits' shape."""
+  return jax.nn.sigmoid(logits / temperature)
 
 
 def disagreement(
-  student_logits: chex.Array, teacher_logits: chex.Array
+  student_logits: chex.Array,
+  teacher_logits: chex.Array,
+  *,
+  temperature: float = 1.0,
 ) -> chex.Array:
   """How far student and teachers are apart: mean over N of `Σ_i |p_i - q_i|`.
 
-  p and q are the student's and the teachers' probabilities; both carry
-  gradient. The reward of an adversarial generator, after DFAD (Fang et al.,
-  2019, arXiv 1912.11006), which takes the absolute difference of logits.
+  p and q are the student's and the teachers' soft answers, `σ(· / T)`; both
+  carry gradient. The reward of an adversarial generator, after DFAD (Fang et
+  al., 2019, arXiv 1912.11006), which takes the absolute difference of logits.
 
   Args:
     student_logits: [N, C].
     teacher_logits: [N, C].
+    temperature: T > 0.
 
   Returns:
     A scalar in [0, C].
   """
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
-  apart = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
-  return jnp.mean(jnp.sum(jnp.abs(apart), axis=-1))
+  p = softened(student_logits, temperature)
+  q = softened(teacher_logits, temperature)
+  return jnp.mean(jnp.sum(jnp.abs(p - q), axis=-1))
 
 
 def _check_form(form: str) -> None:

@@ -38,9 +38,16 @@ READS = {
     'generator',
   ),
   'dual': ('seed', 'labels', 'student', 'dual'),
-  'targetnet': ('seed', 'labels', 'student', 'targetnet'),
-  'refine': ('seed', 'labels', 'student', 'refine'),
-  'baselines': ('seed', 'data', 'labels', 'student', 'baselines'),
+  'targetnet': ('seed', 'labels', 'student', 'temperature', 'targetnet'),
+  'refine': ('seed', 'labels', 'student', 'temperature', 'refine'),
+  'baselines': (
+    'seed',
+    'data',
+    'labels',
+    'student',
+    'temperature',
+    'baselines',
+  ),
   'evaluate': ('seed', 'data', 'labels', 'experiment'),
 }
 
@@ -144,6 +151,7 @@ _CHECKS = {
   'precision': _choice('float32', 'bfloat16'),
   'labels': _texts,
   'student': _NET,
+  'temperature': _RATE,
   'objective': {
     'name': _text,
     'oracle': _flag,

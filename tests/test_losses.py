@@ -363,6 +363,10 @@ _SOFT_TARGETS = (
   ('consistency', losses.consistency),
   ('dual_block', losses.dual_block),
   ('distillation', losses.distillation),
+  (
+    'distillation_at_2',
+    lambda x, y: losses.distillation(2 * x, 2 * y, temperature=2.0),
+  ),
 )
 
 
@@ -417,6 +421,10 @@ class DisagreementTest(chex.TestCase):
     _close(loss(student, teachers), (3 / 4 + 1) / 2)
     _close(loss(teachers, student), (3 / 4 + 1) / 2)
     _close(loss(student, student), 0.0)
+    softened = self.variant(
+      lambda x, y: losses.disagreement(x, y, temperature=2.0)
+    )
+    _close(softened(2 * student, 2 * teachers), (3 / 4 + 1) / 2)
 
   @chex.all_variants
   def test_gradient(self):

@@ -66,6 +66,7 @@ def _distil(draw, origin, net=None):
     draw,
     tiny.LABEL_MAP,
     lambda: distil.Frozen(tiny.both_teachers(), origin),
+    temperature=2.0,
     steps=3,
     batch=tiny.BATCH,
     optimiser=tiny.keep_gradient(),

@@ -149,6 +149,7 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
     ('data__digits__overlay', 4),
     ('dual__filters', 'fresh'),
     ('targetnet__branch_tolerance', 0.5),
+    ('temperature', 3),
     ('refine__steps', 0),  # leaves the stage out
     ('refine__disagreement', 0.0),
     ('image', (16, 16, 3)),
@@ -207,6 +208,7 @@ def test_takes_what_is_allowed(field, value):
     ('image', (16, 0, 1), 'a tuple (height, width'),
     ('pretrain__steps', 0, 'from 1'),
     ('generator__probe_steps', 0, 'from 1'),
+    ('temperature', 0.0, 'above 0'),
     ('refine__steps', -1, 'from 0'),
     ('refine__pool_batches', 0, 'from 1'),
     ('refine__generator_learning_rate', 0.0, 'above 0'),

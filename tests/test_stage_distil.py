@@ -19,6 +19,7 @@ def _phase(draw, origin, optimiser):
     draw,
     tiny.LABEL_MAP,
     lambda: distil.Frozen(tiny.both_teachers(), origin),
+    temperature=2.0,
     steps=30,
     batch=tiny.BATCH,
     optimiser=optimiser,
@@ -38,7 +39,7 @@ def test_the_loss_is_against_the_teachers_answers_on_y_cst():
       [discriminators.tail(t, t.variables, x, 0) for t in everyone],
       tiny.LABEL_MAP.owners(tiny.ASKED),
     )
-    return key, losses.distillation(logits, targets)
+    return key, losses.distillation(logits, targets, temperature=2.0)
 
   _, expected = parallel.compile_step(by_hand, devices)(
     parallel.replicate(tiny.both_teachers(), devices),

@@ -46,6 +46,7 @@ def phase(
   label_map: LabelMap,
   frozen: Callable[[], Frozen],
   *,
+  temperature: float,
   steps: int,
   batch: int,
   optimiser: optax.GradientTransformation,
@@ -59,6 +60,7 @@ def phase(
     draw: `generated`, `noise` or `real`.
     label_map: the teachers in the same order.
     frozen: makes teachers and what `draw` draws from.
+    temperature: of the loss.
     steps: training steps.
     batch: images per step.
     optimiser: of the net's parameters.
@@ -72,7 +74,8 @@ def phase(
       x, targets = draw(frozen.origin, frozen.teachers, label_map, key, batch)
       logits, updated = apply(join(params, batch_stats), x, train=True)
       agree = jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(targets, -1))
-      return losses.distillation(logits, targets), (
+      loss = losses.distillation(logits, targets, temperature=temperature)
+      return loss, (
         split(updated)[1],
         {'agreement': agree},
       )

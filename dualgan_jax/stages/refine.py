@@ -36,7 +36,7 @@ class Pool:
   Attributes:
     images: uint8 [size, h, w, c]; sample i of step s is number s·N + i, and
       stands at that number modulo size.
-    answers: probabilities on Y_cst, float16 [size, |Y_cst|].
+    answers: on Y_cst, softened, float16 [size, |Y_cst|].
   """
 
   images: chex.Array
@@ -73,6 +73,7 @@ def phase(
   objective: Objective,
   *,
   image: tuple[int, int, int],
+  temperature: float,
   disagreement: float,
   pool: int,
   replays: int,
@@ -91,6 +92,7 @@ def phase(
     label_map: the teachers in the same order.
     objective: of the generator; its groups are not judged any more.
     image: (height, width, channels).
+    temperature: of the student's loss and the generator's reward.
     disagreement: weight of the generator's reward.
     pool: images in the pool, a multiple of `batch`.
     replays: the student's steps on the pool for each of the generator.
@@ -135,14 +137,15 @@ def phase(
       asked = source.told(frozen['teachers'], x, label_map)
     else:
       asked = logits[:, columns]
-    apart = losses.disagreement(said, asked)
+    apart = losses.disagreement(said, asked, temperature=temperature)
     total = value - disagreement * apart
     metrics = {'generator_loss': total, 'disagreement': apart, **metrics}
     return total, (updated['batch_stats'], x, asked, metrics)
 
   def student_loss(params, batch_stats, x, answers):
     logits, updated = student.apply(join(params, batch_stats), x, train=True)
-    return losses.cross_entropy(logits, answers), split(updated)[1]
+    loss = losses.cross_entropy(logits / temperature, answers)
+    return loss, split(updated)[1]
 
   def learn(name, params, opt_state, grads, metrics):
     grads, metrics = parallel.mean((grads, metrics))
@@ -169,7 +172,7 @@ def phase(
       grads,
       metrics,
     )
-    answers = jax.nn.sigmoid(asked)
+    answers = losses.softened(asked, temperature)
     pool_now = _added(state.pool, state.step * batch, x, answers)
     held = jnp.minimum((state.step + 1) * batch, pool)
     old = [_drawn(pool_now, k, held, batch) for k in replay_keys]

@@ -77,11 +77,16 @@ def dafl() -> ml_collections.ConfigDict:
 def use_paper(config: ml_collections.ConfigDict) -> None:
   """Makes a config the paper's, which has no refinement."""
   config.objective = paper()
+  config.temperature = 1.0
   config.refine.steps = 0
 
 
 def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Makes a config DAFL's: no groups, so the student learns end to end only."""
+  """Makes a config DAFL's: no groups, so the student learns end to end only.
+
+  Its code distils at temperature 1.
+  """
   config.objective = dafl()
+  config.temperature = 1.0
   config.dual.steps = 0
   config.refine.steps = 0
