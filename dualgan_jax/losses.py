@@ -369,30 +369,25 @@ def softened(logits: chex.Array, temperature: float) -> chex.Array:
 
 
 def disagreement(
-  student_logits: chex.Array,
-  teacher_logits: chex.Array,
-  *,
-  temperature: float = 1.0,
+  student_logits: chex.Array, teacher_logits: chex.Array
 ) -> chex.Array:
   """How far student and teachers are apart: mean over N of `Σ_i |p_i - q_i|`.
 
-  p and q are the student's and the teachers' soft answers, `σ(· / T)`; both
-  carry gradient. The reward of an adversarial generator, after DFAD (Fang et
-  al., 2019, arXiv 1912.11006), which takes the absolute difference of logits.
+  p and q are the student's and the teachers' probabilities; both carry
+  gradient. The reward of an adversarial generator, after DFAD (Fang et al.,
+  2019, arXiv 1912.11006), which takes the absolute difference of logits.
 
   Args:
     student_logits: [N, C].
     teacher_logits: [N, C].
-    temperature: T > 0.
 
   Returns:
     A scalar in [0, C].
   """
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
-  p = softened(student_logits, temperature)
-  q = softened(teacher_logits, temperature)
-  return jnp.mean(jnp.sum(jnp.abs(p - q), axis=-1))
+  apart = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
+  return jnp.mean(jnp.sum(jnp.abs(apart), axis=-1))
 
 
 def _check_form(form: str) -> None:

@@ -92,7 +92,7 @@ def phase(
     label_map: the teachers in the same order.
     objective: of the generator; its groups are not judged any more.
     image: (height, width, channels).
-    temperature: of the student's loss and the generator's reward.
+    temperature: of the student's loss.
     disagreement: weight of the generator's reward.
     pool: images in the pool, a multiple of `batch`.
     replays: the student's steps on the pool for each of the generator.
@@ -137,7 +137,7 @@ def phase(
       asked = source.told(frozen['teachers'], x, label_map)
     else:
       asked = logits[:, columns]
-    apart = losses.disagreement(said, asked, temperature=temperature)
+    apart = losses.disagreement(said, asked)
     total = value - disagreement * apart
     metrics = {'generator_loss': total, 'disagreement': apart, **metrics}
     return total, (updated['batch_stats'], x, asked, metrics)

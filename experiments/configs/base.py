@@ -40,7 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
     'lambda_own': 1.0,
     'lambda_generated': 1.0,
   }
-  config.temperature = 1.0  # of distillation, and of refinement's reward
+  config.temperature = 1.0  # of distillation
   config.targetnet = {
     'compact_steps': 1800,
     'branched_steps': 600,
