@@ -178,8 +178,12 @@ def rewritten(page: str) -> str:
 
 def main(workdirs: Sequence[str]) -> None:
   """Keeps the results of `workdirs`, then rewrites the pages."""
-  for workdir in workdirs:
-    print(keep(pathlib.Path(workdir)).relative_to(_ROOT))
+  folders = [pathlib.Path(x) for x in workdirs]
+  for folder in folders:
+    if not (folder / 'results.json').is_file():
+      sys.exit(f'{folder}: no results.json; finish the run first.')
+  for folder in folders:
+    print(keep(folder).relative_to(_ROOT))
   for page in PAGES:
     page.write_text(rewritten(page.read_text()))
 

@@ -143,6 +143,13 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   assert '`digits`, `paper` (oracle weights)' in paper
 
 
+def test_an_unfinished_run_is_refused_before_any_is_kept(kept, tmp_path):
+  (tmp_path / 'results.json').write_text(json.dumps(_results('dafl', 0, 0.5)))
+  with pytest.raises(SystemExit, match='nowhere: no results.json; finish'):
+    tabulate.main([tmp_path, tmp_path / 'nowhere'])
+  assert not kept.exists()
+
+
 def test_an_objective_without_branches_has_its_row(kept, tmp_path):
   results = _results('dafl', 0, 0.5)
   del results['metrics']['branched']
