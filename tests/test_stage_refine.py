@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from dualgan_jax import losses, parallel
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.stages import refine
 from dualgan_jax.stages.phase import adam
@@ -131,6 +132,25 @@ def test_the_pool_keeps_the_teachers_soft_answers_on_y_cst():
   np.testing.assert_allclose(
     state.pool.answers[: tiny.BATCH], expected, atol=0.02
   )
+
+
+def test_the_loss_is_against_the_teachers_soft_answers(one_step):
+  state, metrics = one_step
+  devices = jax.local_devices()[:1]
+  student = tiny.student()
+
+  def by_hand(pool, key):
+    x = pool.images[: tiny.BATCH] / np.float32(255)
+    logits, _ = student.apply(tiny.variables_of(student), x, train=True)
+    answers = pool.answers[: tiny.BATCH].astype(np.float32)
+    return key, losses.cross_entropy(logits / 2, answers)
+
+  _, expected = parallel.compile_step(by_hand, devices)(
+    parallel.replicate(state.pool, devices),
+    parallel.replicate(state.key, devices),
+  )
+  # The pool's images are rounded to 256 steps.
+  np.testing.assert_allclose(metrics['loss'], expected[0], rtol=1e-2)
 
 
 def test_nothing_is_replayed_that_was_not_made():
