@@ -4,7 +4,7 @@ import os
 import pathlib
 
 # Tests run each program a few times only: compiling it well is not worth it.
-# Without fusion emitters and parallel code generation it takes a fifth.
+# Fusion emitters and parallel code generation take most of the time for it.
 os.environ['XLA_FLAGS'] = (
   '--xla_backend_optimization_level=0 '
   '--xla_cpu_use_fusion_emitters=false '

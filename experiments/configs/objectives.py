@@ -75,7 +75,7 @@ def dafl() -> ml_collections.ConfigDict:
 
 
 def use_paper(config: ml_collections.ConfigDict) -> None:
-  """Makes a config the paper's, which has no refinement."""
+  """Makes a config the paper's: no refinement, and plain probabilities."""
   config.objective = paper()
   config.temperature = 1.0
   config.refine.steps = 0
