@@ -17,9 +17,8 @@ import numpy as np
 from jax import export
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.student import Student
+from dualgan_jax.student import PLATFORMS, Student
 
-_PLATFORMS = ('cpu', 'cuda', 'tpu')
 _IMAGES = 5
 
 
@@ -31,7 +30,7 @@ def stablehlo(student: Student, path: pathlib.Path) -> Callable:
   """
   (n,) = export.symbolic_shape('n')
   images = jax.ShapeDtypeStruct((n, *student.image), jnp.uint8)
-  exported = export.export(jax.jit(_answer(student)), platforms=_PLATFORMS)
+  exported = export.export(jax.jit(_answer(student)), platforms=PLATFORMS)
   path.write_bytes(exported(images).serialize())
   return export.deserialize(bytearray(path.read_bytes())).call
 

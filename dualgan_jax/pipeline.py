@@ -477,19 +477,37 @@ def _evaluate(run_: Run) -> None:
     'config': settings.fields(config, *settings.STAGES),
   }
   if parallel.is_first():
-    student.write(
-      run_.folder.path / 'student',
-      run_.models['compact'][1],
-      labels=config.labels,
-      image=config.image,
-      net={
-        **config.student.to_dict(),
-        'single_label': run_.design.student.single_label,
-      },
-      origin={k: results[k] for k in ('experiment', 'objective', 'seed')}
-      | results['versions'],
-    )
+    _take_away(run_, results)
     report.write(run_.folder.path, results)
+
+
+def _take_away(run_: Run, results: dict[str, Any]) -> None:
+  """Writes the folders `student` and, if there is one, `branched`."""
+  config = run_.config
+  origin = {k: results[k] for k in ('experiment', 'objective', 'seed')}
+  common = {
+    'labels': config.labels,
+    'image': config.image,
+    'origin': origin | results['versions'],
+  }
+  student.write(
+    run_.folder.path / 'student',
+    run_.models['compact'][1],
+    net={
+      **config.student.to_dict(),
+      'single_label': run_.design.student.single_label,
+    },
+    **common,
+  )
+  if 'branched' in run_.models:
+    apply, variables = run_.models['branched']
+    student.write_program(
+      run_.folder.path / 'branched',
+      lambda own, x: apply(own, x, train=False)[0],
+      variables,
+      net={'kind': 'branched', 'points': run_.points},
+      **common,
+    )
 
 
 def _alone(teacher, variables, x):

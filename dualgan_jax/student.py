@@ -1,13 +1,15 @@
 """The student that people take away: a folder that needs nothing else.
 
 It holds `config.json`, what the net is and what it answers, and
-`model.safetensors`, its variables by their paths.
+`model.safetensors`, its variables by their paths. A net that no config
+describes, as a branched TargetNet with tails of any teachers, has its program
+there, too.
 """
 
 import json
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -15,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jax import export
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import classifier
@@ -26,6 +29,9 @@ _CONFIG = 'config.json'
 _MODEL = 'model.safetensors'
 _FORMAT = 1
 _BATCH = 64
+_PROGRAM = 'program'  # a tensor of bytes: what `jax.export` serialises
+PLATFORMS = ('cpu', 'cuda', 'tpu')  # that programs are made for
+_BY_ITSELF = 'one probability per label, by itself; present above 0.5'
 
 
 class Student:
@@ -35,20 +41,21 @@ class Student:
     labels: what it answers, in the order of its answers.
     image: the (height, width, channels) that images are brought to.
     config: the folder's `config.json`.
+    answer: pure: maps images [n, *image] in [0, 1] to probabilities [n, L];
+      that of a program takes 64 images.
   """
 
-  def __init__(self, config: Mapping[str, Any], variables: tuple[Any, ...]):
+  def __init__(
+    self,
+    config: Mapping[str, Any],
+    answer: Callable[[chex.Array], chex.Array],
+  ):
     """Use `load`."""
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
-    self._net, self._variables = _net(config), variables
-    self._jitted = jax.jit(self.answer)
-
-  def answer(self, x: chex.Array) -> chex.Array:
-    """Pure: maps images [n, *image] in [0, 1] to probabilities [n, L]."""
-    logits, _ = self._net.apply(self._variables, x, train=False)
-    return jax.nn.sigmoid(logits)
+    self.answer = answer
+    self._jitted = jax.jit(answer)
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """The probability of each label.
@@ -103,24 +110,68 @@ def write(
     net: arguments of `classifier.create`, but for the labels.
     origin: what else is to be known of it.
   """
+  tensors = {k: np.ascontiguousarray(v) for k, v in _flat(variables).items()}
+  answers = (
+    'probabilities of which label it is; they add up to 1'
+    if net['single_label']
+    else _BY_ITSELF
+  )
+  _write(folder, tensors, labels, image, net, answers, origin)
+
+
+def write_program(
+  folder: pathlib.Path,
+  apply: Callable[[Any, chex.Array], chex.Array],
+  variables: Any,
+  *,
+  labels: tuple[str, ...],
+  image: tuple[int, int, int],
+  net: Mapping[str, Any],
+  origin: Mapping[str, Any],
+) -> None:
+  """Writes a folder of any net: besides its variables, its program.
+
+  Args:
+    folder: to write, in place of one that is there.
+    apply: maps variables and images [n, *image] to logits [n, L].
+    variables: a tree of arrays.
+    labels: in the order of its logits.
+    image: (height, width, channels).
+    net: what is to be known of it.
+    origin: what else is.
+  """
+  leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
+  tensors = {
+    jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(x)
+    for path, x in leaves
+  }
+  names = tuple(tensors)
+
+  def answer(tensors, x):
+    own = jax.tree.unflatten(tree, [tensors[name] for name in names])
+    return jax.nn.sigmoid(apply(own, x))
+
+  # Of a fixed number of images: code of others need not be polymorphic.
+  images = jax.ShapeDtypeStruct((_BATCH, *image), np.float32)
+  program = export.export(jax.jit(answer), platforms=PLATFORMS)(tensors, images)
+  tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
+  net = {**net, 'platforms': PLATFORMS}
+  _write(folder, tensors, labels, image, net, _BY_ITSELF, origin)
+
+
+def _write(folder, tensors, labels, image, net, answers, origin):
   part = folder.with_name(f'{folder.name}.part')
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
-  save_file(
-    {k: np.ascontiguousarray(v) for k, v in _flat(variables).items()},
-    part / _MODEL,
-  )
+  # Not `save_file`, whose files only their owner may read.
+  (part / _MODEL).write_bytes(save(tensors))
   config = {
     'format': _FORMAT,
     'labels': list(labels),
     'image': list(image),
     'net': dict(net),
     'preparation': 'scaled to [0, 1], resized bilinearly to `image`',
-    'answers': (
-      'probabilities of which label it is; they add up to 1'
-      if net['single_label']
-      else 'one probability per label, by itself; present above 0.5'
-    ),
+    'answers': answers,
     'origin': dict(origin),
   }
   text = json.dumps(config, indent=1, ensure_ascii=False)
@@ -133,7 +184,7 @@ def load(folder: str | pathlib.Path) -> Student:
   """Loads the student of a folder.
 
   Args:
-    folder: `DIR/student` of a run, or a copy of it.
+    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
 
   Raises:
     UserError: it is not such a folder, or it is damaged.
@@ -146,17 +197,44 @@ def load(folder: str | pathlib.Path) -> Student:
   except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
     raise UserError(
       f'{folder}: no folder of a student, or damaged ({e}); give the folder '
-      f'`student` of a finished run, with its {_CONFIG} and {_MODEL}.'
+      '`student` or `branched` of a finished run, with its '
+      f'{_CONFIG} and {_MODEL}.'
     ) from e
   if found != _FORMAT:
     raise UserError(
       f'{folder}: of format {found}, but this version reads format {_FORMAT}; '
       'install the version of dualgan_jax that wrote it.'
     )
+  if _PROGRAM in tensors:
+    return Student(config, _of_program(folder, config, tensors))
+  return Student(config, _of_net(folder, config, tensors))
+
+
+def _of_program(folder, config, tensors):
+  """The pure function of a folder that `write_program` wrote."""
   try:
+    program = export.deserialize(bytearray(tensors.pop(_PROGRAM)))
+  except Exception as e:  # flatbuffers raises many kinds
+    raise UserError(
+      f'{folder}: its program cannot be read ({e!r}); bring {_MODEL} again, or '
+      f'install the version of JAX that {_CONFIG} names.'
+    ) from e
+  images = jax.ShapeDtypeStruct((_BATCH, *config['image']), np.float32)
+  wanted = jax.tree.leaves((tensors, images))
+  answers = (_BATCH, len(config['labels']))
+  if [x.shape for x in wanted] != [x.shape for x in program.in_avals] or (
+    program.out_avals[0].shape != answers
+  ):
+    raise _unfit(folder)
+  return lambda x: program.call(tensors, x)
+
+
+def _of_net(folder, config, tensors):
+  """The pure function of a folder that `write` wrote."""
+  try:
+    net = _net(config)
     like = jax.eval_shape(
-      lambda key: _net(config).init(key, tuple(config['image'])),
-      jax.random.PRNGKey(0),
+      lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
     )
   except (KeyError, TypeError, ValueError) as e:
     raise UserError(
@@ -164,12 +242,22 @@ def load(folder: str | pathlib.Path) -> Student:
     ) from e
   wanted = {k: v.shape for k, v in _flat(like).items()}
   if wanted != {k: v.shape for k, v in tensors.items()}:
-    raise UserError(
-      f'{folder}: its {_MODEL} is not of the net in its {_CONFIG}; bring both '
-      'again.'
-    )
+    raise _unfit(folder)
   found = traverse_util.unflatten_dict(tensors, sep='/')
-  return Student(config, tuple(found[name] for name in _names(len(like))))
+  variables = tuple(found[name] for name in _names(len(like)))
+
+  def answer(x):
+    logits, _ = net.apply(variables, x, train=False)
+    return jax.nn.sigmoid(logits)
+
+  return answer
+
+
+def _unfit(folder):
+  return UserError(
+    f'{folder}: its {_MODEL} is not of the net in its {_CONFIG}; bring both '
+    'again.'
+  )
 
 
 def _net(config):

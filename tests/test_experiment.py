@@ -102,9 +102,12 @@ def test_the_folder_holds_everything(finished):
   assert set(blocks) == {'dual/block_1', 'dual/block_2', 'dual/block_3'}
 
 
-def test_the_student_can_be_taken_away(finished, tmp_path):
+@pytest.mark.parametrize(
+  ('folder', 'model'), [('student', 'compact'), ('branched', 'branched')]
+)
+def test_both_students_can_be_taken_away(finished, tmp_path, folder, model):
   workdir, _ = finished
-  folder = shutil.copytree(workdir / 'student', tmp_path / 'mine')
+  folder = shutil.copytree(workdir / folder, tmp_path / 'mine')
   loaded = dualgan_jax.load(folder)
   assert loaded.labels == tuple('0123456789')
   assert loaded.config['origin']['experiment'] == 'digits'
@@ -117,7 +120,7 @@ def test_the_student_can_be_taken_away(finished, tmp_path):
   )
   right = loaded.predict(images.images).argmax(1) == images.targets.argmax(1)
   results = json.loads((workdir / 'results.json').read_text())
-  top1 = results['metrics']['compact']['top1']
+  top1 = results['metrics'][model]['top1']
   assert abs(float(right.mean()) - top1) < 0.01
 
 
@@ -280,6 +283,9 @@ def test_others_teachers_and_no_data(tmp_path):
   assert 0 <= results['metrics']['compact']['agreement'] <= 1
   assert 'says nothing of real images' in (workdir / 'report.md').read_text()
   assert _width(workdir / 'evaluate' / 'samples.png') > 300
+  taken = dualgan_jax.load(workdir / 'branched')
+  answers = taken.predict(np.zeros((2, 32, 32, 3), np.uint8))
+  assert answers.shape == (2, 4)
 
   # Other weights under the same name are other teachers.
   tensors = state_dicts.tensors('wrn_16_1')
@@ -381,6 +387,7 @@ def test_dafl_is_one_generator_and_one_student(finished, tmp_path):
   names = set(results['metrics'])
   assert 'compact' in names
   assert not names & {'branched', 'compact_before_refine'}
+  assert not (tmp_path / 'dafl' / 'branched').exists()
 
 
 @pytest.mark.slow

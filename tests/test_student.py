@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save
 
 import dualgan_jax
 from dualgan_jax import student
@@ -45,9 +46,24 @@ def write_toy(path, net=NET):
   return path
 
 
-@pytest.fixture
-def folder(tmp_path):
-  return write_toy(tmp_path / 'student')
+def _write_program(path, net=NET):
+  """The same student, as if its net could not be described."""
+  module = classifier.create(**net, labels=len(LABELS))
+  student.write_program(
+    path,
+    lambda variables, x: module.apply(variables, x, train=False)[0],
+    _variables(),
+    labels=LABELS,
+    image=IMAGE,
+    net={'kind': 'any'},
+    origin={'experiment': 'toy'},
+  )
+  return path
+
+
+@pytest.fixture(params=[write_toy, _write_program])
+def folder(request, tmp_path):
+  return request.param(tmp_path / 'student')
 
 
 def _images(*shape):
@@ -93,9 +109,10 @@ def test_what_are_no_images_is_refused(folder, images, said):
     student.load(folder).predict(images)
 
 
-def test_writing_again_replaces(folder):
+@pytest.mark.parametrize('write', [write_toy, _write_program])
+def test_writing_again_replaces(folder, write):
   (folder / 'more').write_text('old')
-  write_toy(folder)
+  write(folder)
   assert sorted(x.name for x in folder.iterdir()) == [
     'config.json',
     'model.safetensors',
@@ -119,19 +136,56 @@ def _change(folder, **changes):
       'no folder of a student',
     ),
     (lambda f: _change(f, format=2), 'of format 2'),
-    (lambda f: _change(f, net={'kind': 'conv'}), 'describes no net'),
-    (
-      lambda f: _change(f, net={**NET, 'kind': 'other'}),
-      'describes no net',
-    ),
     (lambda f: _change(f, labels=['a']), 'is not of the net'),
-    (lambda f: _change(f, net={**NET, 'widths': (4, 6)}), 'is not of the net'),
   ],
 )
 def test_a_damaged_folder_is_one_sentence(folder, damage, said):
   damage(folder)
   with pytest.raises(UserError, match=f'^{folder}: .*{said}'):
     student.load(folder)
+
+
+@pytest.mark.parametrize(
+  ('damage', 'said'),
+  [
+    (lambda f: _change(f, net={'kind': 'conv'}), 'describes no net'),
+    (
+      lambda f: _change(f, net={**NET, 'kind': 'other'}),
+      'describes no net',
+    ),
+    (lambda f: _change(f, net={**NET, 'widths': (4, 6)}), 'is not of the net'),
+  ],
+)
+def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, said):
+  write_toy(tmp_path)
+  damage(tmp_path)
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+    student.load(tmp_path)
+
+
+def _change_tensor(folder, name, change):
+  path = folder / 'model.safetensors'
+  tensors = load_file(path)
+  tensors[name] = change(tensors[name])
+  path.write_bytes(save(tensors))
+
+
+@pytest.mark.parametrize(
+  ('damage', 'said'),
+  [
+    (lambda f: _change(f, image=[9, 8, 1]), 'is not of the net'),
+    (
+      lambda f: _change_tensor(f, '2/params/Dense_0/bias', lambda x: x[:2]),
+      'is not of the net',
+    ),
+    (lambda f: _change_tensor(f, 'program', np.zeros_like), 'cannot be read'),
+  ],
+)
+def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
+  _write_program(tmp_path)
+  damage(tmp_path)
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+    student.load(tmp_path)
 
 
 def test_labels_that_exclude_one_another_add_up_to_1(tmp_path):
