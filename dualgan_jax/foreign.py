@@ -58,8 +58,9 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
 
   Raises:
     UserError: its functions and variables don't fit one another or the image;
-      its logits are not one per label; they are not finite; or an image's
-      answers depend on the others in its batch.
+      its logits are not one per label; they are not finite; an image's answers
+      depend on the others in its batch; or it says that its labels exclude one
+      another, and their probabilities don't add up to 1.
   """
   blocks, parts = len(teacher.blocks), len(teacher.variables)
   if blocks < 2 or parts != blocks + 1:
@@ -90,6 +91,12 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
     raise UserError(
       f'{field}: an image gets another answer beside another image; let batch '
       'norm use its running averages.'
+    )
+  shares = jax.nn.sigmoid(both).sum(axis=1)
+  if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
+    raise UserError(
+      f"{field}: it says single_label, but its labels' probabilities add up to "
+      f'{shares[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
     )
 
 

@@ -3,8 +3,10 @@
 import pathlib
 import shutil
 
+import chex
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from flax import traverse_util
 from safetensors.numpy import save_file
@@ -37,6 +39,27 @@ def example(tmp_path):
     path.with_suffix('.safetensors'),
   )
   return str(path)
+
+
+def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
+  wanted = foreign.load('f', example).variables
+  names = ('block_1', 'block_2', 'head')
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(tmp_path / 'orbax', dict(zip(names, wanted, strict=True)))
+  pathlib.Path(example).with_suffix('.safetensors').unlink()
+  code = pathlib.Path(example).read_text()
+  read = "traverse_util.unflatten_dict(weights.read(_VARIABLES), sep='/')"
+  assert read in code
+  path = tmp_path / 'of_orbax.py'
+  path.write_text(
+    'import orbax.checkpoint as ocp\n'
+    + code.replace(
+      read, f'ocp.StandardCheckpointer().restore({str(tmp_path / "orbax")!r})'
+    )
+  )
+  teacher = foreign.load('f', str(path))
+  foreign.check('f', teacher, IMAGE)
+  chex.assert_trees_all_equal(teacher.variables, wanted)
 
 
 def _config(path, **changes):
@@ -128,6 +151,7 @@ def _batch_norm(variables, x):
       r'cannot answer images of 32×32×3 \(TypeError',
     ),
     ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
+    ({'single_label': True}, r'probabilities add up to 1\.[78]\d'),
   ],
 )
 def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
