@@ -110,7 +110,7 @@ def write(
     net: arguments of `classifier.create`, but for the labels.
     origin: what else is to be known of it.
   """
-  tensors = {k: np.ascontiguousarray(v) for k, v in _flat(variables).items()}
+  tensors = {k: np.asarray(v) for k, v in _flat(variables).items()}
   answers = (
     'probabilities of which label it is; they add up to 1'
     if net['single_label']
