@@ -38,9 +38,9 @@ def get_config() -> ml_collections.ConfigDict:
     'learning_rate': 2e-3,
     'filters': 'stage1',
     'lambda_own': 1.0,
-    'lambda_generated': 1.0,
+    'lambda_generated': 0.0,
   }
-  config.temperature = 1.0  # of distillation
+  config.temperature = 3.0  # of distillation
   config.targetnet = {
     'compact_steps': 1800,
     'branched_steps': 600,

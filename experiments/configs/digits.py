@@ -55,7 +55,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     ),
   }
   config.student = base.conv((16, 32, 64), strides)
-  config.temperature = 3.0
+  config.dual.lambda_generated = 1.0
   return base.varied(config, variants, VARIANTS)
 
 

@@ -75,18 +75,20 @@ def dafl() -> ml_collections.ConfigDict:
 
 
 def use_paper(config: ml_collections.ConfigDict) -> None:
-  """Makes a config the paper's: no refinement, and plain probabilities."""
+  """Makes a config the paper's."""
   config.objective = paper()
-  config.temperature = 1.0
-  config.refine.steps = 0
+  _use_earlier_training(config)
 
 
 def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Makes a config DAFL's: no groups, so the student learns end to end only.
-
-  Its code distils at temperature 1.
-  """
+  """Makes a config DAFL's: no groups, so the student learns end to end only."""
   config.objective = dafl()
-  config.temperature = 1.0
   config.dual.steps = 0
+  _use_earlier_training(config)
+
+
+def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
+  """Both have no refinement and temperature 1; the paper has λ² in Eq. 16."""
+  config.dual.lambda_generated = 1.0
+  config.temperature = 1.0
   config.refine.steps = 0

@@ -57,6 +57,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     ),
   }
   config.student = base.conv((24, 48, 96), strides)
+  config.temperature = 1.0
+  config.dual.lambda_generated = 1.0
   config.pretrain.steps = 4000
   config.generator.steps = 1200
   config.refine.steps = 1600
