@@ -11,12 +11,11 @@
     done
 
 after `python -m experiments.sweep --config=experiments/configs/mnist.py
---workdir=runs/mnist`, whose teachers all arms share. An arm took 9 to 19
-minutes on one core of an AMD EPYC while other work had the other core; we want
-about six, alone, and have not timed that. Where an arm leaves a part out, other
-parts have its time. Each arm but the first differs from the default in what its
-name says. The default was λ² = 1 and temperature 1 before this was run; that
-both are otherwise now, here alone not, is what it has shown:
+--workdir=runs/mnist`, whose teachers all arms share. An arm took 6 to 19
+minutes on one core of AMD EPYCs of unlike speed while other work had the other
+core; we want about six. Where an arm leaves a part out, other parts have its
+time. The first arm has λ² = 1 and temperature 1, the defaults until this was
+run. Each other arm differs from it in what its name says:
 
 * `paper`: the objective `paper`, whose weights are an oracle's; its next two
   arms add the statistics prior and then never-empty pseudo labels; none of the

@@ -19,9 +19,9 @@ objectives, without refinement (docs/results.md).
 Widths, strides and the teachers' training were set once. All other values are
 those of `base`, which are those of `digits` or, for refinement, were set before
 the first run here. That was with seed 100, and two values were changed after
-it: temperature 1 and λ² = 1, with which seeds 0, 1 and 2 had 0.987 ± 0.001 and
-branched 0.985 ± 0.001. `ablation` decided that, on the test digits of the same
-seeds: an oracle's choice. `own`, `plain`, `paper` and `dafl` have 1 and 1 still.
+it: temperature 1 and λ² = 1, with which seeds 0, 1 and 2 had 0.987 ± 0.001,
+branched 0.985 ± 0.001. `ablation` decided that, on the same seeds' test digits:
+an oracle's choice. `own`, `plain`, `paper` and `dafl` have 1 and 1 still.
 """
 
 import ml_collections
