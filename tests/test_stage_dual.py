@@ -87,6 +87,18 @@ def test_running_averages_follow_the_students_own_path_only(second_block):
   assert tiny.moved(alone.params, second_block.params) > 1e-6
 
 
+def test_without_its_weight_there_is_no_generated_stream():
+  both, own = (
+    tiny.run(_phase(2, channels=(5, 7, 1), lambda_generated=x))
+    for x in (1.0, 0.0)
+  )
+  assert 'adapter' in both[0].params
+  assert 'l_d_generated' in both[1]
+  assert 'adapter' not in own[0].params
+  assert 'l_d_generated' not in own[1]
+  np.testing.assert_allclose(own[1]['loss'], own[1]['l_d_own'], rtol=1e-6)
+
+
 def test_filters_start_where_stage_1_left_them_or_fresh():
   key = jax.random.PRNGKey(0)
   stage1 = _phase(1).init(key).params['filters']['one']

@@ -2,7 +2,8 @@
 
 While block b trains, the generator, the teachers and T^1 .. T^{b-1} are frozen;
 with it train the filters f_m^b that carry its output F_u^b to the teachers, and
-an adapter where the generator's features don't have the student's width.
+an adapter where the generator's features don't have the student's width. With
+λ^2 = 0 the generator's features are no second input, and need no adapter.
 
 `teachers` and `label_map` hold only teachers of whom Y_cst asks something.
 """
@@ -135,6 +136,8 @@ def phase(
   block = student.blocks[b - 1]
   generated_width = frozen.source.module.channels[blocks - b - 1]
   from_stage1 = filters == 'stage1' and generated_width == block.width
+  # At b = 1 both inputs are the image.
+  two_streams = b > 1 and lambda_generated > 0
   adapter = nn.Conv(_in_channels(student, b, image), (1, 1))
 
   def init(key):
@@ -154,7 +157,7 @@ def phase(
         )
         for m, teacher in enumerate(frozen.teachers, start=1)
       }
-    if b > 1:
+    if two_streams:
       channels = frozen.source.module.channels[blocks - b]
       if channels != adapter.features:
         x = jnp.zeros((1, 1, 1, channels))
@@ -173,8 +176,7 @@ def phase(
       # T^b's running averages follow its own path, the one of test time.
       out, variables = apply_block(block, variables, own, train=True)
       outs = [out]
-      # At b = 1 both inputs are the image.
-      if b > 1 and lambda_generated:
+      if two_streams:
         outs.append(apply_block(block, variables, generated, train=True)[0])
       terms = block_losses(
         b, jnp.concatenate(outs), features[-1], params, student, label_map,
@@ -187,7 +189,9 @@ def phase(
         lambda_own=lambda_own,
         lambda_generated=lambda_generated,
       )
-      metrics = {'l_d_own': l_d[0], 'l_d_generated': l_d[-1]}
+      metrics = {'l_d_own': l_d[0]}
+      if two_streams:
+        metrics['l_d_generated'] = l_d[1]
       return total, (split(variables)[1], metrics)
 
     return train_step(loss_fn, optimiser, state)
