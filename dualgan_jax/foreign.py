@@ -9,6 +9,7 @@ import functools
 import hashlib
 import pathlib
 import runpy
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,8 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
     image: (height, width, channels) that it is shown.
 
   Raises:
-    UserError: its functions and variables don't fit one another or the image;
+    UserError: its variables are not as Linen shapes them; its functions and
+      variables don't fit one another or the image;
       its logits are not one per label; they are not finite; an image's answers
       depend on the others in its batch; or it says that its labels exclude one
       another, and their probabilities don't add up to 1.
@@ -68,6 +70,16 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: {blocks} blocks and {parts} variables; give at least two '
       "blocks and, in this order, each one's variables and the head's."
     )
+  for own in teacher.variables:
+    # The branched TargetNet trains parameters, and keeps what is beside them.
+    if not isinstance(own, dict) or (
+      own and not {'params'} <= set(own) <= {'params', 'batch_stats'}
+    ):
+      raise UserError(
+        f'{field}: some of its variables are {_kind(own)}; give those of each '
+        "block and of the head as {'params': ..., 'batch_stats': ...}, what a "
+        "gradient may move under 'params'."
+      )
   x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
   answer = jax.jit(
     lambda variables, x: discriminators.tail(teacher, variables, x, 0)
@@ -98,6 +110,12 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f"{field}: it says single_label, but its labels' probabilities add up to "
       f'{shares[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
     )
+
+
+def _kind(own: Any) -> str:
+  if isinstance(own, dict):
+    return f'a dict of {", ".join(map(repr, own))}'
+  return f'of type {type(own).__name__}'
 
 
 def digest(path: str, teacher: Teacher) -> str:

@@ -31,7 +31,8 @@ class Teacher:
     blocks: B functions `(variables, x) -> x`; the first takes images
       [N, h, w, c] in [0, 1].
     head: `(variables, x) -> logits [N, |Y_m|]`.
-    variables: B + 1 pytrees, one per block and the head's last.
+    variables: B + 1 dicts, one per block and the head's last, of 'params', any
+      pytree, and perhaps 'batch_stats', which no gradient moves.
     single_label: whether its labels exclude one another; the sigmoids of its
       logits are softmax probabilities then (use `single_label`).
   """
@@ -63,13 +64,17 @@ def single_label(teacher: Teacher) -> Teacher:
   return teacher.replace(head=_SoftmaxHead(teacher.head), single_label=True)
 
 
+# As Pillow and PyTorch's transforms make grey of red, green and blue.
+_LUMA = (0.299, 0.587, 0.114)
+
+
 @dataclasses.dataclass(frozen=True)
 class Preparation:
   """What a teacher's first block does to our images before all else.
 
   Attributes:
     size: (height, width, channels) that it takes; of colours it makes one
-      channel by their mean, of one channel three alike.
+      channel, their luma (ITU-R BT.601), of one channel three alike.
     mean: per channel, or one for all; taken away from images in [0, 1].
     deviation: per channel, or one for all; they are divided by it then.
   """
@@ -84,7 +89,7 @@ class Preparation:
     if tuple(size) != x.shape[1:3]:
       x = jax.image.resize(x, (len(x), *size, x.shape[-1]), 'bilinear')
     if channels < x.shape[-1]:
-      x = jnp.mean(x, axis=-1, keepdims=True)
+      x = x @ jnp.asarray(_LUMA, x.dtype)[:, None]
     x = jnp.broadcast_to(x, (len(x), *self.size))
     mean, deviation = (
       jnp.asarray(v, x.dtype).reshape(1, 1, 1, -1)

@@ -140,6 +140,12 @@ def _batch_norm(variables, x):
   ('changes', 'said'),
   [
     ({'variables': ()}, '2 blocks and 0 variables'),
+    ({'variables': ({}, np.ones(2), {})}, 'some .* are of type ndarray; give'),
+    ({'variables': ({}, {}, {'w': 1})}, "some .* are a dict of 'w'; give"),
+    (
+      {'variables': ({'params': {}, 'cache': {}}, {}, {})},
+      "some .* are a dict of 'params', 'cache'; give",
+    ),
     ({'blocks': (), 'variables': (1,)}, '0 blocks and 1 variables'),
     ({'labels': ('a', 'b')}, r'gives \(2, 3\) for 2 images and 2 labels'),
     (
@@ -160,7 +166,7 @@ def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
     ('a', 'b', 'c'),
     (lambda v, x: x, lambda v, x: x),
     lambda v, x: x.mean(axis=(1, 2)),
-    ((), (), ()),
+    ({}, {}, {}),
   )
   foreign.check('teachers.mine.module', teacher, IMAGE)
   with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):

@@ -55,7 +55,8 @@ def _foreign():
 def test_images_are_prepared_as_a_teacher_is_used_to():
   x = jnp.array([[[[0.0, 0.5, 1.0]], [[1.0, 1.0, 1.0]]]])  # [1, 2, 1, 3]
   grey = teachers.Preparation((2, 1, 1), mean=(0.5,), deviation=(0.25,))
-  np.testing.assert_allclose(grey(x)[0, :, 0], [[0], [2]])
+  # 0.587 · 0.5 + 0.114 · 1 = 0.4075; white stays white.
+  np.testing.assert_allclose(grey(x)[0, :, 0], [[-0.37], [2]], rtol=1e-5)
   colours = teachers.Preparation(
     (2, 1, 3), mean=(0.0, 0.5, 1.0), deviation=(1.0, 2.0, 4.0)
   )
