@@ -132,6 +132,8 @@ def _pretrain(run_: Run) -> None:
     # All data are opened before the first teacher is trained.
     for name in run_.design.classifiers:
       load(name)
+    if config.data and len(run_.design.classifiers) < len(config.teachers):
+      _refuse_untold(run_)
   for name, teacher in run_.design.teachers.items():
     if name not in run_.design.classifiers:
       found.append(teacher)
@@ -520,6 +522,19 @@ def _data(run_: Run, name: str, part: str):
 
   config = run_.config
   return data.load(name, config.data[name], part, config.image, config.seed)
+
+
+def _refuse_untold(run_: Run) -> None:
+  """Sees that the data sets have all wanted labels, whoever answers them."""
+  config = run_.config
+  known = {x for name in config.data for x in _data(run_, name, 'train').names}
+  missing = [x for x in config.labels if x not in known]
+  if missing:
+    raise UserError(
+      f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '
+      f'could be measured; they have {", ".join(map(repr, sorted(known)))}. '
+      'Name the labels of the teachers as the data do, or take the data out.'
+    )
 
 
 def _teacher_data(run_: Run, name: str) -> RealImages:

@@ -289,18 +289,30 @@ def check(
       'dual.steps: blocks learn from groups, and objective.groups is False; '
       'set dual.steps to 0, or objective.groups to True.'
     )
+  own = values['dual']
+  if own['steps'] and not own['lambda_own'] and not own['lambda_generated']:
+    raise UserError(
+      'dual.lambda_own: blocks learn nothing if it and dual.lambda_generated '
+      'are 0; set one of them above 0, or dual.steps to 0.'
+    )
   return ml_collections.FrozenConfigDict(values)
 
 
 def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:
   """The fields that stages read: {'generator.steps': 1000, ...}."""
-  read = {part for stage in stages for part in READS[stage]}
-  flat = dict(_flatten('', config.to_dict()))
-  return {
-    k: v
-    for k, v in flat.items()
-    if k.split('.')[0] in read and not _is_place(k)
-  }
+  values = config.to_dict()
+  found = {}
+  for stage in stages:
+    read = {part: values[part] for part in READS[stage]}
+    if stage == 'pretrain':
+      taught = {
+        teacher['data']
+        for teacher in values['teachers'].values()
+        if origin(teacher) == 'trained'
+      }
+      read['data'] = {k: v for k, v in read['data'].items() if k in taught}
+    found.update(_flatten('', read))
+  return {k: v for k, v in found.items() if not _is_place(k)}
 
 
 def differing(old: dict, new: dict) -> list[str]:

@@ -287,6 +287,23 @@ def test_others_teachers_and_no_data(tmp_path):
   answers = taken.predict(np.zeros((2, 32, 32, 3), np.uint8))
   assert answers.shape == (2, 4)
 
+  # Test images may come later, if they have the labels.
+  digits = "{'digits': base.data_set('scikit-learn/digits')}"
+  tested = tmp_path / 'tested.py'
+  tested.write_text(
+    (_ROOT / 'tests' / 'others.py').read_text().replace('{}', digits)
+  )
+  done = _launch(tmp_path / 'new', config=f'{tested}:{file}')
+  assert done.returncode == 2
+  assert 'data.digits.test_fraction' in done.stderr
+  done = _launch(
+    tmp_path / 'new',
+    '--config.data.digits.test_fraction=0.5',
+    config=f'{tested}:{file}',
+  )
+  assert done.returncode == 2
+  assert "labels: no data set has 'a', 'c', 'k', 'z'" in done.stderr
+
   # Other weights under the same name are other teachers.
   tensors = state_dicts.tensors('wrn_16_1')
   save_file({**tensors, 'fc.bias': tensors['fc.bias'] + 1}, file)

@@ -75,6 +75,29 @@ def test_other_peoples_teachers_may_be_tested_on_any_data():
   settings.check(config)
 
 
+def test_data_to_be_tested_on_change_no_teacher():
+  config = _imported()
+  tested = _imported()
+  tested.data = {'more': base.data_set('ylecun/mnist')}
+  one, two = map(settings.check, (config, tested))
+  for stage in ('pretrain', 'generator'):
+    assert settings.fields(one, stage) == settings.fields(two, stage)
+  assert 'data.more.source' in settings.fields(two, 'evaluate')
+  # What a teacher is trained on here does.
+  trained = settings.check(_config())
+  assert 'data.digits.source' in settings.fields(trained, 'pretrain')
+
+
+def test_blocks_that_would_learn_nothing_are_refused():
+  config = _config(dual__lambda_own=0.0, dual__lambda_generated=0.0)
+  with pytest.raises(
+    UserError, match=r'^dual\.lambda_own: blocks learn nothin'
+  ):
+    settings.check(config)
+  config.dual.steps = 0
+  settings.check(config)
+
+
 @pytest.mark.parametrize(
   ('changes', 'said'),
   [
