@@ -174,6 +174,7 @@ def _with_features(config, *folders):
     return config
   values = config.to_dict()
   values['generator']['features'] = (
-    workdir.generator_features(*folders) or config.student.widths[:-1]
+    workdir.generator_features(len(config.student.widths), *folders)
+    or config.student.widths[:-1]
   )
   return ml_collections.FrozenConfigDict(values)

@@ -47,11 +47,17 @@ class Workdir:
     try:
       # The system lets go of it when the process ends, however it ends.
       fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
+    except BlockingIOError as e:
       self._lock.close()
       raise UserError(
         f'workdir: another process works in {self.path}; wait for it, stop it, '
         'or name another folder.'
+      ) from e
+    except OSError as e:
+      self._lock.close()
+      raise UserError(
+        f'workdir: {self.path} cannot be locked ({e.strerror}); name a folder '
+        'on a file system that has locks.'
       ) from e
 
   def __enter__(self) -> 'Workdir':
@@ -188,12 +194,21 @@ def is_finished(folder: pathlib.Path, stage: str) -> bool:
   return (_record(folder, stage) or {}).get('finished', False)
 
 
-def generator_features(*folders: str | None) -> tuple[int, ...] | None:
-  """The feature widths of the first finished generator in these folders."""
+def generator_features(
+  groups: int, *folders: str | None
+) -> tuple[int, ...] | None:
+  """The feature widths of the first finished generator in these folders.
+
+  Args:
+    groups: that it must have, B.
+    *folders: working directories.
+  """
   for folder in filter(None, folders):
     record = _record(pathlib.Path(folder).expanduser(), 'generator')
     if record and record['finished']:
-      return tuple(record['fields']['generator.features'])
+      found = tuple(record['fields']['generator.features'])
+      if len(found) == groups - 1:
+        return found
   return None
 
 

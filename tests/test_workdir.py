@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import signal
 import subprocess
@@ -79,7 +80,7 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
   with Workdir('~/run') as own:
     assert own.path == tmp_path / 'run'
   _finish(tmp_path / 'run', 'generator')
-  assert generator_features('~/run') == (16, 32)
+  assert generator_features(3, '~/run') == (16, 32)
 
 
 def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
@@ -116,6 +117,15 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, path):
     Workdir(path)
   assert str(error.value).startswith(f'workdir: {path} cannot be written (')
   assert '\n' not in str(error.value)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, 'No locks available')
+
+  monkeypatch.setattr('fcntl.flock', refuse)
+  with pytest.raises(UserError, match=r'cannot be locked \(No locks'):
+    Workdir(tmp_path)
 
 
 def test_a_stage_is_begun_then_finished(tmp_path):
@@ -329,7 +339,7 @@ def test_a_damaged_record_is_named(tmp_path, content):
       lambda: own.seconds('generator'),
       lambda: own.begin('generator', _config()),
       lambda: own.refuse_other(_config()),
-      lambda: generator_features(str(tmp_path)),
+      lambda: generator_features(3, str(tmp_path)),
     ):
       with pytest.raises(UserError) as error:
         look()
@@ -361,12 +371,13 @@ def test_the_features_of_the_first_finished_generator(tmp_path):
   own, source, other = (tmp_path / x for x in ('own', 'source', 'other'))
   _finish(source, 'generator')
   _finish(other, 'generator', generator__features=(4, 4))
-  assert generator_features(str(source), str(other)) == (16, 32)
-  assert generator_features(str(other), str(source)) == (4, 4)
+  assert generator_features(3, str(source), str(other)) == (16, 32)
+  assert generator_features(3, str(other), str(source)) == (4, 4)
   with Workdir(own) as begun:
     begun.begin('generator', _config(generator__features=(9, 9)))
-  # Unfinished, not there, not given.
-  assert generator_features(str(own), str(other)) == (4, 4)
-  assert generator_features(str(tmp_path / 'no'), str(other)) == (4, 4)
-  assert generator_features(str(own), None) is None
-  assert generator_features(None) is None
+  # Unfinished, not there, not given, of other groups.
+  assert generator_features(3, str(own), str(other)) == (4, 4)
+  assert generator_features(3, str(tmp_path / 'no'), str(other)) == (4, 4)
+  assert generator_features(3, str(own), None) is None
+  assert generator_features(3, None) is None
+  assert generator_features(4, str(source), str(other)) is None
