@@ -116,8 +116,9 @@ def _read(
     for step, loss in zip(steps, losses.tolist(), strict=True):
       if not np.isfinite(loss):
         raise TrainingError(
-          f'{phase.name}: the loss is {loss} at step {step}; what was saved '
-          'before is good. Lower the learning rate or the weights.'
+          f'{phase.name}: the loss is {loss} at step {step}. Lower the '
+          'learning rate of this stage, which then begins anew; earlier stages '
+          'stay as they are.'
         )
   progress.show(steps[-1], loss)
   for i, step in enumerate(steps):

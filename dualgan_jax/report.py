@@ -139,7 +139,7 @@ def samples(
   """
   panels = [('generated', generated, said)]
   if real is not None:
-    panels.append(('what the teachers were trained on', *real))
+    panels.append(('real', *real))
   figure, axes = plt.subplots(
     1,
     len(panels),

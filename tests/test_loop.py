@@ -354,7 +354,7 @@ def test_a_loss_that_is_nan_once_stops(tmp_path):
 
   log = Rows()
   phase = dataclasses.replace(PHASE, step=step)
-  with pytest.raises(TrainingError, match=r'toy/walk: .* inf at step 6;'):
+  with pytest.raises(TrainingError, match=r'toy/walk: .* inf at step 6\.'):
     _train(tmp_path / 'c', log, phase, log_every=100)
   assert log.steps == [1]
 

@@ -25,6 +25,7 @@ from experiments.configs import base, objectives
 
 ANIMALS = ('bird', 'cat', 'deer', 'dog', 'frog', 'horse')
 VEHICLES = ('airplane', 'automobile', 'ship', 'truck')
+_OTHER_PARTS = ('generator', 'dual', 'targetnet', 'refine', 'baselines')
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
@@ -43,7 +44,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     for name, labels in (('animals', ANIMALS), ('vehicles', VEHICLES))
   }
   config.student = _resnet((2, 2, 2, 2))
-  for part in ('pretrain', 'generator', 'dual', 'targetnet', 'refine'):
+  for part in ('pretrain', *_OTHER_PARTS):
     config[part].batch = 256
     config[part].learning_rate = 1e-3
   config.pretrain.steps = 20_000
@@ -73,7 +74,7 @@ def _laptop(config: ml_collections.ConfigDict) -> None:
   usual = base.get_config()
   config.experiment = 'cifar10_laptop'
   config.precision = usual.precision
-  for part in ('generator', 'dual', 'targetnet', 'refine', 'baselines'):
+  for part in _OTHER_PARTS:
     config[part] = usual[part]
   config.pretrain = usual.pretrain
   strides = (2, 2, 2)
