@@ -330,7 +330,8 @@ def dual_streams(
     own: Eq. 14 on the student's own path F_i^1, a scalar.
     generated: Eq. 14 on the generator's features F_i^2, a scalar.
     lambda_own: λ^1.
-    lambda_generated: λ^2.
+    lambda_generated: λ^2; the paper does not say how large. Our configs have
+      0: on MNIST it brought nothing (docs/results.md, ablation).
 
   Returns:
     A scalar.
