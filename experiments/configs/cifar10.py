@@ -81,8 +81,8 @@ def _laptop(config: ml_collections.ConfigDict) -> None:
   for teacher in config.teachers.values():
     teacher.update(base.conv((32, 64, 128), strides, kind='residual'))
   config.student = base.conv((24, 48, 96), strides, kind='residual')
-  config.temperature = 1.0
-  config.dual.lambda_generated = 1.0
+  config.temperature = 1.0  # so far: as when its figures were made
+  config.dual.lambda_generated = 1.0  # so far
   config.pretrain.steps = 8000
   config.generator.steps = 1500
   config.generator.noise = 128

@@ -55,7 +55,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     ),
   }
   config.student = base.conv((16, 32, 64), strides)
-  config.dual.lambda_generated = 1.0
+  config.dual.lambda_generated = 1.0  # so far
   return base.varied(config, variants, VARIANTS)
 
 

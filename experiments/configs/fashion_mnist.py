@@ -64,7 +64,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = base.conv((24, 48, 96), strides)
   config.pretrain.steps = 6000
-  config.dual.lambda_generated = 1.0
+  config.dual.lambda_generated = 1.0  # so far
   config.dual.steps = 150
   config.refine.steps = 2800
   config.refine.replays = 4

@@ -52,16 +52,16 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
 
 def _own(config: ml_collections.ConfigDict) -> None:
   config.experiment = 'mnist_own'
-  config.temperature = 1.0
-  config.dual.lambda_generated = 1.0
+  config.temperature = 1.0  # so far: as when its figures were made
+  config.dual.lambda_generated = 1.0  # so far
   config.pretrain.teacher_data = 'own'
 
 
 def _plain(config: ml_collections.ConfigDict) -> None:
   """Teachers without batch norm: there is nothing for the prior to match."""
   config.experiment = 'mnist_plain'
-  config.temperature = 1.0
-  config.dual.lambda_generated = 1.0
+  config.temperature = 1.0  # so far: as when its figures were made
+  config.dual.lambda_generated = 1.0  # so far
   for teacher in config.teachers.values():
     teacher.batch_norm = False
 

@@ -45,8 +45,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     ),
   }
   config.student = base.conv((24, 48, 96), strides)
-  config.temperature = 1.0
-  config.dual.lambda_generated = 1.0
+  config.temperature = 1.0  # so far: as when its figures were made
+  config.dual.lambda_generated = 1.0  # so far
   config.pretrain.steps = 4000
   config.generator.steps = 2000
   config.refine.steps = 2400
