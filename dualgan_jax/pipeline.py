@@ -11,7 +11,7 @@ import importlib.metadata
 import platform
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -133,7 +133,8 @@ def _pretrain(run_: Run) -> None:
     for name in run_.design.classifiers:
       load(name)
     if config.data and len(run_.design.classifiers) < len(config.teachers):
-      _refuse_untold(run_)
+      sets = [_data(run_, name, 'train') for name in config.data]
+      _refuse_untold(config.labels, sets)
   for name, teacher in run_.design.teachers.items():
     if name not in run_.design.classifiers:
       found.append(teacher)
@@ -389,6 +390,9 @@ def _evaluate(run_: Run) -> None:
   began = time.monotonic()
   config, label_map = run_.config, run_.label_map
   tests = [_data(run_, name, 'test') for name in config.data]
+  if tests:
+    # Teachers may have come from a run that had no data.
+    _refuse_untold(config.labels, tests)
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
   answered = {}  # to the real images, by model
@@ -524,11 +528,10 @@ def _data(run_: Run, name: str, part: str):
   return data.load(name, config.data[name], part, config.image, config.seed)
 
 
-def _refuse_untold(run_: Run) -> None:
-  """Sees that the data sets have all wanted labels, whoever answers them."""
-  config = run_.config
-  known = {x for name in config.data for x in _data(run_, name, 'train').names}
-  missing = [x for x in config.labels if x not in known]
+def _refuse_untold(labels: Sequence[str], splits: Sequence[Any]) -> None:
+  """Sees that data sets together have all wanted labels."""
+  known = {x for split in splits for x in split.names}
+  missing = [x for x in labels if x not in known]
   if missing:
     raise UserError(
       f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '

@@ -287,7 +287,7 @@ def test_others_teachers_and_no_data(tmp_path):
   answers = taken.predict(np.zeros((2, 32, 32, 3), np.uint8))
   assert answers.shape == (2, 4)
 
-  # Test images may come later, if they have the labels.
+  # Test images must have the labels, which is looked at before training.
   digits = "{'digits': base.data_set('scikit-learn/digits')}"
   tested = tmp_path / 'tested.py'
   tested.write_text(
@@ -299,6 +299,17 @@ def test_others_teachers_and_no_data(tmp_path):
   done = _launch(
     tmp_path / 'new',
     '--config.data.digits.test_fraction=0.5',
+    config=f'{tested}:{file}',
+  )
+  assert done.returncode == 2
+  assert "labels: no data set has 'a', 'c', 'k', 'z'" in done.stderr
+  assert not (tmp_path / 'new' / 'generator').exists()
+  # They may come later: only what measures is done again, and looks, too.
+  _undo(workdir, 'baselines', 'evaluate')
+  done = _launch(
+    workdir,
+    '--config.data.digits.test_fraction=0.5',
+    '--config.baselines.steps=0',
     config=f'{tested}:{file}',
   )
   assert done.returncode == 2
