@@ -44,9 +44,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     )
     for name, labels in (('low', DIGITS[:5]), ('high', DIGITS[5:]))
   }
-  config.student = base.conv((24, 48, 96), strides)
-  config.temperature = 1.0  # so far: as when its figures were made
-  config.dual.lambda_generated = 1.0  # so far
+  config.student = base.conv((32, 64, 128), strides, depths=(1, 2, 2))
   config.pretrain.steps = 6000
   config.generator.steps = 1500
   config.refine.steps = 1800
