@@ -1,6 +1,5 @@
 """Checkpoints on disk: the only file that knows of Orbax."""
 
-import errno
 import hashlib
 import pathlib
 from collections.abc import Callable
@@ -11,11 +10,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from dualgan_jax import logs, parallel
-from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.errors import DISK_FULL, TrainingError, UserError
 
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Damaged(UserError):
@@ -90,7 +88,7 @@ class Checkpoints:
       )
     # TensorStore wraps what the system says into a ValueError.
     except (OSError, ValueError) as e:
-      full = getattr(e, 'errno', None) in _FULL or 'No space left' in str(e)
+      full = getattr(e, 'errno', None) in DISK_FULL or 'No space left' in str(e)
       cause = 'the disk is full' if full else str(e).splitlines()[0]
       raise TrainingError(
         f'{self._folder}: {cause}; step {step} is not saved, {before}. Make '

@@ -3,6 +3,11 @@
 Every message is one sentence for the user: the thing and the cure.
 """
 
+import errno
+
+# What the system says when there is no room left.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class UserError(ValueError):
   """Something that the user can put right before any training."""

@@ -1,5 +1,6 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
+import contextlib
 import json
 
 import ml_collections
@@ -16,7 +17,7 @@ from dualgan_jax import (
   weights,
   workdir,
 )
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import DISK_FULL, TrainingError, UserError
 
 
 def run(
@@ -32,8 +33,9 @@ def run(
     config: as `experiments/configs` make them.
     workdir_path: the run's folder; what is finished there is not done again.
     stage: only this one of `settings.STAGES`; all of them if None.
-    init_from: another run's folder, to take finished teachers from, and the
-      finished generator if this config would make the same.
+    init_from: another run's folder, to take finished teachers from, unless
+      there are some already, and with them the finished generator if this
+      config would make the same.
 
   Returns:
     What `results.json` holds, or None if stage `evaluate` was not to run.
@@ -48,8 +50,8 @@ def run(
       f'stage: {stage!r} is none of {", ".join(settings.STAGES)}.'
     )
   config, design, devices = _prepare(config, workdir_path, init_from)
-  with workdir.Workdir(workdir_path) as folder:
-    folder.refuse_other(config)
+  with _full_disk_told(), workdir.Workdir(workdir_path) as folder:
+    workdir.refuse_other(workdir_path, config)
     if init_from:
       other = folder.take_over(init_from, config)
       if other:
@@ -89,13 +91,16 @@ def dry_run(
     UserError: what `run` would refuse for the config.
   """
   config, design, _ = _prepare(config, workdir_path, init_from)
+  workdir.refuse_other(workdir_path, config)
+  if init_from and not workdir.is_finished(workdir_path, 'pretrain'):
+    workdir.refuse_source(init_from, config)
   return describe.describe(design, config)
 
 
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
-  config = _with_features(settings.check(config), workdir_path, init_from)
-  config = _with_files(config)
+  config = _with_files(settings.check(config))
+  config = _with_features(config, workdir_path, init_from)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)
   # Where images may belong to one teacher each, teachers have equal shares.
@@ -106,10 +111,27 @@ def _prepare(config, workdir_path, init_from):
       ('dual', 'targetnet'), asked
     )
   for stage in settings.STAGES[:-1]:
-    parallel.check_batch(
-      f'{stage}.batch', config[stage].batch, len(devices), sharing.get(stage, 1)
-    )
+    if not workdir.is_at_hand(stage, config, workdir_path, init_from):
+      parallel.check_batch(
+        f'{stage}.batch',
+        config[stage].batch,
+        len(devices),
+        sharing.get(stage, 1),
+      )
   return config, design, devices
+
+
+@contextlib.contextmanager
+def _full_disk_told():
+  try:
+    yield
+  except OSError as e:
+    if e.errno not in DISK_FULL:
+      raise
+    raise TrainingError(
+      f'{e.filename or "workdir"}: the disk is full; make room and start the '
+      'same command again, which goes on from what is saved.'
+    ) from e
 
 
 def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
@@ -168,13 +190,13 @@ def _with_files(config):
   return ml_collections.FrozenConfigDict(values)
 
 
-def _with_features(config, *folders):
-  """Fills in `generator.features`: a finished generator's, or the student's."""
+def _with_features(config, workdir_path, init_from):
+  """Fills in `generator.features`: a generator's at hand, or the student's."""
   if config.generator.features is not None:
     return config
   values = config.to_dict()
   values['generator']['features'] = (
-    workdir.generator_features(len(config.student.widths), *folders)
+    workdir.generator_features(config, workdir_path, init_from)
     or config.student.widths[:-1]
   )
   return ml_collections.FrozenConfigDict(values)

@@ -46,7 +46,17 @@ def load(field: str, path: str) -> Teacher:
       f'{field}: {path} must define {_FUNCTION}() that returns a '
       f'dualgan_jax.Teacher; it gave {type(made).__name__}.'
     )
-  return made.replace(labels=tuple(made.labels))
+  try:
+    return made.replace(
+      labels=tuple(made.labels),
+      blocks=tuple(made.blocks),
+      variables=tuple(made.variables),
+    )
+  except TypeError as e:
+    raise UserError(
+      f'{field}: labels, blocks and variables of the teacher in {path} must be '
+      f'tuples ({e}).'
+    ) from e
 
 
 def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
@@ -79,6 +89,12 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
         f'{field}: some of its variables are {_kind(own)}; give those of each '
         "block and of the head as {'params': ..., 'batch_stats': ...}, what a "
         "gradient may move under 'params'."
+      )
+    averages = own.get('batch_stats', {None: None})
+    if not isinstance(averages, dict) or not averages:
+      raise UserError(
+        f"{field}: some of its 'batch_stats' are {_kind(averages)}; make them "
+        'a dict, and leave them out where there are none.'
       )
   x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
   answer = jax.jit(
@@ -114,7 +130,7 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
 
 def _kind(own: Any) -> str:
   if isinstance(own, dict):
-    return f'a dict of {", ".join(map(repr, own))}'
+    return f'a dict of {", ".join(map(repr, own)) or "nothing"}'
   return f'of type {type(own).__name__}'
 
 

@@ -50,11 +50,14 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
       the batch, in [0, 0.5].
   """
   variance = jnp.mean(means['squares'] - jnp.square(means['pixels']))
+  # One label alone is all labels.
+  spread = -losses.information_entropy(means['fires'])
+  entropy = spread if means['fires'].size > 1 else jnp.ones_like(spread)
   return jax.lax.stop_gradient(
     {
       'firing_rate': means['fires'],
       'labels_per_image': jnp.sum(means['fires']),
-      'entropy': -losses.information_entropy(means['fires']),
+      'entropy': entropy,
       'diversity': jnp.sqrt(jnp.maximum(variance, 0)),
     }
   )

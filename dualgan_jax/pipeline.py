@@ -11,7 +11,7 @@ import importlib.metadata
 import platform
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -132,9 +132,7 @@ def _pretrain(run_: Run) -> None:
     # All data are opened before the first teacher is trained.
     for name in run_.design.classifiers:
       load(name)
-    if config.data and len(run_.design.classifiers) < len(config.teachers):
-      sets = [_data(run_, name, 'train') for name in config.data]
-      _refuse_untold(config.labels, sets)
+    _refuse_untold(run_)
   for name, teacher in run_.design.teachers.items():
     if name not in run_.design.classifiers:
       found.append(teacher)
@@ -356,6 +354,9 @@ def _refine(run_: Run) -> None:
 
 def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
+  if not run_.folder.finished('baselines'):
+    # Teachers may have come from a run that had no data.
+    _refuse_untold(run_)
   if not own.steps:
     return
   kinds = {'noise': (distil.noise, lambda: np.zeros(design.image, np.float32))}
@@ -390,9 +391,6 @@ def _evaluate(run_: Run) -> None:
   began = time.monotonic()
   config, label_map = run_.config, run_.label_map
   tests = [_data(run_, name, 'test') for name in config.data]
-  if tests:
-    # Teachers may have come from a run that had no data.
-    _refuse_untold(config.labels, tests)
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
   answered = {}  # to the real images, by model
@@ -507,13 +505,16 @@ def _take_away(run_: Run, results: dict[str, Any]) -> None:
   )
   if 'branched' in run_.models:
     apply, variables = run_.models['branched']
-    student.write_program(
-      run_.folder.path / 'branched',
-      lambda own, x: apply(own, x, train=False)[0],
-      variables,
-      net={'kind': 'branched', 'points': run_.points},
-      **common,
-    )
+    try:
+      student.write_program(
+        run_.folder.path / 'branched',
+        lambda own, x: apply(own, x, train=False)[0],
+        variables,
+        net={'kind': 'branched', 'points': run_.points},
+        **common,
+      )
+    except UserError as e:  # all else is there
+      logs.say(f'evaluate: {e}')
 
 
 def _alone(teacher, variables, x):
@@ -528,10 +529,16 @@ def _data(run_: Run, name: str, part: str):
   return data.load(name, config.data[name], part, config.image, config.seed)
 
 
-def _refuse_untold(labels: Sequence[str], splits: Sequence[Any]) -> None:
-  """Sees that data sets together have all wanted labels."""
-  known = {x for split in splits for x in split.names}
-  missing = [x for x in labels if x not in known]
+def _refuse_untold(run_: Run) -> None:
+  """Sees that the data have all wanted labels, if any are there to measure on.
+
+  Those of teachers that are trained here are theirs.
+  """
+  config = run_.config
+  if len(run_.design.classifiers) == len(config.teachers) or not config.data:
+    return
+  known = {x for n in config.data for x in _data(run_, n, 'train').names}
+  missing = [x for x in config.labels if x not in known]
   if missing:
     raise UserError(
       f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '

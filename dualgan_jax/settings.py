@@ -51,6 +51,16 @@ READS = {
   'evaluate': ('seed', 'data', 'labels', 'experiment'),
 }
 
+# The rows of the results beside those of single teachers.
+_ROWS = (
+  'teachers',
+  'compact',
+  'compact_before_refine',
+  'branched',
+  'noise',
+  'real_data',
+)
+
 # A check takes a value and says what it should have been, or None if it is so.
 Check = Callable[[Any], str | None]
 
@@ -248,6 +258,12 @@ def check(
   named = values.get('teachers')
   if not isinstance(named, dict) or not named:
     raise UserError('teachers: name at least one teacher.')
+  for name in named:
+    if name in _ROWS:
+      raise UserError(
+        f'teachers.{name}: the results have a row of that name; name the '
+        'teacher otherwise.'
+      )
   kinds = {name: origin(teacher) for name, teacher in named.items()}
   trained = [name for name, kind in kinds.items() if kind == 'trained']
   checks['teachers'] = {name: _TEACHERS[kind] for name, kind in kinds.items()}

@@ -139,6 +139,9 @@ def write_program(
     image: (height, width, channels).
     net: what is to be known of it.
     origin: what else is.
+
+  Raises:
+    UserError: JAX cannot export `apply`.
   """
   leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
   tensors = {
@@ -153,7 +156,15 @@ def write_program(
 
   # Of a fixed number of images: code of others need not be polymorphic.
   images = jax.ShapeDtypeStruct((_BATCH, *image), np.float32)
-  program = export.export(jax.jit(answer), platforms=PLATFORMS)(tensors, images)
+  exported = export.export(jax.jit(answer), platforms=PLATFORMS)
+  try:
+    program = exported(tensors, images)
+  except Exception as e:  # whatever code of others may raise
+    raise UserError(
+      f'{folder}: not written, since code of a teacher cannot be exported for '
+      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {str(e).splitlines()[0]}); '
+      'give it without callbacks and kernels of one platform.'
+    ) from e
   tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
   net = {**net, 'platforms': PLATFORMS}
   _write(folder, tensors, labels, image, net, _BY_ITSELF, origin)

@@ -14,6 +14,8 @@ from dualgan_jax import parallel, settings
 from dualgan_jax.errors import UserError
 
 _RECORD = 'stage.json'
+# What another run's folder may give.
+_TAKEN = ('pretrain', 'generator')
 
 
 class Workdir:
@@ -29,7 +31,7 @@ class Workdir:
     Raises:
       UserError: it can't be written, or another process has it.
     """
-    self.path = pathlib.Path(path).expanduser().absolute()
+    self.path = _path(path)
     self._lock = None
     if parallel.is_first():
       self._take()
@@ -101,13 +103,16 @@ class Workdir:
   def _begin(self, stage, old, fields):
     aside = None
     if old and settings.differing(old['fields'], fields):
-      taken = [
-        int(p.name.rpartition('-')[2])
-        for p in self.path.glob(f'{stage}.aside-*')
-      ]
-      aside = self.path / f'{stage}.aside-{max(taken, default=0) + 1}'
-      self.stage(stage).rename(aside)
+      aside = self._set_aside(stage)
     _write(self.stage(stage), {'fields': fields, 'finished': False})
+    return aside
+
+  def _set_aside(self, stage):
+    taken = [
+      int(p.name.rpartition('-')[2]) for p in self.path.glob(f'{stage}.aside-*')
+    ]
+    aside = self.path / f'{stage}.aside-{max(taken, default=0) + 1}'
+    self.stage(stage).rename(aside)
     return aside
 
   def finish(
@@ -125,30 +130,14 @@ class Workdir:
       )
     parallel.wait(f'finished {stage}')
 
-  def refuse_other(self, config: ml_collections.FrozenConfigDict) -> None:
-    """Sees that what is finished was made with these very fields.
-
-    Raises:
-      UserError: it was not; names the fields.
-    """
-    for stage in settings.STAGES:
-      if self.finished(stage):
-        record = _record(self.path, stage)
-        other = settings.differing(
-          record['fields'], settings.fields(config, stage)
-        )
-        if other:
-          raise UserError(
-            f'{", ".join(other)}: stage {stage} in {self.path} was made '
-            'otherwise; set that back, or name another workdir.'
-          )
-
   def take_over(
     self, source: str, config: ml_collections.FrozenConfigDict
   ) -> list[str]:
     """Copies finished teachers and generator from another run's folder.
 
-    A generator that was made otherwise than this config says stays there.
+    Nothing is copied if there are finished teachers here: a generator of others
+    would not be theirs. One that was made otherwise than this config says stays
+    there.
 
     Returns:
       The fields that such a generator differs in.
@@ -163,53 +152,121 @@ class Workdir:
     return other
 
   def _take_over(self, source, config):
-    origin = pathlib.Path(source).expanduser().absolute()
-    other, stages = [], ('pretrain', 'generator')
-    if all(self.stage(stage).exists() for stage in stages):
-      return other
-    for stage in stages:
-      # Teachers that are here already must be those of a generator from there.
-      if self.stage(stage).exists() and stage == 'generator':
-        continue
-      record = _record(origin, stage) or {'finished': False}
-      if record['finished']:
-        fields = settings.fields(config, stage)
-        other = settings.differing(record['fields'], fields)
-      if stage == 'pretrain' and (other or not record['finished']):
-        raise UserError(
-          f'init_from: {origin} holds no finished stage pretrain made with '
-          f'this config{": " if other else ""}{", ".join(other)}; name the '
-          'workdir of a run that has trained these teachers.'
-        )
-      if record['finished'] and not other and not self.stage(stage).exists():
+    if self.finished('pretrain'):
+      return []
+    refuse_source(source, config)
+    origin = _path(source)
+    # Teachers last: if that is stopped on the way, all is copied again.
+    for stage in reversed(_TAKEN):
+      other = _others(origin, stage, config)
+      if self.stage(stage).exists():
+        self._set_aside(stage)
+      if other == []:
         part = self.path / f'{stage}.part'
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(origin / stage, part)
         part.rename(self.stage(stage))
-    return other
+    return _others(origin, 'generator', config) or []
 
 
-def is_finished(folder: pathlib.Path, stage: str) -> bool:
+def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
+  """Sees that what is finished in a folder was made with these very fields.
+
+  Raises:
+    UserError: it was not; names the fields.
+  """
+  for stage in settings.STAGES:
+    other = _others(_path(path), stage, config)
+    if other:
+      raise UserError(
+        f'{", ".join(other)}: stage {stage} in {_path(path)} was made '
+        'otherwise; set that back, or name another workdir.'
+      )
+
+
+def refuse_source(source: str, config: ml_collections.FrozenConfigDict) -> None:
+  """Sees that another run's folder holds the teachers of a config.
+
+  Raises:
+    UserError: they are not finished there, or others.
+  """
+  other = _others(_path(source), 'pretrain', config)
+  if other is None or other:
+    raise UserError(
+      f'init_from: {_path(source)} holds no finished stage pretrain made with '
+      f'this config{": " if other else ""}{", ".join(other or ())}; name the '
+      'workdir of a run that has trained these teachers.'
+    )
+
+
+def is_finished(folder: str | pathlib.Path, stage: str) -> bool:
   """Whether a stage is done in a run's folder."""
-  return (_record(folder, stage) or {}).get('finished', False)
+  return (_record(_path(folder), stage) or {}).get('finished', False)
+
+
+def is_at_hand(
+  stage: str,
+  config: ml_collections.FrozenConfigDict,
+  workdir: str,
+  init_from: str | None,
+) -> bool:
+  """Whether nothing of a stage will be trained.
+
+  Args:
+    stage: one of `settings.STAGES`.
+    config: checked.
+    workdir: the run's folder, where the stage may be done.
+    init_from: another run's folder, which it may be taken over from, or None.
+  """
+  if is_finished(workdir, stage):
+    return True
+  if not init_from or stage not in _TAKEN or is_finished(workdir, 'pretrain'):
+    return False
+  return _others(_path(init_from), stage, config) == []
 
 
 def generator_features(
-  groups: int, *folders: str | None
+  config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
 ) -> tuple[int, ...] | None:
-  """The feature widths of the first finished generator in these folders.
+  """The feature widths of the generator that a run will go on with.
 
   Args:
-    groups: that it must have, B.
-    *folders: working directories.
+    config: checked, its `generator.features` open.
+    workdir: the run's folder, where a generator may be begun.
+    init_from: another run's folder, which a finished one may be taken over
+      from, or None.
+
+  Returns:
+    One width per group but the last, or None: there is no such generator.
   """
-  for folder in filter(None, folders):
-    record = _record(pathlib.Path(folder).expanduser(), 'generator')
-    if record and record['finished']:
-      found = tuple(record['fields']['generator.features'])
-      if len(found) == groups - 1:
-        return found
+  for folder in filter(None, (workdir, init_from)):
+    record = _record(_path(folder), 'generator')
+    if record is None:
+      continue
+    values = config.to_dict()
+    features = tuple(record['fields']['generator.features'])
+    values['generator']['features'] = features
+    same = ml_collections.FrozenConfigDict(values)
+    begun = folder == workdir and not settings.differing(
+      record['fields'], settings.fields(same, 'generator')
+    )
+    if len(features) == len(config.student.widths) - 1 and (
+      begun or is_at_hand('generator', same, workdir, init_from)
+    ):
+      return features
   return None
+
+
+def _others(folder, stage, config) -> list[str] | None:
+  """What a finished stage differs from a config in; None for another."""
+  record = _record(folder, stage)
+  if not (record and record['finished']):
+    return None
+  return settings.differing(record['fields'], settings.fields(config, stage))
+
+
+def _path(folder: str | pathlib.Path) -> pathlib.Path:
+  return pathlib.Path(folder).expanduser().absolute()
 
 
 def _record(path: pathlib.Path, stage: str) -> dict | None:

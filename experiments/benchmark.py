@@ -270,10 +270,12 @@ def measure(
   frozen = parallel.replicate(phase.frozen(), devices)
   state = parallel.replicate(jax.jit(phase.init)(key), devices)
   lowered = step.lower(frozen, state)
-  gflop = lowered.cost_analysis()['flops'] / 1e9
   began = time.perf_counter()
   compiled = lowered.compile()
   spent = time.perf_counter() - began
+  # GPUs and TPUs count only what they have compiled.
+  counted = lowered.cost_analysis() or compiled.cost_analysis()
+  gflop = counted['flops'] / 1e9
   memory = compiled.memory_analysis()
   times = []
   for _ in range(repeats + 1):

@@ -1,7 +1,8 @@
 """What the commands share: flags, errors as one sentence, compiled code.
 
 Exit codes: 0 done, 2 something to put right before any training, 3 a training
-that cannot go on, 75 interrupted and saved, 130 interrupted at once.
+that cannot go on, 75 ended by SIGTERM or interrupted and saved, 130 interrupted
+at once.
 """
 
 import os
@@ -30,7 +31,7 @@ _COMPILED_BYTES = 2**30
 def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   """Prints what `work` returns, or leaves with a sentence and an exit code."""
   logging.set_verbosity(logging.WARNING)
-  # Until a training begins, and after it, there is nothing to save.
+  # Where nothing trains, there is nothing to save first.
   signal.signal(signal.SIGTERM, _interrupt)
   _keep_compiled()
   try:
@@ -50,8 +51,9 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     errors.InterruptedRun,
   ) as e:
     _leave(str(e), e.exit_code)
-  except KeyboardInterrupt:
-    _leave('stopped at once; the same command goes on from what is saved', 130)
+  except KeyboardInterrupt as e:
+    code = errors.InterruptedRun.exit_code if e.args else 130
+    _leave('stopped at once; the same command goes on from what is saved', code)
   if text and parallel.is_first():
     print(text)
 
@@ -100,7 +102,7 @@ def _keep_compiled() -> None:
 
 
 def _interrupt(number, frame):
-  raise KeyboardInterrupt
+  raise KeyboardInterrupt(number)
 
 
 def _leave(sentence: str, code: int) -> None:

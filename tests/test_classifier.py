@@ -326,6 +326,11 @@ def test_join_undoes_split_of_one_block_and_of_nested_tuples():
     assert classifier.join(*classifier.split(tree)) == tree
 
 
+def test_join_undoes_split_whatever_tree_parameters_are():
+  tree = ({'params': ({'w': 1}, [2])}, {'params': 3, 'batch_stats': {'m': 4}})
+  assert classifier.join(*classifier.split(tree)) == tree
+
+
 def test_join_refuses_parts_of_different_nets():
   with pytest.raises(ValueError, match='zip'):
     classifier.join(({'w': 1}, {'w': 2}), ({},))

@@ -54,3 +54,11 @@ def test_flops_take_pytrees():
 
   weights = [jnp.ones((3, 4)), jnp.ones((3, 1))]
   assert cost.flops(heads, weights, jnp.ones((2, 3))) == 2 * 3 * (4 + 1) * 2
+
+
+def test_flops_where_only_what_is_compiled_is_counted(monkeypatch):
+  # As on GPUs and TPUs.
+  monkeypatch.setattr(jax.stages.Lowered, 'cost_analysis', lambda self: None)
+  a = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+  b = jax.ShapeDtypeStruct((3, 4), jnp.float32)
+  assert cost.flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2

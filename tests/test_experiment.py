@@ -1,5 +1,6 @@
 """A whole run, through the launcher, and what happens to its folder."""
 
+import errno
 import json
 import pathlib
 import random
@@ -16,7 +17,7 @@ from safetensors.numpy import save_file
 
 import dualgan_jax
 from dualgan_jax import data, run, settings
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.logs import read_metrics
 from experiments.configs import digits
 from tests import kills, state_dicts
@@ -459,6 +460,24 @@ def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
   }
 
 
+def test_a_disk_that_fills_up_elsewhere_is_one_sentence(copy, monkeypatch):
+  def full(*_):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr('dualgan_jax.report.write', full)
+  _undo(copy, 'evaluate')
+  with pytest.raises(TrainingError, match='^workdir: the disk is full; make'):
+    run(digits.get_config('smoke'), str(copy))
+
+
+def test_a_batch_that_does_not_divide_matters_only_where_it_is_used(copy):
+  config = digits.get_config('smoke')
+  config.devices = 3
+  with pytest.raises(UserError, match=r'^pretrain\.batch: 128 does not'):
+    run(config, str(copy / 'new'), stage='pretrain')
+  assert run(config, str(copy))['seed'] == 0  # all is done already
+
+
 def test_a_stage_whose_forerunner_is_missing_is_refused(tmp_path):
   config = digits.get_config('smoke')
   with pytest.raises(UserError, match='dual needs pretrain'):
@@ -473,6 +492,18 @@ def test_a_dry_run_prints_and_leaves_nothing(tmp_path):
   assert 'F_g^1' in done.stdout
   assert 'a pool of 38,400 images, 11 MB' in done.stdout
   assert not (tmp_path / 'x').exists()
+
+
+def test_a_dry_run_refuses_what_a_run_would(finished, tmp_path):
+  source = f'--init_from={tmp_path / "no"}'
+  done = _launch(tmp_path / 'x', '--dry_run', source)
+  assert done.returncode == 2
+  assert 'holds no finished stage pretrain' in done.stderr
+  done = _launch(finished[0], '--dry_run', '--config.dual.steps=3')
+  assert done.returncode == 2
+  assert 'dual.steps (20 there, 3 now)' in done.stderr
+  done = _launch(finished[0], '--dry_run', source)
+  assert done.returncode == 0, done.stderr
 
 
 def test_seeds_change_the_data_split_and_the_nets(tmp_path):

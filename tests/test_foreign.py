@@ -120,6 +120,11 @@ def test_the_sum_changes_with_the_file_and_with_the_variables(example):
     ('import nothing_of_this_name', 'fails .ModuleNotFoundError'),
     ('def get_teacher():\n  raise KeyError("x")', 'fails .KeyError'),
     ('get_teacher = lambda: 3', r'must define get_teacher\(\) .* gave int'),
+    (
+      'from dualgan_jax import Teacher\n'
+      'def get_teacher():\n  return Teacher("t", (), 3, None, ())',
+      'must be tuples',
+    ),
     ('x = 1', r'must define get_teacher\(\) .* gave NoneType'),
   ],
 )
@@ -129,6 +134,19 @@ def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, said):
     path.write_text(code)
   with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
     foreign.load('teachers.mine.module', str(path))
+
+
+def test_lists_will_do(tmp_path):
+  path = tmp_path / 'x.py'
+  path.write_text(
+    'from dualgan_jax import Teacher\n'
+    'def get_teacher():\n'
+    '  return Teacher("t", ["a"], [str, str], str, [{}, {}, {}])\n'
+  )
+  found = foreign.load('f', str(path))
+  assert found.labels == ('a',)
+  assert found.blocks == (str, str)
+  assert found.variables == ({}, {}, {})
 
 
 def _batch_norm(variables, x):
@@ -145,6 +163,14 @@ def _batch_norm(variables, x):
     (
       {'variables': ({'params': {}, 'cache': {}}, {}, {})},
       "some .* are a dict of 'params', 'cache'; give",
+    ),
+    (
+      {'variables': ({'params': {}, 'batch_stats': np.ones(2)}, {}, {})},
+      "some of its 'batch_stats' are of type ndarray; make",
+    ),
+    (
+      {'variables': ({'params': {}, 'batch_stats': {}}, {}, {})},
+      "some of its 'batch_stats' are a dict of nothing; make",
     ),
     ({'blocks': (), 'variables': (1,)}, '0 blocks and 1 variables'),
     ({'labels': ('a', 'b')}, r'gives \(2, 3\) for 2 images and 2 labels'),

@@ -50,6 +50,11 @@ def test_health_of_one_image_for_all_noise():
   np.testing.assert_allclose(seen['entropy'], 0.0, atol=1e-4)
 
 
+def test_one_label_alone_is_all_of_them():
+  seen = _health([[0.0], [1.0]], [[1.0], [-1.0]])
+  np.testing.assert_array_equal(seen['entropy'], 1.0)
+
+
 def test_health_judges_without_teaching():
   def total(images):
     seen = _health(images, [[1.0, -1.0]] * 2)

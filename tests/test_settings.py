@@ -127,6 +127,22 @@ def test_a_teacher_is_a_group_of_fields():
     settings.check(_config(teachers__low=3))
 
 
+@pytest.mark.parametrize('name', ['teachers', 'compact', 'real_data'])
+def test_a_teacher_must_not_be_named_like_another_row(name):
+  teacher = _config().teachers.low
+  with pytest.raises(UserError, match=rf'^teachers\.{name}: .* a row of that'):
+    settings.check(_config(teachers={name: teacher}))
+
+
+def test_variants_may_come_in_any_order():
+  for pair in ('paper,smoke', 'dafl,smoke'):
+    one = digits.get_config(pair)
+    two = digits.get_config(','.join(reversed(pair.split(','))))
+    assert one.to_dict() == two.to_dict()
+    assert one.refine.steps == 0
+    settings.check(one)
+
+
 @pytest.mark.parametrize('teachers', [{}, None])
 def test_without_teachers_there_is_nothing_to_learn(teachers):
   with pytest.raises(UserError, match='^teachers: name at least one'):

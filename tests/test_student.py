@@ -61,6 +61,26 @@ def _write_program(path, net=NET):
   return path
 
 
+def test_a_program_that_cannot_be_exported_is_one_sentence(tmp_path):
+  def answer(variables, x):
+    del variables
+    form = jax.ShapeDtypeStruct((len(x), len(LABELS)), np.float32)
+    return jax.pure_callback(lambda x: x.mean(axis=(1, 2)), form, x)
+
+  with pytest.raises(UserError, match='cannot be exported for cpu') as error:
+    student.write_program(
+      tmp_path / 'branched',
+      answer,
+      {},
+      labels=LABELS,
+      image=IMAGE,
+      net={},
+      origin={},
+    )
+  assert '\n' not in str(error.value)
+  assert not (tmp_path / 'branched').exists()
+
+
 @pytest.fixture(params=[write_toy, _write_program])
 def folder(request, tmp_path):
   return request.param(tmp_path / 'student')

@@ -10,7 +10,12 @@ import pytest
 
 from dualgan_jax import settings
 from dualgan_jax.errors import UserError
-from dualgan_jax.workdir import Workdir, generator_features
+from dualgan_jax.workdir import (
+  Workdir,
+  generator_features,
+  is_at_hand,
+  refuse_other,
+)
 from experiments.configs import digits
 
 
@@ -80,7 +85,8 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
   with Workdir('~/run') as own:
     assert own.path == tmp_path / 'run'
   _finish(tmp_path / 'run', 'generator')
-  assert generator_features(3, '~/run') == (16, 32)
+  config = _config(generator__features=None)
+  assert generator_features(config, '~/run', None) == (16, 32)
 
 
 def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
@@ -186,9 +192,8 @@ def test_setting_aside_never_meets_an_older_one(tmp_path):
 
 def test_the_same_fields_are_not_refused(tmp_path):
   _finish(tmp_path, *settings.STAGES)
-  with Workdir(tmp_path) as own:
-    own.refuse_other(_config())
-    own.refuse_other(_config(log_every=1, save_every=1, devices=1))
+  refuse_other(tmp_path, _config())
+  refuse_other(tmp_path, _config(log_every=1, save_every=1, devices=1))
 
 
 def test_each_differing_field_is_named_with_both_values(tmp_path):
@@ -198,8 +203,8 @@ def test_each_differing_field_is_named_with_both_values(tmp_path):
     generator__widths=(8, 8, 8),
     objective__entropy='bernoulli',
   )
-  with Workdir(tmp_path) as own, pytest.raises(UserError) as error:
-    own.refuse_other(changed)
+  with pytest.raises(UserError) as error:
+    refuse_other(tmp_path, changed)
   for part in (
     'generator.steps (1000 there, 50 now)',
     'generator.widths ((64, 32, 16) there, (8, 8, 8) now)',
@@ -216,8 +221,8 @@ def test_a_teacher_more_or_less_is_named(tmp_path):
   _finish(tmp_path, 'pretrain')
   values = _config().to_dict()
   values['teachers']['other'] = values['teachers'].pop('high')
-  with Workdir(tmp_path) as own, pytest.raises(UserError) as error:
-    own.refuse_other(settings.check(ml_collections.ConfigDict(values)))
+  with pytest.raises(UserError) as error:
+    refuse_other(tmp_path, settings.check(ml_collections.ConfigDict(values)))
   assert "teachers.high.kind ('conv' there, " in str(error.value)
   assert "'conv' now), teachers.other.labels (" in str(error.value)
 
@@ -226,9 +231,9 @@ def test_fields_of_unfinished_stages_may_change(tmp_path):
   _finish(tmp_path, 'pretrain')
   with Workdir(tmp_path) as own:
     own.begin('generator', _config())
-    own.refuse_other(_config(generator__steps=50, dual__steps=50))
+    refuse_other(tmp_path, _config(generator__steps=50, dual__steps=50))
     with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
-      own.refuse_other(_config(seed=1))
+      refuse_other(tmp_path, _config(seed=1))
 
 
 @pytest.mark.parametrize('there', [('pretrain',), ('pretrain', 'generator')])
@@ -245,7 +250,7 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
       if taken:
         text = (own.stage(stage) / 'weights').read_text()
         assert text == f'source {stage}'
-    own.refuse_other(_config())
+    refuse_other(tmp_path / 'own', _config())
   assert _snapshot(source) == before
 
 
@@ -292,9 +297,36 @@ def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
   _finish(tmp_path / 'own', 'pretrain')
   with Workdir(tmp_path / 'own') as own:
-    with contextlib.suppress(UserError):  # refusing would be as good
-      own.take_over(str(tmp_path / 'source'), _config())
+    assert own.take_over(str(tmp_path / 'source'), _config()) == []
     assert not own.stage('generator').exists()
+
+
+def test_teachers_that_were_only_begun_are_set_aside(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  with Workdir(tmp_path / 'own') as own:
+    own.begin('pretrain', _config())
+    own.take_over(str(tmp_path / 'source'), _config())
+    for stage in ('pretrain', 'generator'):
+      text = (own.stage(stage) / 'weights').read_text()
+      assert text == f'source {stage}'
+    assert (tmp_path / 'own' / 'pretrain.aside-1').exists()
+
+
+def test_what_will_not_be_trained(tmp_path):
+  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  _finish(tmp_path / 'source', 'pretrain', 'generator', 'dual')
+  stages = ('pretrain', 'generator', 'dual')
+
+  def at_hand(*args, **changes):
+    return [is_at_hand(s, _config(**changes), *args) for s in stages]
+
+  assert at_hand(own, None) == [False, False, False]
+  assert at_hand(own, source) == [True, True, False]
+  assert at_hand(own, source, generator__steps=10) == [True, False, False]
+  assert at_hand(source, None) == [True, True, True]
+  # A generator of other teachers than those that are here is none of ours.
+  _finish(tmp_path / 'own', 'pretrain')
+  assert at_hand(own, source) == [True, False, False]
 
 
 def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
@@ -338,8 +370,8 @@ def test_a_damaged_record_is_named(tmp_path, content):
       lambda: own.finished('generator'),
       lambda: own.seconds('generator'),
       lambda: own.begin('generator', _config()),
-      lambda: own.refuse_other(_config()),
-      lambda: generator_features(3, str(tmp_path)),
+      lambda: refuse_other(tmp_path, _config()),
+      lambda: generator_features(_config(), str(tmp_path), None),
     ):
       with pytest.raises(UserError) as error:
         look()
@@ -367,17 +399,22 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert not own.finished('dual')
 
 
-def test_the_features_of_the_first_finished_generator(tmp_path):
-  own, source, other = (tmp_path / x for x in ('own', 'source', 'other'))
-  _finish(source, 'generator')
-  _finish(other, 'generator', generator__features=(4, 4))
-  assert generator_features(3, str(source), str(other)) == (16, 32)
-  assert generator_features(3, str(other), str(source)) == (4, 4)
+def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
+  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+
+  def features(*args, **changes):
+    config = _config(generator__features=None, **changes)
+    return generator_features(config, *args)
+
+  assert features(own, None) is None
+  assert features(own, source) == features(source, None) == (16, 32)
+  # The generator there stays there, or has other groups.
+  assert features(own, source, objective__gamma=0.3) is None
+  student = {f'student__{x}': (1, 1) for x in ('widths', 'depths', 'strides')}
+  assert features(own, source, **student) is None
+  # One that is begun here is gone on with, if nothing else has changed.
   with Workdir(own) as begun:
     begun.begin('generator', _config(generator__features=(9, 9)))
-  # Unfinished, not there, not given, of other groups.
-  assert generator_features(3, str(own), str(other)) == (4, 4)
-  assert generator_features(3, str(tmp_path / 'no'), str(other)) == (4, 4)
-  assert generator_features(3, str(own), None) is None
-  assert generator_features(3, None) is None
-  assert generator_features(4, str(source), str(other)) is None
+  assert features(own, source) == (9, 9)
+  assert features(own, None, objective__gamma=0.3) is None

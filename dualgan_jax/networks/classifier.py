@@ -263,7 +263,8 @@ def split(variables: Any) -> tuple[Any, Any]:
 
 def join(params: Any, batch_stats: Any) -> Any:
   """The inverse of `split`, for trees of variable dicts in tuples."""
-  if isinstance(params, tuple):
+  # A teacher's parameters may be any tree, a tuple too.
+  if isinstance(batch_stats, tuple):
     return tuple(join(p, s) for p, s in zip(params, batch_stats, strict=True))
   return {
     'params': params,

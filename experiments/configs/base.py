@@ -161,16 +161,20 @@ def varied(
   Args:
     config: changed, and returned.
     variants: names, separated by commas.
-    known: by name, a function that changes a config.
+    known: by name, a function that changes a config; those that are asked for
+      do so in the order in which they are known.
 
   Raises:
     ValueError: a name is not known.
   """
-  for variant in filter(None, variants.split(',')):
+  asked = list(filter(None, variants.split(',')))
+  for variant in asked:
     if variant not in known:
       raise ValueError(
         f'{config.experiment}.py:{variant}: no such variant; there are '
         f'{", ".join(known)}'
       )
-    known[variant](config)
+  for variant, change in known.items():
+    if variant in asked:
+      change(config)
   return config
