@@ -235,6 +235,7 @@ def _routed(run_: Run) -> bool:
       f'generator: routing is {"on" if routed else "off"}; all images together '
       "fit the teachers' statistics worse than their own by a factor of "
       + ', '.join(f'{x:.2f} ({name})' for name, x in run_.misfits.items())
+      + f'; it is on where their mean is above {probe.ROUTE_ABOVE}'
     )
   return routed
 

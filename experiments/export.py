@@ -11,6 +11,7 @@ student.
 
 import pathlib
 import shutil
+import sys
 from collections.abc import Sequence
 
 from absl import app, flags, logging
@@ -30,7 +31,8 @@ def main(argv: Sequence[str]) -> None:
   try:
     _write(argv)
   except errors.UserError as e:
-    raise app.UsageError(str(e), exitcode=e.exit_code) from e
+    print(f'error: {e}', file=sys.stderr)
+    sys.exit(e.exit_code)
 
 
 def _write(argv):
@@ -38,12 +40,20 @@ def _write(argv):
     raise errors.UserError(f'{argv[1]}: not a flag.')
   if not _WORKDIR.value:
     raise errors.UserError('--workdir: missing; name the folder of a run.')
+  if not _FORMAT.value:
+    raise errors.UserError(
+      f'--format: missing; name some of {", ".join(export.FORMATS)}.'
+    )
   for form in _FORMAT.value:
     if form not in export.FORMATS:
       raise errors.UserError(
         f'--format: {form!r} is none of {", ".join(export.FORMATS)}.'
       )
   folder = pathlib.Path(_WORKDIR.value).expanduser() / 'student'
+  if not folder.is_dir():
+    raise errors.UserError(
+      f'--workdir: there is no {folder}; name the folder of a finished run.'
+    )
   own = student.load(folder)
   if _OUTPUT.value:
     output = pathlib.Path(_OUTPUT.value).expanduser()

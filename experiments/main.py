@@ -21,6 +21,7 @@ _INIT_FROM = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Print what would be trained, and stop.'
 )
+flags.adopt_module_key_flags(cli)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
 _GRID = flags.DEFINE_string(
   'grid', '', 'Fields and their values: FIELD=VALUE,...;FIELD=VALUE,...'
 )
+flags.adopt_module_key_flags(cli)
 _COLUMNS = ('top1', 'mAP', 'exact_match')
 
 
@@ -107,10 +108,13 @@ def changed(
     UserError: there is no such field, or its type is another.
   """
   copy = config.copy_and_resolve_references().lock()
-  try:
-    copy.update_from_flattened_dict({'seed': seed, **fields})
-  except (KeyError, TypeError, AttributeError) as e:
-    raise errors.UserError(f'--grid: {str(e).splitlines()[0]}') from e
+  for field, value in {'seed': seed, **fields}.items():
+    try:
+      copy.update_from_flattened_dict({field: value})
+    except (KeyError, AttributeError) as e:
+      raise errors.UserError(f'--grid: no such field: {field}.') from e
+    except TypeError as e:
+      raise errors.UserError(f'--grid: {str(e).splitlines()[0]}') from e
   if copy.generator.features is None:
     # Said out loud, or a run would take them from the run it shares with.
     copy.generator.features = copy.student.widths[:-1]

@@ -74,7 +74,7 @@ def table(experiment: str) -> str:
   notes = []
   for objective, runs in groups.items():
     names = runs[0]['metrics']
-    # Teachers and baselines are the same whatever the objective.
+    # Of other objectives, teachers are the same, and baselines of no interest.
     students = [x for x in _STUDENTS if x in names]
     for name in names if objective == 'default' else students:
       own = [r['metrics'][name] for r in runs]

@@ -103,7 +103,11 @@ def test_the_command_writes_to_a_new_folder_and_says_how_far(tmp_path):
   ('flags', 'said'),
   [
     ((), '--workdir: missing'),
-    (('--workdir=nowhere',), 'no folder of a student'),
+    (('--workdir=nowhere',), '--format: missing; name some of stablehlo'),
+    (
+      ('--workdir=nowhere', '--format=onnx'),
+      '--workdir: there is no nowhere/student; name',
+    ),
     (('--workdir=x', '--format=pickle'), "'pickle' is none of stablehlo, onnx"),
     (('--workdir=x', 'onnx'), 'onnx: not a flag'),
   ],
@@ -112,3 +116,4 @@ def test_wrong_flags_are_named(flags, said):
   done = _command(*flags)
   assert done.returncode == 2
   assert said in done.stderr
+  assert len(done.stderr.splitlines()) == 1

@@ -42,3 +42,15 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
   assert 'Traceback' not in done.stderr
   assert len(done.stderr.strip().splitlines()) == 1
   assert not (tmp_path / 'x').exists()
+
+
+def test_help_shows_all_flags():
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.main', '--help'],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  for flag in ('config', 'workdir', 'stage', 'init_from'):
+    assert f'--{flag}:' in done.stdout

@@ -116,7 +116,9 @@ def _launch(*flags):
   ('flags', 'says'),
   [
     (['--seeds=0,x'], '--seeds'),
-    (['--grid=generator.stepz=1'], 'stepz'),
+    (['--grid=generator.stepz=1'], '--grid: no such field: generator.stepz.'),
+    (['--grid=generator.steps.x=1'], 'no such field: generator.steps.x.'),
+    (['--grid=generator.steps=few'], '--grid: '),
     (['--grid=generator.steps=0'], 'generator.steps: 0'),
     (['--grid=generator.batch=7'], 'generator.batch: 7'),
   ],

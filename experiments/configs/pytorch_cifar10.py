@@ -31,6 +31,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
       **base.weights(
         'cifar_resnet34',
         f'{name}.pth',
+        single_label=True,  # they were trained with a softmax
         mean=(0.4914, 0.4822, 0.4465),
         deviation=(0.2023, 0.1994, 0.2010),
       ),
