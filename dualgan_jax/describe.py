@@ -63,8 +63,8 @@ def _pool(config: ml_collections.FrozenConfigDict) -> str:
 def missing_prior(nets: list[Teacher], design: plan.Plan) -> list[str]:
   """A line per teacher whom the statistics prior asks for what it lacks."""
   return [
-    f'teacher {t.name} has no batch norm: the objective goes without the '
-    'statistics prior for it'
+    f'teacher {t.name} has no batch norm (nn.BatchNorm of Flax Linen): the '
+    'objective goes without the statistics prior for it'
     for t in nets
     if design.objective.prior and not teachers.has_batch_norm(t, design.image)
   ]

@@ -52,13 +52,10 @@ def run(
   config, design, devices = _prepare(config, workdir_path, init_from)
   with _full_disk_told(), workdir.Workdir(workdir_path) as folder:
     workdir.refuse_other(workdir_path, config)
+    for aside in folder.set_aside_stale(config):
+      logs.say(f'{aside.stem}: done again; the earlier is kept as {aside.name}')
     if init_from:
-      other = folder.take_over(init_from, config)
-      if other:
-        logs.say(
-          f'generator: trained anew, that of {init_from} was made otherwise: '
-          f'{", ".join(other)}'
-        )
+      logs.say(_taken(init_from, *folder.take_over(init_from, config)))
     if parallel.is_first():
       (folder.path / 'config.json').write_text(config.to_json(indent=1))
     chosen = settings.STAGES if stage is None else (stage,)
@@ -121,6 +118,18 @@ def _prepare(config, workdir_path, init_from):
   return config, design, devices
 
 
+def _taken(init_from, stages, other):
+  """What to tell about `Workdir.take_over`."""
+  if not stages:
+    return 'init_from: nothing is taken, the teachers here are finished'
+  said = f'init_from: {" and ".join(stages)} taken from {init_from}'
+  if other:
+    return f'{said}; its generator was made otherwise: {", ".join(other)}'
+  if 'generator' not in stages:
+    return f'{said}; its generator is not finished'
+  return said
+
+
 @contextlib.contextmanager
 def _full_disk_told():
   try:
@@ -138,7 +147,8 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
   last = settings.STAGES.index(chosen[-1])
   for stage in settings.STAGES[: last + 1]:
     finished = run_.folder.finished(stage)
-    if not finished and stage not in chosen:
+    nothing = stage == 'pretrain' and not run_.design.classifiers
+    if not finished and stage not in chosen and not nothing:
       raise UserError(
         f'stage: {chosen[-1]} needs {stage}, which is not finished in '
         f'{run_.folder.path}; run it first, or leave --stage out.'

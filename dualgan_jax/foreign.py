@@ -5,10 +5,12 @@ and a head, with their variables and labels (`experiments/flax_teacher.py` is an
 example). It is the user's code and is executed, unlike weight files.
 """
 
+import contextlib
 import functools
 import hashlib
 import pathlib
 import runpy
+import sys
 from typing import Any
 
 import jax
@@ -17,6 +19,7 @@ import numpy as np
 
 from dualgan_jax import discriminators
 from dualgan_jax.errors import UserError
+from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import Teacher
 
 _FUNCTION = 'get_teacher'
@@ -37,26 +40,33 @@ def load(field: str, path: str) -> Teacher:
     raise UserError(
       f'{field}: there is no file {pathlib.Path(path).absolute()}.'
     )
+  # It may import what lies beside it.
+  sys.path.insert(0, str(pathlib.Path(path).absolute().parent))
   try:
     made = runpy.run_path(path).get(_FUNCTION, lambda: None)()
   except Exception as e:  # whatever the user's code may raise
     raise UserError(f'{field}: {path} fails ({type(e).__name__}: {e}).') from e
+  finally:
+    sys.path.pop(0)
   if not isinstance(made, Teacher):
     raise UserError(
       f'{field}: {path} must define {_FUNCTION}() that returns a '
       f'dualgan_jax.Teacher; it gave {type(made).__name__}.'
     )
-  try:
-    return made.replace(
-      labels=tuple(made.labels),
-      blocks=tuple(made.blocks),
-      variables=tuple(made.variables),
-    )
-  except TypeError as e:
-    raise UserError(
-      f'{field}: labels, blocks and variables of the teacher in {path} must be '
-      f'tuples ({e}).'
-    ) from e
+  for part in ('labels', 'blocks', 'variables'):
+    if not isinstance(getattr(made, part), tuple | list):
+      raise UserError(
+        f'{field}: {part} of the teacher in {path} is a '
+        f'{type(getattr(made, part)).__name__}; make it a tuple: one entry per '
+        "label or block; the head's variables are the last."
+      )
+  if not all(isinstance(label, str) for label in made.labels):
+    raise UserError(f'{field}: labels of the teacher in {path} must be texts.')
+  return made.replace(
+    labels=tuple(made.labels),
+    blocks=tuple(made.blocks),
+    variables=tuple(made.variables),
+  )
 
 
 def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
@@ -70,9 +80,10 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   Raises:
     UserError: its variables are not as Linen shapes them; its functions and
       variables don't fit one another or the image;
-      its logits are not one per label; they are not finite; an image's answers
-      depend on the others in its batch; or it says that its labels exclude one
-      another, and their probabilities don't add up to 1.
+      its logits are not one per label; they are not finite, or probabilities;
+      an image's answers depend on the others in its batch; it says that its
+      labels exclude one another, and their probabilities don't add up to 1; or
+      it has no gradient.
   """
   blocks, parts = len(teacher.blocks), len(teacher.variables)
   if blocks < 2 or parts != blocks + 1:
@@ -100,14 +111,10 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   answer = jax.jit(
     lambda variables, x: discriminators.tail(teacher, variables, x, 0)
   )
-  try:
+  with _blamed(f'{field}: cannot answer images of {_by(image)}'):
+    _refuse_unfit(field, teacher, x)
     both = np.asarray(answer(teacher.variables, x))
     alone = np.asarray(answer(teacher.variables, x[:1]))
-  except Exception as e:  # whatever the user's code may raise
-    raise UserError(
-      f'{field}: cannot answer images of {"×".join(map(str, image))} '
-      f'({type(e).__name__}: {str(e).splitlines()[0]}).'
-    ) from e
   if both.shape != (2, len(teacher.labels)):
     raise UserError(
       f'{field}: its head gives {both.shape} for 2 images and '
@@ -120,12 +127,53 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: an image gets another answer beside another image; let batch '
       'norm use its running averages.'
     )
+  if _are_probabilities(both):
+    raise UserError(
+      f'{field}: its head gives probabilities; let it give what it puts into '
+      'the softmax, and dualgan_jax.single_label say that there is one.'
+    )
+  # The generator learns through its answers, the branched net its parameters.
+  params, averages = split(teacher.variables)
+  with _blamed(f'{field}: has no gradient'):
+    jax.jit(jax.grad(lambda p, x: answer(join(p, averages), x).sum(), (0, 1)))(
+      params, x
+    )
   shares = jax.nn.sigmoid(both).sum(axis=1)
   if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
     raise UserError(
       f"{field}: it says single_label, but its labels' probabilities add up to "
       f'{shares[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
     )
+
+
+def _refuse_unfit(field, teacher, x):
+  """Says which of a teacher's parts does not take what the one before gives."""
+  names = [f'block {b}' for b in range(1, len(teacher.blocks) + 1)] + ['head']
+  parts = (*teacher.blocks, teacher.head)
+  for name, part, own in zip(names, parts, teacher.variables, strict=True):
+    with _blamed(f'{field}: its {name} cannot take {_by(x.shape[1:])}'):
+      x = jax.eval_shape(part, own, x)
+
+
+@contextlib.contextmanager
+def _blamed(said):
+  """Makes one sentence of whatever the user's code may raise."""
+  try:
+    yield
+  except UserError:
+    raise
+  except Exception as e:
+    what, *_ = str(e).splitlines() or ['']
+    raise UserError(f'{said} ({type(e).__name__}: {what}).') from e
+
+
+def _are_probabilities(logits):
+  inside = ((logits >= 0) & (logits <= 1)).all()
+  return inside and np.allclose(logits.sum(axis=1), 1, atol=1e-4)
+
+
+def _by(shape):
+  return '×'.join(map(str, shape))
 
 
 def _kind(own: Any) -> str:

@@ -321,11 +321,10 @@ def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:
   for stage in stages:
     read = {part: values[part] for part in READS[stage]}
     if stage == 'pretrain':
-      taught = {
-        teacher['data']
-        for teacher in values['teachers'].values()
-        if origin(teacher) == 'trained'
+      read['teachers'] = {
+        k: v for k, v in read['teachers'].items() if origin(v) == 'trained'
       }
+      taught = {teacher['data'] for teacher in read['teachers'].values()}
       read['data'] = {k: v for k, v in read['data'].items() if k in taught}
     found.update(_flatten('', read))
   return {k: v for k, v in found.items() if not _is_place(k)}
@@ -338,7 +337,7 @@ def differing(old: dict, new: dict) -> list[str]:
     return list(x) if isinstance(x, tuple | list) else x
 
   return [
-    f'{k} ({_shown(old, k)} there, {_shown(new, k)} now)'
+    f'{k} ({_shown(old, k)} there, {_shown(new, k)} now{_cause(k)})'
     for k in sorted({*old, *new})
     if norm(old.get(k)) != norm(new.get(k)) or (k in old) != (k in new)
   ]
@@ -389,6 +388,12 @@ def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
       yield from _flatten(f'{prefix}{name}.', value)
     else:
       yield f'{prefix}{name}', value
+
+
+def _cause(field: str) -> str:
+  if field.startswith('teachers.') and field.endswith('.sha256'):
+    return ": the teacher's file, or what it reads, has changed"
+  return ''
 
 
 def _shown(values: dict, field: str) -> str:

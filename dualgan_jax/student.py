@@ -29,6 +29,8 @@ _CONFIG = 'config.json'
 _MODEL = 'model.safetensors'
 _FORMAT = 1
 _BATCH = 64
+# How far beyond [0, 1] resizing may have taken pixels.
+_SLACK = 0.1
 _PROGRAM = 'program'  # a tensor of bytes: what `jax.export` serialises
 PLATFORMS = ('cpu', 'cuda', 'tpu')  # that programs are made for
 _BY_ITSELF = 'one probability per label, by itself; present above 0.5'
@@ -69,7 +71,7 @@ class Student:
       or, as `config['answers']` says, of which label it is.
 
     Raises:
-      ValueError: `images` has another shape or kind.
+      ValueError: `images` has another shape, kind or range.
     """
     x = np.asarray(images)
     if x.ndim != 4 or x.shape[-1] not in (1, 3):
@@ -80,6 +82,11 @@ class Student:
       x = x.astype(np.float32) / 255
     elif not np.issubdtype(x.dtype, np.floating):
       raise ValueError(f'images are {x.dtype}, but must be uint8 or floats')
+    elif x.size and not (x.min() >= -_SLACK and x.max() <= 1 + _SLACK):
+      raise ValueError(
+        f'images are floats from {x.min():.3g} to {x.max():.3g}, but must be '
+        'in [0, 1], or uint8'
+      )
     prepare = Preparation(self.image)
     parts = [np.zeros((0, len(self.labels)), np.float32)]
     for i in range(0, len(x), _BATCH):

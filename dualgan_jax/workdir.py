@@ -14,6 +14,10 @@ from dualgan_jax import parallel, settings
 from dualgan_jax.errors import UserError
 
 _RECORD = 'stage.json'
+# What nothing is built on, so that it may be done again.
+_MEASURING = ('baselines', 'evaluate')
+# What stage evaluate leaves beside its folder.
+_RESULTS = ('results.json', 'student')
 # What another run's folder may give.
 _TAKEN = ('pretrain', 'generator')
 
@@ -130,9 +134,31 @@ class Workdir:
       )
     parallel.wait(f'finished {stage}')
 
+  def set_aside_stale(
+    self, config: ml_collections.FrozenConfigDict
+  ) -> list[pathlib.Path]:
+    """Sets aside measurements that are to be made again.
+
+    Those are finished ones with other fields, whatever came after them, and an
+    evaluation whose results are gone.
+
+    Returns:
+      Where they lie now.
+    """
+    aside = []
+    if parallel.is_first():
+      for stage in filter(self.finished, _MEASURING):
+        gone = stage == 'evaluate' and not all(
+          (self.path / x).exists() for x in _RESULTS
+        )
+        if aside or gone or _others(self.path, stage, config):
+          aside.append(self._set_aside(stage))
+    parallel.wait('stale')
+    return aside
+
   def take_over(
     self, source: str, config: ml_collections.FrozenConfigDict
-  ) -> list[str]:
+  ) -> tuple[list[str], list[str]]:
     """Copies finished teachers and generator from another run's folder.
 
     Nothing is copied if there are finished teachers here: a generator of others
@@ -140,22 +166,23 @@ class Workdir:
     there.
 
     Returns:
-      The fields that such a generator differs in.
+      The stages that were copied, and the fields that such a generator differs
+      in.
 
     Raises:
       UserError: `source` has no finished teachers, or others.
     """
-    other = []
+    found = [], []
     if parallel.is_first():
-      other = self._take_over(source, config)
+      found = self._take_over(source, config)
     parallel.wait('taken over')
-    return other
+    return found
 
   def _take_over(self, source, config):
     if self.finished('pretrain'):
-      return []
+      return [], []
     refuse_source(source, config)
-    origin = _path(source)
+    origin, taken = _path(source), []
     # Teachers last: if that is stopped on the way, all is copied again.
     for stage in reversed(_TAKEN):
       other = _others(origin, stage, config)
@@ -166,16 +193,19 @@ class Workdir:
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(origin / stage, part)
         part.rename(self.stage(stage))
-    return _others(origin, 'generator', config) or []
+        taken.insert(0, stage)
+    return taken, _others(origin, 'generator', config) or []
 
 
 def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
   """Sees that what is finished in a folder was made with these very fields.
 
+  What only measures may have others.
+
   Raises:
     UserError: it was not; names the fields.
   """
-  for stage in settings.STAGES:
+  for stage in settings.STAGES[: -len(_MEASURING)]:
     other = _others(_path(path), stage, config)
     if other:
       raise UserError(
@@ -218,7 +248,7 @@ def is_at_hand(
     workdir: the run's folder, where the stage may be done.
     init_from: another run's folder, which it may be taken over from, or None.
   """
-  if is_finished(workdir, stage):
+  if _others(_path(workdir), stage, config) == []:
     return True
   if not init_from or stage not in _TAKEN or is_finished(workdir, 'pretrain'):
     return False
@@ -247,11 +277,13 @@ def generator_features(
     features = tuple(record['fields']['generator.features'])
     values['generator']['features'] = features
     same = ml_collections.FrozenConfigDict(values)
-    begun = folder == workdir and not settings.differing(
-      record['fields'], settings.fields(same, 'generator')
+    same_fields = settings.fields(same, 'generator')
+    own = folder == workdir and (
+      record['finished']
+      or not settings.differing(record['fields'], same_fields)
     )
     if len(features) == len(config.student.widths) - 1 and (
-      begun or is_at_hand('generator', same, workdir, init_from)
+      own or is_at_hand('generator', same, workdir, init_from)
     ):
       return features
   return None

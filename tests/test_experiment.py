@@ -179,6 +179,13 @@ def test_a_second_start_does_nothing(copy):
   assert before == after
 
 
+def test_a_lost_student_is_written_again(copy):
+  shutil.rmtree(copy / 'student')
+  again = run(digits.get_config('smoke'), str(copy))
+  assert again['metrics'].keys() >= {'compact', 'branched'}
+  assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
+
+
 def test_another_config_is_refused_with_the_fields(copy):
   refused = _launch(
     copy, '--config.generator.steps=21', '--config.objective.beta=2'
@@ -306,7 +313,6 @@ def test_others_teachers_and_no_data(tmp_path):
   assert "labels: no data set has 'a', 'c', 'k', 'z'" in done.stderr
   assert not (tmp_path / 'new' / 'generator').exists()
   # They may come later: only what measures is done again, and looks, too.
-  _undo(workdir, 'baselines', 'evaluate')
   done = _launch(
     workdir,
     '--config.data.digits.test_fraction=0.5',
@@ -314,6 +320,7 @@ def test_others_teachers_and_no_data(tmp_path):
     config=f'{tested}:{file}',
   )
   assert done.returncode == 2
+  assert 'baselines: done again; the earlier is kept' in done.stderr
   assert "labels: no data set has 'a', 'c', 'k', 'z'" in done.stderr
 
   # Other weights under the same name are other teachers.
@@ -377,8 +384,11 @@ def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
     '--config.student.widths=(6, 7, 9)',
   )
   assert done.returncode == 0, done.stderr
-  assert 'pretrain' not in done.stderr  # neither is trained again
-  assert 'generator' not in done.stderr
+  # Neither is trained again.
+  said = f'init_from: pretrain and generator taken from {finished[0]}\n'
+  assert done.stderr.startswith(said)
+  assert 'pretrain: ' not in done.stderr
+  assert 'generator: ' not in done.stderr
   results = json.loads((tmp_path / 'other' / 'results.json').read_text())
   assert results['labels'] == ['7', '1', '3']
   # Trained for another student, the generator keeps its own widths.
@@ -398,7 +408,7 @@ def test_teachers_alone_are_taken_for_another_objective(finished, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert 'objective.gamma (0.1 there, 0.3 now)' in done.stderr
-  assert 'pretrain' not in done.stderr
+  assert 'pretrain: ' not in done.stderr
   assert 'generator: done' in done.stderr
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import sys
 
 import chex
 import jax
@@ -123,7 +124,18 @@ def test_the_sum_changes_with_the_file_and_with_the_variables(example):
     (
       'from dualgan_jax import Teacher\n'
       'def get_teacher():\n  return Teacher("t", (), 3, None, ())',
-      'must be tuples',
+      'blocks .* is a int; make it a tuple',
+    ),
+    (
+      'from dualgan_jax import Teacher\n'
+      'def get_teacher():\n'
+      '  return Teacher("t", ("a",), (), None, {"params": 1})',
+      'variables .* is a dict; make it a tuple',
+    ),
+    (
+      'from dualgan_jax import Teacher\n'
+      'def get_teacher():\n  return Teacher("t", (1, 2), (), None, ())',
+      'must be texts',
     ),
     ('x = 1', r'must define get_teacher\(\) .* gave NoneType'),
   ],
@@ -134,6 +146,20 @@ def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, said):
     path.write_text(code)
   with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
     foreign.load('teachers.mine.module', str(path))
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path):
+  (tmp_path / 'beside_it.py').write_text('LABELS = ("a",)\n')
+  path = tmp_path / 'x.py'
+  path.write_text(
+    'from beside_it import LABELS\n'
+    'from dualgan_jax import Teacher\n'
+    'def get_teacher():\n'
+    '  return Teacher("t", LABELS, (str, str), str, ({}, {}, {}))\n'
+  )
+  before = list(sys.path)
+  assert foreign.load('f', str(path)).labels == ('a',)
+  assert sys.path == before
 
 
 def test_lists_will_do(tmp_path):
@@ -147,6 +173,12 @@ def test_lists_will_do(tmp_path):
   assert found.labels == ('a',)
   assert found.blocks == (str, str)
   assert found.variables == ({}, {}, {})
+
+
+def _callback(variables, x):
+  del variables
+  form = jax.ShapeDtypeStruct((len(x), 3), np.float32)
+  return jax.pure_callback(lambda x: np.asarray(x).mean((1, 2)), form, x)
 
 
 def _batch_norm(variables, x):
@@ -180,8 +212,20 @@ def _batch_norm(variables, x):
     ),
     (
       {'blocks': (lambda v, x: x @ x, lambda v, x: x)},
-      r'cannot answer images of 32×32×3 \(TypeError',
+      r'its block 1 cannot take 32×32×3 \(TypeError',
     ),
+    (
+      {
+        'blocks': (lambda v, x: x, lambda v, x: x[:, ::2]),
+        'head': lambda v, x: x @ x,
+      },
+      r'its head cannot take 16×32×3 \(TypeError',
+    ),
+    (
+      {'head': lambda v, x: jax.nn.softmax(x.mean(axis=(1, 2)))},
+      'its head gives probabilities; let',
+    ),
+    ({'head': _callback}, r'has no gradient \(ValueError: Pure callbacks'),
     ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
     ({'single_label': True}, r'probabilities add up to 1\.[78]\d'),
   ],

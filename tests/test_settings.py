@@ -156,12 +156,17 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
   )
   third = settings.check(_imported(weights='a.pt', sha256='y'))
   one, two, three = (
-    settings.fields(c, 'pretrain') for c in (first, second, third)
+    settings.fields(c, 'generator') for c in (first, second, third)
   )
   assert settings.differing(one, two) == []
   assert settings.differing(one, three) == [
-    "teachers.one.sha256 ('x' there, 'y' now)"
+    "teachers.one.sha256 ('x' there, 'y' now: the teacher's file, or what it "
+    'reads, has changed)'
   ]
+  # Nothing is trained there that another file would change.
+  assert settings.fields(first, 'pretrain') == settings.fields(
+    third, 'pretrain'
+  )
 
 
 @pytest.mark.parametrize(

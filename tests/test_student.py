@@ -122,6 +122,8 @@ def test_no_images_give_no_answers(folder):
     (_images(8, 8, 1), r'shape \(8, 8, 1\)'),
     (_images(2, 8, 8, 2), '1 or 3'),
     (_images(2, 8, 8, 1).astype(np.int32), 'int32'),
+    (np.full((2, 8, 8, 1), 16.0), r'floats from 16 to 16, but'),
+    (np.full((2, 8, 8, 1), -0.5), r'floats from -0.5 to -0.5, but'),
   ],
 )
 def test_what_are_no_images_is_refused(folder, images, said):

@@ -242,7 +242,7 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
   _finish(source, *there, 'dual')
   before = _snapshot(source)
   with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(source), _config()) == []
+    assert own.take_over(str(source), _config()) == (list(there), [])
     for stage in ('pretrain', 'generator', 'dual'):
       taken = stage in there  # and nothing of the student's
       assert own.finished(stage) == taken
@@ -277,7 +277,8 @@ def test_own_stages_are_not_overwritten(tmp_path):
 def test_another_generator_stays_where_it_is(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', generator__steps=10)
   with Workdir(tmp_path / 'own') as own:
-    other = own.take_over(str(tmp_path / 'source'), _config())
+    taken, other = own.take_over(str(tmp_path / 'source'), _config())
+    assert taken == ['pretrain']
     assert other == ['generator.steps (10 there, 1000 now)']
     assert own.finished('pretrain')
     assert not own.stage('generator').exists()
@@ -297,7 +298,7 @@ def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
   _finish(tmp_path / 'own', 'pretrain')
   with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(tmp_path / 'source'), _config()) == []
+    assert own.take_over(str(tmp_path / 'source'), _config()) == ([], [])
     assert not own.stage('generator').exists()
 
 
@@ -397,6 +398,32 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     after = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
     assert after == before
     assert not own.finished('dual')
+
+
+def test_measurements_are_made_again_where_they_are_stale(tmp_path):
+  measuring = ('baselines', 'evaluate')
+
+  def stale(**changes):
+    with Workdir(tmp_path) as own:
+      found = own.set_aside_stale(_config(**changes))
+      return [x.name for x in found], [own.finished(x) for x in measuring]
+
+  def finish():
+    _finish(tmp_path, *measuring)
+    (tmp_path / 'student').mkdir(exist_ok=True)
+    (tmp_path / 'results.json').write_text('{}')
+
+  assert stale() == ([], [False, False])
+  finish()
+  assert stale(log_every=3) == ([], [True, True])
+  # An evaluation does not outlast the baselines that it was of.
+  aside = ['baselines.aside-1', 'evaluate.aside-1']
+  assert stale(baselines__steps=3) == (aside, [False, False])
+  finish()
+  assert stale(experiment='x') == (['evaluate.aside-2'], [True, False])
+  finish()
+  (tmp_path / 'student').rmdir()
+  assert stale() == (['evaluate.aside-3'], [True, False])
 
 
 def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):

@@ -7,13 +7,14 @@ from experiments.configs import objectives
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """A config without teachers, student, labels and data."""
+  """A config without data; experiment, image, labels and nets are missing."""
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.devices = 0  # all that are there
   config.steps_per_call = 0  # what suits the devices
   config.log_every = 20
   config.save_every = 200
+  config.data = {}  # by name, as `data_set` makes them
   config.precision = 'float32'  # or 'bfloat16', on devices that are fast at it
   config.pretrain = {
     'teacher_data': 'shared',  # or 'own': only images of a teacher's labels
