@@ -79,11 +79,10 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
 
   Raises:
     UserError: its variables are not as Linen shapes them; its functions and
-      variables don't fit one another or the image;
-      its logits are not one per label; they are not finite, or probabilities;
-      an image's answers depend on the others in its batch; it says that its
-      labels exclude one another, and their probabilities don't add up to 1; or
-      it has no gradient.
+      variables don't fit one another or the image; its logits are not one per
+      label; they are not finite, or probabilities; an image's answers depend on
+      the others in its batch; it has no gradient; or it says that its labels
+      exclude one another, and their probabilities don't add up to 1.
   """
   blocks, parts = len(teacher.blocks), len(teacher.variables)
   if blocks < 2 or parts != blocks + 1:
