@@ -18,7 +18,6 @@ from dualgan_jax import report
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'
 PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
-_SCORES = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 # The training that no data is needed for.
 _DATA_FREE = ('generator', 'dual', 'targetnet', 'refine')
 # What a TargetNet is called in the rows of an objective other than the default.
@@ -68,8 +67,8 @@ def table(experiment: str) -> str:
   """One experiment's results as Markdown: a row per model, and a summary."""
   groups = load(experiment)
   rows = [
-    ['model', *_SCORES, 'parameters', 'FLOPs'],
-    ['---', *['---:'] * (len(_SCORES) + 2)],
+    ['model', *report.COLUMNS, 'parameters', 'FLOPs'],
+    ['---', *['---:'] * (len(report.COLUMNS) + 2)],
   ]
   notes = []
   for objective, runs in groups.items():
@@ -86,7 +85,9 @@ def table(experiment: str) -> str:
       rows.append(
         [
           label,
-          *[mean_and_spread([row[key] for row in own]) for key in _SCORES],
+          *[
+            mean_and_spread([row[key] for row in own]) for key in report.COLUMNS
+          ],
           *[f'{own[0][k] / whole[k]:.0%}' for k in ('params', 'flops')],
         ]
       )
