@@ -14,8 +14,8 @@ first run, which was seed 100.
 
 Variants, after a colon: `images` routes the images, and lets both teachers
 answer for each (seed 0: compact TargetNet 0.562); `off` routes nothing (seed 0:
-0.265); `paper` and `dafl` are those objectives, without refinement, and have
-not been run.
+0.265); `dafl` and `paper` are those objectives, without refinement and routing
+(seed 0: 0.292 and 0.117, in 8 and 13 minutes).
 """
 
 import ml_collections
