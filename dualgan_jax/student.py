@@ -167,10 +167,11 @@ def write_program(
   try:
     program = exported(tensors, images)
   except Exception as e:  # whatever code of others may raise
+    what, *_ = str(e).splitlines() or ['']
     raise UserError(
       f'{folder}: not written, since code of a teacher cannot be exported for '
-      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {str(e).splitlines()[0]}); '
-      'give it without callbacks and kernels of one platform.'
+      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {what}); give it without '
+      'callbacks and kernels of one platform.'
     ) from e
   tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
   net = {**net, 'platforms': PLATFORMS}
