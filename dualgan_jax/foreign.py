@@ -41,13 +41,14 @@ def load(field: str, path: str) -> Teacher:
       f'{field}: there is no file {pathlib.Path(path).absolute()}.'
     )
   # It may import what lies beside it.
-  sys.path.insert(0, str(pathlib.Path(path).absolute().parent))
+  beside = str(pathlib.Path(path).absolute().parent)
+  sys.path.insert(0, beside)
   try:
     made = runpy.run_path(path).get(_FUNCTION, lambda: None)()
   except Exception as e:  # whatever the user's code may raise
     raise UserError(f'{field}: {path} fails ({type(e).__name__}: {e}).') from e
   finally:
-    sys.path.pop(0)
+    sys.path.remove(beside)  # wherever it is now: the file may add its own
   if not isinstance(made, Teacher):
     raise UserError(
       f'{field}: {path} must define {_FUNCTION}() that returns a '

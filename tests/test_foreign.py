@@ -148,18 +148,22 @@ def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, said):
     foreign.load('teachers.mine.module', str(path))
 
 
-def test_a_file_may_import_what_lies_beside_it(tmp_path):
+def test_a_file_may_import_what_lies_beside_it(tmp_path, monkeypatch):
   (tmp_path / 'beside_it.py').write_text('LABELS = ("a",)\n')
   path = tmp_path / 'x.py'
   path.write_text(
+    'import sys\n'
     'from beside_it import LABELS\n'
     'from dualgan_jax import Teacher\n'
+    'sys.path.insert(0, "its own")\n'
     'def get_teacher():\n'
     '  return Teacher("t", LABELS, (str, str), str, ({}, {}, {}))\n'
   )
-  before = list(sys.path)
-  assert foreign.load('f', str(path)).labels == ('a',)
-  assert sys.path == before
+  with monkeypatch.context() as m:
+    m.setattr(sys, 'path', before := list(sys.path))
+    expected = ['its own', *before]
+    assert foreign.load('f', str(path)).labels == ('a',)
+    assert sys.path == expected
 
 
 def test_lists_will_do(tmp_path):
