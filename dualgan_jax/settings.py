@@ -52,7 +52,7 @@ READS = {
 }
 
 # The rows of the results beside those of single teachers.
-_ROWS = (
+ROWS = (
   'teachers',
   'compact',
   'compact_before_refine',
@@ -259,7 +259,7 @@ def check(
   if not isinstance(named, dict) or not named:
     raise UserError('teachers: name at least one teacher.')
   for name in named:
-    if name in _ROWS:
+    if name in ROWS:
       raise UserError(
         f'teachers.{name}: the results have a row of that name; name the '
         'teacher otherwise.'

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from dualgan_jax import dry_run, report, run
+from dualgan_jax.errors import UserError
 from dualgan_jax.settings import STAGES
 from experiments import cli
 
@@ -33,6 +34,8 @@ def _work() -> str:
   config, workdir = cli.CONFIG.value, cli.WORKDIR.value
   where = {'init_from': _INIT_FROM.value}
   if _DRY_RUN.value:
+    if _STAGE.value is not None:
+      raise UserError('--stage: --dry_run is of all stages; leave one out.')
     return dry_run(config, workdir, **where)
   results = run(config, workdir, stage=_STAGE.value, **where)
   return report.table(results) if results else ''

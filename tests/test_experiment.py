@@ -136,16 +136,7 @@ def test_results_have_every_model_and_metric(finished):
   assert 'jax' in results['versions']
   assert results['config']['generator.steps'] == 20
   assert 'data.digits.path' not in results['config']
-  names = [
-    'branched',
-    'compact',
-    'compact_before_refine',
-    'high',
-    'low',
-    'noise',
-    'real_data',
-  ]
-  assert sorted(results['metrics']) == [*names, 'teachers']
+  assert set(results['metrics']) == {*settings.ROWS, 'low', 'high'}
   for name, row in results['metrics'].items():
     # Teachers agree with themselves.
     answered = set() if name in ('teachers', 'low', 'high') else {'agreement'}
@@ -517,6 +508,11 @@ def test_a_dry_run_refuses_what_a_run_would(finished, tmp_path):
   assert 'dual.steps (20 there, 3 now)' in done.stderr
   done = _launch(finished[0], '--dry_run', source)
   assert done.returncode == 0, done.stderr
+  done = _launch(finished[0], '--dry_run', '--stage=dual')
+  assert done.returncode == 2
+  assert done.stderr == (
+    'error: --stage: --dry_run is of all stages; leave one out.\n'
+  )
 
 
 def test_seeds_change_the_data_split_and_the_nets(tmp_path):

@@ -127,7 +127,7 @@ def test_a_teacher_is_a_group_of_fields():
     settings.check(_config(teachers__low=3))
 
 
-@pytest.mark.parametrize('name', ['teachers', 'compact', 'real_data'])
+@pytest.mark.parametrize('name', settings.ROWS)
 def test_a_teacher_must_not_be_named_like_another_row(name):
   teacher = _config().teachers.low
   with pytest.raises(UserError, match=rf'^teachers\.{name}: .* a row of that'):
