@@ -12,9 +12,9 @@ can be done in short leases: SIGTERM saves, and the same command goes on.
 together 0.843, compact TargetNet 0.614 (0.395 before refinement), 0.128 if it
 learns from noise images and 0.718 if from the real training images;
 docs/results.md has all figures. The stages took 52 minutes on two cores of an
-AMD EPYC, two devices: 16 to pretrain, 32 for all that needs no data. The student
-of the same teachers has 0.217 with `dafl` and 0.092 with `paper`, in 5 and 10
-minutes.
+AMD EPYC, two devices: 16 to pretrain, 32 for all that needs no data. The
+student of the same teachers has 0.217 with `laptop,dafl` and 0.092 with
+`laptop,paper`, in 5 and 10 minutes.
 
 Refinement was first cut from 3,000 steps to 400, before any result was seen, to
 end in three hours on one core of a slower machine. That run, at temperature 1
