@@ -22,7 +22,10 @@ the first run here. That was with seed 100, and two values were changed after
 it: temperature 1 and λ² = 1, with which seeds 0, 1 and 2 had 0.987 ± 0.001,
 branched 0.985 ± 0.001. `ablation` decided that, on the same seeds' test digits:
 an oracle's choice. `plain`, `paper` and `dafl` have 1 and 1 still; with 1 and 1
-`own` had 0.899, from another run's teachers of seed 0.
+`own` had 0.899, from another run's teachers of seed 0. So `plain` at
+--config.temperature=3.0 and --config.dual.lambda_generated=0.0: its compact
+TargetNet had 0.660, branched 0.975. That was seen after the row with 1 and 1,
+which is kept: of the two, an oracle's choice.
 """
 
 import ml_collections
