@@ -18,8 +18,10 @@ student of the same teachers has 0.217 with `laptop,dafl` and 0.092 with
 
 Refinement was first cut from 3,000 steps to 400, before any result was seen, to
 end in three hours on one core of a slower machine. That run, at temperature 1
-and λ² = 1, had 0.444 (0.404 before refinement); after it refinement got its
-3,000 steps back, and the other two became those of `base`.
+and λ² = 1 (--config.refine.steps=400 --config.temperature=1.0
+--config.dual.lambda_generated=1.0), had 0.444 (0.404 before refinement). Once
+that had been seen, refinement got its 3,000 steps back, and the other two
+became those of `base`.
 
 There are no kept results of the large one yet, and its values may change until
 there are.
