@@ -222,9 +222,10 @@ def _added(
   """The pool with a new batch, whose first sample has this number."""
   images = parallel.gather(jnp.round(x * 255).astype(jnp.uint8))
   answers = parallel.gather(answers.astype(pool.answers.dtype))
-  first = number % pool.images.shape[0]
+  rows = (number + jnp.arange(len(images))) % len(pool.images)
 
+  # A scatter: on a CPU, dynamic_update_slice would copy the whole pool.
   def put(old, new):
-    return jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=0)
+    return old.at[rows].set(new, unique_indices=True)
 
   return Pool(put(pool.images, images), put(pool.answers, answers))
