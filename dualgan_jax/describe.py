@@ -52,8 +52,7 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
 
 def _pool(config: ml_collections.FrozenConfigDict) -> str:
   images = config.refine.pool_batches * config.refine.batch
-  # uint8 pixels, and answers in half precision.
-  size = images * (math.prod(config.image) + 2 * len(config.labels))
+  size = images * math.prod(config.image)  # uint8
   return (
     f'refine: a pool of {images:,} images, {size / 1e6:.0f} MB on each device '
     'and in each checkpoint'

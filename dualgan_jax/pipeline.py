@@ -337,6 +337,7 @@ def _refine(run_: Run) -> None:
     disagreement=own.disagreement,
     pool=own.pool_batches * own.batch,
     replays=own.replays,
+    augmentation=refine.Augmentation(own.shift, own.flip, own.mixup),
     steps=own.steps,
     batch=own.batch,
     optimisers={

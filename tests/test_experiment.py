@@ -494,7 +494,7 @@ def test_a_dry_run_prints_and_leaves_nothing(tmp_path):
   done = _launch(tmp_path / 'x', '--dry_run')
   assert done.returncode == 0, done.stderr
   assert 'F_g^1' in done.stdout
-  assert 'a pool of 38,400 images, 11 MB' in done.stdout
+  assert 'a pool of 38,400 images, 10 MB' in done.stdout
   assert not (tmp_path / 'x').exists()
 
 

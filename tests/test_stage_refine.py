@@ -12,12 +12,14 @@ from dualgan_jax.stages.phase import adam
 from tests import tiny
 
 _POOL = 2 * tiny.BATCH
+_ALL = refine.Augmentation(shift=1, flip=True, mixup=0.5)
 
 
 def phase(
   *,
   disagreement=1.0,
   replays=1,
+  augmentation=_ALL,
   rate=0.1,
   optimiser=None,
   routed=False,
@@ -38,6 +40,7 @@ def phase(
     disagreement=disagreement,
     pool=_POOL,
     replays=replays,
+    augmentation=augmentation,
     steps=4,
     batch=tiny.BATCH,
     optimisers={'generator': optimiser, 'student': optimiser},
@@ -113,57 +116,118 @@ def test_replays_of_one_step_are_draws_of_their_own():
 def test_the_pool_takes_each_batch_at_its_samples_numbers():
   one, two, three = (tiny.run(phase(), steps=n)[0].pool for n in (1, 2, 3))
   half = tiny.BATCH
-  assert one.images.dtype == np.uint8
-  assert one.images[:half].any()
-  assert not one.images[half:].any()
+  assert one.dtype == np.uint8
+  assert one[:half].any()
+  assert not one[half:].any()
   # The second batch stands behind the first, the third where the first stood.
-  np.testing.assert_array_equal(two.images[:half], one.images[:half])
-  assert two.images[half:].any()
-  np.testing.assert_array_equal(three.images[half:], two.images[half:])
-  assert (three.images[:half] != two.images[:half]).any()
+  np.testing.assert_array_equal(two[:half], one[:half])
+  assert two[half:].any()
+  np.testing.assert_array_equal(three[half:], two[half:])
+  assert (three[:half] != two[:half]).any()
 
 
-def test_the_pool_keeps_the_teachers_soft_answers_on_y_cst():
-  state, _ = tiny.run(phase())
-  own = tiny.source()
-  frozen = tiny.both_teachers()
-  x = state.pool.images[: tiny.BATCH] / np.float32(255)
-  expected = jax.nn.sigmoid(own.told(frozen, x, tiny.LABEL_MAP) / 2)
-  np.testing.assert_allclose(
-    state.pool.answers[: tiny.BATCH], expected, atol=0.02
-  )
+@pytest.mark.parametrize(
+  ('routed', 'absent'), [(False, False), (True, True), (True, False)]
+)
+def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
+  # At a rate of 0 the student of the replay is the first one, too.
+  state, metrics = tiny.run(phase(rate=0.0, routed=routed, absent=absent))
+  student, many = tiny.student(), 2 if routed else 1
+  source = tiny.source(routed=routed).replace(absent=absent)
+  replay_key = jax.random.split(jax.random.fold_in(state.key, 0))[1]
 
+  def by_hand(frozen, pool):
+    def loss(x):
+      logits, _ = student.apply(tiny.variables_of(student), x, train=True)
+      said = source.told(frozen, x, tiny.LABEL_MAP)
+      return losses.cross_entropy(logits / 2, jax.nn.sigmoid(said / 2))
 
-def test_the_loss_is_against_the_teachers_soft_answers(one_step):
-  state, metrics = one_step
+    replayed = refine.replayed(
+      pool, tiny.BATCH, replay_key, tiny.BATCH, _ALL, many
+    )
+    return pool, (loss(pool[: tiny.BATCH] / 255.0), loss(replayed))
+
   devices = jax.local_devices()[:1]
-  student = tiny.student()
-
-  def by_hand(pool, key):
-    x = pool.images[: tiny.BATCH] / np.float32(255)
-    logits, _ = student.apply(tiny.variables_of(student), x, train=True)
-    answers = pool.answers[: tiny.BATCH].astype(np.float32)
-    return key, losses.cross_entropy(logits / 2, answers)
-
-  _, expected = parallel.compile_step(by_hand, devices)(
+  _, (fresh, replay) = parallel.compile_step(by_hand, devices)(
+    parallel.replicate(tiny.both_teachers(), devices),
     parallel.replicate(state.pool, devices),
-    parallel.replicate(state.key, devices),
   )
   # The pool's images are rounded to 256 steps.
-  np.testing.assert_allclose(metrics['loss'], expected[0], rtol=1e-2)
+  np.testing.assert_allclose(metrics['loss'], fresh[0], rtol=1e-2)
+  np.testing.assert_allclose(metrics['replay_loss'], replay[0], rtol=1e-4)
+
+
+def _replayed(
+  pool, held, *, devices=1, batch=64, teachers=1, width=1, **changes
+):
+  """A draw from images of one row of pixels, mostly of one."""
+  images = np.array(pool, np.uint8).reshape(-1, 1, width, 1)
+  augmentation = refine.Augmentation(**changes)
+  chosen = jax.local_devices()[:devices]
+
+  def draw(key, images):
+    return images, refine.replayed(
+      images, held, key, batch, augmentation, teachers
+    )
+
+  _, drawn = parallel.compile_step(draw, chosen)(
+    parallel.replicate(jax.random.PRNGKey(0), chosen),
+    parallel.replicate(images, chosen),
+  )
+  return np.asarray(drawn).reshape(batch, width) * 255
+
+
+def test_replayed_images_are_those_of_the_pool_that_were_made():
+  drawn = _replayed([10, 20, 30, 255], 3)
+  np.testing.assert_allclose(np.unique(drawn), [10, 20, 30], rtol=1e-6)
+
+
+def test_replayed_images_are_moved_and_mirrored():
+  drawn = _replayed([1, 2, 3], 1, width=3, shift=1, flip=True).round()
+  found = {tuple(int(v) for v in x) for x in drawn}
+  moved = {(0, 1, 2), (1, 2, 3), (2, 3, 0), (0, 0, 0)}  # up or down: all 0
+  assert found == moved | {x[::-1] for x in moved}
+
+
+def test_a_blend_lies_between_two_images():
+  drawn = _replayed([100, 200], 2, mixup=1.0)
+  assert ((drawn >= 100 - 1e-3) & (drawn <= 200 + 1e-3)).all()
+  assert len(np.unique(drawn)) > 20  # half of all pairs are of one image
+
+
+def test_mixup_is_the_share_that_is_blended():
+  drawn = _replayed([0, 255], 2, batch=4096, mixup=0.5)
+  # Half of the blends are of an image with itself.
+  between = (drawn > 0.5) & (drawn < 254.5)
+  assert abs(between.mean() - 0.25) < 0.03
+
+
+@pytest.mark.parametrize('mixup', [0.0, 1.0])
+def test_replayed_images_belong_to_the_teachers_in_turn(mixup):
+  drawn = _replayed([10, 100, 11, 101, 0, 255], 4, teachers=2, mixup=mixup)
+  assert ((drawn[0::2] > 9.9) & (drawn[0::2] < 11.1)).all()
+  assert ((drawn[1::2] > 99.9) & (drawn[1::2] < 101.1)).all()
+
+
+def test_a_replayed_sample_is_the_same_on_any_number_of_devices():
+  pool = range(0, 250, 10)
+  np.testing.assert_allclose(
+    _replayed(pool, 20, devices=4, mixup=0.5),
+    _replayed(pool, 20, devices=1, mixup=0.5),
+    rtol=1e-5,
+  )
 
 
 def test_nothing_is_replayed_that_was_not_made():
-  # The first step has only its own batch to replay, so an empty place of the
-  # pool, a black image without labels, changes nothing.
+  # The first step has only its own batch to replay, so a white image in an
+  # empty place of the pool changes nothing.
   of = phase()
   first = _first(of)
-  state, metrics = tiny.run(of)
-  black = first.pool.replace(images=first.pool.images + 255)
+  _, metrics = tiny.run(of)
   changed = refine.Phase(
     of.name,
     of.steps,
-    lambda key: of.init(key).replace(pool=black),
+    lambda key: of.init(key).replace(pool=first.pool + 255),
     of.step,
     of.frozen,
   )
@@ -171,7 +235,6 @@ def test_nothing_is_replayed_that_was_not_made():
   np.testing.assert_allclose(
     metrics['replay_loss'], again['replay_loss'], rtol=1e-6
   )
-  assert tiny.moved(first.pool.images, state.pool.images) > 0
 
 
 def test_the_refined_student_is_a_whole_net():
@@ -181,17 +244,3 @@ def test_the_refined_student_is_a_whole_net():
   x = np.zeros((2, *tiny.IMAGE), np.float32)
   logits, _ = student.apply(variables, x, train=False)
   assert logits.shape == (2, len(tiny.ASKED))
-
-
-def test_routed_images_teach_what_their_teacher_says():
-  state, metrics = tiny.run(phase(routed=True))
-  assert np.isfinite(metrics['loss'])
-  # `a` is the first teacher's alone: absent from the second's images.
-  answers = state.pool.answers[: tiny.BATCH, tiny.ASKED.index('a')]
-  assert (answers[1::2] < 1e-6).all()
-  assert (answers[0::2] > 1e-6).all()
-
-
-def test_routed_images_teach_what_all_say_if_nothing_is_absent():
-  state, _ = tiny.run(phase(routed=True, absent=False))
-  assert (state.pool.answers[: tiny.BATCH] > 1e-6).all()

@@ -5,12 +5,16 @@ where student and teachers disagree: data-free adversarial distillation (DFAD,
 Fang et al. 2019, arXiv 1912.11006). For each generator step the student takes
 one on these images and some on draws from a pool of the last steps', so that it
 does not forget them (replay, as in CMI, Fang et al. 2021, arXiv 2105.08584):
-its steps are cheap beside the generator's. Behind a routed generator there are
-images of all teachers, also of those of whom Y_cst asks nothing: on these all
-wanted labels are absent.
+its steps are cheap beside the generator's. The drawn images are moved, mirrored
+and blended with one another (mixup, Zhang et al. 2018, arXiv 1710.09412), and
+the teachers are asked what they say of the outcome: the student is to be the
+same function as they are, not only where generated images lie (Beyer et al.
+2022, arXiv 2106.05237). Behind a routed generator there are images of all
+teachers, also of those of whom Y_cst asks nothing: on these all wanted labels
+are absent.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -19,7 +23,7 @@ import numpy as np
 import optax
 from flax import struct
 
-from dualgan_jax import losses, parallel
+from dualgan_jax import images, losses, parallel
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages import generator as generator_stage
@@ -27,20 +31,6 @@ from dualgan_jax.stages.dual import Source
 from dualgan_jax.stages.generator import Objective
 from dualgan_jax.stages.phase import Phase
 from dualgan_jax.teachers import Teacher
-
-
-@struct.dataclass
-class Pool:
-  """Images of earlier steps, with the teachers' answers to them.
-
-  Attributes:
-    images: uint8 [size, h, w, c]; sample i of step s is number s·N + i, and
-      stands at that number modulo size.
-    answers: on Y_cst, softened, float16 [size, |Y_cst|].
-  """
-
-  images: chex.Array
-  answers: chex.Array
 
 
 @struct.dataclass
@@ -53,7 +43,8 @@ class RefineState:
     params: {'generator': ..., 'student': ...}.
     batch_stats: of the same form.
     opt_state: of the same form.
-    pool: the replayed images.
+    pool: images of earlier steps, uint8 [size, h, w, c]; sample i of step s is
+      number s·N + i, and stands at that number modulo size.
   """
 
   step: chex.Array
@@ -61,7 +52,21 @@ class RefineState:
   params: Any
   batch_stats: Any
   opt_state: Any
-  pool: Pool
+  pool: chex.Array
+
+
+class Augmentation(NamedTuple):
+  """What is done to replayed images.
+
+  Attributes:
+    shift: how far they are moved at most, in pixels; 0 comes in.
+    flip: whether half of them are mirrored left to right.
+    mixup: share that is blended, each with another one.
+  """
+
+  shift: int = 0
+  flip: bool = False
+  mixup: float = 0.0
 
 
 def phase(
@@ -77,6 +82,7 @@ def phase(
   disagreement: float,
   pool: int,
   replays: int,
+  augmentation: Augmentation,
   steps: int,
   batch: int,
   optimisers: dict[str, optax.GradientTransformation],
@@ -96,6 +102,7 @@ def phase(
     disagreement: weight of the generator's reward.
     pool: images in the pool, a multiple of `batch`.
     replays: the student's steps on the pool for each of the generator.
+    augmentation: of what is drawn from the pool.
     steps: of the generator.
     batch: images per step.
     optimisers: for 'generator' and 'student'.
@@ -115,11 +122,11 @@ def phase(
       params,
       {'generator': source.variables['batch_stats'], 'student': batch_stats},
       {name: own.init(params[name]) for name, own in optimisers.items()},
-      Pool(
-        jnp.zeros((pool, *image), jnp.uint8),
-        jnp.zeros((pool, len(columns)), jnp.float16),
-      ),
+      jnp.zeros((pool, *image), jnp.uint8),
     )
+
+  def told(frozen, x):
+    return source.told(frozen['teachers'], x, label_map)
 
   def generator_loss(params, batch_stats, student_variables, frozen, key):
     features, updated = source.module.apply(
@@ -134,7 +141,7 @@ def phase(
     )
     said, _ = student.apply(student_variables, x, train=False)
     if objective.routed and not source.absent:
-      asked = source.told(frozen['teachers'], x, label_map)
+      asked = told(frozen, x)
     else:
       asked = logits[:, columns]
     apart = losses.disagreement(said, asked)
@@ -142,9 +149,9 @@ def phase(
     metrics = {'generator_loss': total, 'disagreement': apart, **metrics}
     return total, (updated['batch_stats'], x, asked, metrics)
 
-  def student_loss(params, batch_stats, x, answers):
+  def student_loss(params, batch_stats, x, asked):
     logits, updated = student.apply(join(params, batch_stats), x, train=True)
-    loss = losses.cross_entropy(logits / temperature, answers)
+    loss = losses.distillation(logits, asked, temperature=temperature)
     return loss, split(updated)[1]
 
   def learn(name, params, opt_state, grads, metrics):
@@ -172,16 +179,18 @@ def phase(
       grads,
       metrics,
     )
-    answers = losses.softened(asked, temperature)
-    pool_now = _added(state.pool, state.step * batch, x, answers)
+    pool_now = _added(state.pool, state.step * batch, x)
     held = jnp.minimum((state.step + 1) * batch, pool)
-    old = [_drawn(pool_now, k, held, batch) for k in replay_keys]
+    old = [
+      replayed(pool_now, held, k, batch, augmentation, len(routes) or 1)
+      for k in replay_keys
+    ]
     learned, opt_state = params['student'], state.opt_state['student']
     own_stats = stats['student']
     # The last replay's loss is the one that is logged.
-    for name, shown in (
-      ('loss', (x, answers)),
-      *(('replay_loss', replayed) for replayed in old),
+    for name, *shown in (
+      ('loss', x, asked),
+      *(('replay_loss', x, told(frozen, x)) for x in old),
     ):
       grad_fn = jax.value_and_grad(student_loss, has_aux=True)
       (value, own_stats), grads = grad_fn(learned, own_stats, *shown)
@@ -203,29 +212,54 @@ def phase(
   return Phase('refine', steps, init, step, frozen, label_map.union)
 
 
-def _drawn(
-  pool: Pool, key: chex.PRNGKey, held: chex.Array, batch: int
-) -> tuple[chex.Array, chex.Array]:
-  """This device's share of a draw from the `held` first: images, answers."""
-  rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, held))(
-    parallel.sample_keys(key, batch)
-  )
-  return (
-    pool.images[rows].astype(jnp.float32) / 255,
-    pool.answers[rows].astype(jnp.float32),
-  )
+def replayed(
+  pool: chex.Array,
+  held: chex.Array,
+  key: chex.PRNGKey,
+  batch: int,
+  augmentation: Augmentation,
+  teachers: int = 1,
+) -> chex.Array:
+  """This device's share of a draw from the pool.
+
+  Args:
+    pool: uint8 [size, h, w, c].
+    held: how many of its images, the first ones, have been made.
+    key: the draw's.
+    batch: images in the whole draw.
+    augmentation: of each image. A blend is `λ x + (1 - λ) x'`, with another
+      draw x' and λ uniform in [0, 1].
+    teachers: M, if each image belongs to one (`routing`), else 1. Sample i of
+      the draw belongs to teacher i mod M, as that of a batch, and so do both
+      images of a blend.
+
+  Returns:
+    Images in [0, 1], [share, h, w, c].
+  """
+  shift, flip, mixup = augmentation
+
+  def draw(key, turn):
+    row_key, move_key = jax.random.split(key)
+    row = jax.random.randint(row_key, (), 0, held // teachers)
+    x = images.augmented(
+      pool[row * teachers + turn], move_key, shift=shift, flip=flip
+    )
+    return x.astype(jnp.float32) / 255
+
+  def one(key, turn):
+    keys = jax.random.split(key, 4)
+    blend = jnp.where(
+      jax.random.bernoulli(keys[2], mixup), jax.random.uniform(keys[3]), 1.0
+    )
+    return blend * draw(keys[0], turn) + (1 - blend) * draw(keys[1], turn)
+
+  keys = parallel.sample_keys(key, batch)
+  return jax.vmap(one)(keys, jnp.arange(len(keys)) % teachers)
 
 
-def _added(
-  pool: Pool, number: chex.Array, x: chex.Array, answers: chex.Array
-) -> Pool:
+def _added(pool: chex.Array, number: chex.Array, x: chex.Array) -> chex.Array:
   """The pool with a new batch, whose first sample has this number."""
-  images = parallel.gather(jnp.round(x * 255).astype(jnp.uint8))
-  answers = parallel.gather(answers.astype(pool.answers.dtype))
-  rows = (number + jnp.arange(len(images))) % len(pool.images)
-
+  new = parallel.gather(jnp.round(x * 255).astype(pool.dtype))
+  rows = (number + jnp.arange(len(new))) % len(pool)
   # A scatter: on a CPU, dynamic_update_slice would copy the whole pool.
-  def put(old, new):
-    return old.at[rows].set(new, unique_indices=True)
-
-  return Pool(put(pool.images, images), put(pool.answers, answers))
+  return pool.at[rows].set(new, unique_indices=True)

@@ -57,6 +57,9 @@ def get_config() -> ml_collections.ConfigDict:
     'generator_learning_rate': 1e-3,
     'disagreement': 1.0,
     'replays': 1,  # the student's, for each step of the generator
+    'shift': 0,  # pixels that replayed images move by, at most
+    'flip': False,  # whether half of them are mirrored
+    'mixup': 0.0,  # share of them that is blended, each with another
     'pool_batches': 300,
   }
   config.baselines = {'steps': 1800, 'batch': 128, 'learning_rate': 2e-3}
