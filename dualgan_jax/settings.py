@@ -320,15 +320,26 @@ def check(
 def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:
   """The fields that stages read: {'generator.steps': 1000, ...}."""
   values = config.to_dict()
+  teachers = values['teachers']
+  # What others' teachers were trained on makes nothing but a baseline.
+  told = {
+    k: {'data': v['data']}
+    for k, v in teachers.items()
+    if origin(v) != 'trained'
+  }
   found = {}
   for stage in stages:
     read = {part: values[part] for part in READS[stage]}
     if stage == 'pretrain':
-      read['teachers'] = {
-        k: v for k, v in read['teachers'].items() if origin(v) == 'trained'
-      }
+      read['teachers'] = {k: v for k, v in teachers.items() if k not in told}
       taught = {teacher['data'] for teacher in read['teachers'].values()}
       read['data'] = {k: v for k, v in read['data'].items() if k in taught}
+    elif stage == 'generator':
+      read['teachers'] = {k: {**v} for k, v in teachers.items()}
+      for name in told:
+        del read['teachers'][name]['data']
+    elif stage == 'baselines':
+      read['teachers'] = told
     found.update(_flatten('', read))
   return {k: v for k, v in found.items() if not _is_place(k)}
 

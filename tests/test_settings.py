@@ -79,10 +79,13 @@ def test_data_to_be_tested_on_change_no_teacher():
   config = _imported()
   tested = _imported()
   tested.data = {'more': base.data_set('ylecun/mnist')}
+  tested.teachers.one.data = 'more'
   one, two = map(settings.check, (config, tested))
   for stage in ('pretrain', 'generator'):
     assert settings.fields(one, stage) == settings.fields(two, stage)
   assert 'data.more.source' in settings.fields(two, 'evaluate')
+  measured = settings.fields(two, 'baselines')
+  assert measured['teachers.one.data'] == 'more'
   # What a teacher is trained on here does.
   trained = settings.check(_config())
   assert 'data.digits.source' in settings.fields(trained, 'pretrain')
