@@ -77,7 +77,7 @@ def table(experiment: str) -> str:
     students = [x for x in _STUDENTS if x in names]
     for name in names if objective == 'default' else students:
       own = [r['metrics'][name] for r in runs]
-      whole = runs[0]['metrics']['teachers']
+      wholes = [r['metrics']['teachers'] for r in runs]
       label = name
       if objective != 'default':
         oracle = ', oracle weights' if runs[0]['oracle'] else ''
@@ -88,7 +88,10 @@ def table(experiment: str) -> str:
           *[
             mean_and_spread([row[key] for row in own]) for key in report.COLUMNS
           ],
-          *[f'{own[0][k] / whole[k]:.0%}' for k in ('params', 'flops')],
+          *[
+            _range([x[k] / y[k] for x, y in zip(own, wholes, strict=True)])
+            for k in ('params', 'flops')
+          ],
         ]
       )
     seconds = [sum(_seconds(r)) for r in runs]
@@ -155,6 +158,12 @@ def mean_and_spread(values: Sequence[float | None], digits: int = 4) -> str:
   if len(values) == 1:
     return mean
   return f'{mean} ± {statistics.stdev(values):.{digits}f}'
+
+
+def _range(shares: Sequence[float]) -> str:
+  """A share in percent; the least and the largest where runs differ."""
+  least, largest = (f'{x(shares):.0%}' for x in (min, max))
+  return least if least == largest else f'{least[:-1]}–{largest}'
 
 
 def rewritten(page: str) -> str:

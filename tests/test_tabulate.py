@@ -153,6 +153,17 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   assert '`digits`, `paper` (oracle weights)' in paper
 
 
+def test_sizes_that_differ_by_seed_are_a_range(kept, tmp_path):
+  for seed, size in ((0, 90), (1, 110), (2, 86)):
+    results = _results('default', seed, 0.5)
+    results['metrics']['branched']['params'] = size
+    (tmp_path / 'results.json').write_text(json.dumps(results))
+    tabulate.keep(tmp_path)
+  *_, branched = tabulate.table('digits').split('| branched ')
+  cells = [cell.strip() for cell in branched.splitlines()[0].split('|')]
+  assert cells[-3:-1] == ['86–110%', '90%']
+
+
 def test_an_unfinished_run_is_refused_before_any_is_kept(kept, tmp_path):
   (tmp_path / 'results.json').write_text(json.dumps(_results('dafl', 0, 0.5)))
   with pytest.raises(SystemExit, match='nowhere: no results.json; finish'):

@@ -11,7 +11,8 @@
     done
 
 after `python -m experiments.sweep --config=experiments/configs/mnist.py
---workdir=runs/mnist`, whose teachers all arms share. An arm took 6 to 19
+--workdir=runs/mnist`, whose teachers all arms share (when the kept ones were
+run, `may_be_empty` had them trained again). An arm took 6 to 19
 minutes on one core of AMD EPYCs of unlike speed while other work had the other
 core; we want about six. Where an arm leaves a part out, other parts have its
 time. The first arm has λ² = 1 and temperature 1, the defaults until this was

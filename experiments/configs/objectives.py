@@ -4,7 +4,7 @@ import ml_collections
 
 
 def default() -> ml_collections.ConfigDict:
-  """Eq. 8 and 11 with the statistics prior and never-empty pseudo labels."""
+  """Eq. 8 without L_a, Eq. 11, the statistics prior and never-empty labels."""
   return ml_collections.ConfigDict(
     {
       'name': 'default',
