@@ -619,23 +619,28 @@ def _some_real(run_: Run) -> tuple[np.ndarray, np.ndarray]:
 def _samples(
   run_: Run, labels: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Generated images, and the teachers' probabilities of some labels."""
-  owners = run_.design.label_map.owners(labels)
-  routed, many = bool(run_.source.routes), len(run_.everyone)
-  samples = _SAMPLES - _SAMPLES % many
+  """Generated images, and the teachers' probabilities of some labels.
+
+  If routed, the images are of teachers who are asked for one of them: on those
+  of others nothing of all this would be there.
+  """
+  label_map = dataclasses.replace(run_.design.label_map, customised=labels)
+  asked = tuple(run_.everyone[m] for m in label_map.asked)
+  owners = label_map.asked_only().owners(labels)
+  samples = _SAMPLES - _SAMPLES % len(asked)
 
   @jax.jit
-  def draw(source, everyone, key):
+  def draw(source, asked, key):
     z = jax.random.normal(key, (samples, source.noise))
-    if routed:
-      told = routing.one_hot(samples, range(many), many)
+    if source.routes:
+      told = routing.one_hot(samples, label_map.asked, source.teachers)
       z = jnp.concatenate([z, told], axis=-1)
     image = source.module.apply(source.variables, z, train=False)[-1]
-    shown = [source.seen_by(t, image) for t in everyone]
-    logits = discriminators.told(everyone, shown, owners, routed=source.absent)
+    shown = [source.seen_by(t, image) for t in asked]
+    logits = discriminators.told(asked, shown, owners, routed=source.absent)
     return image, jax.nn.sigmoid(logits)
 
-  images, said = draw(run_.source, run_.everyone, run_.key('samples'))
+  images, said = draw(run_.source, asked, run_.key('samples'))
   return np.asarray(images), np.asarray(said)
 
 
