@@ -6,8 +6,9 @@
 
 Each run has a folder, WORKDIR/[FIELD=VALUE,...]/seed-N, and goes on where it
 was stopped: the same command, today or another day, does what is left. Runs of
-one seed share teachers, and the generator, where they would be the same. A
-training that cannot go on is reported, and the others are done.
+one seed share teachers, and the generator, where they would be the same. All
+are checked before the first is trained. One that cannot go on later is
+reported, and the others are done.
 
 Exit codes are those of `experiments.cli`.
 """
@@ -52,18 +53,38 @@ def _work() -> str:
     for name, fields in arms.items()
     for seed in seeds
   ]
-  for fields in arms.values():
-    # All of them are checked before the first is trained.
-    dry_run(changed(cli.CONFIG.value, seeds[0], fields), cli.WORKDIR.value)
-  root = pathlib.Path(cli.WORKDIR.value).expanduser()
+  return run_all(pathlib.Path(cli.WORKDIR.value).expanduser(), plan)
+
+
+def run_all(
+  root: pathlib.Path, plan: Sequence[tuple[str, ml_collections.ConfigDict]]
+) -> str:
+  """Runs all of a plan, each in its folder.
+
+  Args:
+    root: the sweep's folder.
+    plan: all runs, by name of their arm, in their order.
+
+  Returns:
+    Their table.
+
+  Raises:
+    UserError: something is to be put right, and no run is done yet.
+    TrainingError: some could not go on; the others are done.
+    InterruptedRun: a signal came; the same call goes on.
+  """
+  for name, config in plan:
+    dry_run(config, str(_folder(root, name, config)))
   done, failed = {}, []
   for name, config in plan:
-    folder = root / name / f'seed-{config.seed}'
+    folder = _folder(root, name, config)
     logs.say(f'sweep: {folder}')
     try:
       origin = donor(root, config, plan)
       results = run(config, str(folder), init_from=origin)
-    except errors.TrainingError as e:
+    except (errors.TrainingError, errors.UserError) as e:
+      if isinstance(e, errors.UserError) and not done:
+        raise  # as likely wrong for all, and no time is lost yet
       failed.append(f'{folder}: {e}')
       continue
     done.setdefault(name, []).append(results)
@@ -137,6 +158,10 @@ def table(done: dict[str, list[dict]]) -> str:
   return report.align(rows)
 
 
+def _folder(root, name, config):
+  return root / name / f'seed-{config.seed}'
+
+
 def _seeds(texts: list[str]) -> list[int]:
   if not texts or not all(x.strip().isdigit() for x in texts):
     raise errors.UserError(
@@ -171,7 +196,7 @@ def donor(
   """
   found = []
   for name, other in itertools.takewhile(lambda x: x[1] is not config, plan):
-    folder = root / name / f'seed-{other.seed}'
+    folder = _folder(root, name, other)
     if _same(config, other, 'pretrain') and workdir.is_finished(
       folder, 'pretrain'
     ):

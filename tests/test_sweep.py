@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from dualgan_jax import workdir
-from dualgan_jax.errors import UserError
+from dualgan_jax import settings, workdir
+from dualgan_jax.errors import TrainingError, UserError
 from experiments import sweep
 from experiments.configs import digits
 
@@ -100,6 +100,61 @@ def test_a_generator_is_as_wide_as_its_own_arms_student():
   assert wide.generator.features == (24, 48)
   given = sweep.changed(config, 0, {'generator.features': (4, 4)})
   assert given.generator.features == (4, 4)
+
+
+def test_runs_are_checked_against_their_own_folders(
+  tmp_path, plan, monkeypatch
+):
+  def begin(folder, config, stage):
+    with workdir.Workdir(str(folder)) as own:
+      own.begin(stage, settings.check(config))
+      own.finish(stage, settings.check(config), 1.0)
+
+  monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
+  # What lies beside the sweep's own folders is no part of it.
+  begin(tmp_path, sweep.changed(plan[0][1], 7, {}), 'pretrain')
+  name, config = plan[3]
+  other = sweep.changed(config, config.seed, {'refine.steps': 9})
+  begin(tmp_path / name / f'seed-{config.seed}', other, 'refine')
+  with pytest.raises(UserError, match=r'9 there.*/b/seed-1 was made'):
+    sweep.run_all(tmp_path, plan)
+
+
+def test_the_others_are_done_where_one_cannot_go_on(
+  tmp_path, plan, monkeypatch
+):
+  class Trial:
+    def __init__(self, *bad):
+      self.bad, self.tried = dict(bad), 0
+
+    def __call__(self, config, folder, *, init_from):
+      self.tried += 1
+      if self.tried in self.bad:
+        raise self.bad[self.tried]
+      row = dict.fromkeys(('top1', 'mAP', 'exact_match'), 0.5)
+      return {'seed': config.seed, 'metrics': {'compact': row}}
+
+  def sweep_with(*bad):
+    trial = Trial(*bad)
+    monkeypatch.setattr(sweep, 'run', trial)
+    return trial, lambda: sweep.run_all(tmp_path, plan)
+
+  monkeypatch.setattr(sweep, 'dry_run', lambda *_: '')
+  trial, work = sweep_with(
+    (1, TrainingError('diverged')), (5, UserError('damaged'))
+  )
+  with pytest.raises(TrainingError) as error:
+    work()
+  assert trial.tried == len(plan)
+  said = str(error.value)
+  assert 'a/seed-0: diverged' in said
+  assert 'c/seed-0: damaged; what was done:' in said
+  assert '| d compact |' in said
+  # What is wrong from the start is put right first.
+  trial, work = sweep_with((1, UserError('no data')))
+  with pytest.raises(UserError, match='^no data$'):
+    work()
+  assert trial.tried == 1
 
 
 def _launch(*flags):
