@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--top', type=_positive, default=_TOP, metavar='N', help='labels per image'
   )
   told = parser.parse_args(argv)
+  # Labels are anybody's text, and a terminal may not know all letters.
+  sys.stdout.reconfigure(errors='replace')
   try:
     student = load(told.folder)
     if told.command == 'info':

@@ -62,15 +62,15 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
   The latter holds the pictures that are there already, and needs nothing else.
   """
   text = json.dumps(results, indent=1, ensure_ascii=False)
-  (folder / 'results.json').write_text(text + '\n')
+  (folder / 'results.json').write_text(text + '\n', encoding='utf-8')
   pictures = [
     f'![{what}]({path})'
     for path, what in _PICTURES.items()
     if (folder / path).exists()
   ]
   text = _report(results, pictures)
-  (folder / 'report.md').write_text(text)
-  (folder / 'report.html').write_text(_page(folder, text))
+  (folder / 'report.md').write_text(text, encoding='utf-8')
+  (folder / 'report.html').write_text(_page(folder, text), encoding='utf-8')
 
 
 def _page(folder: pathlib.Path, text: str) -> str:
@@ -101,7 +101,11 @@ def table(results: Mapping) -> str:
   ]
   for name, row in results['metrics'].items():
     scores = ['–' if row.get(k) is None else f'{row[k]:.4f}' for k in columns]
-    costs = [f'{row[k]:,} ({row[k] / share[k]:.0%})' for k in share]
+    # What a teacher of somebody's own does not call 'params' is not counted.
+    costs = [
+      f'{row[k]:,} ({row[k] / whole:.0%})' if whole else f'{row[k]:,}'
+      for k, whole in share.items()
+    ]
     rows.append([name, *scores, *costs])
   return align(rows)
 

@@ -194,7 +194,7 @@ def _write(folder, tensors, labels, image, net, answers, origin):
     'origin': dict(origin),
   }
   text = json.dumps(config, indent=1, ensure_ascii=False)
-  (part / _CONFIG).write_text(text + '\n')
+  (part / _CONFIG).write_text(text + '\n', encoding='utf-8')
   shutil.rmtree(folder, ignore_errors=True)
   part.rename(folder)
 
@@ -210,7 +210,7 @@ def load(folder: str | pathlib.Path) -> Student:
   """
   folder = pathlib.Path(folder)
   try:
-    config = json.loads((folder / _CONFIG).read_text())
+    config = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
     tensors = load_file(folder / _MODEL)
     found = config['format']
   except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:

@@ -31,6 +31,8 @@ _COMPILED_BYTES = 2**30
 def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   """Prints what `work` returns, or leaves with a sentence and an exit code."""
   logging.set_verbosity(logging.WARNING)
+  # Labels are anybody's text, and a terminal may not know all letters.
+  sys.stdout.reconfigure(errors='replace')
   # Where nothing trains, there is nothing to save first.
   signal.signal(signal.SIGTERM, _interrupt)
   _keep_compiled()

@@ -42,19 +42,19 @@ def keep(workdir: pathlib.Path) -> pathlib.Path:
   Returns:
     The copy: `experiments/results/<experiment>/<objective>-seed<seed>.json`.
   """
-  text = (workdir / 'results.json').read_text()
+  text = (workdir / 'results.json').read_text(encoding='utf-8')
   found = json.loads(text)
   name = f'{found["objective"]}-seed{found["seed"]}.json'
   copy = KEPT / found['experiment'] / name
   copy.parent.mkdir(parents=True, exist_ok=True)
-  copy.write_text(text)
+  copy.write_text(text, encoding='utf-8')
   return copy
 
 
 def load(experiment: str) -> dict[str, list[dict]]:
   """The kept results of an experiment by objective, the default first."""
   runs = [
-    json.loads(path.read_text())
+    json.loads(path.read_text(encoding='utf-8'))
     for path in sorted((KEPT / experiment).glob('*.json'))
   ]
   names = sorted(
@@ -195,7 +195,8 @@ def main(workdirs: Sequence[str]) -> None:
   for folder in folders:
     print(keep(folder).relative_to(_ROOT))
   for page in PAGES:
-    page.write_text(rewritten(page.read_text()))
+    text = rewritten(page.read_text(encoding='utf-8'))
+    page.write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -78,6 +78,12 @@ def _images(n, channels=1, size=8):
   return ones * levels[:, None, None, None]
 
 
+def test_where_no_parameters_are_counted_there_is_no_share():
+  rows = {'teachers': _row(params=0), 'compact': _row(params=1000)}
+  *_, compact = _cells(report.table(_results(metrics=rows)))
+  assert compact[-2:] == ['1,000', '20,000 (100%)']
+
+
 def test_the_table_by_hand():
   head, rule, *rows = _cells(report.table(_results()))
   assert head == [
