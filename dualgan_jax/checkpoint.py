@@ -151,10 +151,15 @@ class Checkpoints:
     """
     damaged = {}
     for step in reversed(self.steps()):
+      error = None
       try:
         state, seconds = self.restore(step, form())
       except Damaged as e:
-        damaged[step] = e
+        error = e
+      if parallel.anywhere(error is not None):
+        damaged[step] = error or Damaged(
+          self._folder / str(step), 'another process cannot read it'
+        )
         continue
       for other, e in damaged.items():
         kept = self._set_aside(other)

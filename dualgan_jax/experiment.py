@@ -52,20 +52,23 @@ def run(
   config, design, devices = _prepare(config, workdir_path, init_from)
   with _full_disk_told(), workdir.Workdir(workdir_path) as folder:
     workdir.refuse_other(workdir_path, config)
-    for aside in folder.set_aside_stale(config):
-      logs.say(f'{aside.stem}: done again; the earlier is kept as {aside.name}')
     if init_from:
       logs.say(_taken(init_from, *folder.take_over(init_from, config)))
-    if parallel.is_first():
-      (folder.path / 'config.json').write_text(config.to_json(indent=1))
     chosen = settings.STAGES if stage is None else (stage,)
+    if stage is not None and not design.classifiers:
+      chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
+    for aside in folder.set_aside_stale(config, chosen):
+      logs.say(f'{aside.stem}: done again; the earlier is kept as {aside.name}')
     if all(folder.finished(s) for s in chosen):
       logs.say(f'{", ".join(chosen)}: done already in {folder.path}')
     else:
+      if parallel.is_first():
+        (folder.path / 'config.json').write_text(config.to_json(indent=1))
       _run_stages(pipeline.Run(config, design, folder, devices), chosen)
     if chosen[-1] != 'evaluate':
       return None
-    return json.loads((folder.path / 'results.json').read_text())
+    text = (folder.path / 'results.json').read_text(encoding='utf-8')
+    return json.loads(text)
 
 
 def dry_run(
@@ -108,7 +111,12 @@ def _prepare(config, workdir_path, init_from):
       ('dual', 'targetnet'), asked
     )
   for stage in settings.STAGES[:-1]:
-    if not workdir.is_at_hand(stage, config, workdir_path, init_from):
+    trains = config[stage].get('steps', True)
+    if stage == 'pretrain':
+      trains = design.classifiers
+    if trains and not workdir.is_at_hand(
+      stage, config, workdir_path, init_from
+    ):
       parallel.check_batch(
         f'{stage}.batch',
         config[stage].batch,
@@ -147,12 +155,6 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
   last = settings.STAGES.index(chosen[-1])
   for stage in settings.STAGES[: last + 1]:
     finished = run_.folder.finished(stage)
-    nothing = stage == 'pretrain' and not run_.design.classifiers
-    if not finished and stage not in chosen and not nothing:
-      raise UserError(
-        f'stage: {chosen[-1]} needs {stage}, which is not finished in '
-        f'{run_.folder.path}; run it first, or leave --stage out.'
-      )
     if not finished:
       aside = run_.folder.begin(stage, run_.config)
       if aside:

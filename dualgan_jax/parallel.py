@@ -68,6 +68,29 @@ def anywhere(flag: bool) -> bool:
   return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
+def on_first(work: Callable[[], Any]) -> Any:
+  """Calls `work` in the first process; the others wait, and fail if it does.
+
+  Returns:
+    What it returned, and None in the others.
+
+  Raises:
+    UserError: in the others, if the first could not do it.
+  """
+  found = error = None
+  if is_first():
+    try:
+      found = work()
+    # Whatever it is, the others must not wait for ever.
+    except Exception as e:
+      error = e
+  if anywhere(error is not None):
+    raise error or UserError(
+      'multihost: the first process cannot go on; its output says why.'
+    )
+  return found
+
+
 def choose_devices(count: int = 0) -> list[jax.Device]:
   """The first `count` devices; for 0 all of them, of all hosts.
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import ml_collections
 
@@ -37,9 +38,7 @@ class Workdir:
     """
     self.path = _path(path)
     self._lock = None
-    if parallel.is_first():
-      self._take()
-    parallel.wait('the lock')
+    parallel.on_first(self._take)
 
   def _take(self):
     try:
@@ -95,17 +94,11 @@ class Workdir:
     Returns:
       Where an earlier, unfinished attempt lies now, if there was one.
     """
-    fields = settings.fields(config, stage)
-    old = _record(self.path, stage)
-    parallel.wait(f'begin {stage}')
-    aside = None
-    if parallel.is_first():
-      aside = self._begin(stage, old, fields)
-    parallel.wait(f'begun {stage}')
-    return aside
+    return parallel.on_first(lambda: self._begin(stage, config))
 
-  def _begin(self, stage, old, fields):
-    aside = None
+  def _begin(self, stage, config):
+    aside, old = None, _record(self.path, stage)
+    fields = settings.fields(config, stage)
     if old and settings.differing(old['fields'], fields):
       aside = self._set_aside(stage)
     _write(self.stage(stage), {'fields': fields, 'finished': False})
@@ -126,35 +119,62 @@ class Workdir:
     seconds: float,
   ) -> None:
     """Records that a stage is done."""
-    fields = settings.fields(config, stage)
-    if parallel.is_first():
-      _write(
-        self.stage(stage),
-        {'fields': fields, 'finished': True, 'seconds': round(seconds, 1)},
-      )
-    parallel.wait(f'finished {stage}')
+    record = {
+      'fields': settings.fields(config, stage),
+      'finished': True,
+      'seconds': round(seconds, 1),
+    }
+    parallel.on_first(lambda: _write(self.stage(stage), record))
 
   def set_aside_stale(
-    self, config: ml_collections.FrozenConfigDict
+    self, config: ml_collections.FrozenConfigDict, chosen: Sequence[str]
   ) -> list[pathlib.Path]:
-    """Sets aside measurements that are to be made again.
+    """Sets aside what is to be made again, and all that was built on it.
 
-    Those are finished ones with other fields, whatever came after them, and an
+    What is to be made again is a measurement with other fields, and an
     evaluation whose results are gone.
 
+    Args:
+      config: checked.
+      chosen: the stages that are to run, in their order.
+
     Returns:
-      Where they lie now.
+      Where it lies now.
+
+    Raises:
+      UserError: the last of them needs another stage, which is not done, or
+        with other fields.
     """
-    aside = []
-    if parallel.is_first():
-      for stage in filter(self.finished, _MEASURING):
-        gone = stage == 'evaluate' and not all(
-          (self.path / x).exists() for x in _RESULTS
+    last = settings.STAGES.index(chosen[-1])
+    for stage in settings.STAGES[:last]:
+      if stage not in chosen and _others(self.path, stage, config) != []:
+        raise UserError(
+          f'stage: {chosen[-1]} needs {stage}, which is not finished in '
+          f'{self.path} as this config has it; run it first, or leave --stage '
+          'out.'
         )
-        if aside or gone or _others(self.path, stage, config):
-          aside.append(self._set_aside(stage))
-    parallel.wait('stale')
+    parallel.wait('all have looked')
+    return (
+      parallel.on_first(lambda: self._set_aside_stale(config, chosen)) or []
+    )
+
+  def _set_aside_stale(self, config, chosen):
+    aside, again = [], False
+    for stage in settings.STAGES:
+      own = stage in chosen
+      again |= own and self._is_stale(stage, config)
+      if again and self.stage(stage).exists():
+        aside.append(self._set_aside(stage))
+      again |= own and not self.finished(stage)
     return aside
+
+  def _is_stale(self, stage, config):
+    if stage not in _MEASURING or not self.finished(stage):
+      return False
+    gone = stage == 'evaluate' and not all(
+      (self.path / x).exists() for x in _RESULTS
+    )
+    return gone or bool(_others(self.path, stage, config))
 
   def take_over(
     self, source: str, config: ml_collections.FrozenConfigDict
@@ -170,28 +190,34 @@ class Workdir:
       in.
 
     Raises:
-      UserError: `source` has no finished teachers, or others.
+      UserError: `source` has no finished teachers, or others, or they cannot
+        be copied.
     """
-    found = [], []
-    if parallel.is_first():
-      found = self._take_over(source, config)
-    parallel.wait('taken over')
-    return found
+    found = parallel.on_first(lambda: self._take_over(source, config))
+    return found or ([], [])
 
   def _take_over(self, source, config):
     if self.finished('pretrain'):
       return [], []
     refuse_source(source, config)
     origin, taken = _path(source), []
-    # Teachers last: if that is stopped on the way, all is copied again.
-    for stage in reversed(_TAKEN):
-      other = _others(origin, stage, config)
+    for stage in settings.STAGES:
       if self.stage(stage).exists():
         self._set_aside(stage)
-      if other == []:
+    # Teachers last: if that is stopped on the way, all is copied again.
+    for stage in reversed(_TAKEN):
+      if _others(origin, stage, config) == []:
         part = self.path / f'{stage}.part'
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(origin / stage, part)
+        try:
+          shutil.copytree(origin / stage, part)
+        except shutil.Error as e:  # it tells them all; the first will do
+          shutil.rmtree(part, ignore_errors=True)
+          file, _, why = e.args[0][0]
+          raise UserError(
+            f'init_from: {file} cannot be copied ({why}); put that right and '
+            'start the same command again.'
+          ) from e
         part.rename(self.stage(stage))
         taken.insert(0, stage)
     return taken, _others(origin, 'generator', config) or []

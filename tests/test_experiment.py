@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -36,12 +37,13 @@ app.run(main.main, flags_parser=cli.parse)
 
 
 def _launch(
-  workdir, *flags, program=('-m', 'experiments.main'), config=_CONFIG
+  workdir, *flags, program=('-m', 'experiments.main'), config=_CONFIG, env=()
 ):
   return subprocess.run(
     [sys.executable, *program, f'--config={config}', f'--workdir={workdir}']
     + list(flags),
     cwd=_ROOT,
+    env={**os.environ, **dict(env)},
     capture_output=True,
     text=True,
     check=False,
@@ -175,6 +177,20 @@ def test_a_lost_student_is_written_again(copy):
   again = run(digits.get_config('smoke'), str(copy))
   assert again['metrics'].keys() >= {'compact', 'branched'}
   assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
+
+
+def test_files_are_the_same_in_any_locale(finished, copy):
+  _undo(copy, 'evaluate')
+  ascii_only = {
+    'LC_ALL': 'C',
+    'PYTHONUTF8': '0',
+    'PYTHONCOERCECLOCALE': '0',
+  }
+  again = _launch(copy, env=ascii_only)
+  assert again.returncode == 0, again.stderr
+  report = (copy / 'report.md').read_text(encoding='utf-8')
+  assert 'a teacher’s last blocks' in report
+  assert _launch(copy, '--dry_run', env=ascii_only).returncode == 0
 
 
 def test_another_config_is_refused_with_the_fields(copy):
@@ -480,6 +496,17 @@ def test_a_batch_that_does_not_divide_matters_only_where_it_is_used(copy):
   with pytest.raises(UserError, match=r'^pretrain\.batch: 128 does not'):
     run(config, str(copy / 'new'), stage='pretrain')
   assert run(config, str(copy))['seed'] == 0  # all is done already
+
+
+def test_a_batch_that_nothing_uses_may_be_any(tmp_path):
+  config = digits.get_config('smoke,dafl')  # no blocks, no refinement
+  config.devices = 3
+  for stage in ('pretrain', 'generator', 'targetnet', 'baselines'):
+    config[stage].batch = 129
+  dualgan_jax.dry_run(config, str(tmp_path))
+  config.baselines.batch = 128
+  with pytest.raises(UserError, match=r'^baselines\.batch: 128 does not'):
+    dualgan_jax.dry_run(config, str(tmp_path))
 
 
 def test_a_stage_whose_forerunner_is_missing_is_refused(tmp_path):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import loop, parallel
+from dualgan_jax import loop, parallel, workdir
 from dualgan_jax.checkpoint import Checkpoints
 from tests import tiny
 
@@ -120,6 +120,17 @@ def test_a_whole_run_by_two(tmp_path):
   assert codes == [0, 0], said
   assert ['| model' in x for x in printed] == [True, False]
   assert (tmp_path / 'run' / 'results.json').exists()
+
+
+@pytest.mark.slow
+def test_what_the_first_refuses_ends_both(tmp_path):
+  with workdir.Workdir(str(tmp_path)):  # the first alone looks at the lock
+    started = _together(*_MAIN, _SMOKE, f'--workdir={tmp_path}', devices=1)
+    codes, _, said = _ends(started)
+  assert codes == [2, 2], said
+  assert 'another process works in' in said[0]
+  assert 'error: multihost: the first process cannot go on' in said[1]
+  assert 'Traceback' not in said[0] + said[1]
 
 
 def test_alone_there_is_nothing_to_connect_to(tmp_path):

@@ -354,3 +354,15 @@ def test_a_routed_batch_divides_among_devices_and_teachers(
   with pytest.raises(UserError, match=f'{message}.*: {nearest}[.]$'):
     parallel.check_batch('dual.batch', batch, 8, teachers)
   parallel.check_batch('dual.batch', 96, 8, teachers)
+
+
+def test_what_the_first_does_the_others_hear_of(monkeypatch):
+  assert parallel.on_first(lambda: 3) == 3
+  with pytest.raises(ZeroDivisionError):
+    parallel.on_first(lambda: 1 / 0)
+  # As another process sees it.
+  monkeypatch.setattr(parallel, 'is_first', lambda: False)
+  assert parallel.on_first(lambda: 1 / 0) is None
+  monkeypatch.setattr(parallel, 'anywhere', lambda flag: True)
+  with pytest.raises(UserError, match='the first process cannot go on'):
+    parallel.on_first(lambda: 3)

@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -304,13 +305,28 @@ def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
 
 def test_teachers_that_were_only_begun_are_set_aside(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator')
+  _finish(tmp_path / 'own', 'dual')  # of a generator that was deleted
   with Workdir(tmp_path / 'own') as own:
     own.begin('pretrain', _config())
     own.take_over(str(tmp_path / 'source'), _config())
+    assert not own.finished('dual')
     for stage in ('pretrain', 'generator'):
       text = (own.stage(stage) / 'weights').read_text()
       assert text == f'source {stage}'
     assert (tmp_path / 'own' / 'pretrain.aside-1').exists()
+
+
+def test_what_cannot_be_copied_is_named_and_leaves_nothing(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  lost = tmp_path / 'source' / 'pretrain' / 'lost'
+  lost.symlink_to('nowhere')
+  with (
+    Workdir(tmp_path / 'own') as own,
+    pytest.raises(UserError, match=f'^init_from: {lost} cannot be copied'),
+  ):
+    own.take_over(str(tmp_path / 'source'), _config())
+  assert not list((tmp_path / 'own').glob('*.part'))
+  assert not own.finished('pretrain')
 
 
 def test_what_will_not_be_trained(tmp_path):
@@ -401,15 +417,14 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_measurements_are_made_again_where_they_are_stale(tmp_path):
-  measuring = ('baselines', 'evaluate')
-
   def stale(**changes):
     with Workdir(tmp_path) as own:
-      found = own.set_aside_stale(_config(**changes))
-      return [x.name for x in found], [own.finished(x) for x in measuring]
+      found = own.set_aside_stale(_config(**changes), settings.STAGES)
+      measured = [own.finished(x) for x in ('baselines', 'evaluate')]
+      return [x.name for x in found], measured
 
   def finish():
-    _finish(tmp_path, *measuring)
+    _finish(tmp_path, *settings.STAGES)
     (tmp_path / 'student').mkdir(exist_ok=True)
     (tmp_path / 'results.json').write_text('{}')
 
@@ -424,6 +439,36 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   finish()
   (tmp_path / 'student').rmdir()
   assert stale() == (['evaluate.aside-3'], [True, False])
+
+
+def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
+  _finish(tmp_path, *settings.STAGES)
+  shutil.rmtree(tmp_path / 'targetnet')
+  later = ['refine', 'baselines', 'evaluate']
+  with Workdir(tmp_path) as own:
+    found = own.set_aside_stale(_config(), settings.STAGES)
+    assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
+    # One that is begun is gone on with.
+    own.begin('targetnet', _config())
+    assert own.set_aside_stale(_config(), settings.STAGES) == []
+    assert own.stage('targetnet').exists()
+    assert own.finished('dual')
+
+
+def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
+  _finish(tmp_path, *settings.STAGES)
+  other = _config(baselines__steps=3)
+  before = _snapshot(tmp_path)
+  with Workdir(tmp_path) as own:
+    assert own.set_aside_stale(other, ['refine']) == []
+    with pytest.raises(UserError, match='evaluate needs baselines, which is'):
+      own.set_aside_stale(other, ['evaluate'])
+    assert _snapshot(tmp_path) == before
+    # What is built on it is stale from then on.
+    shutil.rmtree(tmp_path / 'refine')
+    found = own.set_aside_stale(other, ['refine'])
+  later = ('baselines', 'evaluate')
+  assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
 
 
 def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
