@@ -56,10 +56,14 @@ def right_world(
 def agreement(logits: np.ndarray, said: np.ndarray) -> float:
   """Share of images on which two have the same most probable label.
 
+  If there is one label only, on which they say alike whether it is there.
+
   Args:
     logits: [n, L].
-    said: another's answers, logits or probabilities, [n, L].
+    said: another's probabilities, [n, L].
   """
+  if said.shape[1] == 1:
+    return float(np.mean((logits > 0) == (said > 0.5)))
   return float(np.mean(np.argmax(logits, 1) == np.argmax(said, 1)))
 
 
@@ -115,7 +119,8 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
 
   Returns:
     top1: over images with one of the labels, the share whose most probable
-      label is right; None where an image has several, or a target is NaN.
+      label is right; None where an image has several, a target is NaN, or
+      there is one label only, which is always the most probable.
     mAP: average precision, mean over labels that occur; None if none does.
     mAP_11: the same of VOC 2007's precision at eleven recalls (`ap_11`).
     f1_macro: F1 at probability 0.5, mean over labels.
@@ -125,7 +130,7 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   known, present, said = ~np.isnan(targets), targets > 0.5, logits > 0
   counts = present.sum(axis=1)
   top1 = None
-  if counts.max(initial=0) <= 1 and known.all():
+  if counts.max(initial=0) <= 1 and known.all() and targets.shape[1] > 1:
     rows = counts == 1
     right = logits[rows].argmax(axis=1) == targets[rows].argmax(axis=1)
     top1 = float(right.mean()) if rows.any() else None

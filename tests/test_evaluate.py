@@ -90,12 +90,19 @@ def test_the_only_label():
   # Four images, one with the label; the two best answers say yes.
   found = _scores([[2], [1], [-1], [-2]], [[0], [1], [0], [0]])
   assert found['mAP'] == 1 / 2
+  assert found['top1'] is None  # it is always the most probable
   # One hit, one false alarm, no miss. That two images rightly carry no label
   # is no merit in an F1.
   assert found['f1_macro'] == pytest.approx(2 / 3)
   assert found['f1_micro'] == pytest.approx(2 / 3)
   # But they are answered exactly, as is the hit.
   assert found['exact_match'] == 3 / 4
+
+
+def test_one_label_alone_is_agreed_on_where_both_say_it_is_there():
+  said = np.float32([[0.9], [0.1], [0.6], [0.5]])
+  logits = np.float32([[-5], [3], [1], [-1]])
+  assert evaluate.agreement(logits, said) == 2 / 4
 
 
 def test_no_answer_at_all_is_f1_0():
