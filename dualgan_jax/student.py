@@ -78,11 +78,14 @@ class Student:
       raise ValueError(
         f'images of shape {x.shape}, but it must be [n, height, width, 1 or 3]'
       )
-    if x.dtype == np.uint8:
-      x = x.astype(np.float32) / 255
-    elif not np.issubdtype(x.dtype, np.floating):
+    whole = x.dtype == np.uint8
+    if not (whole or np.issubdtype(x.dtype, np.floating)):
       raise ValueError(f'images are {x.dtype}, but must be uint8 or floats')
-    elif x.size and not (x.min() >= -_SLACK and x.max() <= 1 + _SLACK):
+    if (
+      not whole
+      and x.size
+      and not (x.min() >= -_SLACK and x.max() <= 1 + _SLACK)
+    ):
       raise ValueError(
         f'images are floats from {x.min():.3g} to {x.max():.3g}, but must be '
         'in [0, 1], or uint8'
@@ -91,6 +94,7 @@ class Student:
     parts = [np.zeros((0, len(self.labels)), np.float32)]
     for i in range(0, len(x), _BATCH):
       part = jnp.asarray(x[i : i + _BATCH], jnp.float32)
+      part = part / 255 if whole else part
       # The last part is filled up: one shape, one compilation.
       missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
       answers = self._jitted(prepare(jnp.pad(part, missing)))
