@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def parameters(variables: Any) -> int:
   """Number of learned values: all leaves but batch norm's running averages."""
   return sum(
-    leaf.size
+    np.size(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
     if not any(getattr(k, 'key', None) == 'batch_stats' for k in path)
   )

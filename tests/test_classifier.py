@@ -384,6 +384,12 @@ def test_their_sigmoids_are_softmax_probabilities_and_so_are_gradients():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_probabilities_of_many_labels_add_up_to_1_in_half_precision():
+  scores = jax.random.normal(KEY, (4, 100)).astype(jnp.bfloat16)
+  shares = jax.nn.sigmoid(classifier.one_against_rest(scores)).sum(axis=1)
+  np.testing.assert_allclose(shares, np.ones(4), rtol=1e-5)
+
+
 def test_extreme_scores_stay_finite():
   scores = jnp.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0], [1e4, 1e4, -1e4]])
   logits, gradient = jax.value_and_grad(

@@ -24,6 +24,10 @@ def test_parameters_of_arrays_in_any_tree():
   assert cost.parameters([own, {'branch': (own, own)}]) == 3 * 15
 
 
+def test_a_number_is_a_parameter():
+  assert cost.parameters({'params': {'scale': 14.3, 'w': jnp.zeros(4)}}) == 5
+
+
 def test_parameters_of_nothing():
   assert cost.parameters(({}, ())) == 0
 

@@ -116,6 +116,8 @@ def one_against_rest(scores: chex.Array) -> chex.Array:
   Returns:
     Logits, [N, L].
   """
+  # Where a head gives bfloat16, its probabilities would not add up to 1.
+  scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
   log_p = jax.nn.log_softmax(scores)
   # Not jax.nn.one_hot, whose truth values onnxruntime does not know.
   everyone = jnp.arange(scores.shape[-1])[None]
