@@ -13,9 +13,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
-from dualgan_jax import report
+from dualgan_jax import pictures, report
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import Student, load
 
@@ -75,12 +74,13 @@ def _info(student: Student) -> str:
 
 
 def _predict(student: Student, told: argparse.Namespace) -> int:
-  read, images, bad = [], [], 0
+  (height, width, channels), bad = student.image, 0
+  read, images = [], []
   for path in _files(told.images):
     try:
-      images.append(_image(path, student.image))
+      images.append(pictures.read(path, channels, (height, width)))
       read.append(str(path))
-    except (OSError, ValueError, Image.DecompressionBombError) as e:
+    except pictures.UNREADABLE as e:
       print(f'{path}: skipped, no image ({e})', file=sys.stderr)
       bad += 1
   if not read:
@@ -107,11 +107,3 @@ def _files(named: Sequence[str]) -> Iterator[pathlib.Path]:
       yield from sorted(x for x in path.iterdir() if x.is_file())
     else:
       yield path
-
-
-def _image(path: pathlib.Path, size: tuple[int, int, int]) -> np.ndarray:
-  height, width, channels = size
-  with Image.open(path) as image:
-    image = image.convert('L' if channels == 1 else 'RGB')
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(size)

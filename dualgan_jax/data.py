@@ -7,14 +7,13 @@ import dataclasses
 import io
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
-from PIL import Image
 
-from dualgan_jax import overlay, voc
+from dualgan_jax import overlay, pictures, voc
 from dualgan_jax.errors import UserError
 
 PARTS = ('train', 'test')
@@ -100,7 +99,8 @@ def load(
   elif own.source == voc.SOURCE:
     _refuse_fraction(name, own)
     files, targets = voc.read(name, own.path, part)
-    split = Split(_images(name, files, image, resize=True), targets, voc.LABELS)
+    images = _images(name, files, len(files), image, resize=True)
+    split = Split(images, targets, voc.LABELS)
   else:
     split = _hub(name, own, part, seed, image)
   if not own.overlay:
@@ -154,16 +154,21 @@ def _hub(name, own, part, seed, image):
   targets = np.concatenate(
     [_targets(table, column) for column in label_columns], axis=1
   )
+  if not targets.any():
+    raise UserError(
+      f'data.{name}.source: no image of its part {part} has a label; take a '
+      'set whose labels are given.'
+    )
   if 'test' not in parts:
     rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
     table, targets = table.select(rows), targets[rows]
   # Decoding them ourselves is faster, and tells which one is broken.
   column = datasets.Image(decode=False)
-  files = [
+  files = (
     x and (io.BytesIO(x['bytes']) if x['bytes'] else x['path'])
     for x in table.cast_column(image_column, column)[image_column]
-  ]
-  return Split(_images(name, files, image), targets, names)
+  )
+  return Split(_images(name, files, len(table), image), targets, names)
 
 
 def _refuse_fraction(name: str, own: Any) -> None:
@@ -252,33 +257,37 @@ def _targets(table: Any, column: str) -> np.ndarray:
 
 def _images(
   name: str,
-  files: Sequence[Any],
+  files: Iterable[Any],
+  count: int,
   image: tuple[int, int, int],
   *,
   resize: bool = False,
 ) -> np.ndarray:
-  """Decodes all images to uint8; of one size, if they aren't or if asked."""
-  height, width, channels = image
-  mode = 'L' if channels == 1 else 'RGB'
+  """Decodes `count` images; of one size, if they aren't or if asked.
 
-  def resized(picture):
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
-
-  images = []
+  Only those of one size are held as large as they are.
+  """
+  *wanted, channels = image
+  size = tuple(wanted) if resize else None
+  images = None
   for row, file in enumerate(files):
     try:
-      with Image.open(file) as picture:
-        picture = picture.convert(mode)
-        images.append(np.asarray(resized(picture) if resize else picture))
-    except (OSError, TypeError, AttributeError) as e:
+      x = pictures.read(file, channels, size)
+    except pictures.UNREADABLE as e:
       raise UserError(
         f'data.{name}.source: image {row} cannot be read ({e}); mend it or '
         'take it out.'
       ) from e
-  if len({x.shape for x in images}) > 1:
-    images = [np.asarray(resized(Image.fromarray(x))) for x in images]
-  stacked = np.stack(images)
-  return stacked[..., None] if channels == 1 else stacked
+    if images is None:
+      images = np.empty((count, *x.shape), np.uint8)
+    if x.shape != images.shape[1:]:
+      size = tuple(wanted)
+      held, images = images[:row], np.empty((count, *image), np.uint8)
+      for i, own in enumerate(held):
+        images[i] = pictures.resized(own, size)
+      x = pictures.resized(x, size)
+    images[row] = x
+  return images
 
 
 def _drawn(name, own, part, seed, classes):

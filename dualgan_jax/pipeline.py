@@ -127,7 +127,9 @@ class Run:
 def _pretrain(run_: Run) -> None:
   config = run_.config
   found, own = [], config.pretrain
-  load = functools.cache(functools.partial(_teacher_data, run_))
+  # Teachers of one set share its images.
+  read = functools.cache(lambda name: _data(run_, name, 'train'))
+  load = functools.cache(lambda name: _teacher_data(run_, name, read))
   if not run_.folder.finished('pretrain'):
     # All data are opened before the first teacher is trained.
     for name in run_.design.classifiers:
@@ -549,9 +551,9 @@ def _refuse_untold(run_: Run) -> None:
     )
 
 
-def _teacher_data(run_: Run, name: str) -> RealImages:
+def _teacher_data(run_: Run, name: str, read: Callable) -> RealImages:
   teacher = run_.config.teachers[name]
-  split = _data(run_, teacher.data, 'train')
+  split = read(teacher.data)
   split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
   if _sees_own_only(teacher, run_.config):
     split = split.showing(teacher.labels)

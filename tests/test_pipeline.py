@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import pipeline
+from dualgan_jax import pipeline, settings
+from experiments.configs import digits
 from tests import tiny
 
 
@@ -23,3 +24,14 @@ def test_samples_are_of_teachers_who_are_asked(routed):
   assert np.all(said > 1e-9)
   _, said = pipeline._samples(run, tiny.LABEL_MAP.union)
   assert np.any(said[:, 0] < 1e-9) == routed
+
+
+def test_teachers_of_one_set_share_its_images():
+  run = types.SimpleNamespace(config=settings.check(digits.get_config()))
+  split = pipeline._data(run, 'digits', 'train')
+  low, high = (
+    pipeline._teacher_data(run, name, lambda _: split)
+    for name in ('low', 'high')
+  )
+  assert np.shares_memory(low.images, high.images)
+  assert low.targets.sum() + high.targets.sum() == len(split.images)

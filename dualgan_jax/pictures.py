@@ -1,0 +1,52 @@
+"""Image files as arrays, the same wherever one is read."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# Whatever Pillow raises for a file that is no image, or a damaged one.
+UNREADABLE = (
+  OSError,
+  ValueError,
+  SyntaxError,
+  TypeError,
+  AttributeError,
+  Image.DecompressionBombError,
+)
+
+
+def read(
+  file: Any, channels: int, size: tuple[int, int] | None = None
+) -> np.ndarray:
+  """Decodes an image, upright as its EXIF orientation says.
+
+  Args:
+    file: a path, or an open file.
+    channels: 1 for grey, as bright as the colours look, or 3.
+    size: (height, width) to bring it to; its own if None.
+
+  Returns:
+    uint8 [h, w, channels]; of 16 bits the upper eight.
+
+  Raises:
+    One of `UNREADABLE`: it cannot be read, or its pixels have more bits.
+  """
+  with Image.open(file) as picture:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith('I;16'):
+      # Pillow would make 255 of all that is more.
+      picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
+    elif picture.mode in ('I', 'F'):
+      raise ValueError('its pixels have 32 bits; bring them to 8 or 16')
+    picture = picture.convert('L' if channels == 1 else 'RGB')
+    x = np.asarray(picture).reshape(picture.height, picture.width, channels)
+  return x if size is None else resized(x, size)
+
+
+def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """An image, uint8 [h, w, 1 or 3], brought bilinearly to (height, width)."""
+  height, width = size
+  picture = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x)
+  picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+  return np.asarray(picture).reshape(height, width, x.shape[-1])

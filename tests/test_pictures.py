@@ -1,0 +1,59 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualgan_jax import pictures
+
+
+def _file(picture, kind='PNG', **options):
+  file = io.BytesIO()
+  picture.save(file, kind, **options)
+  file.seek(0)
+  return file
+
+
+def test_grey_and_colours_by_hand():
+  red = Image.new('RGB', (3, 2), (255, 0, 0))
+  assert pictures.read(_file(red), 3)[1, 2].tolist() == [255, 0, 0]
+  grey = pictures.read(_file(red), 1)
+  assert grey.shape == (2, 3, 1)
+  assert grey[0, 0] == 76  # 0.299 of 255
+
+
+def test_another_size_is_bilinear():
+  step = Image.fromarray(np.uint8([[0, 200]]))
+  found = pictures.read(_file(step), 1, (2, 4))
+  # 1/4 and 3/4 of the way between the two pixels.
+  assert found[..., 0].tolist() == [[0, 50, 150, 200]] * 2
+
+
+def test_of_16_bits_the_upper_8_are_taken():
+  ramp = Image.fromarray(np.uint16([[0, 255, 256, 40000, 65535]]))
+  assert pictures.read(_file(ramp), 1)[0, :, 0].tolist() == [0, 0, 1, 156, 255]
+
+
+def test_pixels_of_32_bits_are_refused():
+  depth = Image.fromarray(np.float32([[0.5, 1.0]]))
+  with pytest.raises(pictures.UNREADABLE, match='its pixels have 32 bits'):
+    pictures.read(_file(depth, 'TIFF'), 1)
+
+
+def test_it_stands_as_the_camera_was_held():
+  lying = Image.fromarray(np.uint8([[9, 9, 9], [0, 0, 0]]))
+  exif = Image.Exif()
+  exif[0x0112] = 6  # to be turned right: the top is then on the right
+  found = pictures.read(_file(lying, exif=exif), 1)
+  assert found[..., 0].tolist() == [[0, 9], [0, 9], [0, 9]]
+
+
+def test_a_damaged_file_is_unreadable():
+  noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+  whole = _file(Image.fromarray(noise)).getvalue()
+  length = slice(35, 36)  # one byte of how long the pixels' chunk is
+  assert whole[length] != b'\0'
+  other = whole[: length.start] + b'\0' + whole[length.stop :]
+  for damaged in (b'no picture', whole[:100], other):
+    with pytest.raises(pictures.UNREADABLE):
+      pictures.read(io.BytesIO(damaged), 1)
