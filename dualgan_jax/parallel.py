@@ -71,12 +71,15 @@ def anywhere(flag: bool) -> bool:
 def on_first(work: Callable[[], Any]) -> Any:
   """Calls `work` in the first process; the others wait, and fail if it does.
 
+  It is called once all are here: none still reads what it may move away.
+
   Returns:
     What it returned, and None in the others.
 
   Raises:
     UserError: in the others, if the first could not do it.
   """
+  wait('all are here')
   found = error = None
   if is_first():
     try:

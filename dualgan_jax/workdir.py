@@ -153,7 +153,6 @@ class Workdir:
           f'{self.path} as this config has it; run it first, or leave --stage '
           'out.'
         )
-    parallel.wait('all have looked')
     return (
       parallel.on_first(lambda: self._set_aside_stale(config, chosen)) or []
     )

@@ -179,7 +179,7 @@ def test_a_lost_student_is_written_again(copy):
   assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
 
 
-def test_files_are_the_same_in_any_locale(finished, copy):
+def test_files_are_the_same_in_any_locale(copy):
   _undo(copy, 'evaluate')
   ascii_only = {
     'LC_ALL': 'C',
