@@ -124,6 +124,8 @@ class Checkpoints:
         lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), state, abstract
       )
       sums = _sums(state, seconds)
+    except MemoryError:
+      raise  # it says nothing about the files
     # Whatever Orbax trips over: damaged metadata fails in any way.
     except Exception as e:
       raise Damaged(self._folder / str(step), 'its files cannot be read') from e

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+import jax
 import ml_collections
 
 from dualgan_jax import (
@@ -42,7 +43,7 @@ def run(
 
   Raises:
     UserError: config, folder or checkpoints are not as they should be.
-    TrainingError: a training diverged, or the disk is full.
+    TrainingError: a training diverged, or disk or memory is full.
     InterruptedRun: a signal came; the same call goes on.
   """
   if stage is not None and stage not in settings.STAGES:
@@ -151,6 +152,21 @@ def _full_disk_told():
     ) from e
 
 
+@contextlib.contextmanager
+def _no_memory_told(stage):
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
+      raise
+    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
+    why = str(e).partition('\n')[0] or type(e).__name__
+    raise TrainingError(
+      f'{stage}: there is not enough memory ({why}); {smaller}take more or '
+      'larger devices. What is saved stays.'
+    ) from e
+
+
 def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
   last = settings.STAGES.index(chosen[-1])
   for stage in settings.STAGES[: last + 1]:
@@ -165,7 +181,8 @@ def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
     run_.log = logs.MetricsLog(run_.folder.stage(stage))
     run_.seconds = 0.0
     try:
-      pipeline.STAGES[stage](run_)
+      with _no_memory_told(stage):
+        pipeline.STAGES[stage](run_)
     finally:
       run_.log.close()
     if not finished:

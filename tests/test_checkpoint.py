@@ -325,6 +325,16 @@ def test_a_full_disk_is_one_sentence(saved, folder, monkeypatch, raised):
   _assert_same(saved.restore(4, _abstract())[0], _state(seed=4))
 
 
+def test_no_memory_to_read_it_is_no_damage(saved, monkeypatch):
+  def fail(*args, **kwargs):
+    raise MemoryError
+
+  monkeypatch.setattr(ocp.CheckpointManager, 'restore', fail)
+  with pytest.raises(MemoryError):
+    saved.newest(_abstract)
+  assert saved.steps() == [2]
+
+
 def test_a_disk_that_takes_no_more(saved, folder):
   done = _in_another_process('_save_too_much', folder)
   assert done.returncode == 0, done.stderr

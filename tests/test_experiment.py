@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
 import dualgan_jax
-from dualgan_jax import data, run, settings
+from dualgan_jax import data, pipeline, run, settings
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.logs import read_metrics
 from experiments.configs import digits
@@ -487,6 +488,28 @@ def test_a_disk_that_fills_up_elsewhere_is_one_sentence(copy, monkeypatch):
   monkeypatch.setattr('dualgan_jax.report.write', full)
   _undo(copy, 'evaluate')
   with pytest.raises(TrainingError, match='^workdir: the disk is full; make'):
+    run(digits.get_config('smoke'), str(copy))
+
+
+def test_no_memory_is_one_sentence_and_less_of_it_goes_on(copy):
+  _undo(copy, 'refine', 'baselines', 'evaluate')
+  config = digits.get_config('smoke')
+  config.refine.pool_batches = 10**9
+  with pytest.raises(TrainingError) as error:
+    run(config, str(copy), stage='refine')
+  sentence = str(error.value)
+  assert sentence.startswith('refine: there is not enough memory (RESOURCE_EXH')
+  assert 'lower refine.batch, or take' in sentence and '\n' not in sentence
+  run(digits.get_config('smoke'), str(copy), stage='refine')
+
+
+def test_other_failures_of_a_device_keep_their_traceback(copy, monkeypatch):
+  def broken(*_):
+    raise jax.errors.JaxRuntimeError('INTERNAL: a cable was pulled')
+
+  monkeypatch.setitem(pipeline.STAGES, 'evaluate', broken)
+  _undo(copy, 'evaluate')
+  with pytest.raises(jax.errors.JaxRuntimeError, match='cable'):
     run(digits.get_config('smoke'), str(copy))
 
 
