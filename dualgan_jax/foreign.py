@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import discriminators
+from dualgan_jax import discriminators, logs
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.classifier import join, split
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.teachers import Teacher, without_softmax
 
 _FUNCTION = 'get_teacher'
 
@@ -111,10 +111,15 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   answer = jax.jit(
     lambda variables, x: discriminators.tail(teacher, variables, x, 0)
   )
+  bare = without_softmax(teacher)
+  score = jax.jit(
+    lambda variables, x: discriminators.tail(bare, variables, x, 0)
+  )
   with _blamed(f'{field}: cannot answer images of {_by(image)}'):
     _refuse_unfit(field, teacher, x)
     both = np.asarray(answer(teacher.variables, x))
     alone = np.asarray(answer(teacher.variables, x[:1]))
+    scores = np.asarray(score(teacher.variables, x))
   if both.shape != (2, len(teacher.labels)):
     raise UserError(
       f'{field}: its head gives {both.shape} for 2 images and '
@@ -127,10 +132,15 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: an image gets another answer beside another image; let batch '
       'norm use its running averages.'
     )
-  if _are_probabilities(both):
+  if _are_probabilities(scores):
     raise UserError(
       f'{field}: its head gives probabilities; let it give what it puts into '
       'the softmax, and dualgan_jax.single_label say that there is one.'
+    )
+  if _lie_between_0_and_1(scores):
+    logs.say(
+      f'{field}: its answers to two images all lie between 0 and 1; if they '
+      'are probabilities, let its head give what goes into the sigmoid'
     )
   # The generator learns through its answers, the branched net its parameters.
   params, averages = split(teacher.variables)
@@ -167,9 +177,13 @@ def _blamed(said):
     raise UserError(f'{said} ({type(e).__name__}: {what}).') from e
 
 
-def _are_probabilities(logits):
-  inside = ((logits >= 0) & (logits <= 1)).all()
-  return inside and np.allclose(logits.sum(axis=1), 1, atol=1e-4)
+def _are_probabilities(scores):
+  whole = np.allclose(scores.sum(axis=1), 1, atol=1e-4)
+  return whole and _lie_between_0_and_1(scores)
+
+
+def _lie_between_0_and_1(scores):
+  return ((scores >= 0) & (scores <= 1)).all()
 
 
 def _by(shape):

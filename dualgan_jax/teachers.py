@@ -64,6 +64,13 @@ def single_label(teacher: Teacher) -> Teacher:
   return teacher.replace(head=_SoftmaxHead(teacher.head), single_label=True)
 
 
+def without_softmax(teacher: Teacher) -> Teacher:
+  """A teacher that gives what `single_label`'s softmax takes, if it has one."""
+  if not isinstance(teacher.head, _SoftmaxHead):
+    return teacher
+  return teacher.replace(head=teacher.head.head, single_label=False)
+
+
 # As Pillow and PyTorch's transforms make grey of red, green and blue.
 _LUMA = (0.299, 0.587, 0.114)
 

@@ -12,7 +12,7 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import save_file
 
-from dualgan_jax import discriminators, experiment, foreign
+from dualgan_jax import discriminators, experiment, foreign, teachers
 from dualgan_jax.errors import UserError
 from experiments import flax_teacher
 from experiments.configs import base
@@ -179,6 +179,16 @@ def test_lists_will_do(tmp_path):
   assert found.variables == ({}, {}, {})
 
 
+def _teacher():
+  return teachers.Teacher(
+    'mine',
+    ('a', 'b', 'c'),
+    (lambda v, x: x, lambda v, x: x),
+    lambda v, x: x.mean(axis=(1, 2)),
+    ({}, {}, {}),
+  )
+
+
 def _callback(variables, x):
   del variables
   form = jax.ShapeDtypeStruct((len(x), 3), np.float32)
@@ -235,13 +245,31 @@ def _batch_norm(variables, x):
   ],
 )
 def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
-  teacher = foreign.Teacher(
-    'mine',
-    ('a', 'b', 'c'),
-    (lambda v, x: x, lambda v, x: x),
-    lambda v, x: x.mean(axis=(1, 2)),
-    ({}, {}, {}),
-  )
+  teacher = _teacher()
   foreign.check('teachers.mine.module', teacher, IMAGE)
   with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
     foreign.check('teachers.mine.module', teacher.replace(**changes), IMAGE)
+
+
+def _softmax_head(variables, x):
+  return jax.nn.softmax(9 * x.mean(axis=(1, 2)))
+
+
+def _sigmoid_head(variables, x):
+  return jax.nn.sigmoid(x.mean(axis=(1, 2)))
+
+
+def test_probabilities_are_seen_behind_single_label():
+  twice = teachers.single_label(_teacher().replace(head=_softmax_head))
+  with pytest.raises(UserError, match='^f: its head gives probabilities; let'):
+    foreign.check('f', twice, IMAGE)
+
+
+@pytest.mark.parametrize('wrap', [lambda x: x, teachers.single_label])
+def test_what_may_be_probabilities_is_said(wrap, capsys):
+  foreign.check('f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE)
+  said = capsys.readouterr().err
+  assert 'f: its answers to two images all lie between 0 and 1; if' in said
+  logits = _teacher().replace(head=lambda v, x: 9 * x.mean(axis=(1, 2)))
+  foreign.check('f', wrap(logits), IMAGE)
+  assert not capsys.readouterr().err

@@ -314,6 +314,8 @@ def test_a_teacher_of_one_label_per_image():
   np.testing.assert_allclose(
     jax.nn.sigmoid(logits), jax.nn.softmax(scores), rtol=1e-5
   )
+  assert teachers.without_softmax(single) == teacher
+  assert teachers.without_softmax(teacher) is teacher
 
 
 def test_a_classifier_of_one_label_per_image_is_such_a_teacher():
