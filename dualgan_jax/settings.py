@@ -65,9 +65,15 @@ ROWS = (
 Check = Callable[[Any], str | None]
 
 
+# JAX counts in 32 bits.
+_TOO_LARGE = 2**31
+
+
 def _integer(low: int) -> Check:
   def check(x):
     whole = isinstance(x, int) and not isinstance(x, bool)
+    if whole and x >= _TOO_LARGE:
+      return f'a whole number below {_TOO_LARGE:,}'
     return None if whole and x >= low else f'a whole number from {low}'
 
   return check

@@ -220,6 +220,8 @@ def test_takes_what_is_allowed(field, value):
     ('seed', 1.0, 'a whole number from 0'),
     ('seed', '1', 'a whole number from 0'),
     ('seed', {'data': 1}, 'a whole number from 0'),
+    ('seed', 2**31, 'a whole number below 2,147,483,648'),
+    ('generator__batch', 10**12, 'a whole number below 2,147,483,648'),
     ('pretrain__steps', 10.5, 'a whole number from 1'),
     ('pretrain__learning_rate', '1e-3', 'a number above 0'),
     ('objective__gamma', None, 'a number from 0'),
