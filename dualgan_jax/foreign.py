@@ -73,6 +73,8 @@ def load(field: str, path: str) -> Teacher:
 def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   """Sees that a teacher keeps to the protocol, by running it on two images.
 
+  Says where its answers may be probabilities, but need not.
+
   Args:
     field: of the config, for the messages.
     teacher: any.
@@ -140,7 +142,7 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   if _lie_between_0_and_1(scores):
     logs.say(
       f'{field}: its answers to two images all lie between 0 and 1; if they '
-      'are probabilities, let its head give what goes into the sigmoid'
+      'are probabilities, let its head give logits'
     )
   # The generator learns through its answers, the branched net its parameters.
   params, averages = split(teacher.variables)

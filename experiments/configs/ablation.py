@@ -108,8 +108,7 @@ def _temperature_3(config: ml_collections.ConfigDict) -> None:
 
 def _moved_replays(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'moved_replays'
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+  mnist.move_replays(config)
 
 
 VARIANTS = {

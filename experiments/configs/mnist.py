@@ -58,7 +58,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   return base.varied(config, variants, VARIANTS)
 
 
-def _move_replays(config: ml_collections.ConfigDict) -> None:
+def move_replays(config: ml_collections.ConfigDict) -> None:
+  """Moves all replayed images, and blends half of them."""
   config.refine.shift = 2
   config.refine.mixup = 0.5
 
@@ -66,13 +67,13 @@ def _move_replays(config: ml_collections.ConfigDict) -> None:
 def _own(config: ml_collections.ConfigDict) -> None:
   config.experiment = 'mnist_own'
   config.pretrain.teacher_data = 'own'
-  _move_replays(config)
+  move_replays(config)
 
 
 def _plain(config: ml_collections.ConfigDict) -> None:
   """Teachers without batch norm: there is nothing for the prior to match."""
   config.experiment = 'mnist_plain'
-  _move_replays(config)
+  move_replays(config)
   for teacher in config.teachers.values():
     teacher.batch_norm = False
 
