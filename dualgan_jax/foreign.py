@@ -110,18 +110,16 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
         'a dict, and leave them out where there are none.'
       )
   x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
+  with_scores = (teacher, without_softmax(teacher))
   answer = jax.jit(
-    lambda variables, x: discriminators.tail(teacher, variables, x, 0)
-  )
-  bare = without_softmax(teacher)
-  score = jax.jit(
-    lambda variables, x: discriminators.tail(bare, variables, x, 0)
+    lambda variables, x: [
+      discriminators.tail(t, variables, x, 0) for t in with_scores
+    ]
   )
   with _blamed(f'{field}: cannot answer images of {_by(image)}'):
     _refuse_unfit(field, teacher, x)
-    both = np.asarray(answer(teacher.variables, x))
-    alone = np.asarray(answer(teacher.variables, x[:1]))
-    scores = np.asarray(score(teacher.variables, x))
+    both, scores = map(np.asarray, answer(teacher.variables, x))
+    alone = np.asarray(answer(teacher.variables, x[:1])[0])
   if both.shape != (2, len(teacher.labels)):
     raise UserError(
       f'{field}: its head gives {both.shape} for 2 images and '
@@ -147,9 +145,9 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   # The generator learns through its answers, the branched net its parameters.
   params, averages = split(teacher.variables)
   with _blamed(f'{field}: has no gradient'):
-    jax.jit(jax.grad(lambda p, x: answer(join(p, averages), x).sum(), (0, 1)))(
-      params, x
-    )
+    jax.jit(
+      jax.grad(lambda p, x: answer(join(p, averages), x)[0].sum(), (0, 1))
+    )(params, x)
   shares = jax.nn.sigmoid(both).sum(axis=1)
   if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
     raise UserError(

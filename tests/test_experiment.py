@@ -494,7 +494,8 @@ def test_a_disk_that_fills_up_elsewhere_is_one_sentence(copy, monkeypatch):
 def test_no_memory_is_one_sentence_and_less_of_it_goes_on(copy):
   _undo(copy, 'refine', 'baselines', 'evaluate')
   config = digits.get_config('smoke')
-  config.refine.pool_batches = 10**9
+  # 524 TB: more than a process can address, whatever its system promises.
+  config.refine.pool_batches, config.refine.batch = 2 * 10**9, 1024
   with pytest.raises(TrainingError) as error:
     run(config, str(copy), stage='refine')
   sentence = str(error.value)
