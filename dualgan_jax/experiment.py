@@ -14,6 +14,7 @@ from dualgan_jax import (
   pipeline,
   plan,
   report,
+  runs,
   settings,
   weights,
   workdir,
@@ -65,7 +66,7 @@ def run(
     else:
       if parallel.is_first():
         (folder.path / 'config.json').write_text(config.to_json(indent=1))
-      _run_stages(pipeline.Run(config, design, folder, devices), chosen)
+      _run_stages(runs.Run(config, design, folder, devices), chosen)
     if chosen[-1] != 'evaluate':
       return None
     text = (folder.path / 'results.json').read_text(encoding='utf-8')
@@ -167,7 +168,7 @@ def _no_memory_told(stage):
     ) from e
 
 
-def _run_stages(run_: pipeline.Run, chosen: tuple[str, ...]) -> None:
+def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
   last = settings.STAGES.index(chosen[-1])
   for stage in settings.STAGES[: last + 1]:
     finished = run_.folder.finished(stage)

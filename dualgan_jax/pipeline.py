@@ -4,42 +4,26 @@ The stages proper, in `stages/`, know of no config and no file; here their parts
 are put together, each taking what the ones before it left in `Run`.
 """
 
-import contextlib
 import dataclasses
 import functools
-import importlib.metadata
-import platform
-import time
-import zlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from dualgan_jax import (
   branched,
-  cost,
   describe,
-  discriminators,
   logs,
-  loop,
   parallel,
   plan,
+  real,
   report,
-  routing,
-  settings,
-  student,
+  results,
   teachers,
-  workdir,
 )
-from dualgan_jax.checkpoint import Checkpoints
-from dualgan_jax.errors import UserError
-from dualgan_jax.images import RealImages, prepared
-from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import join
+from dualgan_jax.runs import Run
 from dualgan_jax.stages import (
   distil,
   dual,
@@ -48,93 +32,23 @@ from dualgan_jax.stages import (
   refine,
   targetnet,
 )
-from dualgan_jax.stages.phase import Phase, TrainState, adam
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.stages.phase import adam
 
-# Images drawn to be looked at, once the generator is trained.
-_SAMPLES = 512
 # Batches that the misfit of the teachers' statistics is measured on.
 _PROBED = 16
-
-
-@dataclasses.dataclass
-class Run:
-  """What all stages share, and what they hand on.
-
-  Attributes:
-    config: checked.
-    design: the nets.
-    folder: the run's.
-    devices: to train on.
-    log: of the stage that runs.
-    seconds: that stage's training time so far.
-    asked: the teachers of whom Y_cst asks something, in `label_map`'s order.
-    label_map: of these teachers only.
-    everyone: all teachers.
-    source: the trained generator.
-    student: variables of T after stage `dual`, B + 1 of them.
-    filters: {'block_b': {teacher's name: parameters of f_m^b}}.
-    models: by the name in `results.json`: apply and variables.
-    branch_losses: L_d^{b,m} by teacher's name.
-    points: branch points p_m by teacher's name.
-    misfits: by teacher's name, what the choice of routing was made by.
-  """
-
-  config: ml_collections.FrozenConfigDict
-  design: plan.Plan
-  folder: workdir.Workdir
-  devices: list[jax.Device]
-  log: logs.MetricsLog | None = None
-  seconds: float = 0.0
-  label_map: LabelMap | None = None
-  everyone: tuple[Teacher, ...] = ()
-  asked: tuple[Teacher, ...] = ()
-  source: dual.Source | None = None
-  student: tuple[Any, ...] = ()
-  filters: dict[str, Any] = dataclasses.field(default_factory=dict)
-  models: dict[str, tuple] = dataclasses.field(default_factory=dict)
-  branch_losses: dict[str, list[float]] = dataclasses.field(
-    default_factory=dict
-  )
-  points: dict[str, int] = dataclasses.field(default_factory=dict)
-  misfits: dict[str, float] = dataclasses.field(default_factory=dict)
-
-  def train(self, phase: Phase) -> TrainState:
-    """Brings a phase to its end, or reads the end it has come to."""
-    stage, _, part = phase.name.partition('/')
-    folder = self.folder.stage(stage) / 'checkpoints' / part
-    checkpoints = Checkpoints(folder)
-    with contextlib.closing(checkpoints):
-      state, seconds = loop.train(
-        phase,
-        self.key(phase.name),
-        self.devices,
-        checkpoints,
-        self.log,
-        log_every=self.config.log_every,
-        save_every=self.config.save_every,
-        steps_per_call=self.config.steps_per_call,
-      )
-    self.seconds += seconds
-    return state
-
-  def key(self, name: str) -> jax.Array:
-    """A PRNG key of the seed for everything that bears this name."""
-    base = jax.random.PRNGKey(self.config.seed)
-    return jax.random.fold_in(base, zlib.crc32(name.encode()))
 
 
 def _pretrain(run_: Run) -> None:
   config = run_.config
   found, own = [], config.pretrain
   # Teachers of one set share its images.
-  read = functools.cache(lambda name: _data(run_, name, 'train'))
-  load = functools.cache(lambda name: _teacher_data(run_, name, read))
+  read = functools.cache(lambda name: real.load(config, name, 'train'))
+  load = functools.cache(lambda name: real.of_teacher(config, name, read))
   if not run_.folder.finished('pretrain'):
     # All data are opened before the first teacher is trained.
     for name in run_.design.classifiers:
       load(name)
-    _refuse_untold(run_)
+    real.refuse_untold(config)
   for name, teacher in run_.design.teachers.items():
     if name not in run_.design.classifiers:
       found.append(teacher)
@@ -183,7 +97,7 @@ def _generator(run_: Run) -> None:
     report.samples(
       run_.folder.stage('generator') / 'samples.png',
       run_.design.label_map.union,
-      *_samples(run_, run_.design.label_map.union),
+      *results.samples(run_, run_.design.label_map.union),
     )
 
 
@@ -360,12 +274,19 @@ def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
   if not run_.folder.finished('baselines'):
     # Teachers may have come from a run that had no data.
-    _refuse_untold(run_)
+    real.refuse_untold(run_.config)
   if not own.steps:
     return
   kinds = {'noise': (distil.noise, lambda: np.zeros(design.image, np.float32))}
   if run_.config.data:
-    kinds['real_data'] = (distil.real, lambda: _real(run_))
+    kinds['real_data'] = (
+      distil.real,
+      lambda: real.of_baseline(
+        run_.config,
+        [t.name for t in run_.asked],
+        absent=run_.source.absent,
+      ),
+    )
   for name, (draw, origin) in kinds.items():
     phase = distil.phase(
       f'baselines/{name}',
@@ -386,274 +307,6 @@ def _baselines(run_: Run) -> None:
     )
 
 
-def _evaluate(run_: Run) -> None:
-  # Here, and nowhere before, the test part is opened.
-  from dualgan_jax import evaluate
-
-  if run_.folder.finished('evaluate'):
-    return
-  began = time.monotonic()
-  config, label_map = run_.config, run_.label_map
-  tests = [_data(run_, name, 'test') for name in config.data]
-  image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
-
-  answered = {}  # to the real images, by model
-
-  def targets(labels):
-    return np.concatenate([test.columns(labels) for test in tests])
-
-  def scores(name, apply, variables, labels):
-    if not tests:
-      return dict.fromkeys(report.COLUMNS)
-    logits = [
-      evaluate.answers(apply, variables, test.images, config.image[:2])
-      for test in tests
-    ]
-    known = [np.isin(labels, test.names) for test in tests]
-    worlds = {}
-    if len(tests) > 1 and all(x.any() for x in known):
-      worlds['right_world'] = evaluate.right_world(logits, known)
-    answered[name] = np.concatenate(logits)
-    return {**evaluate.scores(answered[name], targets(labels)), **worlds}
-
-  def measure(name, apply, variables, labels):
-    return {
-      **scores(name, apply, variables, labels),
-      'params': cost.parameters(variables),
-      'flops': cost.flops(apply, variables, image),
-    }
-
-  def together(variables, x):
-    logits = [
-      discriminators.tail(t, own, x, 0)
-      for t, own in zip(run_.asked, variables, strict=True)
-    ]
-    return discriminators.combine(logits, label_map.owners(config.labels))
-
-  metrics = {
-    'teachers': measure(
-      'teachers', together, [t.variables for t in run_.asked], config.labels
-    )
-  }
-  for t in run_.everyone:
-    alone = functools.partial(_alone, t)
-    metrics[t.name] = measure(t.name, alone, t.variables, t.labels)
-  generated, said = _samples(run_, config.labels)
-  for name, (apply, variables) in run_.models.items():
-    answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
-    metrics[name] = {
-      **measure(name, answer, variables, config.labels),
-      'agreement': evaluate.agreement(answer(variables, generated), said),
-    }
-    if not tests:
-      answered[name] = answer(variables, generated)
-  if not tests:
-    answered['teachers'] = jax.scipy.special.logit(said)
-  if parallel.is_first():
-    report.samples(
-      run_.folder.stage('evaluate') / 'samples.png',
-      config.labels,
-      generated,
-      said,
-      real=_some_real(run_) if tests else None,
-    )
-  run_.seconds = time.monotonic() - began
-  stages = [s for s in settings.STAGES if s != 'evaluate']
-  results = {
-    'experiment': config.experiment,
-    'objective': config.objective.name,
-    'oracle': config.objective.oracle,
-    'seed': config.seed,
-    'labels': list(config.labels),
-    'metrics': metrics,
-    'per_label': evaluate.per_label(
-      config.labels,
-      answered['compact'],
-      answered['teachers'],
-      targets(config.labels) if tests else None,
-    ),
-    'routed': bool(run_.source.routes),
-    'misfits': run_.misfits,
-    'branch_points': run_.points,
-    'branch_losses': run_.branch_losses,
-    'seconds': {
-      **{s: run_.folder.seconds(s) for s in stages},
-      'evaluate': round(run_.seconds, 1),
-    },
-    'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
-    'versions': _versions(),
-    'config': settings.fields(config, *settings.STAGES),
-  }
-  if parallel.is_first():
-    _take_away(run_, results)
-    report.write(run_.folder.path, results)
-
-
-def _take_away(run_: Run, results: dict[str, Any]) -> None:
-  """Writes the folders `student` and, if there is one, `branched`."""
-  config = run_.config
-  origin = {k: results[k] for k in ('experiment', 'objective', 'seed')}
-  common = {
-    'labels': config.labels,
-    'image': config.image,
-    'origin': origin | results['versions'],
-  }
-  student.write(
-    run_.folder.path / 'student',
-    run_.models['compact'][1],
-    net={
-      **config.student.to_dict(),
-      'single_label': run_.design.student.single_label,
-    },
-    **common,
-  )
-  if 'branched' in run_.models:
-    apply, variables = run_.models['branched']
-    try:
-      student.write_program(
-        run_.folder.path / 'branched',
-        lambda own, x: apply(own, x, train=False)[0],
-        variables,
-        net={'kind': 'branched', 'points': run_.points},
-        **common,
-      )
-    except UserError as e:  # all else is there
-      logs.say(f'evaluate: {e}')
-
-
-def _alone(teacher, variables, x):
-  return discriminators.tail(teacher, variables, x, 0)
-
-
-def _data(run_: Run, name: str, part: str):
-  # Imported by the stages that may open real data, and by no other.
-  from dualgan_jax import data
-
-  config = run_.config
-  return data.load(name, config.data[name], part, config.image, config.seed)
-
-
-def _refuse_untold(run_: Run) -> None:
-  """Sees that the data have all wanted labels, if any are there to measure on.
-
-  Those of teachers that are trained here are theirs.
-  """
-  config = run_.config
-  if len(run_.design.classifiers) == len(config.teachers) or not config.data:
-    return
-  known = {x for n in config.data for x in _data(run_, n, 'train').names}
-  missing = [x for x in config.labels if x not in known]
-  if missing:
-    raise UserError(
-      f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '
-      f'could be measured; they have {", ".join(map(repr, sorted(known)))}. '
-      'Name the labels of the teachers as the data do, or take the data out.'
-    )
-
-
-def _teacher_data(run_: Run, name: str, read: Callable) -> RealImages:
-  teacher = run_.config.teachers[name]
-  split = read(teacher.data)
-  split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
-  if _sees_own_only(teacher, run_.config):
-    split = split.showing(teacher.labels)
-  if not len(split.images):
-    raise UserError(
-      f'teachers.{name}.labels: no training image of data.{teacher.data} '
-      'carries one of them; name others.'
-    )
-  # A label that is hard to see is there.
-  targets = np.nan_to_num(split.columns(teacher.labels), nan=1.0)
-  if teacher.single_label and (targets.sum(axis=1) > 1).any():
-    raise UserError(
-      f'teachers.{name}.single_label: images of data.{teacher.data} carry '
-      'several of its labels; set it to False.'
-    )
-  return _augmented(run_, teacher.data, split, targets)
-
-
-def _real(run_: Run) -> distil.Real:
-  """All training images, and which teachers' answers to each count."""
-  config = run_.config
-  sets = []
-  for name in config.data:
-    split = _data(run_, name, 'train')
-    believed = np.ones((len(split.images), len(run_.asked)), bool)
-    if run_.source.absent:
-      for m, teacher in enumerate(run_.asked):
-        own = config.teachers[teacher.name]
-        if own.data is None:
-          continue  # nobody knows what it was trained on
-        if own.data != name:
-          believed[:, m] = False
-        elif teacher.name in run_.design.classifiers and _sees_own_only(
-          own, config
-        ):
-          believed[:, m] = split.columns(own.labels).any(axis=1)
-    sets.append(_augmented(run_, name, split, believed))
-  return distil.Real(tuple(sets), config.image[:2])
-
-
-def _sees_own_only(
-  teacher: ml_collections.FrozenConfigDict,
-  config: ml_collections.FrozenConfigDict,
-) -> bool:
-  """Whether a teacher is trained on images of its own labels alone."""
-  return teacher.single_label or config.pretrain.teacher_data == 'own'
-
-
-def _augmented(run_: Run, name: str, split, targets: np.ndarray) -> RealImages:
-  own = run_.config.data[name]
-  return RealImages(split.images, targets, shift=own.shift, flip=own.flip)
-
-
-def _some_real(run_: Run) -> tuple[np.ndarray, np.ndarray]:
-  """Real images to look at, and their targets on Y_cst."""
-  images, targets = [], []
-  for name in run_.config.data:
-    split = _data(run_, name, 'train').showing(run_.config.labels)
-    few = split.images[:_SAMPLES]
-    images.append(np.asarray(prepared(few, run_.config.image[:2])))
-    targets.append(split.columns(run_.config.labels)[:_SAMPLES])
-  return np.concatenate(images), np.concatenate(targets)
-
-
-def _samples(
-  run_: Run, labels: tuple[str, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-  """Generated images, and the teachers' probabilities of some labels.
-
-  If routed, the images are of teachers who are asked for one of them: on those
-  of others nothing of all this would be there.
-  """
-  label_map = dataclasses.replace(run_.design.label_map, customised=labels)
-  asked = tuple(run_.everyone[m] for m in label_map.asked)
-  owners = label_map.asked_only().owners(labels)
-  samples = _SAMPLES - _SAMPLES % len(asked)
-
-  @jax.jit
-  def draw(source, asked, key):
-    z = jax.random.normal(key, (samples, source.noise))
-    if source.routes:
-      told = routing.one_hot(samples, label_map.asked, source.teachers)
-      z = jnp.concatenate([z, told], axis=-1)
-    image = source.module.apply(source.variables, z, train=False)[-1]
-    shown = [source.seen_by(t, image) for t in asked]
-    logits = discriminators.told(asked, shown, owners, routed=source.absent)
-    return image, jax.nn.sigmoid(logits)
-
-  images, said = draw(run_.source, asked, run_.key('samples'))
-  return np.asarray(images), np.asarray(said)
-
-
-def _versions() -> dict[str, str]:
-  names = ('dualgan_jax', 'jax', 'flax', 'optax', 'orbax-checkpoint')
-  return {
-    'python': platform.python_version(),
-    **{name: importlib.metadata.version(name) for name in names},
-  }
-
-
 STAGES: dict[str, Callable[[Run], None]] = {
   'pretrain': _pretrain,
   'generator': _generator,
@@ -661,5 +314,5 @@ STAGES: dict[str, Callable[[Run], None]] = {
   'targetnet': _targetnet,
   'refine': _refine,
   'baselines': _baselines,
-  'evaluate': _evaluate,
+  'evaluate': results.measure,
 }

@@ -36,7 +36,7 @@ import ml_collections
 import numpy as np
 from absl import app, flags, logging
 
-from dualgan_jax import parallel, pipeline, plan, report, settings
+from dualgan_jax import parallel, pipeline, plan, report, runs, settings
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages.phase import Phase, TrainState
 from experiments.configs import base, digits
@@ -318,7 +318,7 @@ class _Nothing:
 
 
 @dataclasses.dataclass
-class _Measured(pipeline.Run):
+class _Measured(runs.Run):
   """Measures each phase instead of training it."""
 
   repeats: int = 1
@@ -352,7 +352,7 @@ class _Measured(pipeline.Run):
 
 
 @dataclasses.dataclass
-class _Untrained(pipeline.Run):
+class _Untrained(runs.Run):
   """Keeps each phase and its first state instead of training it."""
 
   built: dict[str, tuple] = dataclasses.field(default_factory=dict)

@@ -1,37 +1,47 @@
+"""When images are routed; what the stages do is in `test_experiment`."""
+
 import types
 
-import jax
-import numpy as np
 import pytest
 
-from dualgan_jax import pipeline, settings
-from experiments.configs import digits
+from dualgan_jax import pipeline
 from tests import tiny
 
 
-@pytest.mark.parametrize('routed', [True, False])
-def test_samples_are_of_teachers_who_are_asked(routed):
-  run = types.SimpleNamespace(
-    design=types.SimpleNamespace(label_map=tiny.LABEL_MAP),
-    everyone=tiny.both_teachers(),
-    source=tiny.source(routed=routed),
-    key=lambda name: jax.random.PRNGKey(len(name)),
+def _run(routing='auto', prior=0.3, everyone=None, **changes):
+  return types.SimpleNamespace(
+    config=types.SimpleNamespace(
+      image=tiny.IMAGE,
+      objective=types.SimpleNamespace(routing=routing, prior=prior),
+    ),
+    everyone=everyone or tiny.both_teachers(),
+    folder=types.SimpleNamespace(finished=lambda stage: False),
+    **changes,
   )
-  images, said = pipeline._samples(run, ('a',))  # the teacher `one` has it
-  assert images.shape == (512, *tiny.IMAGE)
-  assert said.shape == (512, 1)
-  # What is absent has 1e-13: no image here is the other teacher's.
-  assert np.all(said > 1e-9)
-  _, said = pipeline._samples(run, tiny.LABEL_MAP.union)
-  assert np.any(said[:, 0] < 1e-9) == routed
 
 
-def test_teachers_of_one_set_share_its_images():
-  run = types.SimpleNamespace(config=settings.check(digits.get_config()))
-  split = pipeline._data(run, 'digits', 'train')
-  low, high = (
-    pipeline._teacher_data(run, name, lambda _: split)
-    for name in ('low', 'high')
+@pytest.mark.parametrize(
+  ('routing', 'routed'), [('on', True), ('images', True), ('off', False)]
+)
+def test_a_config_decides_if_it_says_how(routing, routed):
+  assert pipeline._routed(_run(routing)) == routed
+
+
+def test_one_teacher_needs_no_routes():
+  assert not pipeline._routed(_run(everyone=tiny.both_teachers()[:1]))
+
+
+def test_teachers_of_one_label_per_image_need_routes(capsys):
+  everyone = tuple(
+    types.SimpleNamespace(name=name, single_label=name == 'one')
+    for name in ('one', 'two')
   )
-  assert np.shares_memory(low.images, high.images)
-  assert low.targets.sum() + high.targets.sum() == len(split.images)
+  assert pipeline._routed(_run(everyone=everyone))
+  assert 'routing is on; a teacher with one label per image (one)' in (
+    capsys.readouterr().err
+  )
+
+
+def test_without_the_prior_nothing_tells(capsys):
+  assert not pipeline._routed(_run(prior=0.0))
+  assert 'without the statistics prior nothing tells' in capsys.readouterr().err

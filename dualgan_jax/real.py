@@ -1,0 +1,152 @@
+"""The real data of a run, for the stages that may open any.
+
+These are `pretrain`, `baselines` and `evaluate`; no other may import this.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import ml_collections
+import numpy as np
+
+from dualgan_jax import settings
+from dualgan_jax.errors import UserError
+from dualgan_jax.images import RealImages, prepared
+from dualgan_jax.stages import distil
+
+if TYPE_CHECKING:
+  from dualgan_jax import data
+
+
+def load(
+  config: ml_collections.FrozenConfigDict, name: str, part: str
+) -> 'data.Split':
+  """One part of a data set of the config, 'train' or 'test'."""
+  # Imported by the stages that may open real data, and by no other.
+  from dualgan_jax import data
+
+  return data.load(name, config.data[name], part, config.image, config.seed)
+
+
+def refuse_untold(config: ml_collections.FrozenConfigDict) -> None:
+  """Sees that the data have all wanted labels, if any are there to measure on.
+
+  Those of teachers that are trained here are theirs.
+
+  Raises:
+    UserError: they have not.
+  """
+  if not config.data or all(map(_trained_here, config.teachers.values())):
+    return
+  known = {x for n in config.data for x in load(config, n, 'train').names}
+  missing = [x for x in config.labels if x not in known]
+  if missing:
+    raise UserError(
+      f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '
+      f'could be measured; they have {", ".join(map(repr, sorted(known)))}. '
+      'Name the labels of the teachers as the data do, or take the data out.'
+    )
+
+
+def of_teacher(
+  config: ml_collections.FrozenConfigDict,
+  name: str,
+  read: Callable[[str], 'data.Split'],
+) -> RealImages:
+  """What a teacher is trained on.
+
+  Args:
+    config: the run's.
+    name: the teacher's.
+    read: a data set's training part by its name.
+
+  Returns:
+    Its images, with targets on its labels.
+
+  Raises:
+    UserError: they do not fit the teacher's labels.
+  """
+  teacher = config.teachers[name]
+  split = read(teacher.data)
+  split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
+  if _sees_own_only(teacher, config):
+    split = split.showing(teacher.labels)
+  if not len(split.images):
+    raise UserError(
+      f'teachers.{name}.labels: no training image of data.{teacher.data} '
+      'carries one of them; name others.'
+    )
+  # A label that is hard to see is there.
+  targets = np.nan_to_num(split.columns(teacher.labels), nan=1.0)
+  if teacher.single_label and (targets.sum(axis=1) > 1).any():
+    raise UserError(
+      f'teachers.{name}.single_label: images of data.{teacher.data} carry '
+      'several of its labels; set it to False.'
+    )
+  return _augmented(config, teacher.data, split, targets)
+
+
+def of_baseline(
+  config: ml_collections.FrozenConfigDict,
+  asked: Sequence[str],
+  *,
+  absent: bool,
+) -> distil.Real:
+  """All training images, and which teachers' answers to each count.
+
+  Args:
+    config: the run's.
+    asked: names of the teachers who answer.
+    absent: whether what a teacher was not trained on is absent to it.
+  """
+  sets = []
+  for name in config.data:
+    split = load(config, name, 'train')
+    believed = np.ones((len(split.images), len(asked)), bool)
+    if absent:
+      for m, own in enumerate(config.teachers[x] for x in asked):
+        if own.data is None:
+          continue  # nobody knows what it was trained on
+        if own.data != name:
+          believed[:, m] = False
+        elif _trained_here(own) and _sees_own_only(own, config):
+          believed[:, m] = split.columns(own.labels).any(axis=1)
+    sets.append(_augmented(config, name, split, believed))
+  return distil.Real(tuple(sets), config.image[:2])
+
+
+def _trained_here(teacher: ml_collections.FrozenConfigDict) -> bool:
+  return settings.origin(teacher) == 'trained'
+
+
+def _sees_own_only(
+  teacher: ml_collections.FrozenConfigDict,
+  config: ml_collections.FrozenConfigDict,
+) -> bool:
+  """Whether a teacher is trained on images of its own labels alone."""
+  return teacher.single_label or config.pretrain.teacher_data == 'own'
+
+
+def _augmented(config, name, split, targets):
+  own = config.data[name]
+  return RealImages(split.images, targets, shift=own.shift, flip=own.flip)
+
+
+def some(
+  config: ml_collections.FrozenConfigDict, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Training images to look at, and their targets on Y_cst.
+
+  Args:
+    config: the run's.
+    most: of one data set.
+
+  Returns:
+    float32 [n, h, w, c] in [0, 1], and [n, |Y_cst|].
+  """
+  images, targets = [], []
+  for name in config.data:
+    split = load(config, name, 'train').showing(config.labels)
+    images.append(np.asarray(prepared(split.images[:most], config.image[:2])))
+    targets.append(split.columns(config.labels)[:most])
+  return np.concatenate(images), np.concatenate(targets)

@@ -1,0 +1,207 @@
+"""Stage `evaluate`: what a run has come to, and what people take away."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import platform
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax import (
+  cost,
+  discriminators,
+  logs,
+  parallel,
+  real,
+  report,
+  routing,
+  settings,
+  student,
+)
+from dualgan_jax.errors import UserError
+from dualgan_jax.runs import Run
+
+# Images drawn to be looked at.
+_SAMPLES = 512
+
+
+def measure(run_: Run) -> None:
+  """Measures all models of a run, and writes what it leaves.
+
+  Here, and nowhere before, the test part of the data is opened.
+  """
+  from dualgan_jax import evaluate  # only here: scikit-learn takes a second
+
+  if run_.folder.finished('evaluate'):
+    return
+  began = time.monotonic()
+  config, label_map = run_.config, run_.label_map
+  tests = [real.load(config, name, 'test') for name in config.data]
+  image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
+
+  answered = {}  # to the real images, by model
+
+  def targets(labels):
+    return np.concatenate([test.columns(labels) for test in tests])
+
+  def scores(name, apply, variables, labels):
+    if not tests:
+      return dict.fromkeys(report.COLUMNS)
+    logits = [
+      evaluate.answers(apply, variables, test.images, config.image[:2])
+      for test in tests
+    ]
+    known = [np.isin(labels, test.names) for test in tests]
+    worlds = {}
+    if len(tests) > 1 and all(x.any() for x in known):
+      worlds['right_world'] = evaluate.right_world(logits, known)
+    answered[name] = np.concatenate(logits)
+    return {**evaluate.scores(answered[name], targets(labels)), **worlds}
+
+  def measured(name, apply, variables, labels):
+    return {
+      **scores(name, apply, variables, labels),
+      'params': cost.parameters(variables),
+      'flops': cost.flops(apply, variables, image),
+    }
+
+  def together(variables, x):
+    logits = [
+      discriminators.tail(t, own, x, 0)
+      for t, own in zip(run_.asked, variables, strict=True)
+    ]
+    return discriminators.combine(logits, label_map.owners(config.labels))
+
+  metrics = {
+    'teachers': measured(
+      'teachers', together, [t.variables for t in run_.asked], config.labels
+    )
+  }
+  for t in run_.everyone:
+    alone = functools.partial(_alone, t)
+    metrics[t.name] = measured(t.name, alone, t.variables, t.labels)
+  generated, said = samples(run_, config.labels)
+  for name, (apply, variables) in run_.models.items():
+    answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
+    metrics[name] = {
+      **measured(name, answer, variables, config.labels),
+      'agreement': evaluate.agreement(answer(variables, generated), said),
+    }
+    if not tests:
+      answered[name] = answer(variables, generated)
+  if not tests:
+    answered['teachers'] = jax.scipy.special.logit(said)
+  if parallel.is_first():
+    report.samples(
+      run_.folder.stage('evaluate') / 'samples.png',
+      config.labels,
+      generated,
+      said,
+      real=real.some(config, _SAMPLES) if tests else None,
+    )
+  run_.seconds = time.monotonic() - began
+  stages = [s for s in settings.STAGES if s != 'evaluate']
+  results = {
+    'experiment': config.experiment,
+    'objective': config.objective.name,
+    'oracle': config.objective.oracle,
+    'seed': config.seed,
+    'labels': list(config.labels),
+    'metrics': metrics,
+    'per_label': evaluate.per_label(
+      config.labels,
+      answered['compact'],
+      answered['teachers'],
+      targets(config.labels) if tests else None,
+    ),
+    'routed': bool(run_.source.routes),
+    'misfits': run_.misfits,
+    'branch_points': run_.points,
+    'branch_losses': run_.branch_losses,
+    'seconds': {
+      **{s: run_.folder.seconds(s) for s in stages},
+      'evaluate': round(run_.seconds, 1),
+    },
+    'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
+    'versions': _versions(),
+    'config': settings.fields(config, *settings.STAGES),
+  }
+  if parallel.is_first():
+    _take_away(run_, results)
+    report.write(run_.folder.path, results)
+
+
+def _take_away(run_: Run, results: dict[str, Any]) -> None:
+  """Writes the folders `student` and, if there is one, `branched`."""
+  config = run_.config
+  origin = {k: results[k] for k in ('experiment', 'objective', 'seed')}
+  common = {
+    'labels': config.labels,
+    'image': config.image,
+    'origin': origin | results['versions'],
+  }
+  student.write(
+    run_.folder.path / 'student',
+    run_.models['compact'][1],
+    net={
+      **config.student.to_dict(),
+      'single_label': run_.design.student.single_label,
+    },
+    **common,
+  )
+  if 'branched' in run_.models:
+    apply, variables = run_.models['branched']
+    try:
+      student.write_program(
+        run_.folder.path / 'branched',
+        lambda own, x: apply(own, x, train=False)[0],
+        variables,
+        net={'kind': 'branched', 'points': run_.points},
+        **common,
+      )
+    except UserError as e:  # all else is there
+      logs.say(f'evaluate: {e}')
+
+
+def _alone(teacher, variables, x):
+  return discriminators.tail(teacher, variables, x, 0)
+
+
+def samples(
+  run_: Run, labels: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Generated images, and the teachers' probabilities of some labels.
+
+  If routed, the images are of teachers who are asked for one of them: on those
+  of others nothing of all this would be there.
+  """
+  label_map = dataclasses.replace(run_.design.label_map, customised=labels)
+  asked = tuple(run_.everyone[m] for m in label_map.asked)
+  owners = label_map.asked_only().owners(labels)
+  rows = _SAMPLES - _SAMPLES % len(asked)
+
+  @jax.jit
+  def draw(source, asked, key):
+    z = jax.random.normal(key, (rows, source.noise))
+    if source.routes:
+      told = routing.one_hot(rows, label_map.asked, source.teachers)
+      z = jnp.concatenate([z, told], axis=-1)
+    image = source.module.apply(source.variables, z, train=False)[-1]
+    shown = [source.seen_by(t, image) for t in asked]
+    logits = discriminators.told(asked, shown, owners, routed=source.absent)
+    return image, jax.nn.sigmoid(logits)
+
+  images, said = draw(run_.source, asked, run_.key('samples'))
+  return np.asarray(images), np.asarray(said)
+
+
+def _versions() -> dict[str, str]:
+  names = ('dualgan_jax', 'jax', 'flax', 'optax', 'orbax-checkpoint')
+  return {
+    'python': platform.python_version(),
+    **{name: importlib.metadata.version(name) for name in names},
+  }

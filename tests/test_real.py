@@ -1,0 +1,82 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from dualgan_jax import real, settings
+from dualgan_jax.errors import UserError
+from experiments.configs import digits
+
+# What stands for a teacher that is trained elsewhere; nobody opens it here.
+_WEIGHTS = {'weights': 'weights.npz', 'labels': tuple('01234'), 'data': None}
+
+
+@pytest.fixture(scope='module')
+def config():
+  return settings.check(digits.get_config())
+
+
+def _changed(config, **teachers):
+  """The config with other fields of some teachers."""
+  values = config.to_dict()
+  for name, own in teachers.items():
+    values['teachers'][name].update(own)
+  return ml_collections.FrozenConfigDict(values)
+
+
+def test_teachers_of_one_set_share_its_images(config):
+  split = real.load(config, 'digits', 'train')
+  low, high = (
+    real.of_teacher(config, name, lambda _: split) for name in ('low', 'high')
+  )
+  assert np.shares_memory(low.images, high.images)
+  assert low.targets.sum() + high.targets.sum() == len(split.images)
+
+
+def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
+  split = real.load(config, 'digits', 'train')
+  alone = _changed(config, low={'single_label': True})
+  low = real.of_teacher(alone, 'low', lambda _: split)
+  assert low.targets.shape[1] == 5
+  np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
+
+
+def test_all_teachers_are_believed_unless_labels_can_be_absent(config):
+  (everything,) = real.of_baseline(config, ['low', 'high'], absent=False).sets
+  assert everything.targets.shape == (len(everything.images), 2)
+  assert everything.targets.all()
+
+
+def test_teachers_are_believed_on_what_they_were_trained_on(config):
+  own = _changed(config, low={'single_label': True}, high={'data': None})
+  (found,) = real.of_baseline(own, ['low', 'high'], absent=True).sets
+  split = real.load(config, 'digits', 'train')
+  np.testing.assert_array_equal(
+    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+  )
+  assert found.targets[:, 1].all()  # nobody knows what it was trained on
+  other = _changed(config, low={'data': 'others'})
+  (found,) = real.of_baseline(other, ['low', 'high'], absent=True).sets
+  assert not found.targets[:, 0].any()
+  assert found.targets[:, 1].all()
+
+
+def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
+  config,
+):
+  real.refuse_untold(config)
+  values = _changed(config, low=_WEIGHTS).to_dict()
+  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  values['labels'] = ('0', 'zero')
+  with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
+    real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  values['data'] = {}  # nothing is measured, so nothing is missing
+  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+
+
+def test_some_images_are_of_wanted_labels(config):
+  values = config.to_dict() | {'labels': ('3',)}
+  images, targets = real.some(ml_collections.FrozenConfigDict(values), 7)
+  assert images.shape == (7, *config.image)
+  assert images.dtype == np.float32
+  assert 0 <= images.min() < images.max() <= 1
+  np.testing.assert_array_equal(targets, np.ones((7, 1)))

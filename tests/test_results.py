@@ -1,0 +1,25 @@
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from dualgan_jax import results
+from tests import tiny
+
+
+@pytest.mark.parametrize('routed', [True, False])
+def test_samples_are_of_teachers_who_are_asked(routed):
+  run = types.SimpleNamespace(
+    design=types.SimpleNamespace(label_map=tiny.LABEL_MAP),
+    everyone=tiny.both_teachers(),
+    source=tiny.source(routed=routed),
+    key=lambda name: jax.random.PRNGKey(len(name)),
+  )
+  images, said = results.samples(run, ('a',))  # the teacher `one` has it
+  assert images.shape == (512, *tiny.IMAGE)
+  assert said.shape == (512, 1)
+  # What is absent has 1e-13: no image here is the other teacher's.
+  assert np.all(said > 1e-9)
+  _, said = results.samples(run, tiny.LABEL_MAP.union)
+  assert np.any(said[:, 0] < 1e-9) == routed
