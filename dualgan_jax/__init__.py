@@ -1,7 +1,8 @@
 """Data-free knowledge amalgamation with a group-stack dual GAN."""
 
+from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
 from dualgan_jax.experiment import dry_run, run
-from dualgan_jax.student import load
+from dualgan_jax.student import Student, load
 from dualgan_jax.teachers import (
   Preparation,
   Teacher,
@@ -10,8 +11,12 @@ from dualgan_jax.teachers import (
 )
 
 __all__ = [
+  'InterruptedRun',
   'Preparation',
+  'Student',
   'Teacher',
+  'TrainingError',
+  'UserError',
   'dry_run',
   'load',
   'prepared',

@@ -53,10 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _positive(text: str) -> int:
-  number = int(text)
-  if number < 1:
-    raise ValueError
-  return number
+  if not text.isdecimal() or int(text) < 1:
+    raise argparse.ArgumentTypeError(f'{text}, but it must be 1 or more')
+  return int(text)
 
 
 def _info(student: Student) -> str:

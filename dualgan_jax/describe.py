@@ -74,7 +74,7 @@ def _generator(
   config: ml_collections.FrozenConfigDict,
   nets: list[Teacher],
 ) -> list[str]:
-  routed = config.objective.routing in ('on', 'images')
+  routed = bool(plan.routed(config, nets))
   phase = plan.generator_phase(design, config, nets, routed=routed)
   state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   variables = {

@@ -89,7 +89,8 @@ def ladder(
     if b in entries:
       entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
       x = jnp.concatenate([x, entries[b]])
-  logits = teacher.head(teacher.variables[-1], x)
+  logits, seen = record_moments(teacher.head, teacher.variables[-1], x, rows)
+  moments += seen
   return Ladder(
     logits[:rows],
     {b: logits[where] for b, where in entered.items()},

@@ -195,6 +195,7 @@ def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
 
 def _with_files(config):
   """Fills in what files say: their sums, by which a run knows its teachers."""
+  foreign.load.cache_clear()  # they may say something else than last time
   values = config.to_dict()
   for name, own in values['teachers'].items():
     field, kind = f'teachers.{name}', settings.origin(own)
@@ -204,7 +205,7 @@ def _with_files(config):
       found = weights.digest(weights.find(f'{field}.weights', own['weights']))
     else:
       teacher = foreign.load(f'{field}.module', own['module'])
-      found = foreign.digest(own['module'], teacher)
+      found = foreign.digest(f'{field}.module', own['module'], teacher)
       if own['labels'] not in (None, teacher.labels):
         raise UserError(
           f'{field}.labels: {own["module"]} has the labels '

@@ -27,7 +27,7 @@ _FUNCTION = 'get_teacher'
 
 @functools.cache
 def load(field: str, path: str) -> Teacher:
-  """The teacher of a file.
+  """The teacher of a file, which is executed once until `load.cache_clear()`.
 
   Args:
     field: of the config, for the messages.
@@ -36,19 +36,14 @@ def load(field: str, path: str) -> Teacher:
   Raises:
     UserError: there is no such file, it fails, or it makes something else.
   """
-  if not pathlib.Path(path).is_file():
-    raise UserError(
-      f'{field}: there is no file {pathlib.Path(path).absolute()}.'
-    )
-  # It may import what lies beside it.
-  beside = str(pathlib.Path(path).absolute().parent)
-  sys.path.insert(0, beside)
+  file = pathlib.Path(path).expanduser().absolute()
+  if not file.is_file():
+    raise UserError(f'{field}: there is no file {file}.')
   try:
-    made = runpy.run_path(path).get(_FUNCTION, lambda: None)()
+    with _beside(file.parent):
+      made = runpy.run_path(str(file)).get(_FUNCTION, lambda: None)()
   except Exception as e:  # whatever the user's code may raise
     raise UserError(f'{field}: {path} fails ({type(e).__name__}: {e}).') from e
-  finally:
-    sys.path.remove(beside)  # wherever it is now: the file may add its own
   if not isinstance(made, Teacher):
     raise UserError(
       f'{field}: {path} must define {_FUNCTION}() that returns a '
@@ -68,6 +63,29 @@ def load(field: str, path: str) -> Teacher:
     blocks=tuple(made.blocks),
     variables=tuple(made.variables),
   )
+
+
+@contextlib.contextmanager
+def _beside(folder):
+  """Lets code import what lies in a folder, and other code something else."""
+  before = set(sys.modules)
+  sys.path.insert(0, str(folder))
+  try:
+    yield
+  finally:
+    sys.path.remove(str(folder))  # wherever it is now: the file may add its own
+    new = set(sys.modules) - before
+    # Another teacher's file may have a helper of the same name beside it.
+    own = {x for x in new if '.' not in x and _lies_in(folder, sys.modules[x])}
+    for name in new:
+      if name.partition('.')[0] in own:
+        del sys.modules[name]
+
+
+def _lies_in(folder, module):
+  """Whether a module, or a package, lies directly in a folder."""
+  places = [*getattr(module, '__path__', ()), getattr(module, '__file__', None)]
+  return any(x and pathlib.Path(x).parent == folder for x in places)
 
 
 def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
@@ -196,10 +214,22 @@ def _kind(own: Any) -> str:
   return f'of type {type(own).__name__}'
 
 
-def digest(path: str, teacher: Teacher) -> str:
-  """A sum over a file and the variables that it made, as hexadecimal digits."""
-  found = hashlib.sha256(pathlib.Path(path).read_bytes())
+def digest(field: str, path: str, teacher: Teacher) -> str:
+  """A sum over a file and the variables that it made, as hexadecimal digits.
+
+  Args:
+    field: of the config, for the messages.
+    path: of the Python file.
+    teacher: that it made.
+
+  Raises:
+    UserError: some of the variables are no arrays.
+  """
+  found = hashlib.sha256(pathlib.Path(path).expanduser().read_bytes())
   for place, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
-    found.update(jax.tree_util.keystr(place).encode())
-    found.update(np.ascontiguousarray(jnp.asarray(leaf)).tobytes())
+    where = jax.tree_util.keystr(place)
+    with _blamed(f'{field}: variables{where} is no array'):
+      array = np.ascontiguousarray(jnp.asarray(leaf))
+    found.update(where.encode())
+    found.update(array.tobytes())
   return found.hexdigest()

@@ -12,6 +12,7 @@ UNREADABLE = (
   SyntaxError,
   TypeError,
   AttributeError,
+  RuntimeError,
   Image.DecompressionBombError,
 )
 

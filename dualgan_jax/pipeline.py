@@ -104,20 +104,17 @@ def _generator(run_: Run) -> None:
 def _routed(run_: Run) -> bool:
   """Whether each image is to belong to one teacher."""
   config, everyone = run_.config, run_.everyone
-  if config.objective.routing != 'auto':
-    return config.objective.routing != 'off'
-  if len(everyone) == 1:
-    return False
   news = not run_.folder.finished('generator')
-  certain = [t.name for t in everyone if t.single_label]
-  if certain:
-    if news:
+  routed = plan.routed(config, everyone)
+  if routed is not None:
+    if news and routed and config.objective.routing == 'auto':
+      certain = ', '.join(t.name for t in everyone if t.single_label)
       logs.say(
         'generator: routing is on; a teacher with one label per image '
-        f'({", ".join(certain)}) names one whatever it is shown. If all '
-        'teachers describe the same images, set objective.routing=off.'
+        f'({certain}) names one whatever it is shown. If all teachers describe '
+        'the same images, set objective.routing=off.'
       )
-    return True
+    return routed
   if not config.objective.prior or not any(
     teachers.has_batch_norm(t, config.image) for t in everyone
   ):

@@ -7,19 +7,16 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from markdown_it import MarkdownIt
-
-mpl.use('Agg')
-
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from dualgan_jax import logs
 
 # What `evaluate.scores` gives; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 _PER_LABEL = 10
+_DPI = 110
 _AGREEMENT = (
   ' There were no real images to measure on: `agreement` is the share of fresh '
   'generated images whose most probable label is the one that the teachers '
@@ -75,7 +72,6 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
 
 def _page(folder: pathlib.Path, text: str) -> str:
   """A Markdown text and its pictures as one page of HTML."""
-  # Labels are anybody's text.
   body = MarkdownIt('commonmark', {'html': False}).enable('table').render(text)
 
   def picture(found):
@@ -144,20 +140,17 @@ def samples(
   panels = [('generated', generated, said)]
   if real is not None:
     panels.append(('real', *real))
-  figure, axes = plt.subplots(
-    1,
-    len(panels),
-    figsize=(4 * len(panels), 0.4 * len(labels) + 0.4),
-    squeeze=False,
-    layout='constrained',
+  figure = Figure(
+    (4 * len(panels), 0.4 * len(labels) + 0.4), layout='constrained'
   )
+  axes = figure.subplots(1, len(panels), squeeze=False)
   for axis, (title, images, scores) in zip(axes[0], panels, strict=True):
     axis.imshow(_grid(images, scores), cmap='gray', vmin=0, vmax=1)
     height = images.shape[1] + 1
     axis.set_xticks([])
     axis.set_yticks([(i + 0.5) * height for i in range(len(labels))], labels)
     axis.set_title(title, fontsize=10)
-  _save(figure, path)
+  figure.savefig(path, dpi=_DPI)
 
 
 def curves(folder: pathlib.Path) -> None:
@@ -170,9 +163,8 @@ def curves(folder: pathlib.Path) -> None:
   if not names:
     return
   height = -(-len(names) // 3)
-  figure, axes = plt.subplots(
-    height, 3, figsize=(11, 2.4 * height), squeeze=False, layout='constrained'
-  )
+  figure = Figure((11, 2.4 * height), layout='constrained')
+  axes = figure.subplots(height, 3, squeeze=False)
   for axis, name in zip(axes.flat, names, strict=False):
     for phase, own in phases.items():
       points = [(r['step'], r[name]) for r in own if name in r]
@@ -184,7 +176,7 @@ def curves(folder: pathlib.Path) -> None:
     axis.set_axis_off()
   if len(phases) > 1:
     axes.flat[0].legend(fontsize=7)
-  _save(figure, folder / 'curves.png')
+  figure.savefig(folder / 'curves.png', dpi=_DPI)
 
 
 def per_label(results: Mapping) -> str:
@@ -199,7 +191,7 @@ def per_label(results: Mapping) -> str:
   for label, row in results['per_label'].items():
     found = [row[k] for k in columns]
     aps = ['–' if x is None else f'{x:.4f}' for x in found[:2]]
-    rows.append([label, *aps, *(f'{x:.2%}' for x in found[2:])])
+    rows.append([_plain(label), *aps, *(f'{x:.2%}' for x in found[2:])])
   return align(rows)
 
 
@@ -217,7 +209,7 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
       f'# {results["experiment"]}, seed {results["seed"]}',
       '',
       f'Objective: {results["objective"]}{oracle}. '
-      f'Labels: {", ".join(results["labels"])}.',
+      f'Labels: {", ".join(map(_plain, results["labels"]))}.',
       '',
       said,
       '',
@@ -250,6 +242,11 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
       '',
     ]
   )
+
+
+def _plain(label: str) -> str:
+  """A label, which is anybody's text, so that Markdown sees no more in it."""
+  return re.sub(r'[\\`*\[\]<&|]', r'\\\g<0>', label)
 
 
 def _branch_points(results: Mapping) -> list[str]:
@@ -297,14 +294,10 @@ def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
   canvas = np.ones(
     (rows * (height + 1), _PER_LABEL * (width + 1), channels), np.float32
   )
-  top = scores.argmax(axis=1)
+  # A real image may carry a label that is hard to see: NaN.
+  top = np.nan_to_num(scores).argmax(axis=1)
   for row in range(rows):
     for column, i in enumerate(np.flatnonzero(top == row)[:_PER_LABEL]):
       y, x = row * (height + 1), column * (width + 1)
       canvas[y : y + height, x : x + width] = images[i]
   return canvas[..., 0] if channels == 1 else canvas
-
-
-def _save(figure, path):
-  figure.savefig(path, dpi=110)
-  plt.close(figure)

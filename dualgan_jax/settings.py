@@ -314,6 +314,11 @@ def check(
       'dual.steps: blocks learn from groups, and objective.groups is False; '
       'set dual.steps to 0, or objective.groups to True.'
     )
+  if values['refine']['shift'] >= min(values['image'][:2]):
+    raise UserError(
+      f'refine.shift: {values["refine"]["shift"]} pixels move an image of '
+      f'{values["image"][0]}×{values["image"][1]} out of sight; take fewer.'
+    )
   own = values['dual']
   if own['steps'] and not own['lambda_own'] and not own['lambda_generated']:
     raise UserError(

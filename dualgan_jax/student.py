@@ -97,7 +97,7 @@ class Student:
       part = part / 255 if whole else part
       # The last part is filled up: one shape, one compilation.
       missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
-      answers = self._jitted(prepare(jnp.pad(part, missing)))
+      answers = self._jitted(jnp.pad(prepare(part), missing))
       parts.append(np.asarray(answers)[: len(part)])
     return np.concatenate(parts)
 

@@ -216,8 +216,8 @@ def record_moments(
   """Runs a block, reading the moments of every batch norm in it on the way.
 
   Args:
-    block: a teacher's block, of any code: each `nn.BatchNorm` inside is met
-      through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
+    block: a teacher's block or head, of any code: each `nn.BatchNorm` inside is
+      met through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
       `nn.scan`, `nn.jit`) hides it, which Linen does not let one look into.
     variables: the block's.
     x: [N, h, w, c].
@@ -254,8 +254,9 @@ def record_moments(
 
 def _moments_of_zeros(teacher, image):
   x, found = jnp.zeros((1, *image)), []
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x, moments = record_moments(block, own, x, rows=1)
+  parts = (*teacher.blocks, teacher.head)
+  for part, own in zip(parts, teacher.variables, strict=True):
+    x, moments = record_moments(part, own, x, rows=1)
     found += moments
   return found
 

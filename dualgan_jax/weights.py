@@ -100,8 +100,12 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 def _safetensors(path):
   try:
     return load_file(path)
-  except (SafetensorError, OSError) as e:
-    raise UserError(f'{path}: damaged, or no safetensors file ({e}).') from e
+  # NumPy has not all the kinds of numbers that there may be.
+  except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as e:
+    raise UserError(
+      f'{path}: damaged, or no safetensors file of numbers that NumPy has '
+      f'({e}).'
+    ) from e
 
 
 def _pytorch(path):

@@ -328,10 +328,13 @@ def _path(folder: str | pathlib.Path) -> pathlib.Path:
 
 def _record(path: pathlib.Path, stage: str) -> dict | None:
   file = path / stage / _RECORD
-  if not file.exists():
-    return None
   try:
-    return json.loads(file.read_text())
+    return json.loads(file.read_text()) if file.exists() else None
+  except PermissionError as e:
+    raise UserError(
+      f'{file}: you may not read it; ask for the right to, or name another '
+      'folder.'
+    ) from e
   except (OSError, ValueError) as e:
     raise UserError(
       f'{file}: cannot be read; delete the folder {file.parent} to do that '

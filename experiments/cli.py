@@ -64,6 +64,8 @@ def parse(argv: Sequence[str]) -> list[str]:
   """absl's parser, with one sentence and exit code 2 for what is wrong."""
   try:
     rest = flags.FLAGS(argv)
+    if isinstance(CONFIG.value, dict):
+      raise TypeError('--config: get_config() must return a ConfigDict')
     if CONFIG.value is not None:
       # A file that could not be loaded says so only when it is looked at.
       CONFIG.value.to_dict()
@@ -77,7 +79,7 @@ def parse(argv: Sequence[str]) -> list[str]:
   # A config file is code: whatever it raises, the user has to put right.
   except Exception as e:
     # config_flags wraps tracebacks; the last line says what it is.
-    *_, last = str(e).strip().splitlines()
+    *_, last = [type(e).__name__, *str(e).strip().splitlines()]
     _leave(f'{last.strip(" .")}; see --help.', errors.UserError.exit_code)
 
 

@@ -55,14 +55,24 @@ def _write(argv):
       f'--workdir: there is no {folder}; name the folder of a finished run.'
     )
   own = student.load(folder)
-  if _OUTPUT.value:
-    output = pathlib.Path(_OUTPUT.value).expanduser()
-    try:
-      folder = shutil.copytree(folder, output)
-    except OSError as e:
-      raise errors.UserError(
-        f'--output: {output} cannot be made ({e.strerror}); name a new folder.'
-      ) from e
+  if not _OUTPUT.value:
+    _add(own, folder)
+    return
+  output = pathlib.Path(_OUTPUT.value).expanduser()
+  try:
+    shutil.copytree(folder, output)
+  except OSError as e:
+    raise errors.UserError(
+      f'--output: {output} cannot be made ({e.strerror}); name a new folder.'
+    ) from e
+  try:
+    _add(own, output)
+  except errors.UserError:
+    shutil.rmtree(output)  # so that the same command can be given again
+    raise
+
+
+def _add(own, folder):
   for form in _FORMAT.value:
     apart = export.write(own, folder, form)
     print(f'{folder}/model.{form}: within {apart:.1e} of the student')

@@ -101,3 +101,4 @@ def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as e:
     console.main(arguments)
   assert e.value.code == 2
+  assert '_' not in capsys.readouterr().err.splitlines()[-1]

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from dualgan_jax import discriminators, teachers
 from dualgan_jax.networks import classifier
@@ -126,6 +127,24 @@ def test_ladder_moments_are_those_of_the_block_inputs():
     _close(seen.moments[b].running_variance, remembered['var'])
     x = teacher.blocks[b](own, x)
   _close(seen.activations, x)
+
+
+def test_ladder_sees_the_batch_norm_of_a_head():
+  norm = nn.BatchNorm(use_running_average=True)
+  _, own = norm.init_with_output(KEY, jnp.zeros((1, 3)))
+  teacher = _teacher()
+  normed = teacher.replace(
+    head=lambda v, x: norm.apply(v['norm'], teacher.head(v['head'], x)),
+    variables=(
+      *teacher.variables[:-1],
+      {'norm': own, 'head': teacher.variables[-1]},
+    ),
+  )
+  entries = {3: 5 + _features(3, 4)}
+  seen = discriminators.ladder(normed, _image(), entries)
+  assert len(seen.moments) == 5
+  logits = _tail(_image(), after=0)
+  _close(seen.moments[-1].mean, logits.mean(axis=0))
 
 
 def test_ladder_gives_the_image_for_its_own_features():

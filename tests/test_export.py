@@ -8,10 +8,13 @@ import jax
 import numpy as np
 import onnxruntime
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 from jax import export as jax_export
 
 from dualgan_jax import export, student
 from dualgan_jax.errors import UserError
+from experiments import export as command
 from tests.test_student import IMAGE, LABELS, NET, write_toy
 
 # jax2onnx meets what JAX is about to take away.
@@ -97,6 +100,17 @@ def test_the_command_writes_to_a_new_folder_and_says_how_far(tmp_path):
   done = _command(*flags)
   assert done.returncode == 2
   assert '--output' in done.stderr and 'name a new folder' in done.stderr
+
+
+def test_a_format_that_fails_leaves_no_folder(tmp_path, monkeypatch, capsys):
+  write_toy(tmp_path / 'student')
+  output = tmp_path / 'new'
+  monkeypatch.setitem(sys.modules, 'jax2onnx', None)
+  argv = ['x', f'--workdir={tmp_path}', '--format=onnx', f'--output={output}']
+  with flagsaver.flagsaver(), pytest.raises(SystemExit):
+    command.main(flags.FLAGS(argv))
+  assert "pip install '.[export]'" in capsys.readouterr().err
+  assert not output.exists()
 
 
 @pytest.mark.parametrize(

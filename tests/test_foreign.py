@@ -104,13 +104,23 @@ def test_a_config_that_disagrees_with_its_file_is_named(example, changes, said):
 
 def test_the_sum_changes_with_the_file_and_with_the_variables(example):
   teacher = foreign.load('f', example)
-  first = foreign.digest(example, teacher)
-  assert first == foreign.digest(example, teacher)
+  first = foreign.digest('f', example, teacher)
+  assert first == foreign.digest('f', example, teacher)
   variables = jax.tree.map(lambda x: x + 1, teacher.variables)
-  assert first != foreign.digest(example, teacher.replace(variables=variables))
+  other = teacher.replace(variables=variables)
+  assert first != foreign.digest('f', example, other)
   with pathlib.Path(example).open('a') as file:
     file.write('\n')
-  assert first != foreign.digest(example, teacher)
+  assert first != foreign.digest('f', example, teacher)
+
+
+def test_variables_that_are_no_arrays_are_named(example):
+  teacher = foreign.load('f', example)
+  wrong = teacher.replace(variables=({'params': {'w': 'text'}}, {}, {}))
+  with pytest.raises(
+    UserError, match=r"^f: variables\[0\]\['params'\]\['w'\] is no array"
+  ):
+    foreign.digest('f', example, wrong)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +174,55 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path, monkeypatch):
     expected = ['its own', *before]
     assert foreign.load('f', str(path)).labels == ('a',)
     assert sys.path == expected
+
+
+def test_files_of_different_folders_may_have_helpers_of_one_name(tmp_path):
+  for label in 'ab':
+    (tmp_path / label / 'nets').mkdir(parents=True)
+    (tmp_path / label / 'my_labels.py').write_text(f'LABEL = {label!r}\n')
+    (tmp_path / label / 'nets' / 'wide.py').write_text(f'NAME = {label!r}\n')
+    (tmp_path / label / 'x.py').write_text(
+      'import my_labels, nets.wide\n'
+      'from dualgan_jax import Teacher\n'
+      'def get_teacher():\n'
+      '  labels = my_labels.LABEL, 2 * nets.wide.NAME\n'
+      '  return Teacher("t", labels, (str, str), str, ({}, {}, {}))\n'
+    )
+  before = set(sys.modules)
+  for label in 'ab':
+    found = foreign.load('f', str(tmp_path / label / 'x.py'))
+    assert found.labels == (label, 2 * label)
+  assert set(sys.modules) == before
+
+
+def test_what_lies_deeper_is_imported_once(tmp_path):
+  # As the packages of a virtual environment beside the file.
+  (tmp_path / 'deep').mkdir()
+  (tmp_path / 'deep' / 'imported_once.py').write_text('')
+  path = tmp_path / 'x.py'
+  path.write_text(
+    'import pathlib, sys\n'
+    'deep = str(pathlib.Path(__file__).parent / "deep")\n'
+    'sys.path.append(deep)\n'
+    'import imported_once\n'
+    'sys.path.remove(deep)\n'
+    'from dualgan_jax import Teacher\n'
+    'def get_teacher():\n'
+    '  return Teacher("t", ("a",), (str, str), str, ({}, {}, {}))\n'
+  )
+  foreign.load('f', str(path))
+  assert sys.modules.pop('imported_once')
+
+
+def test_a_file_that_was_edited_is_read_again(example):
+  assert 'answers left, right, both' in experiment.dry_run(
+    _config(example), 'unused'
+  )
+  path = pathlib.Path(example)
+  path.write_text(path.read_text().replace("'right'", "'wrong'"))
+  assert 'answers left, wrong, both' in experiment.dry_run(
+    _config(example), 'unused'
+  )
 
 
 def test_lists_will_do(tmp_path):

@@ -44,6 +44,35 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
   assert not (tmp_path / 'x').exists()
 
 
+@pytest.mark.parametrize(
+  ('code', 'says'),
+  [
+    ('assert False', 'AssertionError'),
+    ('raise NotImplementedError', 'NotImplementedError'),
+    ('return {}', 'get_config() must return a ConfigDict'),
+  ],
+)
+def test_a_config_file_that_fails_is_one_sentence(tmp_path, code, says):
+  path = tmp_path / 'config.py'
+  path.write_text(f'def get_config():\n  {code}\n')
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'experiments.main',
+      f'--config={path}',
+      f'--workdir={tmp_path}/x',
+    ],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert says in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_help_shows_all_flags():
   done = subprocess.run(
     [sys.executable, '-m', 'experiments.main', '--help'],

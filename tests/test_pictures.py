@@ -54,6 +54,8 @@ def test_a_damaged_file_is_unreadable():
   length = slice(35, 36)  # one byte of how long the pixels' chunk is
   assert whole[length] != b'\0'
   other = whole[: length.start] + b'\0' + whole[length.stop :]
-  for damaged in (b'no picture', whole[:100], other):
+  flipped = bytearray(_file(Image.fromarray(noise), 'AVIF').getvalue())
+  flipped[flipped.index(b'iloc')] ^= 1  # where the pixels are is not found
+  for damaged in (b'no picture', whole[:100], other, bytes(flipped)):
     with pytest.raises(pictures.UNREADABLE):
       pictures.read(io.BytesIO(damaged), 1)

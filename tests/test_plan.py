@@ -217,6 +217,17 @@ def test_a_teacher_without_batch_norm_is_said_to_go_without_prior():
   assert 'teacher high has no batch norm' not in text
 
 
+def test_a_generator_that_is_routed_for_sure_is_described_as_it_will_be():
+  def generator(routing):
+    config = _config(
+      teachers__low__single_label=True, objective__routing=routing
+    )
+    lines = describe.describe(plan.make(config), config).splitlines()
+    return next(x for x in lines if x.startswith('generator:'))
+
+  assert generator('auto') == generator('on') != generator('off')
+
+
 def test_abstract_teachers_hold_shapes_only():
   design = plan.make(_config())
   net = plan.abstract_teacher(

@@ -1,6 +1,9 @@
 import base64
+import html
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -249,6 +252,34 @@ def test_the_grid_shows_each_label_in_its_row():
   first_ten = levels[[0, 1, 2, 3, 4, 5, 7, 8, 9, 10]]
   np.testing.assert_allclose(inner[1, 1, :, 1], first_ten, rtol=1e-6)
   np.testing.assert_array_equal(inner[2], 1.0)
+
+
+def test_an_image_whose_label_is_hard_to_see_is_another_labels():
+  images = _images(1)
+  grid = report._grid(images, np.array([[0.0, np.nan, 1.0]]))
+  assert np.all(grid[9:18] == 1)  # nothing in the row of the second label
+  np.testing.assert_array_equal(grid[18:26, :8], images[0, ..., 0])
+
+
+def test_labels_may_hold_anything(tmp_path):
+  odd = ('cat|dog', '![b](c.png)', '[x](http://y)', '`*<b>&amp;')
+  row = _results()['per_label']['Ara']
+  report.write(
+    tmp_path, _results(labels=odd, per_label=dict.fromkeys(odd, row))
+  )
+  page = (tmp_path / 'report.html').read_text()
+  for label in odd:
+    assert f'<td>{html.escape(label)}</td>' in page
+  assert '<img' not in page and '<a ' not in page
+
+
+def test_the_backend_of_matplotlib_stays_as_it_is():
+  program = (
+    'import matplotlib; matplotlib.use("svg"); import dualgan_jax; '
+    'assert matplotlib.get_backend() == "svg"; import sys; '
+    'assert "matplotlib.pyplot" not in sys.modules'
+  )
+  subprocess.run([sys.executable, '-c', program], check=True)
 
 
 def test_a_label_that_no_image_carries_leaves_its_row_empty(tmp_path):

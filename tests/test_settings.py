@@ -261,6 +261,7 @@ def test_takes_what_is_allowed(field, value):
     ('refine__steps', -1, 'from 0'),
     ('refine__pool_batches', 0, 'from 1'),
     ('refine__shift', -1, 'from 0'),
+    ('refine__shift', 16, 'move an image of 16×16 out of sight'),
     ('refine__flip', 1, 'True or False'),
     ('refine__mixup', 1.0, 'from 0, less than 1'),
     ('refine__generator_learning_rate', 0.0, 'above 0'),

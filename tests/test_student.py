@@ -112,6 +112,20 @@ def test_images_are_brought_to_its_size_and_channels(folder):
   )
 
 
+def test_no_more_images_than_there_are_are_held_at_their_own_size(
+  folder, monkeypatch
+):
+  resize, rows = jax.image.resize, []
+
+  def counted(x, shape, method):
+    rows.append(len(x))
+    return resize(x, shape, method)
+
+  monkeypatch.setattr(jax.image, 'resize', counted)
+  student.load(folder).predict(_images(1, 40, 30, 1))
+  assert rows == [1]
+
+
 def test_no_images_give_no_answers(folder):
   assert student.load(folder).predict(_images(0, *IMAGE)).shape == (0, 3)
 

@@ -16,6 +16,9 @@ from safetensors.numpy import save_file
 from dualgan_jax import weights
 from dualgan_jax.errors import UserError
 
+# One number, of a kind that NumPy has not.
+_HEADER = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+_FLOAT8 = len(_HEADER).to_bytes(8, 'little') + _HEADER + b'\0'
 # Written by PyTorch: {'epoch': 3, 'state_dict': ...} of views, a parameter, a
 # batch norm, an empty tensor, half precision; test_against_torch holds it so.
 _TINY = pathlib.Path(__file__).with_name('tiny.pt')
@@ -203,6 +206,7 @@ def test_a_compressed_file_is_refused(tmp_path):
     ('x.pt', b'', 'not in the zip format'),
     ('x.pth', pickle.dumps({'a': 1}), 'not in the zip format'),
     ('x.safetensors', b'nothing', 'no safetensors file'),
+    ('x.safetensors', _FLOAT8, 'no safetensors file of numbers that NumPy'),
   ],
 )
 def test_what_is_no_such_file_is_one_sentence(tmp_path, name, content, said):

@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import json
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from dualgan_jax.workdir import (
   Workdir,
   generator_features,
   is_at_hand,
+  is_finished,
   refuse_other,
 )
 from experiments.configs import digits
@@ -395,6 +397,16 @@ def test_a_damaged_record_is_named(tmp_path, content):
       assert str(file) in str(error.value)
       assert '\n' not in str(error.value)
     assert own.finished('pretrain')  # the others are whole
+
+
+def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+  def forbidden(path):
+    raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+
+  # Those who run tests may be root, who may read all.
+  monkeypatch.setattr(pathlib.Path, 'exists', forbidden)
+  with pytest.raises(UserError, match=r'stage\.json: you may not read it; ask'):
+    is_finished(tmp_path, 'pretrain')
 
 
 def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
