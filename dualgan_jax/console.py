@@ -33,10 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument('folder', metavar='FOLDER')
   predict.add_argument('images', metavar='IMAGE|DIR', nargs='+')
   predict.add_argument(
-    '--json', action='store_true', help='one line of JSON per image'
+    '--json',
+    action='store_true',
+    help='all labels, one line of JSON per image',
   )
   predict.add_argument(
-    '--top', type=_positive, default=_TOP, metavar='N', help='labels per image'
+    '--top', type=_positive, default=_TOP, metavar='N', help='labels per row'
   )
   told = parser.parse_args(argv)
   # Labels are anybody's text, and a terminal may not know all letters.

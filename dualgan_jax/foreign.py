@@ -143,6 +143,11 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: its head gives {both.shape} for 2 images and '
       f'{len(teacher.labels)} labels; it must give one logit per label.'
     )
+  if teacher.single_label and len(teacher.labels) < 2:
+    raise UserError(
+      f'{field}: single_label, but it has one label only, which a softmax '
+      'always gives; name all its labels, or leave single_label out.'
+    )
   if not np.isfinite(both).all():
     raise UserError(f'{field}: its logits are not finite; look at its weights.')
   if not np.allclose(both[0], alone[0], rtol=1e-3, atol=1e-3):

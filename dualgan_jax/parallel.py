@@ -108,7 +108,8 @@ def choose_devices(count: int = 0) -> list[jax.Device]:
     )
   if count > len(devices):
     raise UserError(
-      f'devices: {count} asked for, but this machine has {len(devices)}.'
+      f'devices: {count} asked for, but this machine has {len(devices)}; on a '
+      'CPU JAX_NUM_CPU_DEVICES makes more.'
     )
   return devices[:count] if count else devices
 

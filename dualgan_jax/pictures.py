@@ -20,7 +20,9 @@ UNREADABLE = (
 def read(
   file: Any, channels: int, size: tuple[int, int] | None = None
 ) -> np.ndarray:
-  """Decodes an image, upright as its EXIF orientation says.
+  """Decodes an image, upright as its EXIF orientation says, on white.
+
+  Of an animation it is the first picture.
 
   Args:
     file: a path, or an open file.
@@ -35,6 +37,10 @@ def read(
   """
   with Image.open(file) as picture:
     picture = ImageOps.exif_transpose(picture)
+    if picture.has_transparency_data:
+      seen = picture.convert('RGBA')
+      white = Image.new('RGBA', seen.size, 'white')
+      picture = Image.alpha_composite(white, seen)
     if picture.mode.startswith('I;16'):
       # Pillow would make 255 of all that is more.
       picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))

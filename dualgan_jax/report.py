@@ -29,8 +29,12 @@ _PICTURES = {
   'targetnet/curves.png': 'stage targetnet',
   'refine/curves.png': 'stage refine',
 }
-_BASELINES = {
-  'noise': ' `noise` is the compact student distilled on noise images.',
+_MODELS = {
+  'compact': ' `compact` is the student alone.',
+  'compact_before_refine': ' `compact_before_refine` is it before refinement.',
+  'branched': ' `branched` is a trunk of the student with a copy of each '
+  'teacher’s last blocks.',
+  'noise': ' `noise` is `compact` distilled on noise images.',
   'real_data': ' `real_data` is the same distilled on the real training '
   'images: it uses data.',
 }
@@ -215,8 +219,8 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
       '',
       'Shares are of the teachers together. Each teacher is measured on its '
       'own labels.'
-      + ('' if 'mAP' in said else _AGREEMENT)
-      + ''.join(v for k, v in _BASELINES.items() if k in results['metrics']),
+      + ''.join(v for k, v in _MODELS.items() if k in results['metrics'])
+      + ('' if 'mAP' in said else _AGREEMENT),
       '',
       '## Labels',
       '',

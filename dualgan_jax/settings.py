@@ -132,17 +132,21 @@ def _image(x: Any) -> str | None:
   return None if fine else 'a tuple (height, width, channels), channels 1 or 3'
 
 
-def _numbers(x: Any) -> str | None:
+def _numbers(x: Any) -> bool:
   one = _number(-math.inf)
-  fine = isinstance(x, tuple) and len(x) in (1, 3) and not any(map(one, x))
-  return None if fine else 'a tuple of one number, or of one per channel'
+  return isinstance(x, tuple) and len(x) in (1, 3) and not any(map(one, x))
+
+
+def _mean(x: Any) -> str | None:
+  if _numbers(x) and max(x) <= 1:
+    return None
+  return 'a tuple of one number, or of one per channel, of images in [0, 1]'
 
 
 def _positive(x: Any) -> str | None:
-  fine = not _numbers(x) and all(i > 0 for i in x)
-  return (
-    None if fine else ('a tuple of one number above 0, or of one per channel')
-  )
+  if _numbers(x) and min(x) > 0:
+    return None
+  return 'a tuple of one number above 0, or of one per channel'
 
 
 _STEPS = _integer(1)
@@ -228,7 +232,7 @@ _WEIGHTS = {
   'weights': _text,
   'sha256': _optional(_text),
   'size': _optional(_image),
-  'mean': _numbers,
+  'mean': _mean,
   'deviation': _positive,
 }
 _MODULE = {

@@ -235,7 +235,8 @@ def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
     if other:
       raise UserError(
         f'{", ".join(other)}: stage {stage} in {_path(path)} was made '
-        'otherwise; set that back, or name another workdir.'
+        'otherwise; set that back, name another workdir, or delete the folder '
+        'of that stage to do it again with all that come after it.'
       )
 
 

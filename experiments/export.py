@@ -31,8 +31,19 @@ def main(argv: Sequence[str]) -> None:
   try:
     _write(argv)
   except errors.UserError as e:
-    print(f'error: {e}', file=sys.stderr)
-    sys.exit(e.exit_code)
+    _leave(e)
+
+
+def _parse(argv):
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as e:
+    _leave(f'{e}; see --help.')
+
+
+def _leave(sentence):
+  print(f'error: {sentence}', file=sys.stderr)
+  sys.exit(errors.UserError.exit_code)
 
 
 def _write(argv):
@@ -79,4 +90,4 @@ def _add(own, folder):
 
 
 if __name__ == '__main__':
-  app.run(main)
+  app.run(main, flags_parser=_parse)

@@ -113,6 +113,8 @@ def grid(text: str) -> dict[str, dict]:
       raise errors.UserError(
         f'--grid: {part!r} should look like FIELD=VALUE,VALUE.'
       )
+    if field.strip() == 'seed':
+      raise errors.UserError('--grid: seeds are given by --seeds.')
     axes.append([(field.strip(), v) for v in _values(values)])
   return {
     ','.join(f'{field}={value}' for field, value in arm): dict(arm)
@@ -134,9 +136,10 @@ def changed(
       copy.update_from_flattened_dict({field: value})
     except (KeyError, AttributeError) as e:
       raise errors.UserError(f'--grid: no such field: {field}.') from e
-    except TypeError as e:
-      raise errors.UserError(f'--grid: {str(e).splitlines()[0]}') from e
-  if copy.generator.features is None:
+    except (TypeError, ValueError) as e:
+      what = str(e).splitlines()[0]
+      raise errors.UserError(f'--grid: {field}={value!r}: {what}') from e
+  if copy.generator.features is None and 'widths' in copy.student:
     # Said out loud, or a run would take them from the run it shares with.
     copy.generator.features = copy.student.widths[:-1]
   return copy
@@ -144,14 +147,24 @@ def changed(
 
 def table(done: dict[str, list[dict]]) -> str:
   """Mean ± spread per arm and model, as Markdown."""
-  rows = [['model', *_COLUMNS, 'seeds'], ['---', *['---:'] * 4]]
+  found = [
+    row.get(k)
+    for results in done.values()
+    for r in results
+    for row in r['metrics'].values()
+    for k in _COLUMNS
+  ]
+  # Without real images there is only what the generator makes.
+  columns = ('agreement',) if set(found) == {None} else _COLUMNS
+  rows = [['model', *columns, 'seeds']]
+  rows.append(['---', *['---:'] * (len(columns) + 1)])
   for name, results in done.items():
     for model in results[0]['metrics']:
       own = [r['metrics'][model] for r in results]
       rows.append(
         [
           f'{name} {model}'.strip(),
-          *[tabulate.mean_and_spread([x[k] for x in own]) for k in _COLUMNS],
+          *[tabulate.mean_and_spread([x.get(k) for x in own]) for k in columns],
           ' '.join(str(r['seed']) for r in results),
         ]
       )
@@ -159,15 +172,18 @@ def table(done: dict[str, list[dict]]) -> str:
 
 
 def _folder(root, name, config):
-  return root / name / f'seed-{config.seed}'
+  # A value may be a path.
+  return root / name.replace('/', '%2F') / f'seed-{config.seed}'
 
 
 def _seeds(texts: list[str]) -> list[int]:
-  if not texts or not all(x.strip().isdigit() for x in texts):
+  seeds = [int(x) for x in texts if x.strip().isdecimal()]
+  if not texts or len({*seeds}) < len(texts):
     raise errors.UserError(
-      f'--seeds: {",".join(texts)!r} should be whole numbers, like 0,1,2.'
+      f'--seeds: {",".join(texts)!r} should be different whole numbers, like '
+      '0,1,2.'
     )
-  return [int(x) for x in texts]
+  return seeds
 
 
 def _values(text: str) -> list:

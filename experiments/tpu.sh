@@ -65,6 +65,8 @@ if [[ ${1-} == --print ]]; then
   print=yes
   shift
 fi
+# Whoever writes `delete --print` does not want it deleted.
+[[ ${1-} == launch || $# -le 1 ]] || usage
 case ${1-} in
   create)
     tpu create "$name" "--accelerator-type=${TPU_TYPE:-v4-8}" \
@@ -77,7 +79,10 @@ case ${1-} in
     ;;
   launch)
     [[ $# -ge 3 ]] || usage
-    [[ ${TPU_BUCKET-} ]] || usage
+    if [[ ! ${TPU_BUCKET-} ]]; then
+      echo 'error: TPU_BUCKET: not set; name the bucket of WORKDIR.' >&2
+      exit 2
+    fi
     printf -v command '%q ' .venv/bin/python -m experiments.main --multihost \
       "--config=experiments/configs/$2" "--workdir=../bucket/$3" "${@:4}"
     # Not inside dualgan_jax, which `install` deletes.

@@ -324,6 +324,15 @@ def test_probabilities_are_seen_behind_single_label():
     foreign.check('f', twice, IMAGE)
 
 
+def test_a_softmax_over_one_label_is_refused():
+  one = _teacher().replace(
+    labels=('a',), head=lambda v, x: x.mean((1, 2))[:, :1]
+  )
+  foreign.check('f', one, IMAGE)
+  with pytest.raises(UserError, match='^f: single_label, but it has one label'):
+    foreign.check('f', teachers.single_label(one), IMAGE)
+
+
 @pytest.mark.parametrize('wrap', [lambda x: x, teachers.single_label])
 def test_what_may_be_probabilities_is_said(wrap, capsys):
   foreign.check('f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE)

@@ -48,6 +48,17 @@ def test_it_stands_as_the_camera_was_held():
   assert found[..., 0].tolist() == [[0, 9], [0, 9], [0, 9]]
 
 
+@pytest.mark.parametrize('mode', ['RGBA', 'LA', 'P'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_what_is_transparent_is_on_white(mode, channels):
+  # Black all over, and only the first pixel is there.
+  black = Image.new('LA', (2, 1), (0, 0))
+  black.putpixel((0, 0), (0, 255))
+  file = _file(black.convert('RGBA').convert(mode))
+  found = pictures.read(file, channels)
+  assert found.tolist() == [[[0] * channels, [255] * channels]]
+
+
 def test_a_damaged_file_is_unreadable():
   noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
   whole = _file(Image.fromarray(noise)).getvalue()

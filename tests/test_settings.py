@@ -115,6 +115,7 @@ def test_blocks_that_would_learn_nothing_are_refused():
     ),
     ({'mean': 0.5}, 'mean: 0.5, but it should be a tuple of one number'),
     ({'mean': (0.1, 0.2)}, 'mean: .* one per channel'),
+    ({'mean': (125.3, 0.0, 0.0)}, r'mean: .* of images in \[0, 1\]'),
     ({'deviation': (0.0,)}, 'deviation: .* above 0'),
     ({'data': 'nowhere'}, "data: there is no data set 'nowhere'"),
     ({'kind': 'conv'}, 'kind: no such field'),

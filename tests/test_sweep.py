@@ -33,7 +33,7 @@ def test_values_are_literals_or_texts():
   assert sweep.grid('') == {'': {}}
 
 
-@pytest.mark.parametrize('text', ['steps', '=3', 'steps=', 'a=1;b'])
+@pytest.mark.parametrize('text', ['steps', '=3', 'steps=', 'a=1;b', 'seed=5'])
 def test_another_form_of_grid_is_refused(text):
   with pytest.raises(UserError, match='--grid'):
     sweep.grid(text)
@@ -63,6 +63,21 @@ def test_the_table_has_mean_and_spread_per_arm_and_model():
   assert '0.8000 ± 0.1414' in text
   assert '0 1' in text
   assert '| compact' in text
+
+
+def test_without_real_images_the_table_has_the_agreement():
+  none = dict.fromkeys(('top1', 'mAP', 'exact_match'))
+  metrics = {'teachers': none, 'compact': {**none, 'agreement': 0.75}}
+  text = sweep.table({'': [{'seed': 0, 'metrics': metrics}]})
+  head, _, teachers, compact = text.splitlines()
+  assert 'agreement' in head and 'top1' not in head
+  assert '–' in teachers and '0.7500' in compact
+
+
+def test_a_value_that_is_a_path_is_one_folder():
+  config = digits.get_config('smoke')
+  folder = sweep._folder(pathlib.Path('x'), 'experiment=../y', config)
+  assert folder == pathlib.Path('x', 'experiment=..%2Fy', 'seed-0')
 
 
 @pytest.fixture
@@ -171,11 +186,14 @@ def _launch(*flags):
   ('flags', 'says'),
   [
     (['--seeds=0,x'], '--seeds'),
+    (['--seeds=1,1'], 'different whole numbers'),
+    (['--seeds=²'], 'different whole numbers'),
     (['--grid=generator.stepz=1'], '--grid: no such field: generator.stepz.'),
     (['--grid=generator.steps.x=1'], 'no such field: generator.steps.x.'),
     (['--grid=generator.steps=few'], '--grid: '),
     (['--grid=generator.steps=0'], 'generator.steps: 0'),
     (['--grid=generator.batch=7'], 'generator.batch: 7'),
+    (['--grid=student={}'], 'student.'),
   ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(

@@ -69,8 +69,15 @@ def test_a_launch_reaches_all_workers_with_its_flags():
   ]
 
 
+def test_a_launch_without_a_bucket_names_it():
+  done = _run('--print', 'launch', 'mnist.py', 'm')
+  assert done.returncode == 2
+  assert done.stderr.startswith('error: TPU_BUCKET: not set')
+
+
 @pytest.mark.parametrize(
-  'arguments', [(), ('start',), ('launch', 'mnist.py'), ('launch', 'a', 'b')]
+  'arguments',
+  [(), ('start',), ('launch', 'mnist.py'), ('delete', '--print')],
 )
 def test_what_is_not_understood_shows_the_usage(arguments):
   done = _run(*arguments)

@@ -9,8 +9,8 @@
 A file is a state dict that `torch.save` or safetensors wrote, or one of the
 Hugging Face Hub, hf://owner/name/file. Labels stand in the order of a teacher's
 logits; mean and deviation are those that its training images were prepared
-with. Copy this config for teachers of your own. It is an example without
-results: the project has no such files.
+with. Copy this config for teachers of your own. It is sized for one GPU, as
+`cifar10` is, and an example without results: the project has no such files.
 
 `tested` adds CIFAR-10's test images, so that the results have an accuracy.
 """
