@@ -10,6 +10,16 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _CONFIG = '--config=experiments/configs/digits.py'
 
 
+def _launch(*flags):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.main', *flags],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
 @pytest.mark.parametrize(
   ('flags', 'says'),
   [
@@ -30,13 +40,7 @@ _CONFIG = '--config=experiments/configs/digits.py'
 )
 def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
   flags = [f.replace('--workdir=x', f'--workdir={tmp_path}/x') for f in flags]
-  done = subprocess.run(
-    [sys.executable, '-m', 'experiments.main', *flags],
-    cwd=_ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = _launch(*flags)
   assert done.returncode == 2
   assert says in done.stderr
   assert 'Traceback' not in done.stderr
@@ -55,31 +59,13 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
 def test_a_config_file_that_fails_is_one_sentence(tmp_path, code, says):
   path = tmp_path / 'config.py'
   path.write_text(f'def get_config():\n  {code}\n')
-  done = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'experiments.main',
-      f'--config={path}',
-      f'--workdir={tmp_path}/x',
-    ],
-    cwd=_ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = _launch(f'--config={path}', f'--workdir={tmp_path}/x')
   assert done.returncode == 2
   assert says in done.stderr
   assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_help_shows_all_flags():
-  done = subprocess.run(
-    [sys.executable, '-m', 'experiments.main', '--help'],
-    cwd=_ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = _launch('--help')
   for flag in ('config', 'workdir', 'stage', 'init_from'):
     assert f'--{flag}:' in done.stdout
