@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 some images could not be read, 2 nothing could be done.
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,10 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
   sys.stdout.reconfigure(errors='replace')
   try:
     student = load(told.folder)
+    code = 0
     if told.command == 'info':
       print(_info(student))
-      return 0
-    return _predict(student, told)
+    else:
+      code = _predict(student, told)
+    sys.stdout.flush()
+    return code
+  except BrokenPipeError:
+    # Who reads has seen enough; Python would complain of it at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
   except UserError as e:
     print(f'error: {e}', file=sys.stderr)
     return e.exit_code

@@ -189,7 +189,7 @@ def _open(name: str, own: Any) -> Any:
       "pip install 'dualgan_jax[data]'."
     ) from e
 
-  origin = own.source
+  origin, folder = own.source, None
   if own.path:
     folder = pathlib.Path(own.path).expanduser()
     if not folder.is_dir():
@@ -203,21 +203,42 @@ def _open(name: str, own: Any) -> Any:
   datasets.disable_progress_bars()
   logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
   try:
-    return datasets.load_dataset(
+    parts = datasets.load_dataset(
       origin, download_config=datasets.DownloadConfig(max_retries=0)
     )
-  except (
-    OSError,
-    ValueError,
-    RuntimeError,
-    datasets.exceptions.DatasetsError,
-  ) as e:
+  except Exception as e:  # whatever its many readers may raise
     cause = str(e).partition('\n')[0]
     where = origin if own.path else f'{origin} on the Hugging Face Hub'
     raise UserError(
       f'data.{name}: nothing readable in {where} ({cause}); '
       f'bring it into a folder, and name that: --config.data.{name}.path=DIR.'
     ) from e
+  if folder is not None:
+    _refuse_unlike(name, folder)
+  return parts
+
+
+def _refuse_unlike(name: str, folder: pathlib.Path) -> None:
+  """Sees that all Parquet files of a folder number their labels alike.
+
+  `datasets` reads all of them by the names of the first.
+  """
+  import datasets
+  from pyarrow import parquet
+
+  first = {}
+  for file in sorted(folder.rglob('*.parquet')):
+    features = datasets.Features.from_arrow_schema(parquet.read_schema(file))
+    for column, feature in features.items():
+      label = _class_label(feature)
+      if label is None:
+        continue
+      names, other = first.setdefault(column, (label.names, file))
+      if names != label.names:
+        raise UserError(
+          f'data.{name}.path: {file} numbers the labels of its column {column} '
+          f'otherwise than {other}; write both with the same ClassLabel.'
+        )
 
 
 def _columns(name: str, features: Any) -> tuple[str, list[str]]:

@@ -42,6 +42,11 @@ def load(field: str, path: str) -> Teacher:
   try:
     with _beside(file.parent):
       made = runpy.run_path(str(file)).get(_FUNCTION, lambda: None)()
+  except SystemExit as e:
+    raise UserError(
+      f'{field}: {path} ends the program; let it read no command line, and '
+      'leave what trains the teacher out.'
+    ) from e
   except Exception as e:  # whatever the user's code may raise
     raise UserError(f'{field}: {path} fails ({type(e).__name__}: {e}).') from e
   if not isinstance(made, Teacher):
@@ -165,12 +170,26 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: its answers to two images all lie between 0 and 1; if they '
       'are probabilities, let its head give logits'
     )
+  if not teacher.single_label and _are_log_probabilities(scores):
+    raise UserError(
+      f'{field}: its head gives log-probabilities of one label; let '
+      'dualgan_jax.single_label say that there is a softmax.'
+    )
   # The generator learns through its answers, the branched net its parameters.
   params, averages = split(teacher.variables)
+  # Of labels that exclude one another the plain sum might not change at all.
+  weights = jnp.arange(1, both.shape[1] + 1)
   with _blamed(f'{field}: has no gradient'):
-    jax.jit(
-      jax.grad(lambda p, x: answer(join(p, averages), x)[0].sum(), (0, 1))
+    _, to_image = jax.jit(
+      jax.grad(
+        lambda p, x: (answer(join(p, averages), x)[0] @ weights).sum(), (0, 1)
+      )
     )(params, x)
+  if not np.any(to_image):
+    raise UserError(
+      f'{field}: its answers have no gradient to the image, so no generator '
+      'can learn from them; let it round, cut off and stop nothing.'
+    )
   shares = jax.nn.sigmoid(both).sum(axis=1)
   if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
     raise UserError(
@@ -181,11 +200,18 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
 
 def _refuse_unfit(field, teacher, x):
   """Says which of a teacher's parts does not take what the one before gives."""
-  names = [f'block {b}' for b in range(1, len(teacher.blocks) + 1)] + ['head']
+  blocks = len(teacher.blocks)
+  names = [f'block {b}' for b in range(1, blocks + 1)] + ['head']
   parts = (*teacher.blocks, teacher.head)
   for name, part, own in zip(names, parts, teacher.variables, strict=True):
     with _blamed(f'{field}: its {name} cannot take {_by(x.shape[1:])}'):
       x = jax.eval_shape(part, own, x)
+    # What comes after the last block is between it and the head alone.
+    if name not in names[-2:] and len(x.shape) != 4:
+      raise UserError(
+        f'{field}: its {name} gives features of shape {x.shape}; between '
+        'blocks they must be [N, height, width, channels].'
+      )
 
 
 @contextlib.contextmanager
@@ -203,6 +229,11 @@ def _blamed(said):
 def _are_probabilities(scores):
   whole = np.allclose(scores.sum(axis=1), 1, atol=1e-4)
   return whole and _lie_between_0_and_1(scores)
+
+
+def _are_log_probabilities(scores):
+  whole = np.allclose(np.logaddexp.reduce(scores, axis=1), 0, atol=1e-4)
+  return whole and scores.shape[1] > 1
 
 
 def _lie_between_0_and_1(scores):

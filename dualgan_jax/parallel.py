@@ -98,9 +98,19 @@ def choose_devices(count: int = 0) -> list[jax.Device]:
   """The first `count` devices; for 0 all of them, of all hosts.
 
   Raises:
-    UserError: there are fewer, or there are several hosts and it is not 0.
+    UserError: there are fewer, or none of the platforms that JAX_PLATFORMS
+      names, or there are several hosts and it is not 0.
   """
-  devices = jax.devices()
+  try:
+    devices = jax.devices()
+  except (RuntimeError, AssertionError) as e:
+    named = os.environ.get('JAX_PLATFORMS', '')
+    why = str(e).partition('\n')[0] or type(e).__name__
+    raise UserError(
+      f'devices: JAX finds none (JAX_PLATFORMS={named!r}: {why}); set '
+      'JAX_PLATFORMS to what this machine has, or install what JAX needs for '
+      'it, such as jax[cuda12].'
+    ) from e
   if count and jax.process_count() > 1:
     raise UserError(
       f'devices: {count} asked for, but of several hosts all devices take '
@@ -243,7 +253,12 @@ def sample_keys(key: chex.PRNGKey, batch: int) -> chex.Array:
   Returns:
     Keys [batch / devices, ...], each folded with its sample's global number, so
     that sample i is the same on any number of devices.
+
+  Raises:
+    ValueError: the devices cannot have equal shares.
   """
-  share = batch // jax.lax.axis_size(AXIS)
+  share, left = divmod(batch, jax.lax.axis_size(AXIS))
+  if left:
+    raise ValueError(f'a batch of {batch} leaves {left} samples to no device')
   numbers = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
   return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers)

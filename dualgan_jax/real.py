@@ -129,6 +129,12 @@ def _sees_own_only(
 
 def _augmented(config, name, split, targets):
   own = config.data[name]
+  height, width = split.images.shape[1:3]
+  if own.shift >= min(height, width):
+    raise UserError(
+      f'data.{name}.shift: {own.shift} pixels move images of {height}×{width} '
+      'out of sight; take fewer.'
+    )
   return RealImages(split.images, targets, shift=own.shift, flip=own.flip)
 
 

@@ -7,6 +7,7 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
+import matplotlib as mpl
 import numpy as np
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from dualgan_jax import logs
 # What `evaluate.scores` gives; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 _PER_LABEL = 10
+# A name may have dollar signs, and means no formula by them.
+_PLAIN_TEXT = {'text.parse_math': False}
 _DPI = 110
 _AGREEMENT = (
   ' There were no real images to measure on: `agreement` is the share of fresh '
@@ -124,6 +127,7 @@ def align(rows: Sequence[Sequence[str]]) -> str:
   return '\n'.join(lines)
 
 
+@mpl.rc_context(_PLAIN_TEXT)
 def samples(
   path: pathlib.Path,
   labels: Sequence[str],
@@ -137,8 +141,8 @@ def samples(
     path: of the PNG.
     labels: names of the rows.
     generated: images [n, h, w, c] in [0, 1].
-    said: probability that the teachers give each label, [n, L]; a row shows
-      images whose most probable label is the row's, as they come.
+    said: the teachers' logits of each label, [n, L]; a row shows images whose
+      most probable label is the row's, as they come.
     real: images and targets to draw on the right, of the same form.
   """
   panels = [('generated', generated, said)]
@@ -157,6 +161,7 @@ def samples(
   figure.savefig(path, dpi=_DPI)
 
 
+@mpl.rc_context(_PLAIN_TEXT)
 def curves(folder: pathlib.Path) -> None:
   """Draws a stage's scalars over its steps into `curves.png`."""
   phases = logs.read_metrics(folder)

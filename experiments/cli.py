@@ -42,10 +42,11 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
         f'{argv[1]}: not a flag; flags look like --workdir=DIR.'
       )
     for flag in (CONFIG, WORKDIR):
-      if flag.value is None:
+      if flag.value in (None, ''):
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
     if _MULTIHOST.value:
       parallel.connect()
+    parallel.choose_devices()  # says in a sentence that there are none
     text = work()
   except (
     errors.UserError,
@@ -75,7 +76,11 @@ def parse(argv: Sequence[str]) -> list[str]:
     while cause.args and isinstance(cause.args[0], Exception):
       cause = cause.args[0]
     hint = ' '.join(str(cause.args[0]).split())
-    _leave(f'--config: no such field: {hint}', errors.UserError.exit_code)
+    if "'get_config'" in hint:
+      hint = 'the file defines no get_config(); name another'
+    else:
+      hint = f'no such field: {hint}'
+    _leave(f'--config: {hint}', errors.UserError.exit_code)
   # A config file is code: whatever it raises, the user has to put right.
   except Exception as e:
     # config_flags wraps tracebacks; the last line says what it is.

@@ -85,7 +85,13 @@ def _write(argv):
 
 def _add(own, folder):
   for form in _FORMAT.value:
-    apart = export.write(own, folder, form)
+    try:
+      apart = export.write(own, folder, form)
+    except OSError as e:
+      raise errors.UserError(
+        f'{folder}: cannot be written to ({e.strerror}); name a new folder by '
+        '--output.'
+      ) from e
     print(f'{folder}/model.{form}: within {apart:.1e} of the student')
 
 

@@ -32,6 +32,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _work() -> str:
   config, workdir = cli.CONFIG.value, cli.WORKDIR.value
+  if _INIT_FROM.value == '':
+    raise UserError('--init_from: empty; name a folder, or leave it out.')
   where = {'init_from': _INIT_FROM.value}
   if _DRY_RUN.value:
     if _STAGE.value is not None:

@@ -115,6 +115,10 @@ def grid(text: str) -> dict[str, dict]:
       )
     if field.strip() == 'seed':
       raise errors.UserError('--grid: seeds are given by --seeds.')
+    if any(field.strip() == other for ((other, _), *_) in axes):
+      raise errors.UserError(
+        f'--grid: {field.strip()} is named twice; give all its values once.'
+      )
     axes.append([(field.strip(), v) for v in _values(values)])
   return {
     ','.join(f'{field}={value}' for field, value in arm): dict(arm)

@@ -6,6 +6,7 @@ copies the `results.json` of each WORKDIR under `experiments/results/`, then
 writes every table in README.md and docs/results.md anew from the files there.
 """
 
+import argparse
 import json
 import pathlib
 import re
@@ -47,6 +48,8 @@ def keep(workdir: pathlib.Path) -> pathlib.Path:
   name = f'{found["objective"]}-seed{found["seed"]}.json'
   copy = KEPT / found['experiment'] / name
   copy.parent.mkdir(parents=True, exist_ok=True)
+  if copy.exists() and copy.read_text(encoding='utf-8') != text:
+    print(f'{copy.relative_to(KEPT)}: another run stood there, see git diff')
   copy.write_text(text, encoding='utf-8')
   return copy
 
@@ -190,8 +193,13 @@ def main(workdirs: Sequence[str]) -> None:
   """Keeps the results of `workdirs`, then rewrites the pages."""
   folders = [pathlib.Path(x) for x in workdirs]
   for folder in folders:
-    if not (folder / 'results.json').is_file():
-      sys.exit(f'{folder}: no results.json; finish the run first.')
+    try:
+      json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+      sys.exit(
+        f'{folder}: no results.json, or damaged; finish the run first, or '
+        'delete it and start the run again.'
+      )
   for folder in folders:
     print(keep(folder).relative_to(_ROOT))
   for page in PAGES:
@@ -200,4 +208,8 @@ def main(workdirs: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  main(sys.argv[1:])
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('workdirs', metavar='WORKDIR', nargs='*')
+  main(parser.parse_args().workdirs)

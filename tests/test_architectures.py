@@ -88,9 +88,28 @@ def test_wrong_tensors_are_named(change, said):
     _take('lenet5', tensors)
 
 
-def test_another_number_of_labels_is_named():
-  with pytest.raises(UserError, match=r'fc\.bias is 7 instead of 4'):
-    _take('wrn_16_1', state_dicts.tensors('wrn_16_1'), labels=4)
+@pytest.mark.parametrize(
+  ('labels', 'image', 'said'),
+  [
+    (4, (32, 32, 3), 'it answers 7 labels, so name all of them'),
+    (7, (32, 32, 1), r'it takes 3 channel\(s\), so set its size to 32×32×3'),
+    (4, (32, 32, 1), 'it answers 7 labels, so .* and it takes 3 channel'),
+  ],
+)
+def test_other_labels_and_channels_are_named(labels, image, said):
+  with pytest.raises(
+    UserError, match=f'not the weights of a wrn_16_1.*; {said}'
+  ):
+    architectures.take_over(
+      'f', 'wrn_16_1', state_dicts.tensors('wrn_16_1'), labels, image
+    )
+
+
+def test_negative_variances_are_named():
+  tensors = state_dicts.tensors('wrn_16_1')
+  tensors['bn1.running_var'] = -tensors['bn1.running_var']
+  with pytest.raises(UserError, match=r'bn1\.running_var holds negative var'):
+    _take('wrn_16_1', tensors)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The command `dualgan`: all that it needs is a student's folder."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -64,6 +66,19 @@ def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
   ]
   assert all(set(x['probabilities']) == set(LABELS) for x in rows)
   assert said.err.startswith(f'{pictures / "notes.txt"}: skipped, no image')
+
+
+def test_who_reads_may_stop_early(folder, pictures):
+  program = 'from dualgan_jax import console; raise SystemExit(console.main())'
+  command = (
+    f"{sys.executable} -c '{program}' predict {folder} {pictures}/a.png"
+    ' | head -0; exit ${PIPESTATUS[0]}'
+  )
+  done = subprocess.run(
+    ['bash', '-c', command], capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0
+  assert 'Broken' not in done.stderr
 
 
 def test_more_labels_than_there_are_may_be_asked_for(folder, pictures, capsys):

@@ -375,6 +375,18 @@ def test_a_part_to_train_on_must_be_there(tmp_path):
     _load(_folder(tmp_path / 'set', test=columns))
 
 
+@pytest.mark.parametrize('names', [['dog', 'cat'], ['cat', 'bird']])
+def test_parts_that_number_their_labels_otherwise_are_refused(tmp_path, names):
+  columns = {'image': _plain(1, 2), 'label': [0, 1]}
+  own = _folder(tmp_path / 'set', train=columns)
+  others = Features({'image': Image(), 'label': ClassLabel(names=names)})
+  _folder(tmp_path / 'set', others, test=columns)
+  with pytest.raises(
+    UserError, match=r'^data.pets.path: .*train\.parquet numbers .* than .*test'
+  ):
+    _load(own, 'test')
+
+
 def test_a_missing_folder_is_named(tmp_path):
   own = base.data_set('someone/pets', path=str(tmp_path / 'gone'))
   with pytest.raises(UserError) as error:
@@ -407,7 +419,14 @@ def _script(path):
   (path / f'{path.name}.py').write_text('import datasets')
 
 
-@pytest.mark.parametrize('make', [_nothing, _no_parquet, _damaged, _script])
+def _no_card(path):
+  _one_part(path)
+  (path / 'README.md').write_text('---\nconfigs: [\n---\n')
+
+
+@pytest.mark.parametrize(
+  'make', [_nothing, _no_parquet, _damaged, _script, _no_card]
+)
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, make):
   path = tmp_path / 'set'
   make(path)

@@ -99,6 +99,15 @@ def test_the_command_writes_to_a_new_folder_and_says_how_far(tmp_path):
   assert '--output' in done.stderr and 'name a new folder' in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+  folder = write_toy(tmp_path / 'student')
+  (folder / 'model.stablehlo').mkdir()
+  done = _command(f'--workdir={tmp_path}', '--format=stablehlo')
+  assert done.returncode == 2
+  assert done.stderr.startswith(f'error: {folder}: cannot be written to (')
+  assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_format_that_fails_leaves_no_folder(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'

@@ -6,6 +6,7 @@ import sys
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -128,6 +129,7 @@ def test_variables_that_are_no_arrays_are_named(example):
   [
     (None, 'there is no file'),
     ('1 +', 'fails .SyntaxError'),
+    ('import sys; sys.exit()', 'ends the program; let it read no'),
     ('import nothing_of_this_name', 'fails .ModuleNotFoundError'),
     ('def get_teacher():\n  raise KeyError("x")', 'fails .KeyError'),
     ('get_teacher = lambda: 3', r'must define get_teacher\(\) .* gave int'),
@@ -297,6 +299,18 @@ def _batch_norm(variables, x):
     (
       {'head': lambda v, x: jax.nn.softmax(x.mean(axis=(1, 2)))},
       'its head gives probabilities; let',
+    ),
+    (
+      {'head': lambda v, x: jax.nn.log_softmax(9 * x.mean(axis=(1, 2)))},
+      'its head gives log-probabilities of one label; let',
+    ),
+    (
+      {'blocks': (lambda v, x: x.mean((1, 2)), lambda v, x: x)},
+      r'its block 1 gives features of shape \(2, 3\); between',
+    ),
+    (
+      {'blocks': (lambda v, x: jnp.round(255 * x), lambda v, x: x)},
+      'its answers have no gradient to the image, so',
     ),
     ({'head': _callback}, r'has no gradient \(ValueError: Pure callbacks'),
     ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),

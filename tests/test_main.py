@@ -35,6 +35,13 @@ def _launch(*flags):
     ([_CONFIG, '--workdir=/proc/x'], '/proc/x cannot be written'),
     ([_CONFIG, '--workdir=x', 'y'], 'y: not a flag'),
     ([_CONFIG], '--workdir: missing'),
+    ([_CONFIG, '--workdir='], '--workdir: missing'),
+    ([_CONFIG, '--workdir=x', '--init_from='], '--init_from: empty'),
+    ([f'{_CONFIG}:paper,dafl', '--workdir=x'], 'dafl and paper exclude one'),
+    (
+      ['--config=experiments/configs/objectives.py', '--workdir=x'],
+      'the file defines no get_config()',
+    ),
     (['--workdir=x'], '--config: missing'),
   ],
 )

@@ -259,6 +259,16 @@ def test_a_sample_has_its_key_whatever_the_number_of_devices():
   assert len(np.unique(keys(4), axis=0)) == 8
 
 
+def test_no_sample_is_left_to_no_device():
+  devices = jax.local_devices()[:3]
+  draw = parallel.compile_step(
+    lambda _, key: (key, parallel.sample_keys(key, 8)), devices
+  )
+  key = parallel.replicate(jax.random.PRNGKey(1), devices)
+  with pytest.raises(ValueError, match='a batch of 8 leaves 2 samples'):
+    draw(key, key)
+
+
 @pytest.mark.parametrize('count', [1, 2, 8])
 def test_gathered_shares_are_the_batch_in_its_order(count):
   devices = jax.local_devices()[:count]

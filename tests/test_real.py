@@ -32,6 +32,15 @@ def test_teachers_of_one_set_share_its_images(config):
   assert low.targets.sum() + high.targets.sum() == len(split.images)
 
 
+def test_images_may_not_be_moved_out_of_sight(config):
+  values = config.to_dict()
+  values['data']['digits']['shift'] = 8  # they are 8×8
+  moved = ml_collections.FrozenConfigDict(values)
+  split = real.load(moved, 'digits', 'train')
+  with pytest.raises(UserError, match=r'^data\.digits\.shift: 8 .* 8×8 out of'):
+    real.of_teacher(moved, 'low', lambda _: split)
+
+
 def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
   split = real.load(config, 'digits', 'train')
   alone = _changed(config, low={'single_label': True})

@@ -273,6 +273,17 @@ def test_labels_may_hold_anything(tmp_path):
   assert '<img' not in page and '<a ' not in page
 
 
+def test_a_name_is_no_formula(tmp_path):
+  # Of matplotlib's mathematics, these would be errors.
+  labels = ('$', '$$', '$a_$')
+  report.samples(tmp_path / 'samples.png', labels, _images(3), np.eye(3))
+  log = logs.MetricsLog(tmp_path)
+  log.write('phase', 1, {'l_d/$a_$': 1.0, 'l_d/$b_$': 2.0})
+  log.close()
+  report.curves(tmp_path)
+  assert (tmp_path / 'curves.png').exists()
+
+
 def test_the_backend_of_matplotlib_stays_as_it_is():
   program = (
     'import matplotlib; matplotlib.use("svg"); import dualgan_jax; '

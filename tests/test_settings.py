@@ -147,6 +147,15 @@ def test_variants_may_come_in_any_order():
     settings.check(one)
 
 
+@pytest.mark.parametrize(
+  ('experiment', 'variants'),
+  [(digits, 'paper,dafl'), (mnist, 'own,plain'), (ablation, 'paper,no_refine')],
+)
+def test_variants_that_exclude_one_another_are_refused(experiment, variants):
+  with pytest.raises(ValueError, match=f'^{variants}: .* exclude one another'):
+    experiment.get_config(variants)
+
+
 @pytest.mark.parametrize('teachers', [{}, None])
 def test_without_teachers_there_is_nothing_to_learn(teachers):
   with pytest.raises(UserError, match='^teachers: name at least one'):

@@ -33,7 +33,9 @@ def test_values_are_literals_or_texts():
   assert sweep.grid('') == {'': {}}
 
 
-@pytest.mark.parametrize('text', ['steps', '=3', 'steps=', 'a=1;b', 'seed=5'])
+@pytest.mark.parametrize(
+  'text', ['steps', '=3', 'steps=', 'a=1;b', 'seed=5', 'a=1; a =2']
+)
 def test_another_form_of_grid_is_refused(text):
   with pytest.raises(UserError, match='--grid'):
     sweep.grid(text)

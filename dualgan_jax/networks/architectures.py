@@ -83,8 +83,9 @@ def take_over(
     B + 1 variable dicts, as `Classifier.init` makes them.
 
   Raises:
-    UserError: tensors are missing, of another shape, not finite, or not known;
-      the message has their names, and the architecture that they would fit.
+    UserError: tensors are missing, of another shape, not finite, not known, or
+      negative variances; the message has their names, and the architecture or
+      the labels and channels that they would fit.
   """
   given = _renamed(tensors, ARCHITECTURES[name])
   like = abstract(name, labels, image)
@@ -92,12 +93,23 @@ def take_over(
   if wrong:
     others = [x for x in ARCHITECTURES if x != name and _fits(x, tensors)]
     hint = f'; they fit {", ".join(others)}' if others else ''
-    raise UserError(f'{field}: not the weights of a {name}: {wrong}{hint}.')
+    raise UserError(
+      f'{field}: not the weights of a {name}: {wrong}'
+      f'{hint or _what_fits(name, given, labels, image)}.'
+    )
   strange = [k for k, x in given.items() if not np.isfinite(x).all()]
   if strange:
     raise UserError(
       f'{field}: {_some(strange)} holds NaN or infinity; take weights of an '
       'earlier epoch.'
+    )
+  negative = [
+    k for k, x in given.items() if k.endswith('running_var') and (x < 0).any()
+  ]
+  if negative:
+    raise UserError(
+      f'{field}: {_some(negative)} holds negative variances; write the file '
+      'again.'
     )
   return pytorch.convert(given, like)
 
@@ -110,6 +122,25 @@ def _renamed(tensors, architecture):
     return name[1:]
 
   return {ours(k): v for k, v in tensors.items() if not k.endswith(_UNREAD)}
+
+
+def _what_fits(name, given, labels, image):
+  """A hint, where other labels or channels are all that is wrong."""
+  *size, channels = image
+  counts = {len(x) for x in given.values() if x.ndim == 1}
+  for c in dict.fromkeys((channels, 1, 3)):
+    for count in dict.fromkeys((labels, *sorted(counts))):
+      like = abstract(name, count, (*size, c))
+      if _disagreement(pytorch.names(like), given):
+        continue
+      cures = []
+      if count != labels:
+        cures.append(f'it answers {count} labels, so name all of them')
+      if c != channels:
+        shown = '×'.join(map(str, (*size, c)))
+        cures.append(f'it takes {c} channel(s), so set its size to {shown}')
+      return '; ' + ' and '.join(cures)
+  return ''
 
 
 @functools.cache

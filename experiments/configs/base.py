@@ -169,7 +169,8 @@ def varied(
       do so in the order in which they are known.
 
   Raises:
-    ValueError: a name is not known.
+    ValueError: a name is not known, or two of them name the experiment or the
+      objective.
   """
   asked = list(filter(None, variants.split(',')))
   for variant in asked:
@@ -178,7 +179,19 @@ def varied(
         f'{config.experiment}.py:{variant}: no such variant; there are '
         f'{", ".join(known)}'
       )
-  for variant, change in known.items():
-    if variant in asked:
-      change(config)
+  named = {}
+  for variant in filter(asked.__contains__, known):
+    before = config.experiment, config.objective.name
+    known[variant](config)
+    for field, was, now in zip(
+      ('experiment', 'objective'),
+      before,
+      (config.experiment, config.objective.name),
+      strict=True,
+    ):
+      if was != now and named.setdefault(field, variant) != variant:
+        raise ValueError(
+          f'{variants}: {named[field]} and {variant} exclude one another; take '
+          'one of them'
+        )
   return config

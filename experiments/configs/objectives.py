@@ -8,17 +8,17 @@ def default() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(
     {
       'name': 'default',
-      'oracle': False,
-      'alpha': 0.0,
-      'beta': 1.0,
-      'gamma': 0.1,
-      'entropy': 'normalised',
-      'prior': 1.0,
-      'one_hot': 'labels',
-      'never_empty': True,
-      'groups': True,
-      'image_filter': False,
-      'routing': 'auto',
+      'oracle': False,  # whether real data chose its weights
+      'alpha': 0.0,  # weight of L_a in Eq. 8
+      'beta': 1.0,  # of L_ie
+      'gamma': 0.1,  # of L_dis
+      'entropy': 'normalised',  # of L_ie; bernoulli, softmax or dafl
+      'prior': 1.0,  # weight of the batch-norm statistics prior
+      'one_hot': 'labels',  # L_oh label by label; class: of one per image
+      'never_empty': True,  # each image has a pseudo label at least
+      'groups': True,  # teachers judge the groups, too, Eq. 4, 9 and 11
+      'image_filter': False,  # Eq. 9's also before the first teacher block
+      'routing': 'auto',  # each image of one teacher: on, images or off
     }
   )
 
