@@ -9,8 +9,8 @@ import flax.linen as nn
 
 from dualgan_jax import discriminators
 from dualgan_jax.labels import LabelMap
-from dualgan_jax.networks.classifier import apply_block
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.networks.classifier import apply_block, one_against_rest
+from dualgan_jax.teachers import Teacher, without_softmax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,15 @@ class Branched:
     teachers: give the functions of the tails.
     points: p_m of each teacher.
     label_map: the teachers in the same order.
+    single_label: whether the labels of Y_cst, of several teachers, exclude one
+      another: one softmax over all tails' answers.
   """
 
   trunk: tuple[nn.Module, ...]
   teachers: tuple[Teacher, ...]
   points: tuple[int, ...]
   label_map: LabelMap
+  single_label: bool = False
 
   def apply(
     self, variables: tuple, x: chex.Array, *, train: bool
@@ -67,6 +70,8 @@ class Branched:
     ]
     owners = self.label_map.owners(self.label_map.customised)
     answers = discriminators.combine(logits, owners)
+    if self.single_label:
+      answers = one_against_rest(answers)
     return answers, (tuple(updated), filters, tails)
 
 
@@ -77,6 +82,9 @@ def create(
   teachers: Sequence[Teacher],
   points: Sequence[int],
   label_map: LabelMap,
+  *,
+  single_label: bool = False,
+  absent: bool = False,
 ) -> tuple[Branched, tuple]:
   """Regroups student and teachers into one net.
 
@@ -87,13 +95,22 @@ def create(
     teachers: those of whom Y_cst asks something.
     points: p_m of each.
     label_map: the teachers in the same order.
+    single_label: whether the labels of Y_cst exclude one another.
+    absent: whether all of a teacher's labels may be absent from an image. Its
+      softmax could not say so: its tail goes without, unless a softmax over all
+      tails' answers can weigh it against the others.
 
   Returns:
     The net and its variables, the teachers' parts copied.
   """
   deepest = max(points)
+  alone = absent and not single_label
   net = Branched(
-    tuple(student_blocks[:deepest]), tuple(teachers), tuple(points), label_map
+    tuple(student_blocks[:deepest]),
+    tuple(without_softmax(t) if alone else t for t in teachers),
+    tuple(points),
+    label_map,
+    single_label and len(teachers) > 1,
   )
   tails = tuple(t.variables[p:] for t, p in zip(teachers, points, strict=True))
   own = tuple({'params': params} for params in filters)

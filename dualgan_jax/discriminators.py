@@ -90,6 +90,7 @@ def ladder(
       entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
       x = jnp.concatenate([x, entries[b]])
   logits, seen = record_moments(teacher.head, teacher.variables[-1], x, rows)
+  logits = _widened(logits)
   moments += seen
   return Ladder(
     logits[:rows],
@@ -117,7 +118,12 @@ def tail(
   *blocks, head = variables
   for block, own in zip(teacher.blocks[after:], blocks, strict=True):
     features = block(own, features)
-  return teacher.head(head, features)
+  return _widened(teacher.head(head, features))
+
+
+def _widened(logits):
+  # In half precision sure answers would be certain ones.
+  return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
 
 def combine(

@@ -53,20 +53,6 @@ def right_world(
   return float(np.concatenate(right).mean())
 
 
-def agreement(logits: np.ndarray, said: np.ndarray) -> float:
-  """Share of images on which two have the same most probable label.
-
-  If there is one label only, on which they say alike whether it is there.
-
-  Args:
-    logits: [n, L].
-    said: another's probabilities, [n, L].
-  """
-  if said.shape[1] == 1:
-    return float(np.mean((logits > 0) == (said > 0.5)))
-  return float(np.mean(np.argmax(logits, 1) == np.argmax(said, 1)))
-
-
 def per_label(
   labels: Sequence[str],
   student: np.ndarray,

@@ -230,6 +230,8 @@ def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
     run_.asked,
     list(run_.points.values()),
     run_.label_map,
+    single_label=design.student.single_label,
+    absent=run_.source.absent,
   )
 
 

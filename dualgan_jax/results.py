@@ -24,6 +24,7 @@ from dualgan_jax import (
 )
 from dualgan_jax.errors import UserError
 from dualgan_jax.runs import Run
+from dualgan_jax.stages import distil
 
 # Images drawn to be looked at.
 _SAMPLES = 512
@@ -89,12 +90,12 @@ def measure(run_: Run) -> None:
     answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
     metrics[name] = {
       **measured(name, answer, variables, config.labels),
-      'agreement': evaluate.agreement(answer(variables, generated), said),
+      'agreement': float(distil.agreement(answer(variables, generated), said)),
     }
     if not tests:
       answered[name] = answer(variables, generated)
   if not tests:
-    answered['teachers'] = jax.scipy.special.logit(said)
+    answered['teachers'] = said
   if parallel.is_first():
     report.samples(
       run_.folder.stage('evaluate') / 'samples.png',
@@ -138,6 +139,7 @@ def measure(run_: Run) -> None:
 def _take_away(run_: Run, results: dict[str, Any]) -> None:
   """Writes the folders `student` and, if there is one, `branched`."""
   config = run_.config
+  kind = {'single_label': run_.design.student.single_label}
   origin = {k: results[k] for k in ('experiment', 'objective', 'seed')}
   common = {
     'labels': config.labels,
@@ -147,10 +149,7 @@ def _take_away(run_: Run, results: dict[str, Any]) -> None:
   student.write(
     run_.folder.path / 'student',
     run_.models['compact'][1],
-    net={
-      **config.student.to_dict(),
-      'single_label': run_.design.student.single_label,
-    },
+    net={**config.student.to_dict(), **kind},
     **common,
   )
   if 'branched' in run_.models:
@@ -160,7 +159,7 @@ def _take_away(run_: Run, results: dict[str, Any]) -> None:
         run_.folder.path / 'branched',
         lambda own, x: apply(own, x, train=False)[0],
         variables,
-        net={'kind': 'branched', 'points': run_.points},
+        net={'kind': 'branched', 'points': run_.points, **kind},
         **common,
       )
     except UserError as e:  # all else is there
@@ -174,7 +173,7 @@ def _alone(teacher, variables, x):
 def samples(
   run_: Run, labels: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Generated images, and the teachers' probabilities of some labels.
+  """Generated images, and the teachers' logits of some labels.
 
   If routed, the images are of teachers who are asked for one of them: on those
   of others nothing of all this would be there.
@@ -192,8 +191,9 @@ def samples(
       z = jnp.concatenate([z, told], axis=-1)
     image = source.module.apply(source.variables, z, train=False)[-1]
     shown = [source.seen_by(t, image) for t in asked]
-    logits = discriminators.told(asked, shown, owners, routed=source.absent)
-    return image, jax.nn.sigmoid(logits)
+    return image, discriminators.told(
+      asked, shown, owners, routed=source.absent
+    )
 
   images, said = draw(run_.source, asked, run_.key('samples'))
   return np.asarray(images), np.asarray(said)

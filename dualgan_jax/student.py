@@ -33,7 +33,6 @@ _BATCH = 64
 _SLACK = 0.1
 _PROGRAM = 'program'  # a tensor of bytes: what `jax.export` serialises
 PLATFORMS = ('cpu', 'cuda', 'tpu')  # that programs are made for
-_BY_ITSELF = 'one probability per label, by itself; present above 0.5'
 
 
 class Student:
@@ -122,12 +121,7 @@ def write(
     origin: what else is to be known of it.
   """
   tensors = {k: np.asarray(v) for k, v in _flat(variables).items()}
-  answers = (
-    'probabilities of which label it is; they add up to 1'
-    if net['single_label']
-    else _BY_ITSELF
-  )
-  _write(folder, tensors, labels, image, net, answers, origin)
+  _write(folder, tensors, labels, image, net, origin)
 
 
 def write_program(
@@ -148,7 +142,7 @@ def write_program(
     variables: a tree of arrays.
     labels: in the order of its logits.
     image: (height, width, channels).
-    net: what is to be known of it.
+    net: what is to be known of it, 'single_label' among it.
     origin: what else is.
 
   Raises:
@@ -179,10 +173,10 @@ def write_program(
     ) from e
   tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
   net = {**net, 'platforms': PLATFORMS}
-  _write(folder, tensors, labels, image, net, _BY_ITSELF, origin)
+  _write(folder, tensors, labels, image, net, origin)
 
 
-def _write(folder, tensors, labels, image, net, answers, origin):
+def _write(folder, tensors, labels, image, net, origin):
   part = folder.with_name(f'{folder.name}.part')
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
@@ -194,7 +188,11 @@ def _write(folder, tensors, labels, image, net, answers, origin):
     'image': list(image),
     'net': dict(net),
     'preparation': 'scaled to [0, 1], resized bilinearly to `image`',
-    'answers': answers,
+    'answers': (
+      'probabilities of which label it is; they add up to 1'
+      if net['single_label']
+      else 'one probability per label, by itself; present above 0.5'
+    ),
     'origin': dict(origin),
   }
   text = json.dumps(config, indent=1, ensure_ascii=False)

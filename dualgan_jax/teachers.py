@@ -140,9 +140,8 @@ def from_classifier(
 ) -> Teacher:
   """Freezes one of our classifiers, as `Classifier.init` shapes variables."""
   blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
-  return Teacher(
-    name, labels, blocks, classifier.answer, variables, classifier.single_label
-  )
+  teacher = Teacher(name, labels, blocks, classifier.scores, variables)
+  return single_label(teacher) if classifier.single_label else teacher
 
 
 def feature_shapes(

@@ -181,3 +181,46 @@ def test_training_the_net_leaves_the_teachers_as_they_are():
       teacher.variables,
       _teachers()[m].variables,
     )
+
+
+def _answers(everyone, label_map=LABEL_MAP, **options):
+  """What a net whose branches leave after blocks 2 and 1 says."""
+  student, own = _net(STUDENT, 3, 0)
+  points = (2, 1)[: len(everyone)]
+  net, variables = branched.create(
+    student.blocks,
+    own[:-1],
+    _filters((2, 1))[: len(everyone)],
+    everyone,
+    points,
+    label_map,
+    **options,
+  )
+  return net.apply(variables, _images(), train=False)[0]
+
+
+def test_one_softmax_stands_over_the_tails_of_teachers_that_had_one_each():
+  # An image is of one label of all teachers', and may have none of a teacher's.
+  certain = tuple(map(teachers.single_label, _teachers()))
+  each = _answers(certain)
+  np.testing.assert_allclose(
+    _probability(_answers(certain, single_label=True, absent=True)),
+    jax.nn.softmax(each),
+    1e-4,
+    1e-6,
+  )
+
+
+def test_one_teachers_own_softmax_is_enough():
+  alone = tuple(map(teachers.single_label, _teachers()[:1]))
+  label_map = LabelMap.create({'one': LABELS['one']}, LABELS['one'])
+  answers = _answers(alone, label_map, single_label=True)
+  np.testing.assert_array_equal(_answers(alone, label_map), answers)
+  np.testing.assert_allclose(_probability(answers).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_tails_of_labels_that_may_all_be_absent_have_no_softmax():
+  certain = tuple(map(teachers.single_label, _teachers()))
+  raw = _answers(_teachers())
+  np.testing.assert_array_equal(_answers(certain, absent=True), raw)
+  assert np.abs(_answers(certain) - raw).max() > 0.1

@@ -102,6 +102,22 @@ def test_ladder_answers_as_the_tails_do_one_by_one(rows):
     _close(logits, _tail(entries[b], after=b))
 
 
+def test_answers_in_half_precision_are_widened():
+  # σ(8) would be 1 in bfloat16.
+  teacher = teachers.Teacher(
+    'half', ('a',), (lambda v, x: x,) * 2, lambda v, x: x[:, 0, 0], ({},) * 3
+  )
+  x = jnp.full((1, 1, 1, 1), 8, jnp.bfloat16)
+  seen = discriminators.ladder(teacher, x, {1: x})
+  for logits in (
+    discriminators.tail(teacher, teacher.variables, x, 0),
+    seen.image,
+    seen.entries[1],
+  ):
+    assert logits.dtype == jnp.float32
+    assert jax.nn.sigmoid(logits) < 1
+
+
 def test_ladder_looks_at_the_image_only():
   # Its features before the head, and the moments that each batch norm sees of
   # it: what enters on the way must not be mistaken for the image.

@@ -99,12 +99,6 @@ def test_the_only_label():
   assert found['exact_match'] == 3 / 4
 
 
-def test_one_label_alone_is_agreed_on_where_both_say_it_is_there():
-  said = np.float32([[0.9], [0.1], [0.6], [0.5]])
-  logits = np.float32([[-5], [3], [1], [-1]])
-  assert evaluate.agreement(logits, said) == 2 / 4
-
-
 def test_no_answer_at_all_is_f1_0():
   found = _scores([[-1, -2], [-2, -1]], [[1, 0], [0, 1]])
   assert found['f1_macro'] == found['f1_micro'] == 0.0

@@ -55,7 +55,7 @@ def _write_program(path, net=NET):
     _variables(),
     labels=LABELS,
     image=IMAGE,
-    net={'kind': 'any'},
+    net={'kind': 'any', 'single_label': net['single_label']},
     origin={'experiment': 'toy'},
   )
   return path
@@ -74,7 +74,7 @@ def test_a_program_that_cannot_be_exported_is_one_sentence(tmp_path):
       {},
       labels=LABELS,
       image=IMAGE,
-      net={},
+      net={'single_label': False},
       origin={},
     )
   assert '\n' not in str(error.value)
@@ -224,8 +224,9 @@ def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
     student.load(tmp_path)
 
 
-def test_labels_that_exclude_one_another_add_up_to_1(tmp_path):
-  write_toy(tmp_path, net={**NET, 'single_label': True})
+@pytest.mark.parametrize('write', [write_toy, _write_program])
+def test_labels_that_exclude_one_another_add_up_to_1(tmp_path, write):
+  write(tmp_path, net={**NET, 'single_label': True})
   found = dualgan_jax.load(tmp_path)
   answers = found.predict(np.full((3, *IMAGE), 200, np.uint8))
   np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)

@@ -156,8 +156,12 @@ class Classifier:
 
     Their sigmoids are probabilities, those of a softmax if `single_label`.
     """
-    x = self.head.apply(variables, features)
+    x = self.scores(variables, features)
     return one_against_rest(x) if self.single_label else x
+
+  def scores(self, variables: Variables, features: chex.Array) -> chex.Array:
+    """What the head gives, before a softmax if `single_label`, [N, labels]."""
+    return self.head.apply(variables, features)
 
   def init(self, key: chex.PRNGKey, image: tuple[int, int, int]) -> tuple:
     """Makes the variables.

@@ -73,16 +73,30 @@ def phase(
     def loss_fn(params, batch_stats, key):
       x, targets = draw(frozen.origin, frozen.teachers, label_map, key, batch)
       logits, updated = apply(join(params, batch_stats), x, train=True)
-      agree = jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(targets, -1))
       loss = losses.distillation(logits, targets, temperature=temperature)
-      return loss, (
-        split(updated)[1],
-        {'agreement': agree},
-      )
+      metrics = {'agreement': agreement(logits, targets)}
+      return loss, (split(updated)[1], metrics)
 
     return train_step(loss_fn, optimiser, state)
 
   return Phase(name, steps, init, step, frozen)
+
+
+def agreement(logits: chex.Array, others: chex.Array) -> chex.Array:
+  """Share of images on which two have the same most probable label.
+
+  If there is one label only, on which they say alike whether it is there.
+
+  Args:
+    logits: [N, L].
+    others: another's logits, [N, L]; probabilities of sure answers are equal.
+
+  Returns:
+    A scalar.
+  """
+  if logits.shape[-1] == 1:
+    return jnp.mean((logits > 0) == (others > 0))
+  return jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(others, -1))
 
 
 def generated(
