@@ -112,13 +112,15 @@ def _prepare(config, workdir_path, init_from):
     sharing = {'generator': many, 'refine': many} | dict.fromkeys(
       ('dual', 'targetnet'), asked
     )
+  again = False  # what is trained after what is trained again is, too
   for stage in settings.STAGES[:-1]:
     trains = config[stage].get('steps', True)
     if stage == 'pretrain':
       trains = design.classifiers
-    if trains and not workdir.is_at_hand(
-      stage, config, workdir_path, init_from
-    ):
+    if not trains:
+      continue
+    again |= not workdir.is_at_hand(stage, config, workdir_path, init_from)
+    if again:
       parallel.check_batch(
         f'{stage}.batch',
         config[stage].batch,

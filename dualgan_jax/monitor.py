@@ -45,14 +45,16 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
   Returns:
     firing_rate: share of images that carry each label, [L].
     labels_per_image: their sum, a scalar.
-    entropy: entropy of the fired labels over log L, in [0, 1].
+    entropy: entropy of the fired labels over log L, in [0, 1]; of one label
+      alone, that of whether it fires, over log 2.
     diversity: root mean square over pixels of a pixel's standard deviation over
       the batch, in [0, 0.5].
   """
   variance = jnp.mean(means['squares'] - jnp.square(means['pixels']))
-  # One label alone is all labels.
-  spread = -losses.information_entropy(means['fires'])
-  entropy = spread if means['fires'].size > 1 else jnp.ones_like(spread)
+  form = 'normalised' if means['fires'].size > 1 else 'bernoulli'
+  entropy = -losses.information_entropy(means['fires'], form)
+  if form == 'bernoulli':
+    entropy /= jnp.log(2)
   return jax.lax.stop_gradient(
     {
       'firing_rate': means['fires'],
@@ -116,8 +118,8 @@ class Watch:
     # Of empty images nothing is learned from which few labels they carry.
     yield (
       'few',
-      f'generated images carry only few of the labels: entropy {entropy:.2f} '
-      'of 1; raise objective.beta.'
+      'generated images carry only few of the labels, or the only one always: '
+      f'entropy {entropy:.2f} of 1; raise objective.beta.'
       if entropy < MIN_ENTROPY and not empty
       else None,
     )

@@ -520,6 +520,11 @@ def test_a_batch_that_does_not_divide_matters_only_where_it_is_used(copy):
   with pytest.raises(UserError, match=r'^pretrain\.batch: 128 does not'):
     run(config, str(copy / 'new'), stage='pretrain')
   assert run(config, str(copy))['seed'] == 0  # all is done already
+  # What is trained after a stage that is done again is, too.
+  shutil.rmtree(copy / 'targetnet')
+  config.targetnet.batch = 126
+  with pytest.raises(UserError, match=r'^refine\.batch: 128 does not'):
+    run(config, str(copy))
 
 
 def test_a_batch_that_nothing_uses_may_be_any(tmp_path):

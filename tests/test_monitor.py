@@ -50,9 +50,12 @@ def test_health_of_one_image_for_all_noise():
   np.testing.assert_allclose(seen['entropy'], 0.0, atol=1e-4)
 
 
-def test_one_label_alone_is_all_of_them():
+def test_one_label_alone_is_to_fire_and_not_to_fire():
   seen = _health([[0.0], [1.0]], [[1.0], [-1.0]])
-  np.testing.assert_array_equal(seen['entropy'], 1.0)
+  np.testing.assert_allclose(seen['entropy'], 1.0, rtol=1e-6)
+  for always in ([[1.0], [1.0]], [[-1.0], [-1.0]]):
+    seen = _health([[0.0], [1.0]], always)
+    np.testing.assert_allclose(seen['entropy'], 0.0, atol=1e-6)
 
 
 def test_health_judges_without_teaching():

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax import discriminators, losses, parallel, teachers
+from dualgan_jax.labels import LabelMap
 from dualgan_jax.stages import generator as stage
 from dualgan_jax.teachers import Teacher, single_label
 from tests import tiny
@@ -223,7 +224,7 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
     )
 
 
-def _terms(everyone, **changes):
+def _terms(everyone, label_map=tiny.LABEL_MAP, **changes):
   """L_oh and L_ie of four images, and the teachers' own answers to them."""
   objective = tiny.objective(groups=False, **changes)
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
@@ -231,7 +232,7 @@ def _terms(everyone, **changes):
 
   def loss(frozen, x):
     filters = {t.name: {} for t in frozen}
-    return x, stage.loss((x,), filters, frozen, tiny.LABEL_MAP, objective)[2]
+    return x, stage.loss((x,), filters, frozen, label_map, objective)[2]
 
   _, metrics = parallel.compile_step(loss, devices)(
     parallel.replicate(everyone, devices), parallel.replicate(image, devices)
@@ -278,6 +279,55 @@ def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
     (
       (losses.one_hot(logits, labels) + alone[0]) / 2,
       (losses.information_entropy(several.mean(axis=0)) + alone[1]) / 2,
+    ),
+    rtol=1e-3,
+  )
+
+
+def _of_one_label(seed):
+  """A teacher of one label, which some of four images carry."""
+  net = tiny.net((4, 6, 8), 1)
+  *blocks, head = tiny.variables_of(net, seed)
+  alone = teachers.from_classifier('two', ('e',), net, (*blocks, head))
+  image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
+  logits = discriminators.tail(alone, alone.variables, image, 0)
+  middle = jnp.sort(logits[:, 0])[1:3].mean()
+  head['params']['Dense_0']['bias'] -= middle
+  return alone
+
+
+def _printed(p):
+  """Eq. 6 of one label, which may be empty, and minus its own entropy."""
+  q = p.mean()
+  return (
+    -jnp.mean(jnp.log(jnp.maximum(p, 1 - p))),
+    q * jnp.log(q) + (1 - q) * jnp.log(1 - q),
+  )
+
+
+@pytest.mark.parametrize('one_hot', ['labels', 'class'])
+def test_the_only_label_is_wanted_on_half_of_the_images(one_hot):
+  alone = _of_one_label(3)
+  label_map = LabelMap.create({'two': alone.labels}, alone.labels)
+  l_oh, l_ie, (p,) = _terms((alone,), label_map, one_hot=one_hot)
+  assert p.min() < 0.5 < p.max()  # not on all, though never_empty
+  np.testing.assert_allclose((l_oh, l_ie), _printed(p), rtol=1e-4)
+
+
+def test_a_routed_teacher_of_one_label_judges_by_itself():
+  one, alone = tiny.both_teachers()[0], _of_one_label(3)
+  labels = {'one': one.labels, 'two': alone.labels}
+  label_map = LabelMap.create(labels, ('a', 'e'))
+  l_oh, l_ie, (p, q) = _terms((one, alone), label_map, routed=True)
+  p, q = p[0::2], q[1::2]
+  logits = jnp.log(p) - jnp.log1p(-p)
+  pseudo = losses.pseudo_labels(logits, never_empty=True)
+  by_itself = _printed(q)
+  np.testing.assert_allclose(
+    (l_oh, l_ie),
+    (
+      (losses.one_hot(logits, pseudo) + by_itself[0]) / 2,
+      (losses.information_entropy(p.mean(axis=0)) + by_itself[1]) / 2,
     ),
     rtol=1e-3,
   )

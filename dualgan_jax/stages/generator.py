@@ -133,7 +133,8 @@ def loss(
 
   L_oh and L_ie are means of one term on all labels of teachers whose labels
   are independent (Eq. 6), and of one per teacher with one label per image
-  (DAFL's).
+  (DAFL's). Where a judge answers one label only, as a routed teacher may, half
+  of the images are to carry it: no image would be without it otherwise.
 
   Args:
     features: F_g^1 .. F_g^B, the last the image; or the image alone, which
@@ -184,17 +185,20 @@ def loss(
 
   # Teachers of independent labels are judged together, those of one label per
   # image each by itself, as DAFL does.
-  several = _of_several(logits, teachers, label_map, objective.routed)
+  independent = _of_independent(logits, teachers, label_map, objective.routed)
   single = [
     x.image for t, x in zip(teachers, ladders, strict=True) if t.single_label
   ]
-  forms = [objective.entropy] * len(several) + [
-    'dafl' if objective.entropy == 'dafl' else 'softmax'
-  ] * len(single)
+  forms = [
+    objective.entropy if x.shape[1] > 1 else 'bernoulli' for x in independent
+  ] + ['dafl' if objective.entropy == 'dafl' else 'softmax'] * len(single)
   # Everything that is not linear in a batch mean meets its mean here.
   answers, moments, seen = parallel.mean(
     (
-      [losses.label_mean(x, objective.entropy) for x in several]
+      [
+        losses.label_mean(x, form)
+        for x, form in zip(independent, forms, strict=False)
+      ]
       # Their sigmoids are a softmax's already.
       + [losses.label_mean(x) for x in single],
       [[layer[:2] for layer in x.moments] for x in ladders],
@@ -202,7 +206,7 @@ def loss(
     )
   )
   l_oh = _mean(
-    [_one_hot(x, objective) for x in several]
+    [_one_hot(x, objective) for x in independent]
     + [losses.one_class(jax.nn.log_sigmoid(x)) for x in single]
   )
   l_a = _mean([losses.activation(x.activations) for x in ladders])
@@ -249,28 +253,38 @@ def loss(
   return total, logits, metrics
 
 
-def _of_several(logits, teachers, label_map, routed):
-  """The answers that teachers of independent labels have a part in.
+def _of_independent(logits, teachers, label_map, routed):
+  """The answers that teachers of independent labels have a part in, by judge.
 
-  Returns a list of one array, rows and labels of `logits`, or an empty list.
+  Returns a list of arrays, rows and labels of `logits`: one of all of them
+  together; if routed, those of one label each by itself.
   """
-  if not any(t.single_label for t in teachers):
-    return [logits]
   own = [m for m, t in enumerate(teachers) if not t.single_label]
-  if not own:
-    return []
-  labels = {x for m in own for x in teachers[m].labels}
-  columns = np.array([i for i, x in enumerate(label_map.union) if x in labels])
-  if routed:
-    rows = [routing.own_rows(logits, m, len(teachers)) for m in own]
-    logits = jnp.concatenate(rows)
-  return [logits[:, columns]]
+  alone = [m for m in own if routed and len(teachers[m].labels) == 1]
+  together = [m for m in own if m not in alone]
+
+  def answers(judges):
+    if len(judges) == len(teachers):
+      return logits
+    labels = {x for m in judges for x in teachers[m].labels}
+    columns = [i for i, x in enumerate(label_map.union) if x in labels]
+    rows = logits
+    if routed:
+      rows = jnp.concatenate(
+        [routing.own_rows(logits, m, len(teachers)) for m in judges]
+      )
+    return rows[:, np.array(columns)]
+
+  return [answers(x) for x in (together, *([m] for m in alone)) if x]
 
 
 def _one_hot(logits, objective):
-  if objective.one_hot == 'class':
+  one = logits.shape[1] == 1
+  if objective.one_hot == 'class' and not one:
     return losses.one_class(logits)
-  labels = losses.pseudo_labels(logits, never_empty=objective.never_empty)
+  labels = losses.pseudo_labels(
+    logits, never_empty=objective.never_empty and not one
+  )
   return losses.one_hot(logits, labels)
 
 

@@ -179,8 +179,10 @@ def phase(
       grads,
       metrics,
     )
-    pool_now = _added(state.pool, state.step * batch, x)
-    held = jnp.minimum((state.step + 1) * batch, pool)
+    # Batches are counted: there may be more images than int32 holds.
+    batches = pool // batch
+    pool_now = _added(state.pool, state.step % batches * batch, x)
+    held = jnp.minimum(state.step + 1, batches) * batch
     old = [
       replayed(pool_now, held, k, batch, augmentation, len(routes) or 1)
       for k in replay_keys
@@ -257,9 +259,9 @@ def replayed(
   return jax.vmap(one)(keys, jnp.arange(len(keys)) % teachers)
 
 
-def _added(pool: chex.Array, number: chex.Array, x: chex.Array) -> chex.Array:
-  """The pool with a new batch, whose first sample has this number."""
+def _added(pool: chex.Array, first: chex.Array, x: chex.Array) -> chex.Array:
+  """The pool with a new batch, from this row on."""
   new = parallel.gather(jnp.round(x * 255).astype(pool.dtype))
-  rows = (number + jnp.arange(len(new))) % len(pool)
+  rows = first + jnp.arange(len(new))
   # A scatter: on a CPU, dynamic_update_slice would copy the whole pool.
   return pool.at[rows].set(new, unique_indices=True)
