@@ -15,6 +15,7 @@ Exit codes are those of `experiments.cli`.
 
 import ast
 import itertools
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -39,6 +40,7 @@ _GRID = flags.DEFINE_string(
 )
 flags.adopt_module_key_flags(cli)
 _COLUMNS = ('top1', 'mAP', 'exact_match')
+_LONGEST_NAME = 255  # bytes, of a file system's usual limit
 
 
 def main(argv: Sequence[str]) -> None:
@@ -74,7 +76,13 @@ def run_all(
     InterruptedRun: a signal came; the same call goes on.
   """
   for name, config in plan:
-    dry_run(config, str(_folder(root, name, config)))
+    folder = _folder(root, name, config)
+    if len(os.fsencode(folder.parent.name)) > _LONGEST_NAME:
+      raise errors.UserError(
+        f'--grid: {name[:40]}... is too long for the name of a folder; make '
+        'variants of the config for such values.'
+      )
+    dry_run(config, str(folder))
   done, failed = {}, []
   for name, config in plan:
     folder = _folder(root, name, config)

@@ -103,6 +103,7 @@ PHASES = {
   'dual, block 1': lambda: _dual(1),
   'dual, block 2': lambda: _dual(2),
   'dual, block 2 with an adapter': lambda: _dual(2, channels=(5, 3, 1)),
+  'dual, block 2, routed': lambda: _dual(2, routed=True),
   'dual, block 3': lambda: _dual(3),
   'branch losses': _measure,
   'compact on generated images': lambda: _distil(
@@ -112,6 +113,9 @@ PHASES = {
     distil.generated, tiny.source(routed=True), 'branched'
   ),
   'refine': lambda: test_stage_refine.phase(optimiser=tiny.keep_gradient()),
+  'refine, routed': lambda: test_stage_refine.phase(
+    optimiser=tiny.keep_gradient(), routed=True
+  ),
   'noise': lambda: _distil(distil.noise, np.zeros(tiny.IMAGE, np.float32)),
   'real data': lambda: _distil(distil.real, _real()),
 }
@@ -176,7 +180,7 @@ def test_a_gradient_is_one_reduction(name):
   expected = 1
   if name.startswith('generator'):
     expected += 2  # the teachers' moments, forwards and backwards
-  if name == 'refine':
+  if name.startswith('refine'):
     expected += 2 + 2  # the same, and two steps of the student
   assert len(trees) == expected, shapes
   assert all(x.isdigit() for x in trees), shapes

@@ -196,6 +196,7 @@ def _launch(*flags):
     (['--grid=generator.steps=0'], 'generator.steps: 0'),
     (['--grid=generator.batch=7'], 'generator.batch: 7'),
     (['--grid=student={}'], 'student.'),
+    ([f'--grid=labels={("0",) * 90}'], 'too long for the name of a folder'),
   ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(

@@ -140,11 +140,13 @@ def source(channels=(5, 4, 1), **changes):
   )
 
 
-def dual_phase(b, optimiser, *, channels=(5, 4, 1), **changes):
+def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
   """Stage `dual`, block b, on the tiny nets."""
   own = student()
   frozen = dual.Frozen(
-    both_teachers(), source(channels), variables_of(own)[: b - 1]
+    both_teachers(),
+    source(channels, routed=routed),
+    variables_of(own)[: b - 1],
   )
   options = {
     'filters': 'stage1',
