@@ -185,10 +185,11 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
         lambda p, x: (answer(join(p, averages), x)[0] @ weights).sum(), (0, 1)
       )
     )(params, x)
-  if not np.any(to_image):
+  if not (np.any(to_image) and np.isfinite(to_image).all()):
     raise UserError(
-      f'{field}: its answers have no gradient to the image, so no generator '
-      'can learn from them; let it round, cut off and stop nothing.'
+      f'{field}: its answers have no gradient to the image, or none that is '
+      'finite, so no generator can learn from them; let it round, cut off and '
+      'stop nothing, and take no root of 0.'
     )
   shares = jax.nn.sigmoid(both).sum(axis=1)
   if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):

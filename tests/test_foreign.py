@@ -310,7 +310,11 @@ def _batch_norm(variables, x):
     ),
     (
       {'blocks': (lambda v, x: jnp.round(255 * x), lambda v, x: x)},
-      'its answers have no gradient to the image, so',
+      'its answers have no gradient to the image, or',
+    ),
+    (
+      {'blocks': (lambda v, x: x + jnp.sqrt(x - x), lambda v, x: x)},
+      'its answers have no gradient to the image, or none that is finite',
     ),
     ({'head': _callback}, r'has no gradient \(ValueError: Pure callbacks'),
     ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
