@@ -175,27 +175,32 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: its head gives log-probabilities of one label; let '
       'dualgan_jax.single_label say that there is a softmax.'
     )
-  # The generator learns through its answers, the branched net its parameters.
-  params, averages = split(teacher.variables)
-  # Of labels that exclude one another the plain sum might not change at all.
-  weights = jnp.arange(1, both.shape[1] + 1)
-  with _blamed(f'{field}: has no gradient'):
-    _, to_image = jax.jit(
-      jax.grad(
-        lambda p, x: (answer(join(p, averages), x)[0] @ weights).sum(), (0, 1)
-      )
-    )(params, x)
-  if not (np.any(to_image) and np.isfinite(to_image).all()):
-    raise UserError(
-      f'{field}: its answers have no gradient to the image, or none that is '
-      'finite, so no generator can learn from them; let it round, cut off and '
-      'stop nothing, and take no root of 0.'
-    )
+  _refuse_gradientless(field, teacher, x)
   shares = jax.nn.sigmoid(both).sum(axis=1)
   if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
     raise UserError(
       f"{field}: it says single_label, but its labels' probabilities add up to "
       f'{shares[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
+    )
+
+
+def _refuse_gradientless(field, teacher, x):
+  """Sees that generator and branched net can learn through a teacher."""
+  params, averages = split(teacher.variables)
+  # Of labels that exclude one another the plain sum might not change at all.
+  weights = jnp.arange(1, len(teacher.labels) + 1)
+
+  def total(params, x):
+    logits = discriminators.tail(teacher, join(params, averages), x, 0)
+    return (logits @ weights).sum()
+
+  with _blamed(f'{field}: has no gradient'):
+    _, to_image = jax.jit(jax.grad(total, (0, 1)))(params, x)
+  if not (np.any(to_image) and np.isfinite(to_image).all()):
+    raise UserError(
+      f'{field}: its answers have no gradient to the image, or none that is '
+      'finite, so no generator can learn from them; let it round, cut off and '
+      'stop nothing, and take no root of 0.'
     )
 
 

@@ -1,5 +1,6 @@
 """Wrong command lines: one sentence, exit code 2, no traceback."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,10 +11,11 @@ _ROOT = pathlib.Path(__file__).parents[1]
 _CONFIG = '--config=experiments/configs/digits.py'
 
 
-def _launch(*flags):
+def _launch(*flags, **environment):
   return subprocess.run(
     [sys.executable, '-m', 'experiments.main', *flags],
     cwd=_ROOT,
+    env={**os.environ, **environment},
     capture_output=True,
     text=True,
     check=False,
@@ -70,6 +72,15 @@ def test_a_config_file_that_fails_is_one_sentence(tmp_path, code, says):
   assert done.returncode == 2
   assert says in done.stderr
   assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_platform_that_is_not_there_is_one_sentence(tmp_path):
+  done = _launch(_CONFIG, f'--workdir={tmp_path}/x', JAX_PLATFORMS='gpuu')
+  assert done.returncode == 2
+  assert done.stderr.startswith(
+    "error: devices: JAX finds none (JAX_PLATFORMS='gpuu': "
+  )
+  assert len(done.stderr.splitlines()) == 1
 
 
 def test_help_shows_all_flags():
