@@ -225,13 +225,16 @@ class Workdir:
 def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
   """Sees that what is finished in a folder was made with these very fields.
 
-  What only measures may have others.
+  What only measures may have others, and so may all that comes after a stage
+  which is not finished: it is done again with it.
 
   Raises:
     UserError: it was not; names the fields.
   """
   for stage in settings.STAGES[: -len(_MEASURING)]:
     other = _others(_path(path), stage, config)
+    if other is None:
+      return
     if other:
       raise UserError(
         f'{", ".join(other)}: stage {stage} in {_path(path)} was made '

@@ -239,6 +239,18 @@ def test_fields_of_unfinished_stages_may_change(tmp_path):
       refuse_other(tmp_path, _config(seed=1))
 
 
+def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
+  _finish(tmp_path, *settings.STAGES)
+  changed = _config(temperature=2.0)  # targetnet and refine read it
+  with pytest.raises(UserError, match='stage targetnet in'):
+    refuse_other(tmp_path, changed)
+  shutil.rmtree(tmp_path / 'targetnet')
+  refuse_other(tmp_path, changed)
+  with Workdir(tmp_path) as own:
+    aside = own.set_aside_stale(changed, settings.STAGES)
+  assert {x.stem for x in aside} == {'refine', 'baselines', 'evaluate'}
+
+
 @pytest.mark.parametrize('there', [('pretrain',), ('pretrain', 'generator')])
 def test_takes_over_what_another_run_has_finished(tmp_path, there):
   source = tmp_path / 'source'
