@@ -109,8 +109,9 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
       there is one label only, which is always the most probable.
     mAP: average precision, mean over labels that occur; None if none does.
     mAP_11: the same of VOC 2007's precision at eleven recalls (`ap_11`).
-    f1_macro: F1 at probability 0.5, mean over labels.
-    f1_micro: F1 at probability 0.5 over all answers.
+    f1_macro: F1 at probability 0.5, mean over labels of which anything is
+      known; None if there are none.
+    f1_micro: F1 at probability 0.5 over all answers; None as well.
     exact_match: share of images all of whose answers at 0.5 are right.
   """
   known, present, said = ~np.isnan(targets), targets > 0.5, logits > 0
@@ -123,6 +124,7 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
   columns = [
     (present[rows, i], logits[rows, i], said[rows, i])
     for i, rows in enumerate(known.T)
+    if rows.any()
   ]
   occurring = [(y, x) for y, x, _ in columns if y.any()]
 
@@ -138,7 +140,9 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
     ),
     'f1_micro': float(
       metrics.f1_score(present[known], said[known], zero_division=0)
-    ),
+    )
+    if columns
+    else None,
     'exact_match': float(((said == present) | ~known).all(axis=1).mean()),
   }
 

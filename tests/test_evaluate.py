@@ -36,6 +36,9 @@ def test_scores_of_several_labels_by_hand():
   label_0 = (1 / 1 + 2 / 3) / 2
   label_1 = (1 / 2 + 2 / 4) / 2
   assert found['mAP'] == pytest.approx((label_0 + label_1) / 2)
+  # The best precision at or after each of eleven recalls.
+  eleven = ((6 * 1 + 5 * 2 / 3) / 11 + 1 / 2) / 2
+  assert found['mAP_11'] == pytest.approx(eleven)
   # Hits, false alarms, misses: (2, 1, 0) and (1, 1, 1).
   assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 4) / 2)
   assert found['f1_micro'] == pytest.approx(6 / 9)
@@ -202,6 +205,21 @@ def test_without_real_images_labels_have_no_precision():
   }
 
 
+def test_an_image_of_which_nobody_says_has_no_part_in_a_labels_precision():
+  logits = np.array([[3.0], [2.0]])
+  found = evaluate.per_label(['a'], logits, logits, np.array([[np.nan], [1]]))
+  assert found['a']['student_ap'] == found['a']['teachers_ap'] == 1.0
+
+
+def test_the_right_world_by_hand():
+  # The labels are two digits and an article.
+  digits, articles = np.array([[True, True, False], [False, False, True]])
+  of_digits = np.array([[2.0, 1, 0], [0, 1, 2]])
+  of_articles = np.array([[-3.0, -2, -1], [0, 2, 1], [1, 0, 0]])
+  found = evaluate.right_world((of_digits, of_articles), (digits, articles))
+  assert found == pytest.approx(2 / 5)
+
+
 def test_eleven_points_by_hand():
   # Ranked: right, wrong, right. Precision 1 up to recall 1/2, then 2/3.
   present = np.array([True, False, True])
@@ -232,3 +250,12 @@ def test_what_nobody_says_counts_neither_way():
   assert found['f1_macro'] == pytest.approx((2 / 3 + 1) / 2)
   assert found['f1_micro'] == pytest.approx(4 / 5)
   assert found['exact_match'] == pytest.approx(2 / 3)
+
+
+def test_a_label_of_which_nobody_says_anything_counts_neither_way():
+  nothing = [[np.nan], [np.nan]]
+  alone = _scores([[3], [-2]], nothing)
+  assert alone['mAP'] is alone['f1_macro'] is alone['f1_micro'] is None
+  found = _scores([[3, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
+  assert found['mAP'] == 1 / 2
+  assert found['f1_macro'] == found['f1_micro'] == pytest.approx(2 / 3)
