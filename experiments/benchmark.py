@@ -3,10 +3,11 @@
     python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
         [--stage=generator] [--repeats=20] [--json=FILE] [--peer]
 
-Builds the phases of experiments as `experiments.main` would, on untrained
-teachers and random images, and prints time, FLOPs and memory per step: of every
-phase, or only of one stage's, and of the generator's step of `digits` against
-the number of teachers M, of blocks B and of devices, as many as there are
+Builds the phases of experiments as `experiments.main` would without routing, on
+untrained teachers and random images, and prints time, FLOPs and memory per
+step: of every phase up to `refine`, or only of one stage's, and of the
+generator's step of `digits` against the number of teachers M, of blocks B and
+of devices, as many as there are
 (`JAX_NUM_CPU_DEVICES=8` simulates eight on a CPU). FLOPs are XLA's count of a
 device's program before it optimises; their share is of what one large matrix
 product reaches on that device, in the precision of the experiment. Nothing is
@@ -14,8 +15,9 @@ taken from the cache of compiled programs.
 
 `--peer` measures something else: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), each on the same one core of a CPU, in
-turn, from the same weights. It takes experiments whose teachers are of kind
-'conv', with batch norm and without common labels.
+turn, from the same weights. It takes experiments of the default objective whose
+teachers are of kind 'conv', with batch norm, independent labels, none of them
+common, and strides that divide the image.
 """
 
 import dataclasses
@@ -23,6 +25,7 @@ import functools
 import importlib
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -63,6 +66,7 @@ def main(argv: Sequence[str]) -> None:
   if argv[1:]:
     raise app.UsageError(f'{argv[1]}: not a flag.', exitcode=2)
   logging.set_verbosity(logging.WARNING)
+  jax.config.update('jax_enable_compilation_cache', False)
   configs = {name: _config(name) for name in _EXPERIMENTS.value}
   figures = _peers(configs) if _PEER.value else _phases(configs)
   if _JSON.value:
@@ -98,14 +102,12 @@ def _peers(configs):
       '--peer: only Linux lets it keep to one core.', exitcode=2
     )
   for name, config in configs.items():
-    nets = config.teachers.values()
-    labels = [x for net in nets for x in net.labels]
-    if len({*labels}) < len(labels) or not all(
-      net.get('kind') == 'conv' and net.batch_norm for net in nets
-    ):
+    if not _has_peer(config):
       raise app.UsageError(
-        f"--experiments={name}: --peer takes teachers of kind 'conv' with "
-        'batch norm and without common labels; name others, like mnist.',
+        f'--experiments={name}: --peer takes the default objective, and '
+        "teachers of kind 'conv' with batch norm, independent labels, none of "
+        'them common, and strides that divide the image; name others, like '
+        'mnist.',
         exitcode=2,
       )
   # Before JAX counts the cores that it may use.
@@ -117,6 +119,22 @@ def _peers(configs):
     for form, row in figures[name].items():
       print(f'{row["ms"]:8.1f} ms, {row["against_ours"]:.2f} of ours: {form}')
   return figures
+
+
+def _has_peer(config):
+  nets = config.teachers.values()
+  labels = [x for net in nets for x in net.labels]
+  return (
+    config.objective == base.get_config().objective
+    and len({*labels}) == len(labels)
+    and all(
+      net.get('kind') == 'conv'
+      and net.batch_norm
+      and not net.single_label
+      and not any(x % math.prod(net.strides) for x in config.image[:2])
+      for net in nets
+    )
+  )
 
 
 def experiment(

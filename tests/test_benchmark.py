@@ -69,11 +69,26 @@ def test_sizes_are_teachers_and_blocks(many, blocks):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize('name', ['cifar10', 'overlap', 'mnist:plain'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    'cifar10',  # kind
+    'overlap',  # common labels
+    'mnist:plain',  # no batch norm
+    'mnist:paper',  # another objective
+    'digits:single',  # a softmax
+    'multi_mnist',  # 36 pixels, halved three times
+  ],
+)
 def test_what_has_no_peer_is_one_sentence(name):
   configs = {name: benchmark._config(name)}
-  with pytest.raises(app.UsageError, match=f'{name}: --peer takes teachers'):
+  with pytest.raises(app.UsageError, match=f'{name}: --peer takes the default'):
     benchmark._peers(configs)
+
+
+@pytest.mark.parametrize('name', ['digits', 'mnist', 'strangers'])
+def test_what_has_a_peer(name):
+  assert benchmark._has_peer(benchmark._config(name))
 
 
 def test_without_pytorch_there_is_no_peer(monkeypatch):
