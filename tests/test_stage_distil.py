@@ -7,6 +7,7 @@ import pytest
 
 from dualgan_jax import discriminators, losses, parallel
 from dualgan_jax.images import RealImages
+from dualgan_jax.networks.classifier import split
 from dualgan_jax.stages import distil
 from tests import tiny
 
@@ -39,19 +40,25 @@ def test_the_loss_is_against_the_teachers_answers_on_y_cst(routed):
 
   def by_hand(everyone, key):
     x = source.features(jax.random.fold_in(key, 0), tiny.BATCH)[-1]
-    logits, _ = student.apply(tiny.variables_of(student), x, train=True)
+    logits, updated = student.apply(tiny.variables_of(student), x, train=True)
     targets = discriminators.combine(
       [discriminators.tail(t, t.variables, x, 0) for t in everyone],
       tiny.LABEL_MAP.owners(tiny.ASKED),
       believed,
     )
-    return key, losses.distillation(logits, targets, temperature=2.0)
+    loss = losses.distillation(logits, targets, temperature=2.0)
+    return key, (loss, split(updated)[1])
 
-  _, expected = parallel.compile_step(by_hand, devices)(
+  _, (expected, averages) = parallel.compile_step(by_hand, devices)(
     parallel.replicate(tiny.both_teachers(), devices),
     parallel.replicate(state.key, devices),
   )
   np.testing.assert_allclose(metrics['loss'], expected[0], rtol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-5, atol=1e-6),
+    state.batch_stats,
+    averages,
+  )
 
 
 def test_agreement_is_on_the_most_probable_label():

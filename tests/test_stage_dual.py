@@ -8,8 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import discriminators, losses
+from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax.networks.classifier import apply_block, join, split
 from dualgan_jax.stages import dual
+from dualgan_jax.stages.generator import filter_image
 from tests import tiny
 
 _phase = functools.partial(tiny.dual_phase, optimiser=optax.sgd(0.1))
@@ -77,26 +79,47 @@ def test_the_inputs_are_the_students_path_and_the_generators_feature():
 
 
 def test_running_averages_follow_the_students_own_path_only(second_block):
-  alone = tiny.run(_phase(2, lambda_generated=0.0))[0]
-  np.testing.assert_allclose(
-    jax.tree.leaves(alone.batch_stats)[0],
-    jax.tree.leaves(second_block.batch_stats)[0],
-    rtol=1e-6,
+  student, source = tiny.student(), tiny.source()
+  first = jax.jit(_phase(2).init)(second_block.key)
+  devices = jax.local_devices()[:1]
+
+  def by_hand(frozen, key):
+    del frozen
+    features = source.features(jax.random.fold_in(key, 0), tiny.BATCH)
+    before = tiny.variables_of(student)[:1]
+    own, _ = dual.inputs(student, before, features)
+    variables = join(first.params['block'], first.batch_stats)
+    _, updated = apply_block(student.blocks[1], variables, own, train=True)
+    return key, split(updated)[1]
+
+  _, expected = parallel.compile_step(by_hand, devices)(
+    parallel.replicate((), devices),
+    parallel.replicate(second_block.key, devices),
   )
-  # ... while the generated stream does move the parameters.
-  assert tiny.moved(alone.params, second_block.params) > 1e-6
+  assert tiny.all_moved(first.batch_stats, second_block.batch_stats)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-5, atol=1e-6),
+    second_block.batch_stats,
+    expected,
+  )
 
 
-def test_without_its_weight_there_is_no_generated_stream():
+def test_each_stream_has_its_weight_or_is_left_out():
   both, own = (
-    tiny.run(_phase(2, channels=(5, 7, 1), lambda_generated=x))
-    for x in (1.0, 0.0)
+    tiny.run(_phase(2, channels=(5, 7, 1), lambda_own=2.0, lambda_generated=x))
+    for x in (3.0, 0.0)
   )
   assert 'adapter' in both[0].params
   assert 'l_d_generated' in both[1]
   assert 'adapter' not in own[0].params
   assert 'l_d_generated' not in own[1]
-  np.testing.assert_allclose(own[1]['loss'], own[1]['l_d_own'], rtol=1e-6)
+  of_own, of_generated = both[1]['l_d_own'], both[1]['l_d_generated']
+  np.testing.assert_allclose(
+    both[1]['loss'], 2 * of_own + 3 * of_generated, rtol=1e-6
+  )
+  np.testing.assert_allclose(own[1]['l_d_own'], of_own, rtol=1e-5)
+  np.testing.assert_allclose(own[1]['loss'], 2 * of_own, rtol=1e-5)
+  assert abs(of_own - of_generated) > 1e-3
 
 
 def test_filters_start_where_stage_1_left_them_or_fresh():
@@ -126,14 +149,12 @@ def test_the_last_block_answers_through_its_own_head(monkeypatch):
   assert state.params['head']['Dense_0']['kernel'].shape == (2 * 2 * 6, 3)
 
 
-def test_each_term_is_eq_13_worked_out_without_the_ladder():
-  student, (one, two), source = (
-    tiny.student(),
-    tiny.both_teachers(),
-    tiny.source(),
-  )
+@pytest.mark.parametrize('image_filter', [False, True])
+def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
+  student, everyone = tiny.student(), tiny.both_teachers()
+  source = tiny.source(image_filter=image_filter)
   variables = tiny.variables_of(student)
-  frozen = dual.Frozen((one, two), source, ())
+  frozen = dual.Frozen(everyone, source, ())
   image = source.module.apply(
     source.variables, jnp.ones((2, tiny.NOISE)), train=False
   )[-1]
@@ -142,15 +163,43 @@ def test_each_term_is_eq_13_worked_out_without_the_ladder():
   terms = dual.block_losses(
     1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
   )
-  # Of `one` Y_cst asks a and c, its labels 0 and 2.
-  target = discriminators.tail(one, one.variables, image, 0)[:, [0, 2]]
-  answer = discriminators.tail(
-    one, one.variables[1:], discriminators.filtered(filters['one'], out), 1
-  )[:, [0, 2]]
-  np.testing.assert_allclose(
-    terms[0][0], losses.dual_block(answer, target), rtol=1e-5
+  # Of `one` Y_cst asks a and c, its labels 0 and 2, of `two` d and c.
+  for teacher, kept, (term,) in zip(
+    everyone, ([0, 2], [0, 1]), terms, strict=True
+  ):
+    shown = filter_image(source.filters[teacher.name], image)
+    target = discriminators.tail(teacher, teacher.variables, shown, 0)
+    entry = discriminators.filtered(filters[teacher.name], out)
+    answer = discriminators.tail(teacher, teacher.variables[1:], entry, 1)
+    np.testing.assert_allclose(
+      term, losses.dual_block(answer[:, kept], target[:, kept]), rtol=1e-5
+    )
+
+
+def test_the_target_of_a_routed_image_is_its_own_teachers():
+  student, everyone = tiny.student(), tiny.both_teachers()
+  source = tiny.source(routed=True)
+  frozen = dual.Frozen(everyone, source, ())
+  image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
+  out = student.blocks[0].apply(
+    tiny.variables_of(student)[0], image, train=False
   )
-  assert len(terms) == 2
+  filters = {name: own['group_2'] for name, own in source.filters.items()}
+  terms = dual.block_losses(
+    1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
+  )
+  told = source.told(everyone, image, tiny.LABEL_MAP)
+  d, a, c = range(3)
+  # What Y_cst asks of each, as its own labels and as those of Y_cst.
+  asked = (([0, 2], [a, c]), ([0, 1], [c, d]))
+  for teacher, (kept, columns), (term,) in zip(
+    everyone, asked, terms, strict=True
+  ):
+    entry = discriminators.filtered(filters[teacher.name], out)
+    answer = discriminators.tail(teacher, teacher.variables[1:], entry, 1)
+    np.testing.assert_allclose(
+      term, losses.dual_block(answer[:, kept], told[:, columns]), rtol=1e-5
+    )
 
 
 def test_a_shared_label_has_the_mean_probability_as_the_heads_target():

@@ -118,8 +118,10 @@ def test_the_loss_is_eq_11_put_together_by_hand():
 
 def test_generator_and_filters_learn_and_teachers_are_not_in_the_state():
   phase = tiny.generator_phase(SGD)
-  before = jax.jit(phase.init)(jax.random.PRNGKey(0)).params
-  after = tiny.run(phase)[0].params
+  first = jax.jit(phase.init)(jax.random.PRNGKey(0))
+  state, _ = tiny.run(phase)
+  assert tiny.all_moved(first.batch_stats, state.batch_stats)
+  before, after = first.params, state.params
   assert set(after) == {'generator', 'filters'}
   assert set(after['filters']['one']) == {'group_1', 'group_2'}
   moved = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), before, after)
@@ -132,8 +134,10 @@ def test_generator_and_filters_learn_and_teachers_are_not_in_the_state():
 
 def test_the_image_has_a_filter_only_if_asked():
   phase = tiny.generator_phase(SGD, image_filter=True)
-  filters = jax.eval_shape(phase.init, jax.random.PRNGKey(0)).params['filters']
-  assert 'image' in filters['one']
+  before = jax.jit(phase.init)(jax.random.PRNGKey(0)).params['filters']
+  after = tiny.run(phase)[0].params['filters']
+  for name in ('one', 'two'):  # ... and learns
+    assert tiny.moved(before[name]['image'], after[name]['image']) > 1e-6
   image = jnp.ones((2, *tiny.IMAGE))
   np.testing.assert_array_equal(stage.filter_image({}, image), image)
 
@@ -175,11 +179,6 @@ def test_a_teacher_of_plain_functions_will_do():
   assert metrics['l_bn'] > 0  # of the other teacher
 
 
-def test_one_class_per_image_moves_the_step(plain_step):
-  other = tiny.run(tiny.generator_phase(SGD, one_hot='class'))[0].params
-  assert tiny.moved(plain_step, other) > 1e-6
-
-
 def test_without_groups_there_is_the_image_alone():
   state, metrics = tiny.run(tiny.generator_phase(SGD, groups=False))
   assert state.params['filters'] == {'one': {}, 'two': {}}
@@ -201,19 +200,19 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
   devices = jax.local_devices()[:1]
 
   def loss(frozen, x):
-    return x, stage.loss(x, *frozen, tiny.LABEL_MAP, objective)[1]
+    _, logits, metrics = stage.loss(x, *frozen, tiny.LABEL_MAP, objective)
+    return x, (logits, metrics['consistency'])
 
-  def answers(x):
-    _, logits = parallel.compile_step(loss, devices)(
-      parallel.replicate((own.filters, everyone), devices),
-      parallel.replicate(x, devices),
-    )
-    return logits[0]
-
-  logits = answers(features)
+  _, ((logits,), (consistency,)) = parallel.compile_step(loss, devices)(
+    parallel.replicate((own.filters, everyone), devices),
+    parallel.replicate(features, devices),
+  )
   a, b, c, d = range(4)  # the union: `c` is owned by both
   assert (logits[0::2, d] == discriminators.ABSENT).all()
   assert (logits[1::2, [a, b]] == discriminators.ABSENT).all()
+  of_groups = [
+    np.full((4, 4), discriminators.ABSENT, np.float32) for _ in range(2)
+  ]
   for m, teacher in enumerate(everyone):
     said = discriminators.tail(
       teacher, teacher.variables, features[-1][m::2], 0
@@ -222,10 +221,32 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
     np.testing.assert_allclose(
       logits[m::2][:, mine], said, rtol=1e-3, atol=1e-4
     )
+    for j, answers in enumerate(of_groups, start=1):
+      entry = discriminators.filtered(
+        own.filters[teacher.name][f'group_{j}'], features[j - 1][m::2]
+      )
+      said = discriminators.tail(
+        teacher, teacher.variables[3 - j :], entry, 3 - j
+      )
+      answers[np.ix_(range(m, 4, 2), mine)] = said
+  expected = np.mean([losses.consistency(x, logits) for x in of_groups])
+  np.testing.assert_allclose(consistency, expected, rtol=1e-4)
 
 
-def _terms(everyone, label_map=tiny.LABEL_MAP, **changes):
-  """L_oh and L_ie of four images, and the teachers' own answers to them."""
+def test_a_sample_is_told_whose_it_is():
+  devices = jax.local_devices()[:1]
+  draw = parallel.compile_step(
+    lambda _, key: (key, stage.draw_noise(key, 4, tiny.NOISE, (1,), 2)),
+    devices,
+  )
+  key = parallel.replicate(jax.random.PRNGKey(0), devices)
+  _, (z,) = draw(key, key)
+  assert z.shape == (4, tiny.NOISE + 2)
+  np.testing.assert_array_equal(z[:, -2:], [[0, 1]] * 4)
+
+
+def _judged(everyone, label_map=tiny.LABEL_MAP, **changes):
+  """Four images, and the metrics of the loss of them."""
   objective = tiny.objective(groups=False, **changes)
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
   devices = jax.local_devices()[:1]
@@ -237,11 +258,45 @@ def _terms(everyone, label_map=tiny.LABEL_MAP, **changes):
   _, metrics = parallel.compile_step(loss, devices)(
     parallel.replicate(everyone, devices), parallel.replicate(image, devices)
   )
+  return image, parallel.first_replica(metrics)
+
+
+def _terms(everyone, label_map=tiny.LABEL_MAP, **changes):
+  """L_oh and L_ie of four images, and the teachers' own answers to them."""
+  image, metrics = _judged(everyone, label_map, **changes)
   answers = [
     jax.nn.sigmoid(discriminators.tail(t, t.variables, image, 0))
     for t in everyone
   ]
-  return metrics['l_oh'][0], metrics['l_ie'][0], answers
+  return metrics['l_oh'], metrics['l_ie'], answers
+
+
+@pytest.mark.parametrize('entropy', losses.ENTROPY_FORMS)
+@pytest.mark.parametrize('one_hot', stage.ONE_HOT_FORMS)
+def test_independent_labels_are_judged_in_the_asked_forms(entropy, one_hot):
+  l_oh, l_ie, (p, q) = _terms(
+    tiny.both_teachers(), entropy=entropy, one_hot=one_hot
+  )
+  y = discriminators.combine(
+    [jnp.log(x) - jnp.log1p(-x) for x in (p, q)],
+    tiny.LABEL_MAP.owners(tiny.LABEL_MAP.union),
+  )
+  if one_hot == 'class':
+    wanted = losses.one_class(y)
+  else:
+    wanted = losses.one_hot(y, losses.pseudo_labels(y, never_empty=True))
+  np.testing.assert_allclose(l_oh, wanted, rtol=1e-3)
+  wanted = losses.information_entropy(losses.label_mean(y, entropy), entropy)
+  np.testing.assert_allclose(l_ie, wanted, rtol=1e-3)
+
+
+def test_the_prior_is_the_mean_over_teachers_that_have_batch_norm():
+  one, plain = tiny.both_teachers()[0], tiny.teacher('two', 1, batch_norm=False)
+  image, metrics = _judged((one, plain))
+  moments = discriminators.ladder(one, image, {}).moments
+  np.testing.assert_allclose(
+    metrics['l_bn'], losses.statistics_prior(moments), rtol=1e-4
+  )
 
 
 def _dafl(p):

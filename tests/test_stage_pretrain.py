@@ -26,14 +26,35 @@ def _phase(steps=40):
 
 
 def test_a_teacher_learns_its_labels():
-  _, metrics = tiny.run(_phase(), steps=40)
+  state, metrics = tiny.run(_phase(), steps=40)
   assert metrics['label_accuracy'] > 0.9
+  first = jax.jit(_phase().init)(jax.random.PRNGKey(0))
+  assert tiny.all_moved(first.batch_stats, state.batch_stats)
 
 
 def test_the_same_key_and_step_do_the_same():
   one, other = tiny.run(_phase(), steps=3)[0], tiny.run(_phase(), steps=3)[0]
   jax.tree.map(np.testing.assert_array_equal, one, other)
   assert one.step == 3
+
+
+def test_each_step_has_randomness_of_its_own_and_the_averages_of_the_last():
+  def loss_fn(params, batch_stats, key):
+    return params * 0 + jax.random.uniform(key), (batch_stats + 1, {})
+
+  optimiser, key = optax.sgd(1.0), jax.random.PRNGKey(4)
+  devices = jax.local_devices()[:1]
+  step = parallel.compile_step(
+    lambda _, s: phases.train_step(loss_fn, optimiser, s), devices
+  )
+  nothing = parallel.replicate((), devices)
+  first = phases.first_state(key, np.float32(1), np.float32(0), optimiser)
+  state = parallel.replicate(first, devices)
+  for i in range(3):
+    state, metrics = step(nothing, state)
+    expected = jax.random.uniform(jax.random.fold_in(key, i))
+    np.testing.assert_allclose(metrics['loss'][0], expected, rtol=1e-6)
+  np.testing.assert_array_equal(state.batch_stats, [3])
 
 
 def test_the_learning_rate_falls_to_nothing():

@@ -28,6 +28,12 @@ def test_one_world_has_a_misfit_of_one():
   assert not probe.differ(ratios)
 
 
+def test_each_teacher_is_measured_by_its_own_images():
+  own, other = _seen(0.1, 1.01), _seen(2.1, 5.41)  # as below
+  ratios = probe.misfits(('a', 'b'), _state([[own, other], [other, own]]))
+  np.testing.assert_allclose([ratios['a'], ratios['b']], 21.0, rtol=1e-4)
+
+
 @pytest.mark.parametrize('steps', [1, 4])
 def test_two_worlds_worked_by_hand(steps):
   own, other = _seen(0.1, 1.01, steps), _seen(2.1, 5.41, steps)
@@ -48,9 +54,13 @@ def test_the_mean_decides():
   assert not probe.differ({'a': probe.ROUTE_ABOVE, 'b': 1.0})
 
 
-def _phase(batches):
-  routed = tiny.generator_phase(optax.sgd(0.1), routed=True)
-  trained, _ = tiny.run(routed)
+def _trained(**changes):
+  return tiny.run(tiny.generator_phase(optax.sgd(0.1), routed=True, **changes))[
+    0
+  ]
+
+
+def _phase(batches, trained):
   return probe.phase(
     'generator/misfit',
     tiny.generator(),
@@ -63,8 +73,9 @@ def _phase(batches):
 
 
 def test_moments_are_summed_by_teacher_and_by_whose_images_they_are():
-  one, _ = tiny.run(_phase(3))
-  three, _ = tiny.run(_phase(3), steps=3)
+  phase = _phase(3, _trained())
+  one, _ = tiny.run(phase)
+  three, _ = tiny.run(phase, steps=3)
   assert three.step == 3
   assert len(three.params) == len(three.params[0]) == 2
   layers = three.params[0][0]
@@ -75,3 +86,14 @@ def test_moments_are_summed_by_teacher_and_by_whose_images_they_are():
   )
   assert tiny.moved(one.params[0][0][0].mean, one.params[0][1][0].mean) > 1e-6
   assert set(probe.misfits(('one', 'two'), three)) == {'one', 'two'}
+
+
+def test_a_teacher_sees_the_image_behind_its_filter():
+  trained = _trained(image_filter=True)
+  seen, _ = tiny.run(_phase(1, trained))
+  for own in trained.params['filters'].values():
+    del own['image']
+  bare, _ = tiny.run(_phase(1, trained))
+  for m in range(2):
+    first = seen.params[m][0][0], bare.params[m][0][0]
+    assert tiny.moved(first[0].mean, first[1].mean) > 1e-3

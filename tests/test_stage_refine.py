@@ -7,7 +7,7 @@ import pytest
 
 from dualgan_jax import losses, parallel
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.stages import refine
+from dualgan_jax.stages import generator, refine
 from dualgan_jax.stages.phase import adam
 from tests import tiny
 
@@ -76,6 +76,33 @@ def test_the_reward_is_taken_from_the_generators_loss(one_step):
   )
 
 
+def test_the_generator_is_judged_by_its_image_alone(one_step):
+  state, metrics = one_step
+  assert 'consistency' not in metrics
+  student, source = tiny.student(), tiny.source()
+  draw_key = jax.random.split(jax.random.fold_in(state.key, 0))[0]
+  devices = jax.local_devices()[:1]
+
+  def by_hand(frozen, key):
+    z = generator.draw_noise(key, tiny.BATCH, tiny.NOISE)
+    features, _ = source.module.apply(
+      source.variables, z, train=True, mutable=['batch_stats']
+    )
+    x = features[-1]
+    value, _, _ = generator.loss(
+      (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.objective()
+    )
+    said, _ = student.apply(tiny.variables_of(student), x, train=False)
+    told = source.told(frozen, x, tiny.LABEL_MAP)
+    return key, value - losses.disagreement(said, told)
+
+  _, expected = parallel.compile_step(by_hand, devices)(
+    parallel.replicate(tiny.both_teachers(), devices),
+    parallel.replicate(draw_key, devices),
+  )
+  np.testing.assert_allclose(metrics['generator_loss'], expected[0], rtol=1e-4)
+
+
 def test_the_reward_moves_the_generator_towards_disagreement():
   def after(weight):
     return tiny.run(phase(disagreement=weight), steps=4)[1]['disagreement']
@@ -114,14 +141,17 @@ def test_replays_of_one_step_are_draws_of_their_own():
 
 
 def test_the_pool_takes_each_batch_at_its_samples_numbers():
-  one, two, three = (tiny.run(phase(), steps=n)[0].pool for n in (1, 2, 3))
+  # At a rate of 0 batches differ by their noise alone.
+  one, two, three = (
+    tiny.run(phase(rate=0.0), steps=n)[0].pool for n in (1, 2, 3)
+  )
   half = tiny.BATCH
   assert one.dtype == np.uint8
   assert one[:half].any()
   assert not one[half:].any()
   # The second batch stands behind the first, the third where the first stood.
   np.testing.assert_array_equal(two[:half], one[:half])
-  assert two[half:].any()
+  assert (two[half:] != two[:half]).any()
   np.testing.assert_array_equal(three[half:], two[half:])
   assert (three[:half] != two[:half]).any()
 
@@ -130,11 +160,13 @@ def test_the_pool_takes_each_batch_at_its_samples_numbers():
   ('routed', 'absent'), [(False, False), (True, True), (True, False)]
 )
 def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
-  # At a rate of 0 the student of the replay is the first one, too.
-  state, metrics = tiny.run(phase(rate=0.0, routed=routed, absent=absent))
+  # At a rate of 0 the student is the first one always.
+  state, metrics = tiny.run(
+    phase(rate=0.0, routed=routed, absent=absent), steps=2
+  )
   student, many = tiny.student(), 2 if routed else 1
   source = tiny.source(routed=routed).replace(absent=absent)
-  replay_key = jax.random.split(jax.random.fold_in(state.key, 0))[1]
+  replay_key = jax.random.split(jax.random.fold_in(state.key, 1))[1]
 
   def by_hand(frozen, pool):
     def loss(x):
@@ -142,10 +174,11 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
       said = source.told(frozen, x, tiny.LABEL_MAP)
       return losses.cross_entropy(logits / 2, jax.nn.sigmoid(said / 2))
 
+    # Of both batches that were made.
     replayed = refine.replayed(
-      pool, tiny.BATCH, replay_key, tiny.BATCH, _ALL, many
+      pool, 2 * tiny.BATCH, replay_key, tiny.BATCH, _ALL, many
     )
-    return pool, (loss(pool[: tiny.BATCH] / 255.0), loss(replayed))
+    return pool, (loss(pool[tiny.BATCH :] / 255.0), loss(replayed))
 
   devices = jax.local_devices()[:1]
   _, (fresh, replay) = parallel.compile_step(by_hand, devices)(

@@ -206,6 +206,12 @@ def as_floats(tree):
   return jax.tree.map(lambda x: cast(jnp.asarray(x)), tree)
 
 
+def all_moved(a, b):
+  """Whether each leaf of two trees differs somewhere."""
+  differ = jax.tree.map(lambda x, y: bool(np.any(x != y)), a, b)
+  return all(jax.tree.leaves(differ))
+
+
 def moved(a, b):
   """The largest difference between two trees' leaves."""
   differences = jax.tree.map(lambda x, y: np.max(np.abs(x - y)), a, b)
