@@ -10,7 +10,11 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(ValueError):
-  """Something that the user can put right before any training."""
+  """Something that the user can put right.
+
+  It is found before any training wherever that can be; what is behind it, a
+  damaged test image or checkpoint, leaves all that was trained as it is.
+  """
 
   exit_code = 2
 

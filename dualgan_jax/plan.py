@@ -45,7 +45,9 @@ class Plan:
 
 
 def make(config: ml_collections.FrozenConfigDict) -> Plan:
-  """Builds the nets; of arrays, only those of weight files.
+  """Builds the nets; of arrays, only those of teachers that are files.
+
+  A teacher of the user's own code is run on some images, to check it.
 
   Args:
     config: checked (`settings.check`); `generator.features` given.

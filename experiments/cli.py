@@ -1,8 +1,8 @@
 """What the commands share: flags, errors as one sentence, compiled code.
 
-Exit codes: 0 done, 2 something to put right before any training, 3 a training
-that cannot go on, 75 ended by SIGTERM or interrupted and saved, 130 interrupted
-at once.
+Exit codes: 0 done, 2 something to put right, 3 a training that cannot go on, 75
+ended by SIGTERM where nothing trained, or interrupted and saved, 130 ended at
+once: by Ctrl-C where nothing trained, or by a second signal.
 """
 
 import os

@@ -70,7 +70,8 @@ def data_set(source: str, **changes) -> dict:
   """A named set of `config.data`.
 
   Args:
-    source: its name on the Hugging Face Hub, or 'scikit-learn/digits'.
+    source: its name on the Hugging Face Hub, 'scikit-learn/digits', or
+      'PASCAL/VOC2007', which is read from `path` only.
     **changes: other fields than usual.
   """
   return {
