@@ -131,8 +131,8 @@ def test_runs_are_checked_against_their_own_folders(
   # What lies beside the sweep's own folders is no part of it.
   begin(tmp_path, sweep.changed(plan[0][1], 7, {}), 'pretrain')
   name, config = plan[3]
-  other = sweep.changed(config, config.seed, {'refine.steps': 9})
-  begin(tmp_path / name / f'seed-{config.seed}', other, 'refine')
+  other = sweep.changed(config, config.seed, {'pretrain.steps': 9})
+  begin(tmp_path / name / f'seed-{config.seed}', other, 'pretrain')
   with pytest.raises(UserError, match=r'9 there.*/b/seed-1 was made'):
     sweep.run_all(tmp_path, plan)
 
