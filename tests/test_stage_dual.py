@@ -149,54 +149,55 @@ def test_the_last_block_answers_through_its_own_head(monkeypatch):
   assert state.params['head']['Dense_0']['kernel'].shape == (2 * 2 * 6, 3)
 
 
-@pytest.mark.parametrize('image_filter', [False, True])
-def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
+def _of_first_block(source, image):
+  """L_d^{1,m} per teacher, and each teacher's answers to F_u^1."""
   student, everyone = tiny.student(), tiny.both_teachers()
-  source = tiny.source(image_filter=image_filter)
-  variables = tiny.variables_of(student)
-  frozen = dual.Frozen(everyone, source, ())
-  image = source.module.apply(
-    source.variables, jnp.ones((2, tiny.NOISE)), train=False
-  )[-1]
-  out = student.blocks[0].apply(variables[0], image, train=False)
+  out = student.blocks[0].apply(
+    tiny.variables_of(student)[0], image, train=False
+  )
   filters = {name: own['group_2'] for name, own in source.filters.items()}
+  frozen = dual.Frozen(everyone, source, ())
   terms = dual.block_losses(
     1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
   )
+  answers = [
+    discriminators.tail(
+      t, t.variables[1:], discriminators.filtered(filters[t.name], out), 1
+    )
+    for t in everyone
+  ]
+  return terms, answers
+
+
+@pytest.mark.parametrize('image_filter', [False, True])
+def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
+  source = tiny.source(image_filter=image_filter)
+  image = source.module.apply(
+    source.variables, jnp.ones((2, tiny.NOISE)), train=False
+  )[-1]
+  terms, answers = _of_first_block(source, image)
   # Of `one` Y_cst asks a and c, its labels 0 and 2, of `two` d and c.
-  for teacher, kept, (term,) in zip(
-    everyone, ([0, 2], [0, 1]), terms, strict=True
+  for teacher, kept, (term,), answer in zip(
+    tiny.both_teachers(), ([0, 2], [0, 1]), terms, answers, strict=True
   ):
     shown = filter_image(source.filters[teacher.name], image)
     target = discriminators.tail(teacher, teacher.variables, shown, 0)
-    entry = discriminators.filtered(filters[teacher.name], out)
-    answer = discriminators.tail(teacher, teacher.variables[1:], entry, 1)
     np.testing.assert_allclose(
       term, losses.dual_block(answer[:, kept], target[:, kept]), rtol=1e-5
     )
 
 
 def test_the_target_of_a_routed_image_is_its_own_teachers():
-  student, everyone = tiny.student(), tiny.both_teachers()
   source = tiny.source(routed=True)
-  frozen = dual.Frozen(everyone, source, ())
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
-  out = student.blocks[0].apply(
-    tiny.variables_of(student)[0], image, train=False
-  )
-  filters = {name: own['group_2'] for name, own in source.filters.items()}
-  terms = dual.block_losses(
-    1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
-  )
-  told = source.told(everyone, image, tiny.LABEL_MAP)
+  terms, answers = _of_first_block(source, image)
+  told = source.told(tiny.both_teachers(), image, tiny.LABEL_MAP)
   d, a, c = range(3)
   # What Y_cst asks of each, as its own labels and as those of Y_cst.
   asked = (([0, 2], [a, c]), ([0, 1], [c, d]))
-  for teacher, (kept, columns), (term,) in zip(
-    everyone, asked, terms, strict=True
+  for (kept, columns), (term,), answer in zip(
+    asked, terms, answers, strict=True
   ):
-    entry = discriminators.filtered(filters[teacher.name], out)
-    answer = discriminators.tail(teacher, teacher.variables[1:], entry, 1)
     np.testing.assert_allclose(
       term, losses.dual_block(answer[:, kept], told[:, columns]), rtol=1e-5
     )

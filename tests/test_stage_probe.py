@@ -55,9 +55,8 @@ def test_the_mean_decides():
 
 
 def _trained(**changes):
-  return tiny.run(tiny.generator_phase(optax.sgd(0.1), routed=True, **changes))[
-    0
-  ]
+  phase = tiny.generator_phase(optax.sgd(0.1), routed=True, **changes)
+  return tiny.run(phase)[0]
 
 
 def _phase(batches, trained):
