@@ -192,11 +192,14 @@ def _of_weights(name, own, config):
   field = f'teachers.{name}.weights'
   architecture = architectures.ARCHITECTURES[own.architecture]
   size = tuple(own.size or config.image)
-  if min(size[:2]) < architecture.smallest:
+  least, most = architecture.smallest, architecture.largest
+  small = min(size[:2]) < least
+  if small or (most and max(size[:2]) > most):
+    upto = f'to {most}×{most}' if most else 'or more'
     raise UserError(
-      f'teachers.{name}.size: {size[0]}×{size[1]} is too small for a '
-      f'{own.architecture}, which takes {architecture.smallest}×'
-      f'{architecture.smallest} or more.'
+      f'teachers.{name}.size: {size[0]}×{size[1]} is too '
+      f'{"small" if small else "large"} for a {own.architecture}, which takes '
+      f'{least}×{least} {upto}.'
     )
   for part in ('mean', 'deviation'):
     if len(own[part]) not in (1, size[-1]):

@@ -120,8 +120,7 @@ def write(
     net: arguments of `classifier.create`, but for the labels.
     origin: what else is to be known of it.
   """
-  tensors = {k: np.asarray(v) for k, v in _flat(variables).items()}
-  _write(folder, tensors, labels, image, net, origin)
+  _write(folder, _flat(variables), labels, image, net, origin)
 
 
 def write_program(
@@ -181,7 +180,9 @@ def _write(folder, tensors, labels, image, net, origin):
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
   # Not `save_file`, whose files only their owner may read.
-  (part / _MODEL).write_bytes(save(tensors))
+  # In C order: it writes memory as it lies, and looks at no strides.
+  ordered = {k: np.asarray(x, order='C') for k, x in tensors.items()}
+  (part / _MODEL).write_bytes(save(ordered))
   config = {
     'format': _FORMAT,
     'labels': list(labels),

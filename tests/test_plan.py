@@ -122,6 +122,10 @@ def test_what_is_understood_of_a_file_is_described(file):
     ({'labels': ('k', 'z')}, r'teachers\.two\.weights: .*7 instead of 2'),
     ({'weights': 'no.pt'}, r'teachers\.two\.weights: there is no file'),
     ({'size': (8, 8, 3)}, r'teachers\.two\.size: 8×8 is too small'),
+    (
+      {'architecture': 'lenet5', 'size': (36, 32, 1)},
+      r'36×32 is too large for a lenet5, which takes 32×32 to 35×35\.',
+    ),
     ({'size': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
     ({'size': (64, 64, 3)}, r'^teachers\.two\.weights: block 1 gives 64×64'),
     (

@@ -145,6 +145,24 @@ def test_what_are_no_images_is_refused(folder, images, said):
     student.load(folder).predict(images)
 
 
+def test_weights_are_written_by_index_not_as_they_lie_in_memory(tmp_path):
+  folder = write_toy(tmp_path / 'rows')
+  tensors = load_file(folder / 'model.safetensors')
+  columns = jax.tree.map(lambda x: np.asarray(x, order='F'), _variables())
+  student.write(
+    tmp_path / 'columns',
+    columns,
+    labels=LABELS,
+    image=IMAGE,
+    net=NET,
+    origin={},
+  )
+  again = load_file(tmp_path / 'columns' / 'model.safetensors')
+  assert tensors.keys() == again.keys()
+  for name, x in tensors.items():
+    np.testing.assert_array_equal(again[name], x)
+
+
 @pytest.mark.parametrize('write', [write_toy, _write_program])
 def test_writing_again_replaces(folder, write):
   (folder / 'more').write_text('old')

@@ -26,11 +26,13 @@ class Architecture:
     renamed: other names of its parts, from the start of a tensor's name or
       after a dot, and ours.
     smallest: the least height and width of an image that it can take.
+    largest: the greatest, if its head is for features of one size.
   """
 
   create: Callable[..., Classifier]
   renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
   smallest: int = 16
+  largest: int | None = None
 
 
 def _resnet(layers, small):
@@ -59,7 +61,7 @@ ARCHITECTURES = {
     for widen in (1, 2)
   },
   'cifar_vgg11_bn': Architecture(vgg.create),
-  'lenet5': Architecture(lenet.create, _LENET_NAMES, smallest=32),
+  'lenet5': Architecture(lenet.create, _LENET_NAMES, smallest=32, largest=35),
 }
 
 
