@@ -140,7 +140,9 @@ def activation(features: chex.Array) -> chex.Array:
     A scalar, at most 0.
   """
   chex.assert_rank(features, {2, 3, 4})
-  return -jnp.mean(jnp.abs(features))
+  # A mean of many values, which bfloat16 would round.
+  kept = jnp.promote_types(features.dtype, jnp.float32)
+  return -jnp.mean(jnp.abs(features), dtype=kept)
 
 
 def label_mean(logits: chex.Array, form: str = 'normalised') -> chex.Array:

@@ -207,6 +207,12 @@ class ActivationTest(chex.TestCase):
     _close(grad[:, :2], [[-1 / 4, 1 / 4]])
     chex.assert_tree_all_finite(grad)
 
+  @chex.all_variants
+  def test_a_mean_of_half_precision_is_of_single(self):
+    # bfloat16 has no 258 / 257.
+    features = jnp.ones((1, 257), jnp.bfloat16).at[0, 0].set(2)
+    _close(self.variant(losses.activation)(features), -258 / 257)
+
 
 class LabelMeanTest(chex.TestCase):
   @chex.all_variants

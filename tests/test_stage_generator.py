@@ -340,6 +340,23 @@ def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
   np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-3)
 
 
+@pytest.mark.parametrize('one_hot', stage.ONE_HOT_FORMS)
+def test_a_routed_image_is_to_carry_a_label_of_its_own_teacher(one_hot):
+  everyone = jax.tree.map(jnp.copy, tiny.both_teachers())
+  for teacher in everyone:  # less probable, all of them, than an absent label
+    teacher.variables[-1]['params']['Dense_0']['bias'] -= 50
+  l_oh, _, answers = _terms(everyone, routed=True, one_hot=one_hot)
+  many = len(tiny.LABEL_MAP.union)
+  wanted = []
+  for m, p in enumerate(answers):
+    own = jnp.log(p[m::2])  # of such small p the logit, too
+    if one_hot == 'class':
+      wanted.append(losses.one_class(own))
+    else:
+      wanted.append(jnp.mean(-own.max(axis=1)) / many)
+  np.testing.assert_allclose(l_oh, np.mean(wanted), rtol=1e-3)
+
+
 def _of_one_label(seed):
   """A teacher of one label, which some of four images carry."""
   net = tiny.net((4, 6, 8), 1)

@@ -280,10 +280,12 @@ def _of_independent(logits, teachers, label_map, routed):
 
 def _one_hot(logits, objective):
   one = logits.shape[1] == 1
+  # An image's own teacher may be surer of less than ABSENT is.
+  own = jnp.where(logits == discriminators.ABSENT, -jnp.inf, logits)
   if objective.one_hot == 'class' and not one:
-    return losses.one_class(logits)
+    return losses.one_class(own)
   labels = losses.pseudo_labels(
-    logits, never_empty=objective.never_empty and not one
+    own, never_empty=objective.never_empty and not one
   )
   return losses.one_hot(logits, labels)
 
