@@ -226,9 +226,9 @@ def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
   return branched.create(
     design.student.blocks,
     run_.student,
-    [run_.filters[f'block_{p}'][name] for name, p in run_.points.items()],
+    [run_.filters[f'block_{run_.points[t.name]}'][t.name] for t in run_.asked],
     run_.asked,
-    list(run_.points.values()),
+    [run_.points[t.name] for t in run_.asked],
     run_.label_map,
     single_label=design.student.single_label,
     absent=run_.source.absent,
