@@ -48,8 +48,10 @@ READS = {
     'temperature',
     'baselines',
   ),
-  'evaluate': ('seed', 'data', 'labels', 'experiment'),
+  'evaluate': ('seed', 'data', 'labels', 'experiment', 'objective'),
 }
+# Of an objective, what the results say of it, and nothing is trained with.
+_TOLD = ('name', 'oracle')
 
 # The rows of the results beside those of single teachers.
 ROWS = (
@@ -353,8 +355,13 @@ def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:
       read['teachers'] = {k: {**v} for k, v in teachers.items()}
       for name in told:
         del read['teachers'][name]['data']
+      read['objective'] = {
+        k: v for k, v in read['objective'].items() if k not in _TOLD
+      }
     elif stage == 'baselines':
       read['teachers'] = told
+    elif stage == 'evaluate':
+      read['objective'] = {k: values['objective'][k] for k in _TOLD}
     found.update(_flatten('', read))
   return {k: v for k, v in found.items() if not _is_place(k)}
 

@@ -182,6 +182,18 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
   )
 
 
+def test_an_objectives_name_is_the_evaluations():
+  one, other = (
+    settings.check(_config(objective__name=name)) for name in ('a', 'b')
+  )
+  for stage in settings.STAGES:
+    found = settings.differing(
+      settings.fields(one, stage), settings.fields(other, stage)
+    )
+    assert bool(found) == (stage == 'evaluate')
+  assert settings.fields(one, 'evaluate')['objective.name'] == 'a'
+
+
 @pytest.mark.parametrize(
   ('field', 'value'),
   [
