@@ -34,6 +34,58 @@ _SUMMARY = {
 }
 
 
+def _copy(run: dict) -> pathlib.Path:
+  """Where a run is kept: `<experiment>/<objective>-seed<seed>.json`."""
+  name = f'{run["objective"]}-seed{run["seed"]}.json'
+  return KEPT / run['experiment'] / name
+
+
+def refuse_unlike(workdirs: Sequence[pathlib.Path]) -> None:
+  """Sees that the runs of each row will differ in their seed only.
+
+  Fields that there were not yet when a kept run was made are not compared.
+
+  Args:
+    workdirs: of finished runs, whose results would be kept.
+
+  Raises:
+    SystemExit: one of them would share a row with a run of another config, or
+      has no results.
+  """
+  given = {}
+  for folder in workdirs:
+    try:
+      run = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+      sys.exit(
+        f'{folder}: no results.json, or damaged; finish the run first, or '
+        'delete it and start the run again.'
+      )
+    given[_copy(run)] = folder, run
+  for folder, run in given.values():
+    row = load(run['experiment']).get(run['objective'], [])
+    row += [x for _, x in given.values() if _row(x) == _row(run)]
+    own = run['config']
+    # Of those with the same name, the given one takes the kept one's place.
+    for other in {_copy(x): x for x in row}.values():
+      unlike = [
+        f'{k} ({other["config"][k]!r} with seed {other["seed"]}, {own[k]!r} '
+        'here)'
+        for k in sorted(own.keys() & other['config'].keys() - {'seed'})
+        if own[k] != other['config'][k]
+      ]
+      if unlike:
+        sys.exit(
+          f'{folder}: {", ".join(unlike)}, but one row is for runs of one '
+          'config; keep all its seeds with one command, or give this one a '
+          'name of its own (--config.objective.name=NAME).'
+        )
+
+
+def _row(run):
+  return run['experiment'], run['objective']
+
+
 def keep(workdir: pathlib.Path) -> pathlib.Path:
   """Copies a run's `results.json` to where results are kept.
 
@@ -44,9 +96,7 @@ def keep(workdir: pathlib.Path) -> pathlib.Path:
     The copy: `experiments/results/<experiment>/<objective>-seed<seed>.json`.
   """
   text = (workdir / 'results.json').read_text(encoding='utf-8')
-  found = json.loads(text)
-  name = f'{found["objective"]}-seed{found["seed"]}.json'
-  copy = KEPT / found['experiment'] / name
+  copy = _copy(json.loads(text))
   copy.parent.mkdir(parents=True, exist_ok=True)
   if copy.exists() and copy.read_text(encoding='utf-8') != text:
     print(f'{copy.relative_to(KEPT)}: another run stood there, see git diff')
@@ -182,7 +232,7 @@ def rewritten(page: str) -> str:
     return f'{start}{made}\n{end}'
 
   return re.sub(
-    r'(<!-- (results|summary): ([\w ]+) -->\n).*?(<!-- end -->)',
+    r'(<!-- (results|summary): ([\w. -]+) -->\n).*?(<!-- end -->)',
     fill,
     page,
     flags=re.DOTALL,
@@ -192,14 +242,7 @@ def rewritten(page: str) -> str:
 def main(workdirs: Sequence[str]) -> None:
   """Keeps the results of `workdirs`, then rewrites the pages."""
   folders = [pathlib.Path(x) for x in workdirs]
-  for folder in folders:
-    try:
-      json.loads((folder / 'results.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-      sys.exit(
-        f'{folder}: no results.json, or damaged; finish the run first, or '
-        'delete it and start the run again.'
-      )
+  refuse_unlike(folders)
   for folder in folders:
     print(keep(folder).relative_to(_ROOT))
   for page in PAGES:

@@ -23,7 +23,7 @@ def test_pages_show_the_kept_results(page):
 def _shown(page):
   """The experiments that the markers of a page name."""
   found = re.findall(
-    r'<!-- (?:results|summary): ([\w ]+) -->', page.read_text()
+    r'<!-- (?:results|summary): ([\w. -]+) -->', page.read_text()
   )
   return {name for names in found for name in names.split()}
 
@@ -116,7 +116,7 @@ def kept(monkeypatch, tmp_path):
   return tmp_path / 'results'
 
 
-def _results(objective, seed, top1):
+def _results(objective, seed, top1, steps=10):
   names = ('mAP', 'f1_macro', 'f1_micro', 'exact_match')
   row = {'top1': top1, **dict.fromkeys(names, 1.0)}
   return {
@@ -124,6 +124,7 @@ def _results(objective, seed, top1):
     'objective': objective,
     'oracle': objective == 'paper',
     'seed': seed,
+    'config': {'seed': seed, 'generator.steps': steps},
     'metrics': {
       'teachers': {**row, 'params': 100, 'flops': 1000},
       'compact': {**row, 'params': 25, 'flops': 500},
@@ -178,6 +179,51 @@ def test_an_unfinished_run_is_refused_before_any_is_kept(kept, tmp_path):
     with pytest.raises(SystemExit, match=f'{other}: no results.json, or dam'):
       tabulate.main([tmp_path, tmp_path / other])
   assert not kept.exists()
+
+
+@pytest.fixture
+def made(kept, tmp_path):
+  """Makes the folder of a finished run."""
+
+  def make(name, *args):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / 'results.json').write_text(json.dumps(_results(*args)))
+    return folder
+
+  return make
+
+
+def test_runs_of_another_config_get_no_place_in_a_row(made):
+  first = made('first', 'default', 0, 0.5)
+  tabulate.keep(first)
+  longer = made('longer', 'default', 1, 0.6, 20)
+  said = r'longer: generator.steps \(10 with seed 0, 20 here\), but one row'
+  with pytest.raises(SystemExit, match=said):
+    tabulate.refuse_unlike([longer])
+  # All seeds together may have another, and so may other rows.
+  tabulate.refuse_unlike([longer, made('again', 'default', 0, 0.6, 20)])
+  tabulate.refuse_unlike([made('named', 'longer', 1, 0.6, 20)])
+  # Not if they are unlike among themselves.
+  with pytest.raises(SystemExit, match='generator.steps'):
+    tabulate.refuse_unlike([longer, made('third', 'default', 2, 0.6, 30)])
+
+
+def test_fields_that_there_were_not_yet_are_not_compared(made):
+  tabulate.keep(made('first', 'default', 0, 0.5))
+  results = _results('default', 1, 0.5)
+  results['config']['refine.mixup'] = 0.0
+  folder = made('second', 'default', 1, 0.5)
+  (folder / 'results.json').write_text(json.dumps(results))
+  tabulate.refuse_unlike([folder])
+
+
+def test_a_page_may_ask_for_an_experiment_of_any_name(kept, tmp_path):
+  results = {**_results('default', 0, 0.5), 'experiment': 'my-own.2'}
+  (tmp_path / 'results.json').write_text(json.dumps(results))
+  tabulate.keep(tmp_path)
+  page = '<!-- results: my-own.2 -->\n<!-- end -->'
+  assert '| compact ' in tabulate.rewritten(page)
 
 
 def test_a_run_that_takes_anothers_place_is_told(kept, tmp_path, capsys):
