@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 some images could not be read, 2 nothing could be done.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -42,24 +43,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--top', type=_positive, default=_TOP, metavar='N', help='labels per row'
   )
   told = parser.parse_args(argv)
-  # Labels are anybody's text, and a terminal may not know all letters.
-  sys.stdout.reconfigure(errors='replace')
+  code = 0
   try:
     student = load(told.folder)
-    code = 0
-    if told.command == 'info':
-      print(_info(student))
-    else:
-      code = _predict(student, told)
-    sys.stdout.flush()
-    return code
-  except BrokenPipeError:
-    # Who reads has seen enough; Python would complain of it at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    with printing():
+      if told.command == 'info':
+        print(_info(student))
+      else:
+        code = _predict(student, told)
   except UserError as e:
     print(f'error: {e}', file=sys.stderr)
     return e.exit_code
+  return code
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+  """What is printed here may be any text, and its reader may leave."""
+  # Labels are anybody's text, and a terminal may not know all letters.
+  sys.stdout.reconfigure(errors='replace')
+  try:
+    yield
+    sys.stdout.flush()
+  except BrokenPipeError:
+    # Who reads has seen enough; Python would complain of it at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _positive(text: str) -> int:

@@ -15,7 +15,7 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import errors, parallel
+from dualgan_jax import console, errors, parallel
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to run.', lock_config=True
@@ -31,8 +31,6 @@ _COMPILED_BYTES = 2**30
 def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   """Prints what `work` returns, or leaves with a sentence and an exit code."""
   logging.set_verbosity(logging.WARNING)
-  # Labels are anybody's text, and a terminal may not know all letters.
-  sys.stdout.reconfigure(errors='replace')
   # Where nothing trains, there is nothing to save first.
   signal.signal(signal.SIGTERM, _interrupt)
   _keep_compiled()
@@ -58,7 +56,8 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     code = errors.InterruptedRun.exit_code if e.args else 130
     _leave('stopped at once; the same command goes on from what is saved', code)
   if text and parallel.is_first():
-    print(text)
+    with console.printing():
+      print(text)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -22,6 +22,21 @@ def _launch(*flags, **environment):
   )
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+  command = (
+    f'{sys.executable} -m experiments.main {_CONFIG} --workdir={tmp_path} '
+    '--dry_run | head -0; exit ${PIPESTATUS[0]}'
+  )
+  done = subprocess.run(
+    ['bash', '-c', command],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+
+
 @pytest.mark.parametrize(
   ('flags', 'says'),
   [
