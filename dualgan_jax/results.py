@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import importlib.metadata
+import pathlib
 import platform
+import subprocess
 import time
 from typing import Any
 
@@ -204,4 +206,23 @@ def _versions() -> dict[str, str]:
   return {
     'python': platform.python_version(),
     **{name: importlib.metadata.version(name) for name in names},
+    'commit': commit(pathlib.Path(__file__)),
   }
+
+
+def commit(file: pathlib.Path) -> str:
+  """The commit that a file's folder was checked out from, as far as known."""
+
+  def git(*args):
+    done = subprocess.run(
+      ['git', *args], cwd=file.parent, check=True, capture_output=True
+    )
+    return done.stdout.decode().strip()
+
+  try:
+    # Installed, it may lie in a folder of somebody else's repository.
+    git('ls-files', '--error-unmatch', file.name)
+    changed = git('status', '--porcelain', '--', '.')
+    return git('rev-parse', 'HEAD') + (' and changes' if changed else '')
+  except (OSError, subprocess.CalledProcessError):
+    return 'unknown'

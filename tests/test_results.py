@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 import types
 
 import jax
@@ -28,3 +30,24 @@ def test_samples_are_of_teachers_who_are_asked(routed):
   assert np.all(said != discriminators.ABSENT)
   _, said = results.samples(run, tiny.LABEL_MAP.union)
   assert np.any(said[:, 0] == discriminators.ABSENT) == routed
+
+
+@pytest.mark.skipif(not shutil.which('git'), reason='needs git')
+def test_the_commit_is_told_and_whether_there_are_changes(tmp_path):
+  def git(*args):
+    named = ('-c', 'user.name=a', '-c', 'user.email=a@b')
+    done = subprocess.run(
+      ['git', *named, *args], cwd=tmp_path, check=True, capture_output=True
+    )
+    return done.stdout.decode().strip()
+
+  file = tmp_path / 'module.py'
+  file.write_text('')
+  assert results.commit(file) == 'unknown'
+  git('init')
+  assert results.commit(file) == 'unknown'  # installed into the repository
+  git('add', '.')
+  git('commit', '-m', 'Begin')
+  assert results.commit(file) == git('rev-parse', 'HEAD')
+  file.write_text('1')
+  assert results.commit(file) == git('rev-parse', 'HEAD') + ' and changes'
