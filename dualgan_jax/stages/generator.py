@@ -280,7 +280,7 @@ def _of_independent(logits, teachers, label_map, routed):
 
 def _one_hot(logits, objective):
   one = logits.shape[1] == 1
-  # An image's own teacher may be surer of less than ABSENT is.
+  # Else a label of others would be the top one where all own logits are lower.
   own = jnp.where(logits == discriminators.ABSENT, -jnp.inf, logits)
   if objective.one_hot == 'class' and not one:
     return losses.one_class(own)
