@@ -51,6 +51,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.compact_steps = 400
   config.targetnet.branched_steps = 200
   config.refine.steps = 300
+  config.refine.shift = 0
+  config.refine.mixup = 0.0
   config.baselines.steps = 0
   return base.varied(config, variants, VARIANTS)
 
@@ -108,7 +110,8 @@ def _temperature_3(config: ml_collections.ConfigDict) -> None:
 
 def _moved_replays(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'moved_replays'
-  mnist.move_replays(config)
+  config.refine.shift = 2
+  config.refine.mixup = 0.5
 
 
 VARIANTS = {

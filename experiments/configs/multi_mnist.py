@@ -39,7 +39,7 @@ the 3 and 0 of `base`, which `ablation` decided.
 import ml_collections
 
 from experiments.configs import base, objectives
-from experiments.configs.mnist import DIGITS, move_replays
+from experiments.configs.mnist import DIGITS
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
@@ -61,7 +61,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.generator.steps = 1500
   config.refine.steps = 1800
   config.refine.replays = 4
-  move_replays(config)
+  config.refine.shift = 2
+  config.refine.mixup = 0.5
   return base.varied(config, variants, VARIANTS)
 
 
