@@ -10,7 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from dualgan_jax import logs, parallel
-from dualgan_jax.errors import DISK_FULL, TrainingError, UserError
+from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
@@ -89,7 +89,7 @@ class Checkpoints:
     # TensorStore wraps what the system says into a ValueError.
     except (OSError, ValueError) as e:
       full = getattr(e, 'errno', None) in DISK_FULL or 'No space left' in str(e)
-      cause = 'the disk is full' if full else str(e).splitlines()[0]
+      cause = 'the disk is full' if full else first_line(e)
       raise TrainingError(
         f'{self._folder}: {cause}; step {step} is not saved, {before}. Make '
         'room and start the same command again.'

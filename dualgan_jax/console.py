@@ -120,7 +120,7 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
 def _files(named: Sequence[str]) -> Iterator[pathlib.Path]:
   """The files named, and those of the folders named."""
   for path in map(pathlib.Path, named):
-    if path.is_dir():
+    try:
       yield from sorted(x for x in path.iterdir() if x.is_file())
-    else:
+    except OSError:  # no folder, or none that may be read: reading it says why
       yield path

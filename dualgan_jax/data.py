@@ -6,6 +6,7 @@ Nothing else may import this module.
 import dataclasses
 import io
 import logging
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from dualgan_jax import overlay, pictures, voc
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 
 PARTS = ('train', 'test')
 # The one source that is neither on the Hub nor in a folder.
@@ -186,12 +187,12 @@ def _open(name: str, own: Any) -> Any:
   except ImportError as e:
     raise UserError(
       f'data.{name}.source: reading it needs the library `datasets`; '
-      "pip install 'dualgan_jax[data]'."
+      "pip install '.[data]' brings it."
     ) from e
 
   origin, folder = own.source, None
   if own.path:
-    folder = pathlib.Path(own.path).expanduser()
+    folder = pathlib.Path(os.path.expanduser(own.path))
     if not folder.is_dir():
       raise UserError(
         f'data.{name}.path: there is no folder {folder}; give one that '
@@ -207,10 +208,9 @@ def _open(name: str, own: Any) -> Any:
       origin, download_config=datasets.DownloadConfig(max_retries=0)
     )
   except Exception as e:  # whatever its many readers may raise
-    cause = str(e).partition('\n')[0]
     where = origin if own.path else f'{origin} on the Hugging Face Hub'
     raise UserError(
-      f'data.{name}: nothing readable in {where} ({cause}); '
+      f'data.{name}: nothing readable in {where} ({first_line(e)}); '
       f'bring it into a folder, and name that: --config.data.{name}.path=DIR.'
     ) from e
   if folder is not None:

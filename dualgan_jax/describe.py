@@ -16,6 +16,7 @@ from dualgan_jax import (
   settings,
   teachers,
 )
+from dualgan_jax.networks.classifier import join
 from dualgan_jax.teachers import Teacher
 
 
@@ -77,10 +78,7 @@ def _generator(
   routed = bool(plan.routed(config, nets))
   phase = plan.generator_phase(design, config, nets, routed=routed)
   state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
-  variables = {
-    'params': state.params['generator'],
-    'batch_stats': state.batch_stats,
-  }
+  variables = join(state.params['generator'], state.batch_stats)
 
   def generate(variables, noise):
     return design.generator.apply(variables, noise, train=False)

@@ -29,3 +29,8 @@ class InterruptedRun(RuntimeError):
   """Stopped by a signal, saved; the same command goes on."""
 
   exit_code = 75
+
+
+def first_line(error: BaseException) -> str:
+  """What an error of others says, in one line; its type if it says nothing."""
+  return str(error).strip().partition('\n')[0] or type(error).__name__

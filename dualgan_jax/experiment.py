@@ -19,7 +19,7 @@ from dualgan_jax import (
   weights,
   workdir,
 )
-from dualgan_jax.errors import DISK_FULL, TrainingError, UserError
+from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 
 
 def run(
@@ -163,10 +163,9 @@ def _no_memory_told(stage):
     if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
       raise
     smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
-    why = str(e).partition('\n')[0] or type(e).__name__
     raise TrainingError(
-      f'{stage}: there is not enough memory ({why}); {smaller}take more or '
-      'larger devices. What is saved stays.'
+      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
+      'more or larger devices. What is saved stays.'
     ) from e
 
 

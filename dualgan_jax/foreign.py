@@ -8,6 +8,7 @@ example). It is the user's code and is executed, unlike weight files.
 import contextlib
 import functools
 import hashlib
+import os
 import pathlib
 import runpy
 import sys
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import discriminators, logs
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import Teacher, without_softmax
 
@@ -36,7 +37,7 @@ def load(field: str, path: str) -> Teacher:
   Raises:
     UserError: there is no such file, it fails, or it makes something else.
   """
-  file = pathlib.Path(path).expanduser().absolute()
+  file = pathlib.Path(os.path.expanduser(path)).absolute()
   if not file.is_file():
     raise UserError(f'{field}: there is no file {file}.')
   try:
@@ -228,8 +229,7 @@ def _blamed(said):
   except UserError:
     raise
   except Exception as e:
-    what, *_ = str(e).splitlines() or ['']
-    raise UserError(f'{said} ({type(e).__name__}: {what}).') from e
+    raise UserError(f'{said} ({type(e).__name__}: {first_line(e)}).') from e
 
 
 def _are_probabilities(scores):
@@ -267,7 +267,7 @@ def digest(field: str, path: str, teacher: Teacher) -> str:
   Raises:
     UserError: some of the variables are no arrays.
   """
-  found = hashlib.sha256(pathlib.Path(path).expanduser().read_bytes())
+  found = hashlib.sha256(pathlib.Path(os.path.expanduser(path)).read_bytes())
   for place, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
     where = jax.tree_util.keystr(place)
     with _blamed(f'{field}: variables{where} is no array'):

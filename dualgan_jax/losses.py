@@ -332,8 +332,8 @@ def dual_streams(
     own: Eq. 14 on the student's own path F_i^1, a scalar.
     generated: Eq. 14 on the generator's features F_i^2, a scalar.
     lambda_own: λ^1.
-    lambda_generated: λ^2; the paper does not say how large. Our configs have
-      0: on MNIST it brought nothing (docs/results.md, ablation).
+    lambda_generated: λ^2; the paper does not say how large. `base` has 0: on
+      MNIST it brought nothing (docs/results.md, ablation).
 
   Returns:
     A scalar.
@@ -362,13 +362,10 @@ def distillation(
   Returns:
     A scalar.
   """
-  targets = jax.lax.stop_gradient(softened(teacher_logits, temperature))
-  return cross_entropy(student_logits / temperature, targets)
-
-
-def softened(logits: chex.Array, temperature: float) -> chex.Array:
-  """Soft answers `σ(y / T)`, of the logits' shape."""
-  return jax.nn.sigmoid(logits / temperature)
+  targets = jax.nn.sigmoid(teacher_logits / temperature)
+  return cross_entropy(
+    student_logits / temperature, jax.lax.stop_gradient(targets)
+  )
 
 
 def disagreement(

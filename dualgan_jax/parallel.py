@@ -17,7 +17,7 @@ import numpy as np
 from jax import flatten_util
 from jax.experimental import multihost_utils
 
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 
 AXIS = 'devices'
 
@@ -44,7 +44,7 @@ def connect() -> None:
     jax.distributed.initialize(**told)
   except (ValueError, RuntimeError) as e:
     raise UserError(
-      f'multihost: this process finds no others ({str(e).splitlines()[0]}); on '
+      f'multihost: this process finds no others ({first_line(e)}); on '
       'one host leave the flag out, elsewhere set JAX_COORDINATOR_ADDRESS, '
       'JAX_NUM_PROCESSES and JAX_PROCESS_ID.'
     ) from e
@@ -105,11 +105,10 @@ def choose_devices(count: int = 0) -> list[jax.Device]:
     devices = jax.devices()
   except (RuntimeError, AssertionError) as e:
     named = os.environ.get('JAX_PLATFORMS', '')
-    why = str(e).partition('\n')[0] or type(e).__name__
     raise UserError(
-      f'devices: JAX finds none (JAX_PLATFORMS={named!r}: {why}); set '
-      'JAX_PLATFORMS to what this machine has, or install what JAX needs for '
-      'it, such as jax[cuda12].'
+      f'devices: JAX finds none (JAX_PLATFORMS={named!r}: {first_line(e)}); '
+      'set JAX_PLATFORMS to what this machine has, or install what JAX needs '
+      'for it, such as jax[cuda13].'
     ) from e
   if count and jax.process_count() > 1:
     raise UserError(

@@ -80,10 +80,7 @@ def _generator(run_: Run) -> None:
     run_.design, run_.config, run_.everyone, routed=routed
   )
   state = run_.train(phase)
-  variables = {
-    'params': state.params['generator'],
-    'batch_stats': state.batch_stats,
-  }
+  variables = join(state.params['generator'], state.batch_stats)
   run_.source = dual.Source(
     run_.design.generator,
     run_.config.generator.noise,

@@ -111,9 +111,9 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     axis_name=parallel.AXIS,
     dtype=_dtype(config.precision),
   )
-  weights = {**config.objective.to_dict(), 'routed': False}
+  asked = {**config.objective.to_dict(), 'routed': False}
   names = [f.name for f in dataclasses.fields(Objective)]
-  objective = Objective(**{name: weights[name] for name in names})
+  objective = Objective(**{name: asked[name] for name in names})
   return Plan(
     config.image, label_map, own, classifiers, student, generator, objective
   )

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import (
@@ -187,10 +186,11 @@ def samples(
 
   @jax.jit
   def draw(source, asked, key):
-    z = jax.random.normal(key, (rows, source.noise))
-    if source.routes:
-      told = routing.one_hot(rows, label_map.asked, source.teachers)
-      z = jnp.concatenate([z, told], axis=-1)
+    z = routing.told(
+      jax.random.normal(key, (rows, source.noise)),
+      label_map.asked if source.routes else (),
+      source.teachers,
+    )
     image = source.module.apply(source.variables, z, train=False)[-1]
     shown = [source.seen_by(t, image) for t in asked]
     return image, discriminators.told(

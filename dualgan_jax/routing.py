@@ -18,16 +18,23 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def one_hot(rows: int, routes: Sequence[int], teachers: int) -> np.ndarray:
-  """What the generator is told, [rows, teachers].
+def told(z: chex.Array, routes: Sequence[int], teachers: int) -> chex.Array:
+  """z, joined by a one-hot of the teacher whose image each row is to be.
 
   Args:
-    rows: of the share.
-    routes: the teachers whose images are asked for, in turn.
+    z: [rows, size].
+    routes: the teachers whose images are asked for, in turn; none if not
+      routed.
     teachers: all that the generator knows.
+
+  Returns:
+    [rows, size + teachers], or z without routes.
   """
-  turn = np.asarray(routes)[np.arange(rows) % len(routes)]
-  return np.eye(teachers, dtype=np.float32)[turn]
+  if not routes:
+    return z
+  turn = np.asarray(routes)[np.arange(len(z)) % len(routes)]
+  one_hot = np.eye(teachers, dtype=np.float32)[turn]
+  return jnp.concatenate([z, one_hot], axis=-1)
 
 
 def believed(rows: int, teachers: int) -> np.ndarray:

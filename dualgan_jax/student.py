@@ -21,7 +21,7 @@ from jax import export
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks import classifier
 from dualgan_jax.teachers import Preparation
 
@@ -94,7 +94,7 @@ class Student:
     for i in range(0, len(x), _BATCH):
       part = jnp.asarray(x[i : i + _BATCH], jnp.float32)
       part = part / 255 if whole else part
-      # The last part is filled up: one shape, one compilation.
+      # The last part is filled up, once it is small: one compilation.
       missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
       answers = self._jitted(jnp.pad(prepare(part), missing))
       parts.append(np.asarray(answers)[: len(part)])
@@ -164,11 +164,10 @@ def write_program(
   try:
     program = exported(tensors, images)
   except Exception as e:  # whatever code of others may raise
-    what, *_ = str(e).splitlines() or ['']
     raise UserError(
       f'{folder}: not written, since code of a teacher cannot be exported for '
-      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {what}); give it without '
-      'callbacks and kernels of one platform.'
+      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {first_line(e)}); give it '
+      'without callbacks and kernels of one platform.'
     ) from e
   tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
   net = {**net, 'platforms': PLATFORMS}
@@ -215,7 +214,7 @@ def load(folder: str | pathlib.Path) -> Student:
   try:
     config = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
     tensors = load_file(folder / _MODEL)
-    found = config['format']
+    found, _, _ = (config[k] for k in ('format', 'labels', 'image'))
   except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
     raise UserError(
       f'{folder}: no folder of a student, or damaged ({e}); give the folder '

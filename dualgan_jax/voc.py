@@ -5,6 +5,7 @@ marked as difficult have, VOC counts an image neither as one with it nor as one
 without: its target is NaN.
 """
 
+import os
 import pathlib
 from xml.etree import ElementTree
 
@@ -60,7 +61,7 @@ def read(
       f'data.{name}.path: {SOURCE} is read from a folder only; name your '
       f'VOCdevkit: --config.data.{name}.path=DIR.'
     )
-  folder = pathlib.Path(path).expanduser()
+  folder = pathlib.Path(os.path.expanduser(path))
   if (folder / 'VOC2007').is_dir():
     folder /= 'VOC2007'
   listed = folder / 'ImageSets' / 'Main' / f'{_SETS[part]}.txt'

@@ -7,6 +7,7 @@ a value or a function of this module.
 
 import hashlib
 import math
+import os
 import pathlib
 import pickle
 import zipfile
@@ -18,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 
 # Where training scripts put the weights among other things that they keep.
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net')
@@ -43,7 +44,7 @@ def find(field: str, address: str) -> pathlib.Path:
     UserError: there is no such file, here or there.
   """
   if not address.startswith(_HUB):
-    path = pathlib.Path(address).expanduser()
+    path = pathlib.Path(os.path.expanduser(address))
     if not path.is_file():
       raise UserError(f'{field}: there is no file {path.absolute()}.')
     return path
@@ -58,10 +59,10 @@ def find(field: str, address: str) -> pathlib.Path:
     found = huggingface_hub.hf_hub_download(
       f'{owner}/{name}', file or _HUB_FILE
     )
-  except (OSError, ValueError) as e:
+  except Exception as e:  # the Hub's library raises those of its own, too
     raise UserError(
-      f'{field}: {address} cannot be brought ({str(e).strip().splitlines()[0]})'
-      '; look for it on huggingface.co, or give the path of a local file.'
+      f'{field}: {address} cannot be brought ({first_line(e)}); look for '
+      'it on huggingface.co, or give the path of a local file.'
     ) from e
   return pathlib.Path(found)
 

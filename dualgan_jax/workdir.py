@@ -5,6 +5,7 @@ Of several processes that work together only the first writes here.
 
 import fcntl
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -327,7 +328,7 @@ def _others(folder, stage, config) -> list[str] | None:
 
 
 def _path(folder: str | pathlib.Path) -> pathlib.Path:
-  return pathlib.Path(folder).expanduser().absolute()
+  return pathlib.Path(os.path.expanduser(folder)).absolute()
 
 
 def _record(path: pathlib.Path, stage: str) -> dict | None:

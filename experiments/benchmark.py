@@ -39,7 +39,7 @@ import ml_collections
 import numpy as np
 from absl import app, flags, logging
 
-from dualgan_jax import parallel, pipeline, plan, report, runs, settings
+from dualgan_jax import errors, parallel, pipeline, plan, report, runs, settings
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages.phase import Phase, TrainState
 from experiments.configs import base, digits
@@ -67,8 +67,15 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f'{argv[1]}: not a flag.', exitcode=2)
   logging.set_verbosity(logging.WARNING)
   jax.config.update('jax_enable_compilation_cache', False)
+  if _JSON.value and not pathlib.Path(_JSON.value).absolute().parent.is_dir():
+    raise app.UsageError(
+      f'--json={_JSON.value}: there is no such folder.', exitcode=2
+    )
   configs = {name: _config(name) for name in _EXPERIMENTS.value}
-  figures = _peers(configs) if _PEER.value else _phases(configs)
+  try:
+    figures = _peers(configs) if _PEER.value else _phases(configs)
+  except errors.UserError as e:
+    raise app.UsageError(str(e), exitcode=e.exit_code) from e
   if _JSON.value:
     pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=1) + '\n')
 
@@ -407,7 +414,8 @@ def _config(name):
   try:
     configs = importlib.import_module(f'experiments.configs.{module}')
     return configs.get_config(variants)
-  except (ModuleNotFoundError, ValueError) as e:
+  # `base` and `objectives` are no experiments.
+  except (ImportError, AttributeError, TypeError, ValueError) as e:
     raise app.UsageError(f'--experiments={name}: {e}.', exitcode=2) from e
 
 

@@ -9,6 +9,7 @@ This adds model.stablehlo (`jax.export`: CPU, GPU, TPU) and model.onnx (extra
 student.
 """
 
+import os
 import pathlib
 import shutil
 import sys
@@ -60,7 +61,7 @@ def _write(argv):
       raise errors.UserError(
         f'--format: {form!r} is none of {", ".join(export.FORMATS)}.'
       )
-  folder = pathlib.Path(_WORKDIR.value).expanduser() / 'student'
+  folder = pathlib.Path(os.path.expanduser(_WORKDIR.value)) / 'student'
   if not folder.is_dir():
     raise errors.UserError(
       f'--workdir: there is no {folder}; name the folder of a finished run.'
@@ -69,12 +70,13 @@ def _write(argv):
   if not _OUTPUT.value:
     _add(own, folder)
     return
-  output = pathlib.Path(_OUTPUT.value).expanduser()
+  output = pathlib.Path(os.path.expanduser(_OUTPUT.value))
   try:
     shutil.copytree(folder, output)
   except OSError as e:
     raise errors.UserError(
-      f'--output: {output} cannot be made ({e.strerror}); name a new folder.'
+      f'--output: {output} cannot be made ({e.strerror or e}); name a new '
+      'folder.'
     ) from e
   try:
     _add(own, output)

@@ -55,7 +55,7 @@ def _work() -> str:
     for name, fields in arms.items()
     for seed in seeds
   ]
-  return run_all(pathlib.Path(cli.WORKDIR.value).expanduser(), plan)
+  return run_all(pathlib.Path(os.path.expanduser(cli.WORKDIR.value)), plan)
 
 
 def run_all(
@@ -149,8 +149,9 @@ def changed(
     except (KeyError, AttributeError) as e:
       raise errors.UserError(f'--grid: no such field: {field}.') from e
     except (TypeError, ValueError) as e:
-      what = str(e).splitlines()[0]
-      raise errors.UserError(f'--grid: {field}={value!r}: {what}') from e
+      raise errors.UserError(
+        f'--grid: {field}={value!r}: {errors.first_line(e)}'
+      ) from e
   if copy.generator.features is None and 'widths' in copy.student:
     # Said out loud, or a run would take them from the run it shares with.
     copy.generator.features = copy.student.widths[:-1]

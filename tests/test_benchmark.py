@@ -1,5 +1,8 @@
 """The benchmark's figures mean what their names say."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,6 +92,31 @@ def test_what_has_no_peer_is_one_sentence(name):
 @pytest.mark.parametrize('name', ['digits', 'mnist', 'strangers'])
 def test_what_has_a_peer(name):
   assert benchmark._has_peer(benchmark._config(name))
+
+
+@pytest.mark.parametrize('name', ['base', 'objectives', 'none', 'digits:none'])
+def test_what_is_no_experiment_is_one_sentence(name):
+  with pytest.raises(app.UsageError, match=f'--experiments={name}: '):
+    benchmark._config(name)
+
+
+@pytest.mark.parametrize(
+  ('flag', 'said'),
+  [
+    ('--experiments=pytorch_cifar10', 'there is no file'),
+    ('--json=none/figures.json', 'none/figures.json: there is no such'),
+  ],
+)
+def test_nothing_is_measured_in_vain(flag, said):
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.benchmark', flag],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert said in done.stderr
+  assert 'Traceback' not in done.stderr
 
 
 def test_without_pytorch_there_is_no_peer(monkeypatch):

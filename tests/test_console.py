@@ -96,6 +96,12 @@ def test_an_image_too_large_to_be_true_is_skipped(
   assert f'{path}: skipped, no image' in capsys.readouterr().err
 
 
+def test_a_name_that_the_system_refuses_is_skipped(folder, pictures, capsys):
+  path = str(pictures / 'a.png')
+  assert console.main(['predict', folder, 'a' * 300, path]) == 1
+  assert 'aaa: skipped, no image' in capsys.readouterr().err
+
+
 def test_nothing_to_read_is_an_error(folder, tmp_path, capsys):
   assert console.main(['predict', folder, str(tmp_path / 'none.png')]) == 2
   assert 'error: no image could be read' in capsys.readouterr().err

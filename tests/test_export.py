@@ -108,6 +108,17 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
   assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_folder_that_cannot_be_copied_says_what_of_it(tmp_path):
+  folder = write_toy(tmp_path / 'student')
+  (folder / 'notes').symlink_to('nowhere')
+  output = f'--output={tmp_path / "new"}'
+  done = _command(f'--workdir={tmp_path}', '--format=stablehlo', output)
+  assert done.returncode == 2
+  assert f'{tmp_path / "new"} cannot be made (' in done.stderr
+  assert f'{folder / "notes"}' in done.stderr
+  assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_format_that_fails_leaves_no_folder(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'

@@ -6,20 +6,26 @@ import pytest
 from dualgan_jax import routing
 
 
-def test_one_hot_takes_the_routes_in_turn():
+def test_the_generator_is_told_the_routes_in_turn():
+  z = jnp.arange(5.0)[:, None]
   np.testing.assert_array_equal(
-    routing.one_hot(5, (0, 1, 2), 3),
-    [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]],
+    routing.told(z, (0, 1, 2), 3),
+    [[0, 1, 0, 0], [1, 0, 1, 0], [2, 0, 0, 1], [3, 1, 0, 0], [4, 0, 1, 0]],
   )
 
 
-def test_one_hot_leaves_out_teachers_that_are_not_asked():
+def test_the_generator_is_not_told_of_teachers_that_are_not_asked():
   # Of four that the generator knows, the last and the second.
-  found = routing.one_hot(3, (3, 1), 4)
+  found = routing.told(jnp.zeros((3, 0)), (3, 1), 4)
   np.testing.assert_array_equal(
     found, [[0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]]
   )
   assert found.dtype == np.float32
+
+
+def test_without_routes_the_generator_is_told_nothing():
+  z = jnp.ones((2, 3))
+  assert routing.told(z, (), 4) is z
 
 
 def test_believed_is_the_teacher_to_whom_a_row_belongs():
@@ -32,7 +38,7 @@ def test_believed_is_the_teacher_to_whom_a_row_belongs():
 
 def test_believed_is_whom_the_generator_was_told():
   np.testing.assert_array_equal(
-    routing.believed(6, 3), routing.one_hot(6, range(3), 3) == 1
+    routing.believed(6, 3), routing.told(jnp.zeros((6, 0)), range(3), 3) == 1
   )
 
 

@@ -185,6 +185,7 @@ def _change(folder, **changes):
     (lambda f: (f / 'model.safetensors').unlink(), 'no folder of a student'),
     (lambda f: (f / 'config.json').write_text('{'), 'no folder of a student'),
     (lambda f: (f / 'config.json').write_text('[]'), 'no folder of a student'),
+    (lambda f: (f / 'config.json').write_text('{"format": 1}'), 'damaged'),
     (
       lambda f: (f / 'model.safetensors').write_bytes(b'12345678'),
       'no folder of a student',

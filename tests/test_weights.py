@@ -278,6 +278,20 @@ def test_a_file_of_the_hub_is_found(hub, address, name):
   assert list(weights.read(path)) == [name]
 
 
+def test_whatever_the_hubs_library_raises_is_one_sentence(monkeypatch):
+  class ProxyError(Exception):
+    """As of its HTTP client: no OSError, no ValueError."""
+
+  def refuse(*args):
+    raise ProxyError('403 Forbidden')
+
+  monkeypatch.setattr('huggingface_hub.hf_hub_download', refuse)
+  with pytest.raises(
+    UserError, match=r'brought \(403 Forbidden\); look for it'
+  ):
+    weights.find('teachers.x.weights', 'hf://someone/teachers')
+
+
 @pytest.mark.parametrize(
   ('address', 'said'),
   [
@@ -298,3 +312,8 @@ def test_the_sum_is_that_of_sha256sum(tmp_path):
   path = tmp_path / 'x'
   path.write_bytes(b'abc')
   assert weights.digest(path).startswith('ba7816bf8f01cfea414140de5dae2223')
+
+
+def test_a_home_of_nobody_is_no_file():
+  with pytest.raises(UserError, match='there is no file .*~nobody-here/a.pt'):
+    weights.find('teachers.x.weights', '~nobody-here/a.pt')

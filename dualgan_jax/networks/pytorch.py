@@ -121,15 +121,7 @@ def convert(
     # [out, in, h, w] to [h, w, in, out]; [out, in] to [in, out].
     return x.transpose(2, 3, 1, 0) if x.ndim == 4 else x.T
 
-  return tuple(
-    traverse_util.unflatten_dict(
-      {
-        path: take(path, leaf)
-        for path, leaf in traverse_util.flatten_dict(part).items()
-      }
-    )
-    for part in like
-  )
+  return tuple(traverse_util.path_aware_map(take, part) for part in like)
 
 
 def _name(path: tuple[str, ...]) -> str:

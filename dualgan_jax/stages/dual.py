@@ -138,7 +138,9 @@ def phase(
   from_stage1 = filters == 'stage1' and generated_width == block.width
   # At b = 1 both inputs are the image.
   two_streams = b > 1 and lambda_generated > 0
-  adapter = nn.Conv(_in_channels(student, b, image), (1, 1))
+  adapter = (
+    nn.Conv(student.blocks[b - 2].width, (1, 1)) if two_streams else None
+  )
 
   def init(key):
     variables = student.init(jax.random.fold_in(key, 0), image)
@@ -277,7 +279,3 @@ def block_losses(
       rows = rows[:, kept]
     terms.append([losses.dual_block(s, target) for s in jnp.split(rows, count)])
   return terms
-
-
-def _in_channels(student, b, image):
-  return image[-1] if b == 1 else student.blocks[b - 2].width

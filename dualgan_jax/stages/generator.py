@@ -17,6 +17,7 @@ import optax
 
 from dualgan_jax import discriminators, losses, monitor, parallel, routing
 from dualgan_jax.labels import LabelMap
+from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages.phase import Metrics, Phase, first_state, train_step
 from dualgan_jax.teachers import Teacher, feature_shapes
@@ -104,7 +105,7 @@ def phase(
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
       features, updated = generator.apply(
-        {'params': params['generator'], 'batch_stats': batch_stats},
+        join(params['generator'], batch_stats),
         draw_noise(key, batch, noise, routes, len(routes)),
         train=True,
         mutable=['batch_stats'],
@@ -318,10 +319,7 @@ def draw_noise(
   """
   keys = parallel.sample_keys(key, batch)
   z = jax.vmap(lambda k: jax.random.normal(k, (size,)))(keys)
-  if not routes:
-    return z
-  told = routing.one_hot(len(z), routes, teachers)
-  return jnp.concatenate([z, told], axis=-1)
+  return routing.told(z, routes, teachers)
 
 
 def _new_filters(key, teacher, generator, image, objective):

@@ -102,11 +102,36 @@ def train_step(
   (loss, (batch_stats, metrics)), grads = grad_fn(
     state.params, state.batch_stats, key
   )
-  grads, metrics = parallel.mean((grads, {'loss': loss, **metrics}))
-  updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
+  params, opt_state, metrics = descend(
+    optimiser, state.params, state.opt_state, grads, {'loss': loss, **metrics}
+  )
   return state.replace(
     step=state.step + 1,
-    params=optax.apply_updates(state.params, updates),
+    params=params,
     batch_stats=batch_stats,
     opt_state=opt_state,
   ), metrics
+
+
+def descend(
+  optimiser: optax.GradientTransformation,
+  params: Any,
+  opt_state: Any,
+  grads: Any,
+  metrics: Metrics,
+) -> tuple[Any, Any, Metrics]:
+  """What a step makes of this device's gradients and metrics.
+
+  Args:
+    optimiser: takes the gradients' mean over devices.
+    params: before the step.
+    opt_state: before the step.
+    grads: of this device's share.
+    metrics: of this device's share.
+
+  Returns:
+    params and opt_state after it, and the metrics' mean over devices.
+  """
+  grads, metrics = parallel.mean((grads, metrics))
+  updates, opt_state = optimiser.update(grads, opt_state, params)
+  return optax.apply_updates(params, updates), opt_state, metrics

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from dualgan_jax import discriminators, losses, parallel, routing
+from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages.generator import draw_noise, filter_image
 from dualgan_jax.stages.phase import Phase, TrainState
@@ -53,10 +54,7 @@ def phase(
 
   def moments(frozen, key):
     trained, teachers = frozen
-    variables = {
-      'params': trained.params['generator'],
-      'batch_stats': trained.batch_stats,
-    }
+    variables = join(trained.params['generator'], trained.batch_stats)
     z = draw_noise(key, batch, noise, tuple(range(many)), many)
     # As the prior has seen them while they were learned.
     features, _ = generator.apply(

@@ -29,29 +29,19 @@ from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages import generator as generator_stage
 from dualgan_jax.stages.dual import Source
 from dualgan_jax.stages.generator import Objective
-from dualgan_jax.stages.phase import Phase
+from dualgan_jax.stages.phase import Phase, TrainState, descend
 from dualgan_jax.teachers import Teacher
 
 
 @struct.dataclass
-class RefineState:
-  """Everything that going on needs; as `phase.TrainState`, for two nets.
+class RefineState(TrainState):
+  """A state of two nets: its trees are {'generator': ..., 'student': ...}.
 
   Attributes:
-    step: steps done, int32.
-    key: the phase's PRNG key.
-    params: {'generator': ..., 'student': ...}.
-    batch_stats: of the same form.
-    opt_state: of the same form.
     pool: images of earlier steps, uint8 [size, h, w, c]; sample i of step s is
       number s·N + i, and stands at that number modulo size.
   """
 
-  step: chex.Array
-  key: chex.PRNGKey
-  params: Any
-  batch_stats: Any
-  opt_state: Any
   pool: chex.Array
 
 
@@ -130,7 +120,7 @@ def phase(
 
   def generator_loss(params, batch_stats, student_variables, frozen, key):
     features, updated = source.module.apply(
-      {'params': params, 'batch_stats': batch_stats},
+      join(params, batch_stats),
       generator_stage.draw_noise(key, batch, source.noise, routes, many),
       train=True,
       mutable=['batch_stats'],
@@ -154,11 +144,6 @@ def phase(
     loss = losses.distillation(logits, asked, temperature=temperature)
     return loss, split(updated)[1]
 
-  def learn(name, params, opt_state, grads, metrics):
-    grads, metrics = parallel.mean((grads, metrics))
-    updates, opt_state = optimisers[name].update(grads, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state, metrics
-
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
     draw_key, *replay_keys = jax.random.split(key, 1 + replays)
@@ -172,8 +157,8 @@ def phase(
       frozen,
       draw_key,
     )
-    generator_params, generator_opt, metrics = learn(
-      'generator',
+    generator_params, generator_opt, metrics = descend(
+      optimisers['generator'],
       params['generator'],
       state.opt_state['generator'],
       grads,
@@ -196,8 +181,8 @@ def phase(
     ):
       grad_fn = jax.value_and_grad(student_loss, has_aux=True)
       (value, own_stats), grads = grad_fn(learned, own_stats, *shown)
-      learned, opt_state, metrics[name] = learn(
-        'student', learned, opt_state, grads, value
+      learned, opt_state, metrics[name] = descend(
+        optimisers['student'], learned, opt_state, grads, value
       )
     return RefineState(
       state.step + 1,
