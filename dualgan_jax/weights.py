@@ -28,6 +28,9 @@ _AGAIN = (
 )
 
 
+# What wrappers put before all names: DataParallel, AveragedModel and the like;
+# torch.compile; Lightning and others, whose model is an attribute.
+_PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.')
 _HUB = 'hf://'
 _HUB_FILE = 'model.safetensors'
 
@@ -41,12 +44,18 @@ def find(field: str, address: str) -> pathlib.Path:
       'model.safetensors'.
 
   Raises:
-    UserError: there is no such file, here or there.
+    UserError: there is no such file, here or there, or it may not be read.
   """
   if not address.startswith(_HUB):
     path = pathlib.Path(os.path.expanduser(address))
     if not path.is_file():
       raise UserError(f'{field}: there is no file {path.absolute()}.')
+    try:
+      path.open('rb').close()
+    except OSError as e:
+      raise UserError(
+        f'{field}: {path.absolute()} cannot be read ({e.strerror}).'
+      ) from e
     return path
   owner, _, rest = address.removeprefix(_HUB).partition('/')
   name, _, file = rest.partition('/')
@@ -77,7 +86,8 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   """All tensors of a file, by their names.
 
   A dict that holds the weights under 'state_dict' or the like is opened, and
-  the prefix 'module.' that `nn.DataParallel` puts before all names is dropped.
+  prefixes that wrappers such as `nn.DataParallel` put before all names are
+  dropped.
 
   Args:
     path: of a `.safetensors` file, or of a PyTorch state dict in the zip format
@@ -90,10 +100,17 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   if not path.is_file():
     raise UserError(f'{path}: there is no such file.')
   tensors = (
-    _safetensors(path) if path.suffix == '.safetensors' else _pytorch(path)
+    _safetensors(path)
+    if path.suffix.lower() == '.safetensors'
+    else _pytorch(path)
   )
-  prefix = 'module.'
-  if tensors and all(name.startswith(prefix) for name in tensors):
+  tensors.pop('n_averaged', None)  # AveragedModel's count
+  while tensors:
+    prefix = next(iter(tensors)).partition('.')[0] + '.'
+    if prefix not in _PREFIXES or not all(
+      x.startswith(prefix) for x in tensors
+    ):
+      break
     tensors = {k.removeprefix(prefix): v for k, v in tensors.items()}
   return tensors
 

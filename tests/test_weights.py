@@ -1,6 +1,7 @@
 """Weight files are data: read whole, or refused with the reason."""
 
 import collections
+import errno
 import io
 import pathlib
 import pickle
@@ -115,17 +116,31 @@ def test_a_handmade_file_is_read(tmp_path):
   np.testing.assert_array_equal(weights.read(path)['a'], [2, 3, 4])
 
 
-def test_the_prefix_of_data_parallel_is_dropped(tmp_path):
+@pytest.mark.parametrize(
+  ('names', 'wanted'),
+  [
+    (('module.a.b', 'module.c'), ['a.b', 'c']),  # DataParallel
+    (('module._orig_mod.a.b', 'module._orig_mod.c'), ['a.b', 'c']),  # compile
+    (('n_averaged', 'module.a'), ['a']),  # AveragedModel
+    (('net.model.a', 'net.b'), ['model.a', 'b']),
+    (('model.a', 'head.b'), ['model.a', 'head.b']),
+    (('conv.a', 'conv.b'), ['conv.a', 'conv.b']),
+    (('model', 'model.a'), ['model', 'model.a']),
+    (('n_averaged',), []),
+  ],
+)
+def test_prefixes_of_wrappers_are_dropped(tmp_path, names, wanted):
   x = _tensor(0, (2, 2), (2, 1))
-  path = _write(tmp_path / 'x.pth', {'module.a.b': x, 'module.c': x})
-  assert list(weights.read(path)) == ['a.b', 'c']
+  path = _write(tmp_path / 'x.pth', dict.fromkeys(names, x))
+  assert list(weights.read(path)) == wanted
 
 
-def test_safetensors_are_read(tmp_path):
+@pytest.mark.parametrize('name', ['x.safetensors', 'X.SAFETENSORS'])
+def test_safetensors_are_read(tmp_path, name):
   x = np.arange(6, dtype=np.float32).reshape(2, 3)
-  save_file({'a': x}, tmp_path / 'x.safetensors')
+  save_file({'a': x}, tmp_path / name)
   np.testing.assert_array_equal(
-    weights.read(tmp_path / 'x.safetensors')['a'], x, strict=True
+    weights.read(tmp_path / name)['a'], x, strict=True
   )
 
 
@@ -312,6 +327,20 @@ def test_the_sum_is_that_of_sha256sum(tmp_path):
   path = tmp_path / 'x'
   path.write_bytes(b'abc')
   assert weights.digest(path).startswith('ba7816bf8f01cfea414140de5dae2223')
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+  path = tmp_path / 'x.pth'
+  path.touch()
+
+  def refuse(*_):
+    raise PermissionError(errno.EACCES, 'Permission denied')
+
+  monkeypatch.setattr(pathlib.Path, 'open', refuse)  # root may read anything
+  with pytest.raises(
+    UserError, match=rf'^teachers.x.weights: {path} cannot be read \(Perm'
+  ):
+    weights.find('teachers.x.weights', str(path))
 
 
 def test_a_home_of_nobody_is_no_file():
