@@ -24,6 +24,7 @@ from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import Teacher, without_softmax
 
 _FUNCTION = 'get_teacher'
+_HALF = (np.dtype(np.float16), np.dtype(jnp.bfloat16))
 
 
 @functools.cache
@@ -67,8 +68,14 @@ def load(field: str, path: str) -> Teacher:
   return made.replace(
     labels=tuple(made.labels),
     blocks=tuple(made.blocks),
-    variables=tuple(made.variables),
+    variables=jax.tree.map(_widened, tuple(made.variables)),
   )
+
+
+def _widened(leaf):
+  """Of single precision at least: Adam, who trains tails, divides by 1e-8."""
+  half = getattr(leaf, 'dtype', None) in _HALF
+  return leaf.astype(jnp.float32) if half else leaf
 
 
 @contextlib.contextmanager
@@ -133,6 +140,13 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
         f"{field}: some of its 'batch_stats' are {_kind(averages)}; make them "
         'a dict, and leave them out where there are none.'
       )
+    for place, leaf in jax.tree_util.tree_leaves_with_path(own.get('params')):
+      if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        raise UserError(
+          f"{field}: 'params'{jax.tree_util.keystr(place)} is of type "
+          f'{jnp.result_type(leaf)}, which no gradient moves; put it under '
+          "'batch_stats'."
+        )
   x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
   with_scores = (teacher, without_softmax(teacher))
   answer = jax.jit(
@@ -213,6 +227,11 @@ def _refuse_unfit(field, teacher, x):
   for name, part, own in zip(names, parts, teacher.variables, strict=True):
     with _blamed(f'{field}: its {name} cannot take {_by(x.shape[1:])}'):
       x = jax.eval_shape(part, own, x)
+    if not isinstance(x, jax.ShapeDtypeStruct):
+      raise UserError(
+        f'{field}: its {name} gives a {type(x).__name__}; let it return one '
+        'array, its features or logits.'
+      )
     # What comes after the last block is between it and the head alone.
     if name not in names[-2:] and len(x.shape) != 4:
       raise UserError(

@@ -240,6 +240,23 @@ def test_lists_will_do(tmp_path):
   assert found.variables == ({}, {}, {})
 
 
+def test_half_precision_is_widened(tmp_path):
+  # Adam divides by the root of a square of a gradient + 1e-8: by 0 in float16.
+  path = tmp_path / 'x.py'
+  path.write_text(
+    'import jax.numpy as jnp\n'
+    'from dualgan_jax import Teacher\n'
+    'def get_teacher():\n'
+    '  kinds = (jnp.float16, jnp.bfloat16, jnp.float32, jnp.int8)\n'
+    '  own = {"params": [jnp.full(2, 3, kind) for kind in kinds]}\n'
+    '  return Teacher("t", ("a",), (str, str), str, (own, {}, {}))\n'
+  )
+  leaves = jax.tree.leaves(foreign.load('f', str(path)).variables)
+  assert [x.dtype for x in leaves] == [*[np.float32] * 3, np.int8]
+  for x in leaves:
+    np.testing.assert_array_equal(x, 3)
+
+
 def _teacher():
   return teachers.Teacher(
     'mine',
@@ -279,6 +296,10 @@ def _batch_norm(variables, x):
       {'variables': ({'params': {}, 'batch_stats': {}}, {}, {})},
       "some of its 'batch_stats' are a dict of nothing; make",
     ),
+    (
+      {'variables': ({'params': {'n': np.arange(2)}}, {}, {})},
+      r"'params'\['n'\] is of type int\d+, which no gradient moves; put it",
+    ),
     ({'blocks': (), 'variables': (1,)}, '0 blocks and 1 variables'),
     ({'labels': ('a', 'b')}, r'gives \(2, 3\) for 2 images and 2 labels'),
     (
@@ -315,6 +336,18 @@ def _batch_norm(variables, x):
     (
       {'blocks': (lambda v, x: x + jnp.sqrt(x - x), lambda v, x: x)},
       'its answers have no gradient to the image, or none that is finite',
+    ),
+    (
+      {'blocks': (lambda v, x: (x, {}), lambda v, x: x)},
+      'its block 1 gives a tuple; let it return one array',
+    ),
+    (
+      {'blocks': (lambda v, x: x, lambda v, x: {'x': x})},
+      'its block 2 gives a dict; let it return one array',
+    ),
+    (
+      {'head': lambda v, x: (x.mean(axis=(1, 2)), x)},
+      'its head gives a tuple; let it return one array',
     ),
     ({'head': _callback}, r'has no gradient \(ValueError: Pure callbacks'),
     ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
