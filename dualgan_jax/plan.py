@@ -218,10 +218,19 @@ def _of_weights(name, own, config):
     architecture.create(len(own.labels), dtype=_dtype(config.precision)),
     single_label=own.single_label,
   )
-  return teachers.prepared(
+  teacher = teachers.prepared(
     teachers.from_classifier(name, tuple(own.labels), net, variables),
     teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
   )
+  # From the last, or numbers would change on the way.
+  for b in sorted({*own.merge}, reverse=True):
+    if b >= len(net.blocks):
+      raise UserError(
+        f'teachers.{name}.merge: there is no block after block {b} of '
+        f'{len(net.blocks)}; name smaller ones.'
+      )
+    teacher = teachers.merged(teacher, b)
+  return teacher
 
 
 def _refuse_too_small(field, net, image):

@@ -124,6 +124,10 @@ def _text(x: Any) -> str | None:
   return None if isinstance(x, str) and x else 'a text'
 
 
+def _blocks(x: Any) -> str | None:
+  return None if x == () else _integers(1)(x)
+
+
 def _texts(x: Any) -> str | None:
   fine = isinstance(x, tuple) and all(isinstance(i, str) for i in x)
   return None if fine else "a tuple of texts, like ('0', '1')"
@@ -236,6 +240,7 @@ _WEIGHTS = {
   'size': _optional(_image),
   'mean': _mean,
   'deviation': _positive,
+  'merge': _blocks,
 }
 _MODULE = {
   'labels': _optional(_texts),

@@ -122,6 +122,45 @@ def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
   return teacher.replace(blocks=(_PreparedBlock(preparation, first), *others))
 
 
+_BOTH = ('first', 'second')
+
+
+@dataclasses.dataclass(frozen=True)
+class _MergedBlock:
+  """Two blocks, one after the other."""
+
+  blocks: tuple[BlockFn, BlockFn]
+
+  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
+    for place, block in zip(_BOTH, self.blocks, strict=True):
+      x = block({k: v[place] for k, v in variables.items() if place in v}, x)
+    return x
+
+
+def merged(teacher: Teacher, b: int) -> Teacher:
+  """The same teacher, cut into one block less: b and b + 1 are one.
+
+  Args:
+    teacher: of B blocks.
+    b: 1 .. B - 1.
+  """
+  two = slice(b - 1, b + 1)
+  parts = dict(zip(_BOTH, teacher.variables[two], strict=True))
+  kinds = dict.fromkeys(kind for own in parts.values() for kind in own)
+  variables = {
+    kind: {place: own[kind] for place, own in parts.items() if kind in own}
+    for kind in kinds
+  }
+
+  def cut(entries, one):
+    return (*entries[: b - 1], one, *entries[b + 1 :])
+
+  return teacher.replace(
+    blocks=cut(teacher.blocks, _MergedBlock(teacher.blocks[two])),
+    variables=cut(teacher.variables, variables),
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class _FrozenBlock:
   """Runs a Linen block with its running averages."""
@@ -193,7 +232,7 @@ def check_agreement(
       raise UserError(
         f'{field}.{files.get(field, "widths")}: '
         f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
-        'into the same number.'
+        'into the same number, that of a weight file by `merge`.'
       )
     for b, shape in enumerate(feature_shapes(other, image)[:-1]):
       if shape[:2] != sizes[b]:

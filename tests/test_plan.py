@@ -58,6 +58,24 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   assert teachers.has_batch_norm(one, design.image)
 
 
+def test_files_of_more_blocks_can_be_cut_into_less(file):
+  config = others.get_config(file)
+  config.student = base.conv((4, 6), (1, 4))
+  config.generator.widths = (8, 4)
+  config.generator.features = config.student.widths[:-1]
+  for teacher in config.teachers.values():
+    teacher.merge = (2,)
+  design = plan.make(settings.check(config))
+  assert all(len(t.blocks) == 2 for t in design.teachers.values())
+  whole = plan.make(_others(file)).teachers
+  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  for name, own in design.teachers.items():
+    np.testing.assert_array_equal(
+      discriminators.tail(own, own.variables, x, 0),
+      discriminators.tail(whole[name], whole[name].variables, x, 0),
+    )
+
+
 def test_a_file_may_be_of_one_label_per_image(file):
   config = _others(file, single_label=True)
   design = plan.make(config)
@@ -127,6 +145,11 @@ def test_what_is_understood_of_a_file_is_described(file):
       r'36×32 is too large for a lenet5, which takes 32×32 to 35×35\.',
     ),
     ({'size': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
+    (
+      {'merge': (3,)},
+      r'^teachers\.two\.merge: there is no block after block 3',
+    ),
+    ({'merge': (2,)}, r'^teachers\.two\.weights: 2 blocks, but .* by `merge`'),
     ({'size': (64, 64, 3)}, r'^teachers\.two\.weights: block 1 gives 64×64'),
     (
       {'mean': (0.1, 0.2, 0.3), 'size': (32, 32, 1)},
@@ -212,6 +235,14 @@ def test_the_description_lists_all_that_fits_together():
     line = next(x for x in text.splitlines() if x.startswith(name))
     assert 'parameters' in line
     assert 'FLOPs per image' in line
+
+
+def test_labels_that_several_answer_are_described():
+  config = _config(teachers__low__labels=tuple('012349'))
+  text = describe.describe(plan.make(config), config)
+  (line,) = [x for x in text.splitlines() if 'answer together' in x]
+  assert line == '  9 is what high and low answer together'
+  assert 'together' not in describe.describe(plan.make(_config()), _config())
 
 
 def test_a_teacher_without_batch_norm_is_said_to_go_without_prior():

@@ -101,10 +101,56 @@ def _abstract(strides=(2, 1), **options):
   return teachers.from_classifier('shapes', ('a', 'b'), net, variables)
 
 
+def _features(teacher, x):
+  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
+    x = block(own, x)
+    yield x
+
+
 def _answers(teacher, x):
   for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
     x = block(own, x)
   return teacher.head(teacher.variables[-1], x)
+
+
+@pytest.mark.parametrize('b', [1, 2])
+def test_a_merged_teacher_is_the_same_in_one_block_less(b):
+  net = _net((2, 1, 1))
+  variables = jax.tree.map(lambda x: x + 0.3, net.init(KEY, IMAGE))
+  teacher = teachers.from_classifier('ours', ('a', 'b'), net, variables)
+  merged = teachers.merged(teacher, b)
+  assert len(merged.blocks) == len(merged.variables) - 1 == 2
+  x = jax.random.uniform(KEY, (3, *IMAGE))
+  np.testing.assert_array_equal(_answers(merged, x), _answers(teacher, x))
+  shapes = teachers.feature_shapes(teacher, IMAGE)
+  del shapes[b - 1]
+  assert teachers.feature_shapes(merged, IMAGE) == shapes
+
+  def norms(t):
+    entries = [x, *_features(t, x)]
+    return [
+      len(teachers.record_moments(block, own, entry, 3)[1])
+      for block, own, entry in zip(t.blocks, t.variables, entries, strict=False)
+    ]
+
+  assert norms(teacher) == [1, 1, 1]
+  assert sorted(norms(merged)) == [1, 2]
+
+
+def test_blocks_without_variables_can_be_merged():
+  shift = {'params': {'shift': jnp.array(3.0)}}
+  teacher = Teacher(
+    'hand',
+    ('only',),
+    (lambda v, x: 2 * x, lambda v, x: x + v['params']['shift']),
+    lambda v, x: x,
+    ({}, shift, {}),
+  )
+  (block,), (own, _) = (
+    teachers.merged(teacher, 1).blocks,
+    teachers.merged(teacher, 1).variables,
+  )
+  assert block(own, 5.0) == 2 * 5 + 3
 
 
 def test_from_classifier_answers_as_the_classifier():

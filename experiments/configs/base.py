@@ -140,6 +140,7 @@ def weights(architecture: str, address: str, **changes) -> dict:
     'size': config_dict.placeholder(tuple),  # that it takes, if not ours
     'mean': (0.0,),  # taken away from images in [0, 1]
     'deviation': (1.0,),  # that they are divided by then
+    'merge': (),  # blocks, by number, each taken as one with the next
     **changes,
   }
 
