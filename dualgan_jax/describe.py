@@ -39,6 +39,10 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
     for t in nets
   ]
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
+  for label in config.labels:
+    several = [t.name for t in nets if label in t.labels]
+    if len(several) > 1:
+      lines.append(f'  {label} is what {" and ".join(several)} answer together')
   lines.append(f'blocks: {len(design.student.blocks)}')
   lines += _generator(design, config, nets)
   one = ', one label per image' if design.student.single_label else ''

@@ -105,21 +105,24 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
 
   Returns:
     top1: over images with one of the labels, the share whose most probable
-      label is right; None where an image has several, a target is NaN, or
-      there is one label only, which is always the most probable.
+      label is right; None where an image has several, a target is NaN, but
+      for labels of which nothing is known, or there is one label only, which is
+      always the most probable.
     mAP: average precision, mean over labels that occur; None if none does.
     mAP_11: the same of VOC 2007's precision at eleven recalls (`ap_11`).
     f1_macro: F1 at probability 0.5, mean over labels of which anything is
       known; None if there are none.
     f1_micro: F1 at probability 0.5 over all answers; None as well.
-    exact_match: share of images all of whose answers at 0.5 are right.
+    exact_match: share of images all of whose answers at 0.5 are right; None as
+      well.
   """
   known, present, said = ~np.isnan(targets), targets > 0.5, logits > 0
   counts = present.sum(axis=1)
   top1 = None
-  if counts.max(initial=0) <= 1 and known.all() and targets.shape[1] > 1:
+  sure = (known | ~known.any(axis=0)).all()
+  if counts.max(initial=0) <= 1 and sure and targets.shape[1] > 1:
     rows = counts == 1
-    right = logits[rows].argmax(axis=1) == targets[rows].argmax(axis=1)
+    right = logits[rows].argmax(axis=1) == present[rows].argmax(axis=1)
     top1 = float(right.mean()) if rows.any() else None
   columns = [
     (present[rows, i], logits[rows, i], said[rows, i])
@@ -143,7 +146,9 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
     )
     if columns
     else None,
-    'exact_match': float(((said == present) | ~known).all(axis=1).mean()),
+    'exact_match': float(((said == present) | ~known).all(axis=1).mean())
+    if columns
+    else None,
   }
 
 

@@ -52,7 +52,7 @@ def run(
       f'stage: {stage!r} is none of {", ".join(settings.STAGES)}.'
     )
   config, design, devices = _prepare(config, workdir_path, init_from)
-  with _full_disk_told(), workdir.Workdir(workdir_path) as folder:
+  with _system_told(), workdir.Workdir(workdir_path) as folder:
     workdir.refuse_other(workdir_path, config)
     if init_from:
       logs.say(_taken(init_from, *folder.take_over(init_from, config)))
@@ -143,10 +143,15 @@ def _taken(init_from, stages, other):
 
 
 @contextlib.contextmanager
-def _full_disk_told():
+def _system_told():
   try:
     yield
   except OSError as e:
+    if isinstance(e, PermissionError):
+      raise UserError(
+        f'workdir: {e.filename} may not be used ({e.strerror}); make it yours '
+        'to read and write, or name another folder.'
+      ) from e
     if e.errno not in DISK_FULL:
       raise
     raise TrainingError(
@@ -213,7 +218,7 @@ def _with_files(config):
           f'{", ".join(teacher.labels)}; leave them out here.'
         )
       own['labels'] = teacher.labels
-    if own['sha256'] not in (None, found):
+    if (own['sha256'] or found).lower() != found:
       raise UserError(
         f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
         'again, or set this to its sum if you trust it.'

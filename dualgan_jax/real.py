@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ml_collections
 import numpy as np
 
-from dualgan_jax import settings
+from dualgan_jax import logs, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.images import RealImages, prepared
 from dualgan_jax.stages import distil
@@ -29,23 +29,30 @@ def load(
 
 
 def refuse_untold(config: ml_collections.FrozenConfigDict) -> None:
-  """Sees that the data have all wanted labels, if any are there to measure on.
+  """Sees that data that are there to measure on have all wanted labels.
 
-  Those of teachers that are trained here are theirs.
+  Where teachers are trained on all of them, so that they must be there, it only
+  says which labels are measured nowhere.
 
   Raises:
     UserError: they have not.
   """
-  if not config.data or all(map(_trained_here, config.teachers.values())):
+  trained = [t for t in config.teachers.values() if _trained_here(t)]
+  if not config.data or len(trained) == len(config.teachers):
     return
   known = {x for n in config.data for x in load(config, n, 'train').names}
   missing = [x for x in config.labels if x not in known]
-  if missing:
-    raise UserError(
-      f'labels: no data set has {", ".join(map(repr, missing))}, so nothing '
-      f'could be measured; they have {", ".join(map(repr, sorted(known)))}. '
-      'Name the labels of the teachers as the data do, or take the data out.'
-    )
+  if not missing:
+    return
+  said = f'labels: no data set has {", ".join(map(repr, missing))}'
+  have = f'they have {", ".join(map(repr, sorted(known)))}'
+  if {*config.data} <= {t.data for t in trained}:
+    logs.say(f'{said}, which are measured nowhere; {have}')
+    return
+  raise UserError(
+    f'{said}, so nothing could be measured; {have}. Name the labels of the '
+    'teachers as the data do, or take the data out.'
+  )
 
 
 def of_teacher(

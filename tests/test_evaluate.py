@@ -256,6 +256,10 @@ def test_a_label_of_which_nobody_says_anything_counts_neither_way():
   nothing = [[np.nan], [np.nan]]
   alone = _scores([[3], [-2]], nothing)
   assert alone['mAP'] is alone['f1_macro'] is alone['f1_micro'] is None
+  assert alone['exact_match'] is None
   found = _scores([[3, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
+  assert found['top1'] == 0.0  # it says the label that nobody knows
+  found = _scores([[0, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
+  assert found['top1'] == 1.0
   assert found['mAP'] == 1 / 2
   assert found['f1_macro'] == found['f1_micro'] == pytest.approx(2 / 3)

@@ -18,14 +18,28 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import dualgan_jax
-from dualgan_jax import data, pipeline, run, settings
+from dualgan_jax import data, pipeline, report, run, settings
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.logs import read_metrics
-from experiments.configs import digits
+from experiments.configs import base, digits
 from tests import kills, state_dicts
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _CONFIG = 'experiments/configs/digits.py:smoke'
+# A teacher of three blocks for 16×16 images, of labels that no data have.
+_SIDES = """
+import jax.numpy as jnp
+from dualgan_jax import Teacher
+
+def get_teacher():
+  half = lambda variables, x: x[:, ::2, ::2]
+  same = lambda variables, x: x
+  def head(variables, x):
+    side = (x[:, :, :2] - x[:, :, 2:]).mean(axis=(1, 2, 3))
+    return variables['params']['w'] * jnp.stack([side, -side], axis=1)
+  own = ({}, {}, {}, {'params': {'w': jnp.float32(3)}})
+  return Teacher('sides', ('left', 'right'), (half, half, same), head, own)
+"""
 # Importing real data, or scikit-learn's, is an error in such a process.
 _NO_DATA = """
 import sys
@@ -346,6 +360,26 @@ def test_others_teachers_and_no_data(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_no_data_have_is_measured_nowhere(tmp_path):
+  file = tmp_path / 'sides.py'
+  file.write_text(_SIDES)
+  config = digits.get_config('smoke')
+  config.teachers = {
+    'low': config.teachers.low,
+    'sides': base.module(str(file)),
+  }
+  config.labels = ('0', 'left')
+  config.objective.routing = 'off'
+  config.dual.steps = config.refine.steps = config.baselines.steps = 0
+  metrics = run(config, str(tmp_path / 'run'))['metrics']
+  low, sides, compact = (metrics[x] for x in ('low', 'sides', 'compact'))
+  assert 0 <= low['top1'] <= 1
+  assert {sides[x] for x in report.COLUMNS} == {None}
+  assert 0 <= compact['top1'] <= 1
+  assert 0 <= compact['mAP'] <= 1
+
+
+@pytest.mark.slow
 def test_an_interrupted_run_is_saved_and_says_so(copy):
   _undo(copy, *settings.STAGES[1:])
   with subprocess.Popen(
@@ -488,6 +522,18 @@ def test_a_disk_that_fills_up_elsewhere_is_one_sentence(copy, monkeypatch):
   monkeypatch.setattr('dualgan_jax.report.write', full)
   _undo(copy, 'evaluate')
   with pytest.raises(TrainingError, match='^workdir: the disk is full; make'):
+    run(digits.get_config('smoke'), str(copy))
+
+
+def test_a_file_that_may_not_be_written_is_one_sentence(copy, monkeypatch):
+  def refuse(*_):
+    raise PermissionError(errno.EACCES, 'Permission denied', 'results.json')
+
+  monkeypatch.setattr('dualgan_jax.report.write', refuse)
+  _undo(copy, 'evaluate')
+  with pytest.raises(
+    UserError, match=r'^workdir: results.json may not be used'
+  ):
     run(digits.get_config('smoke'), str(copy))
 
 

@@ -73,13 +73,31 @@ def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
   config,
 ):
   real.refuse_untold(config)
-  values = _changed(config, low=_WEIGHTS).to_dict()
+  high = {**_WEIGHTS, 'labels': tuple('56789')}
+  values = _changed(config, low=_WEIGHTS, high=high).to_dict()
   real.refuse_untold(ml_collections.FrozenConfigDict(values))
   values['labels'] = ('0', 'zero')
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
     real.refuse_untold(ml_collections.FrozenConfigDict(values))
   values['data'] = {}  # nothing is measured, so nothing is missing
   real.refuse_untold(ml_collections.FrozenConfigDict(values))
+
+
+def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
+  config, capsys
+):
+  # `high` is trained on the digits, so they cannot be taken out.
+  values = _changed(config, low=_WEIGHTS).to_dict()
+  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  assert not capsys.readouterr().err
+  values['labels'] = ('5', 'zero')
+  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  said = capsys.readouterr().err
+  assert "labels: no data set has 'zero', which are measured nowhere" in said
+  # Others are there for nothing else.
+  values['data']['more'] = values['data']['digits']
+  with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
+    real.refuse_untold(ml_collections.FrozenConfigDict(values))
 
 
 def test_some_images_are_of_wanted_labels(config):
