@@ -222,9 +222,10 @@ def check_agreement(
   blocks = len(net.blocks)
   if blocks < 2:
     raise UserError(
-      f'{first}.widths: {blocks} block; a net needs at least two to be cut '
-      'into.'
+      f'{first}.{files.get(first, "widths")}: {blocks} block; a net needs at '
+      'least two to be cut into.'
     )
+  merging = ', weight files by `merge`' if 'weights' in files.values() else ''
   # Nothing enters after the last block.
   sizes = [shape[:2] for shape in feature_shapes(net, image)[:-1]]
   for field, other in others:
@@ -232,7 +233,7 @@ def check_agreement(
       raise UserError(
         f'{field}.{files.get(field, "widths")}: '
         f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
-        'into the same number, that of a weight file by `merge`.'
+        f'into the same number{merging}.'
       )
     for b, shape in enumerate(feature_shapes(other, image)[:-1]):
       if shape[:2] != sizes[b]:

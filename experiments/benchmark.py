@@ -416,7 +416,11 @@ def _config(name):
     return configs.get_config(variants)
   # `base` and `objectives` are no experiments.
   except (ImportError, AttributeError, TypeError, ValueError) as e:
-    raise app.UsageError(f'--experiments={name}: {e}.', exitcode=2) from e
+    raise app.UsageError(
+      f'--experiments={name}: no experiment ({e}); name some of '
+      'experiments/configs.',
+      exitcode=2,
+    ) from e
 
 
 def _sized(many, blocks):

@@ -96,7 +96,9 @@ def test_what_has_a_peer(name):
 
 @pytest.mark.parametrize('name', ['base', 'objectives', 'none', 'digits:none'])
 def test_what_is_no_experiment_is_one_sentence(name):
-  with pytest.raises(app.UsageError, match=f'--experiments={name}: '):
+  with pytest.raises(
+    app.UsageError, match=f'--experiments={name}: no experiment '
+  ):
     benchmark._config(name)
 
 

@@ -238,6 +238,16 @@ def test_one_block_cannot_be_cut():
   nets = {'teachers.a': _abstract((2,)), 'student': _abstract((2,))}
   with pytest.raises(UserError, match=r'^teachers\.a\.widths: 1 block;'):
     teachers.check_agreement(nets, IMAGE)
+  with pytest.raises(UserError, match=r'^teachers\.a\.weights: 1 block;'):
+    teachers.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
+
+
+def test_merging_is_no_cure_without_files():
+  nets = {'teachers.a': _abstract(), 'student': _abstract((2, 1, 1))}
+  with pytest.raises(UserError, match=r'into the same number\.$'):
+    teachers.check_agreement(nets, IMAGE)
+  with pytest.raises(UserError, match=r'number, weight files by `merge`\.$'):
+    teachers.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ What is set here was set before the first run, which was seed 100. Since then
 (--config.temperature=1.0 --config.dual.lambda_generated=1.0) the compact
 TargetNet of seed 0 has 0.892, branched 0.867; with other teachers and an
 earlier form of refinement, too, seeds 0, 1 and 2 had 0.899 ± 0.005. Moved and
-blended replays, which most configs have, do harm: seed 0 has 0.871 with them
-(--config.refine.shift=2 --config.refine.mixup=0.5), of 0.888. That they are
-left out is an oracle's choice.
+blended replays, which most configs have, did harm: seed 0, the only one that
+was tried, has 0.871 with them (--config.refine.shift=2
+--config.refine.mixup=0.5), and 0.888 without. That they are left out is an
+oracle's choice.
 
 Variants, after a colon: `images` routes the images, and lets both teachers
 answer for each (seed 0: compact TargetNet 0.564); `off` routes nothing (seed 0:
