@@ -28,9 +28,9 @@ replays 0.955 in 31.
 Teachers are trained for 9,000 steps and replayed images moved and blended since
 test images of all three seeds had been seen. With 6,000 and images left as they
 are (--config.pretrain.steps=6000 --config.refine.shift=0
---config.refine.mixup=0.0, and the steps and replays above) the same seeds had
-0.969 ± 0.001, 0.951 ± 0.002 and branched 0.919 ± 0.003; seed 1 had 0.662 with
-`dafl` and 0.465 with `paper`.
+--config.refine.mixup=0.0, with the three flags for 42 minutes and more) the
+same seeds had 0.969 ± 0.001, 0.951 ± 0.002 and branched 0.919 ± 0.003; seed 1
+had 0.662 with `dafl` and 0.465 with `paper`.
 
 Three things were changed after test images of seed 0 had been seen. With one
 image for each training image the teachers learned these by heart (a training
