@@ -77,8 +77,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = base.conv((32, 64, 128), strides, depths=(1, 2, 2))
   config.pretrain.steps = 4000
-  config.refine.steps = 2800
-  config.refine.replays = 4
+  config.refine.steps = 1200
+  config.refine.replays = 8
   config.refine.shift = 2
   config.refine.flip = True
   config.refine.mixup = 0.5
