@@ -214,7 +214,7 @@ def _versions() -> dict[str, str]:
 
 
 def commit(file: pathlib.Path) -> str:
-  """The commit that a file's folder was checked out from, as far as known."""
+  """The commit that a file was checked out from, as far as known."""
 
   def git(*args):
     done = subprocess.run(
@@ -225,7 +225,7 @@ def commit(file: pathlib.Path) -> str:
   try:
     # Installed, it may lie in a folder of somebody else's repository.
     git('ls-files', '--error-unmatch', file.name)
-    changed = git('status', '--porcelain', '--', '.')
+    changed = git('status', '--porcelain', '--', ':/')  # configs, too
     return git('rev-parse', 'HEAD') + (' and changes' if changed else '')
   except (OSError, subprocess.CalledProcessError):
     return 'unknown'

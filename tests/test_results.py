@@ -41,7 +41,8 @@ def test_the_commit_is_told_and_whether_there_are_changes(tmp_path):
     )
     return done.stdout.decode().strip()
 
-  file = tmp_path / 'module.py'
+  (tmp_path / 'package').mkdir()
+  file = tmp_path / 'package' / 'module.py'
   file.write_text('')
   assert results.commit(file) == 'unknown'
   git('init')
@@ -49,5 +50,5 @@ def test_the_commit_is_told_and_whether_there_are_changes(tmp_path):
   git('add', '.')
   git('commit', '-m', 'Begin')
   assert results.commit(file) == git('rev-parse', 'HEAD')
-  file.write_text('1')
+  (tmp_path / 'config.py').write_text('1')  # beside the package
   assert results.commit(file) == git('rev-parse', 'HEAD') + ' and changes'
