@@ -85,8 +85,10 @@ case ${1-} in
     fi
     printf -v command '%q ' .venv/bin/python -m experiments.main --multihost \
       "--config=experiments/configs/$2" "--workdir=../bucket/$3" "${@:4}"
-    # Not inside dualgan_jax, which `install` deletes.
-    everywhere "mkdir -p bucket
+    # Not inside dualgan_jax, which `install` deletes. Without the bucket, a run
+    # would lie in a folder that goes with the machine.
+    everywhere "set -e
+mkdir -p bucket
 mountpoint -q bucket || gcsfuse --implicit-dirs $TPU_BUCKET bucket
 cd dualgan_jax
 nohup $command > ../run.log 2>&1 < /dev/null &"

@@ -45,17 +45,22 @@ def test_printed_commands_name_the_machine(action):
     assert any(x.startswith('mine') for x in command)
 
 
+def _on_the_worker(printed):
+  """What a printed command does there, unpacked by this shell and by that."""
+  unpack = f'for x in {printed.strip()}; do echo "$x"; done'
+  there = subprocess.run(
+    ['bash', '-c', unpack], capture_output=True, text=True, check=True
+  ).stdout
+  return there.partition('--command=')[2].rpartition('--zone=')[0]
+
+
 def test_a_launch_reaches_all_workers_with_its_flags():
   labels = "--config.labels=('1', '2')"
   done = _run('--print', 'launch', 'mnist.py', 'm', labels, TPU_BUCKET='pail')
   assert done.returncode == 0, done.stderr
   assert done.stdout.startswith('gcloud compute tpus tpu-vm ssh dualgan ')
   assert '--worker=all' in done.stdout
-  # Unpacked twice, by this shell and by that of the worker.
-  unpack = f'for x in {done.stdout.strip()}; do echo "$x"; done'
-  there = subprocess.run(
-    ['bash', '-c', unpack], capture_output=True, text=True, check=True
-  ).stdout
+  there = _on_the_worker(done.stdout)
   assert 'gcsfuse --implicit-dirs pail bucket' in there
   line = next(x for x in there.splitlines() if x.startswith('nohup'))
   command = shlex.split(line.partition(' > ')[0])
@@ -67,6 +72,29 @@ def test_a_launch_reaches_all_workers_with_its_flags():
     '--workdir=../bucket/m',
     labels,
   ]
+
+
+@pytest.mark.parametrize('mounts', [True, False])
+def test_nothing_starts_where_the_bucket_is_not_mounted(tmp_path, mounts):
+  done = _run('--print', 'launch', 'mnist.py', 'm', TPU_BUCKET='pail')
+  tools = tmp_path / 'tools'
+  python = tmp_path / 'dualgan_jax' / '.venv' / 'bin' / 'python'
+  for file, does in (
+    (tools / 'mountpoint', 'exit 1'),
+    (tools / 'gcsfuse', f'exit {0 if mounts else 1}'),
+    (python, 'touch ../started'),
+  ):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'#!/bin/sh\n{does}\n')
+    file.chmod(0o755)
+  there = subprocess.run(
+    ['bash', '-c', f'{_on_the_worker(done.stdout)}\nwait'],
+    cwd=tmp_path,
+    env={'PATH': f'{tools}:{os.environ["PATH"]}'},
+    check=False,
+  )
+  assert (there.returncode == 0) == mounts
+  assert (tmp_path / 'started').exists() == mounts
 
 
 def test_a_launch_without_a_bucket_names_it():
