@@ -100,6 +100,8 @@ def load(
   elif own.source == voc.SOURCE:
     _refuse_fraction(name, own)
     files, targets = voc.read(name, own.path, part)
+    if part == 'train':  # what is found at the end is found too late
+      voc.read(name, own.path, 'test')
     images = _images(name, files, len(files), image, resize=True)
     split = Split(images, targets, voc.LABELS)
   else:
@@ -140,7 +142,28 @@ def _hub(name, own, part, seed, image):
     )
   if 'test' in parts:
     _refuse_fraction(name, own)
-  table = parts[part if 'test' in parts else 'train']
+  there = part if 'test' in parts else 'train'
+  table = parts[there]
+  image_column, names, targets = _labelled(name, there, table)
+  if part == 'train' and 'test' in parts:
+    # What is found at the end is found too late.
+    _labelled(name, 'test', parts['test'])
+  if 'test' not in parts:
+    rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
+    table, targets = table.select(rows), targets[rows]
+  # Decoding them ourselves is faster, and tells which one is broken.
+  column = datasets.Image(decode=False)
+  files = (
+    x and (io.BytesIO(x['bytes']) if x['bytes'] else x['path'])
+    for x in table.cast_column(image_column, column)[image_column]
+  )
+  return Split(_images(name, files, len(table), image), targets, names)
+
+
+def _labelled(
+  name: str, part: str, table: Any
+) -> tuple[str, tuple[str, ...], np.ndarray]:
+  """The image column, the labels and the targets of a part."""
   image_column, label_columns = _columns(name, table.features)
   names = tuple(
     label
@@ -160,16 +183,7 @@ def _hub(name, own, part, seed, image):
       f'data.{name}.source: no image of its part {part} has a label; take a '
       'set whose labels are given.'
     )
-  if 'test' not in parts:
-    rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
-    table, targets = table.select(rows), targets[rows]
-  # Decoding them ourselves is faster, and tells which one is broken.
-  column = datasets.Image(decode=False)
-  files = (
-    x and (io.BytesIO(x['bytes']) if x['bytes'] else x['path'])
-    for x in table.cast_column(image_column, column)[image_column]
-  )
-  return Split(_images(name, files, len(table), image), targets, names)
+  return image_column, names, targets
 
 
 def _refuse_fraction(name: str, own: Any) -> None:

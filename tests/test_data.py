@@ -274,15 +274,15 @@ def test_a_label_that_is_not_known_is_none(tmp_path, missing):
   np.testing.assert_array_equal(found.targets, [[0, 0], [1, 0]])
 
 
-def test_a_part_whose_labels_are_hidden_is_refused(tmp_path):
+@pytest.mark.parametrize('part', data.PARTS)
+def test_a_test_part_whose_labels_are_hidden_is_refused(tmp_path, part):
   train = {'image': _plain(1, 2), 'label': [0, 1]}
   hidden = {'image': _plain(1, 2), 'label': [-1, -1]}
   own = _folder(tmp_path / 'set', train=train, test=hidden)
-  assert len(_load(own).images) == 2
   with pytest.raises(
     UserError, match='^data.pets.source: .* part test has a l'
   ):
-    _load(own, 'test')
+    _load(own, part)
 
 
 def test_images_of_one_size_keep_it(tmp_path):

@@ -94,6 +94,8 @@ def test_the_teachers_of_the_config_answer_all_of_voc():
       lambda f: (f / 'ImageSets' / 'Main' / 'trainval.txt').write_text(''),
       'names no images',
     ),
+    # Found before anything is trained.
+    (lambda f: (f / 'ImageSets' / 'Main' / 'test.txt').unlink(), 'test.txt'),
   ],
 )
 def test_what_is_no_voc_is_one_sentence(devkit, breaks, said):
