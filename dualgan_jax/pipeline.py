@@ -279,7 +279,7 @@ def _baselines(run_: Run) -> None:
       distil.real,
       lambda: real.of_baseline(
         run_.config,
-        [t.name for t in run_.asked],
+        run_.asked,
         absent=run_.source.absent,
       ),
     )

@@ -13,6 +13,7 @@ from dualgan_jax import logs, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.images import RealImages, prepared
 from dualgan_jax.stages import distil
+from dualgan_jax.teachers import Teacher
 
 if TYPE_CHECKING:
   from dualgan_jax import data
@@ -95,7 +96,7 @@ def of_teacher(
 
 def of_baseline(
   config: ml_collections.FrozenConfigDict,
-  asked: Sequence[str],
+  asked: Sequence[Teacher],
   *,
   absent: bool,
 ) -> distil.Real:
@@ -103,21 +104,25 @@ def of_baseline(
 
   Args:
     config: the run's.
-    asked: names of the teachers who answer.
-    absent: whether what a teacher was not trained on is absent to it.
+    asked: the teachers who answer.
+    absent: whether what a teacher was not trained on is absent to it. One with
+      one label per image, wherever it is from, names one whatever it is shown,
+      and counts where the image carries one of its labels.
   """
   sets = []
   for name in config.data:
     split = load(config, name, 'train')
     believed = np.ones((len(split.images), len(asked)), bool)
     if absent:
-      for m, own in enumerate(config.teachers[x] for x in asked):
-        if own.data is None:
-          continue  # nobody knows what it was trained on
-        if own.data != name:
+      for m, teacher in enumerate(asked):
+        own = config.teachers[teacher.name]
+        # Without a set, nobody knows what it was trained on.
+        if own.data not in (None, name):
           believed[:, m] = False
-        elif _trained_here(own) and _sees_own_only(own, config):
-          believed[:, m] = split.columns(own.labels).any(axis=1)
+        elif teacher.single_label or (
+          _trained_here(own) and _sees_own_only(own, config)
+        ):
+          believed[:, m] = split.columns(teacher.labels).any(axis=1)
     sets.append(_augmented(config, name, split, believed))
   return distil.Real(tuple(sets), config.image[:2])
 

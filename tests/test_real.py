@@ -4,6 +4,7 @@ import pytest
 
 from dualgan_jax import real, settings
 from dualgan_jax.errors import UserError
+from dualgan_jax.teachers import Teacher
 from experiments.configs import digits
 
 # What stands for a teacher that is trained elsewhere; nobody opens it here.
@@ -49,23 +50,42 @@ def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
   np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
 
 
+def _asked(low=False):
+  """Both teachers; what their nets are like matters to nobody here."""
+  return [
+    Teacher('low', tuple('01234'), (), None, single_label=low),
+    Teacher('high', tuple('56789'), (), None),
+  ]
+
+
 def test_all_teachers_are_believed_unless_labels_can_be_absent(config):
-  (everything,) = real.of_baseline(config, ['low', 'high'], absent=False).sets
+  (everything,) = real.of_baseline(config, _asked(), absent=False).sets
   assert everything.targets.shape == (len(everything.images), 2)
   assert everything.targets.all()
 
 
 def test_teachers_are_believed_on_what_they_were_trained_on(config):
   own = _changed(config, low={'single_label': True}, high={'data': None})
-  (found,) = real.of_baseline(own, ['low', 'high'], absent=True).sets
+  (found,) = real.of_baseline(own, _asked(low=True), absent=True).sets
   split = real.load(config, 'digits', 'train')
   np.testing.assert_array_equal(
     found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
   )
   assert found.targets[:, 1].all()  # nobody knows what it was trained on
   other = _changed(config, low={'data': 'others'})
-  (found,) = real.of_baseline(other, ['low', 'high'], absent=True).sets
+  (found,) = real.of_baseline(other, _asked(), absent=True).sets
   assert not found.targets[:, 0].any()
+  assert found.targets[:, 1].all()
+
+
+@pytest.mark.parametrize('data', [None, 'digits'])
+def test_a_softmax_of_a_file_is_believed_on_its_own_labels(config, data):
+  own = _changed(config, low={**_WEIGHTS, 'data': data})
+  (found,) = real.of_baseline(own, _asked(low=True), absent=True).sets
+  split = real.load(config, 'digits', 'train')
+  np.testing.assert_array_equal(
+    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+  )
   assert found.targets[:, 1].all()
 
 
