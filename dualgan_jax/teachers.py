@@ -265,15 +265,17 @@ def record_moments(
   Returns:
     The block's output and one `Moments` per batch-norm layer.
   """
-  moments = []
+  moments, count = [], len(x)
 
   def read(next_method, args, kwargs, context):
     if isinstance(context.module, nn.BatchNorm) and (
       context.method_name == '__call__'
     ):
       x = args[0] if args else kwargs['x']
+      # The block may have made rows of an image's places before.
+      seen = x[: rows * len(x) // count]
       # Half precision would lose what E[x²] - E[x]² leaves.
-      seen = x[:rows].astype(jnp.promote_types(x.dtype, jnp.float32))
+      seen = seen.astype(jnp.promote_types(x.dtype, jnp.float32))
       axes = tuple(
         i for i in range(x.ndim) if i != context.module.axis % x.ndim
       )

@@ -285,6 +285,19 @@ def test_record_moments_of_the_first_rows():
   np.testing.assert_allclose(all_rows.mean, [11.0, 12.0])
 
 
+def test_record_moments_of_places_that_were_made_rows():
+  norm = nn.BatchNorm(use_running_average=True)
+
+  def flatten(variables, x):
+    return norm.apply(variables, x.reshape(-1, x.shape[-1]))
+
+  x = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
+  variables = norm.init(KEY, x)
+  _, (seen,) = teachers.record_moments(flatten, variables, x, rows=2)
+  np.testing.assert_allclose(seen.mean, [7.0, 8.0])
+  np.testing.assert_allclose(seen.mean_square, [70.0, 85.0])
+
+
 def test_record_moments_of_each_layer_in_turn():
   norm = nn.BatchNorm(use_running_average=True, epsilon=0.0)
 
