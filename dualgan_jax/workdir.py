@@ -18,8 +18,9 @@ from dualgan_jax.errors import UserError
 _RECORD = 'stage.json'
 # What nothing is built on, so that it may be done again.
 _MEASURING = ('baselines', 'evaluate')
-# What stage evaluate leaves beside its folder.
+# What stage evaluate leaves beside its folder, always and perhaps.
 _RESULTS = ('results.json', 'student')
+_MORE_RESULTS = ('branched', 'report.md', 'report.html')
 # What another run's folder may give.
 _TAKEN = ('pretrain', 'generator')
 
@@ -111,6 +112,11 @@ class Workdir:
     ]
     aside = self.path / f'{stage}.aside-{max(taken, default=0) + 1}'
     self.stage(stage).rename(aside)
+    if stage == 'evaluate':
+      # They would pass for what the run has now.
+      for made in (*_RESULTS, *_MORE_RESULTS):
+        if (self.path / made).exists():
+          (self.path / made).rename(aside / made)
     return aside
 
   def finish(

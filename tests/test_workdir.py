@@ -465,6 +465,18 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   assert stale() == (['evaluate.aside-3'], [True, False])
 
 
+def test_results_go_with_their_evaluation(tmp_path):
+  _finish(tmp_path, *settings.STAGES)
+  made = {'results.json', 'report.md', 'student', 'branched'}
+  for name in made:
+    (tmp_path / name).write_text(name)
+  with Workdir(tmp_path) as own:
+    own.set_aside_stale(_config(baselines__steps=3), settings.STAGES)
+  assert not made & {x.name for x in tmp_path.iterdir()}
+  kept = {x.name for x in (tmp_path / 'evaluate.aside-1').iterdir()}
+  assert made <= kept
+
+
 def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
   _finish(tmp_path, *settings.STAGES)
   shutil.rmtree(tmp_path / 'targetnet')
