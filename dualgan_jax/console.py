@@ -103,15 +103,16 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
   if not read:
     raise UserError('no image could be read; name files or folders of images.')
   answers = student.predict(np.stack(images))
-  rows = [['image', *['label', 'probability'] * told.top]]
-  rows.append(['---', *['---', '---:'] * told.top])
+  top = min(told.top, len(student.labels))
+  rows = [['image', *['label', 'probability'] * top]]
+  rows.append(['---', *['---', '---:'] * top])
   for name, own in zip(read, answers.tolist(), strict=True):
     pairs = sorted(zip(student.labels, own, strict=True), key=lambda x: -x[1])
     if told.json:
       print(json.dumps({'image': name, 'probabilities': dict(pairs)}))
     else:
-      top = [text for k, p in pairs[: told.top] for text in (k, f'{p:.4f}')]
-      rows.append([name, *top, *[''] * (2 * told.top - len(top))])
+      shown = [text for k, p in pairs[:top] for text in (k, f'{p:.4f}')]
+      rows.append([name, *shown])
   if not told.json:
     print(report.align(rows))
   return 1 if bad else 0

@@ -84,7 +84,9 @@ def test_who_reads_may_stop_early(folder, pictures):
 def test_more_labels_than_there_are_may_be_asked_for(folder, pictures, capsys):
   path = str(pictures / 'c.png')
   assert console.main(['predict', '--top=5', folder, path]) == 0
-  assert len(capsys.readouterr().out.splitlines()) == 3
+  lines = capsys.readouterr().out.splitlines()
+  assert len(lines) == 3
+  assert lines[0].count('label') == len(LABELS)
 
 
 def test_an_image_too_large_to_be_true_is_skipped(
