@@ -94,9 +94,10 @@ class Generator(nn.Module):
 
     Args:
       noise: z, [N, d].
-      train: whether batch norm uses the batch's moments. Where it
-        does not learn, the generator always runs with its running averages
-        (`train=False`), so that an image depends on its own noise alone.
+      train: whether batch norm uses the batch's moments. Where it does not
+        learn, but for `stages.probe`, the generator runs with its running
+        averages (`train=False`), so that an image depends on its own noise
+        alone.
 
     Returns:
       (F_g^1, ..., F_g^B), F_g^j of shape [N, *sizes[j-1], channels[j-1]];

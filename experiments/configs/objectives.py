@@ -52,7 +52,8 @@ def paper() -> ml_collections.ConfigDict:
 def dafl() -> ml_collections.ConfigDict:
   """DAFL's (Chen et al., ICCV 2019), as its code has it: no groups, no prior.
 
-  One generator whose image the teachers judge by a softmax over all labels:
+  One generator whose image the teachers judge by a softmax over all labels,
+  those with one label per image each by its own:
   one-hot loss + 0.1 · activation loss + 5 · information entropy with log10, the
   weights that its code has for CIFAR-10 and MNIST alike.
   """
