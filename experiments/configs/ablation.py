@@ -57,8 +57,8 @@ def _no_refine(config: ml_collections.ConfigDict) -> None:
   """Gives the time of refinement to generator and student in equal parts."""
   config.objective.name = 'no_refine'
   config.refine.steps = 0
-  config.generator.steps += 160
-  config.targetnet.compact_steps += 750
+  config.generator.steps += 150
+  config.targetnet.compact_steps += 650
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:
@@ -96,7 +96,7 @@ def _both_streams(config: ml_collections.ConfigDict) -> None:
 def _end_to_end(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'end_to_end'
   config.dual.steps = 0
-  config.targetnet.compact_steps += 800
+  config.targetnet.compact_steps += 450
 
 
 def _temperature_1(config: ml_collections.ConfigDict) -> None:
