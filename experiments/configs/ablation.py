@@ -44,15 +44,11 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config = mnist.get_config()
   config.experiment = 'ablation'
   config.objective.routing = 'off'
-  config.dual.lambda_generated = 1.0
-  config.temperature = 1.0
   config.generator.steps = 400
   config.dual.steps = 80
   config.targetnet.compact_steps = 400
   config.targetnet.branched_steps = 200
   config.refine.steps = 300
-  config.refine.shift = 0
-  config.refine.mixup = 0.0
   config.baselines.steps = 0
   return base.varied(config, variants, VARIANTS)
 
@@ -61,8 +57,8 @@ def _no_refine(config: ml_collections.ConfigDict) -> None:
   """Gives the time of refinement to generator and student in equal parts."""
   config.objective.name = 'no_refine'
   config.refine.steps = 0
-  config.generator.steps += 160
-  config.targetnet.compact_steps += 750
+  config.generator.steps += 150
+  config.targetnet.compact_steps += 650
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:
@@ -92,26 +88,26 @@ def _fresh_filters(config: ml_collections.ConfigDict) -> None:
   config.dual.filters = 'fresh'
 
 
-def _own_stream(config: ml_collections.ConfigDict) -> None:
-  config.objective.name = 'own_stream'
-  config.dual.lambda_generated = 0.0
+def _both_streams(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'both_streams'
+  config.dual.lambda_generated = 1.0
 
 
 def _end_to_end(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'end_to_end'
   config.dual.steps = 0
-  config.targetnet.compact_steps += 800
+  config.targetnet.compact_steps += 450
 
 
-def _temperature_3(config: ml_collections.ConfigDict) -> None:
-  config.objective.name = 'temperature_3'
-  config.temperature = 3.0
+def _temperature_1(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'temperature_1'
+  config.temperature = 1.0
 
 
-def _moved_replays(config: ml_collections.ConfigDict) -> None:
-  config.objective.name = 'moved_replays'
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+def _still_replays(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'still_replays'
+  config.refine.shift = 0
+  config.refine.mixup = 0.0
 
 
 VARIANTS = {
@@ -121,8 +117,8 @@ VARIANTS = {
   'paper_prior_labels': _paper_prior_labels,
   'may_be_empty': _may_be_empty,
   'fresh_filters': _fresh_filters,
-  'own_stream': _own_stream,
+  'both_streams': _both_streams,
   'end_to_end': _end_to_end,
-  'temperature_3': _temperature_3,
-  'moved_replays': _moved_replays,
+  'temperature_1': _temperature_1,
+  'still_replays': _still_replays,
 }
