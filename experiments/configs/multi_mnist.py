@@ -40,7 +40,7 @@ four. A student of an eighth of the teachers' parameters
 0.883 then, and 0.896 if taught on the real training images: too small, so it
 has the size of one teacher now. Temperature 1 and λ² = 1, with which it had
 that (--config.temperature=1.0 --config.dual.lambda_generated=1.0), gave way to
-the 3 and 0 of `base`, which `ablation` decided.
+the 3 and 0 of `base`, which an earlier `ablation` decided.
 """
 
 import ml_collections
