@@ -2,14 +2,34 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 # Tests run each program a few times only: compiling it well is not worth it.
 # Fusion emitters and parallel code generation take most of the time for it.
-os.environ['XLA_FLAGS'] = (
-  '--xla_backend_optimization_level=0 '
-  '--xla_cpu_use_fusion_emitters=false '
-  '--xla_cpu_parallel_codegen_split_count=1'
+_FLAGS = (
+  '--xla_backend_optimization_level=0',
+  '--xla_cpu_use_fusion_emitters=false',
+  '--xla_cpu_parallel_codegen_split_count=1',
 )
+
+
+def _accepted(flags):
+  """Whether this jaxlib knows all flags: it ends a process at any other."""
+  started = subprocess.run(
+    [sys.executable, '-c', 'import jax; jax.devices("cpu")'],
+    env={**os.environ, 'XLA_FLAGS': ' '.join(flags)},
+    capture_output=True,
+    check=False,
+  )
+  return started.returncode == 0
+
+
+# Workers and the programs that tests start take over what was found out once.
+if 'PYTEST_XDIST_WORKER' not in os.environ:
+  if not _accepted(_FLAGS):
+    _FLAGS = [flag for flag in _FLAGS if _accepted([flag])]
+  os.environ['XLA_FLAGS'] = ' '.join(_FLAGS)
 # ... nor is compiling the same program twice, in whichever process.
 _CACHE = pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'xla'
 os.environ['JAX_COMPILATION_CACHE_DIR'] = str(_CACHE)
