@@ -10,9 +10,11 @@ from dualgan_jax import (
   describe,
   foreign,
   logs,
+  metrics_log,
   parallel,
   pipeline,
   plan,
+  rehearsal,
   report,
   runs,
   settings,
@@ -66,6 +68,10 @@ def run(
     else:
       if parallel.is_first():
         (folder.path / 'config.json').write_text(config.to_json(indent=1))
+      if 'evaluate' in chosen:
+        parallel.on_first(
+          lambda: rehearsal.check_last_stage(folder.path, config.labels)
+        )
       _run_stages(runs.Run(config, design, folder, devices), chosen)
     if chosen[-1] != 'evaluate':
       return None
@@ -185,7 +191,7 @@ def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
           f'{stage}: begun with other fields before; that attempt is kept as '
           f'{aside.name}'
         )
-    run_.log = logs.MetricsLog(run_.folder.stage(stage))
+    run_.log = metrics_log.MetricsLog(run_.folder.stage(stage))
     run_.seconds = 0.0
     try:
       with _no_memory_told(stage):

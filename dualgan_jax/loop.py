@@ -12,7 +12,7 @@ import chex
 import jax
 import numpy as np
 
-from dualgan_jax import logs, parallel
+from dualgan_jax import logs, metrics_log, parallel
 from dualgan_jax.checkpoint import Checkpoints
 from dualgan_jax.errors import InterruptedRun, TrainingError
 from dualgan_jax.monitor import Watch
@@ -24,7 +24,7 @@ def train(
   key: chex.PRNGKey,
   devices: Sequence[jax.Device],
   checkpoints: Checkpoints,
-  log: logs.MetricsLog,
+  log: metrics_log.MetricsLog,
   *,
   log_every: int,
   save_every: int,
@@ -100,7 +100,7 @@ def train(
 
 def _read(
   phase: Phase,
-  log: logs.MetricsLog,
+  log: metrics_log.MetricsLog,
   log_every: int,
   watch: Watch,
   progress: logs.Progress,

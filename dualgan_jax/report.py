@@ -12,7 +12,7 @@ import numpy as np
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
-from dualgan_jax import logs
+from dualgan_jax import metrics_log
 
 # What `evaluate.scores` gives; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
@@ -164,7 +164,7 @@ def samples(
 @mpl.rc_context(_PLAIN_TEXT)
 def curves(folder: pathlib.Path) -> None:
   """Draws a stage's scalars over its steps into `curves.png`."""
-  phases = logs.read_metrics(folder)
+  phases = metrics_log.read_metrics(folder)
   rows = [row for own in phases.values() for row in own]
   names = sorted(
     {k for row in rows for k, v in row.items() if isinstance(v, float)}

@@ -22,6 +22,7 @@ from dualgan_jax import (
   routing,
   settings,
   student,
+  version,
 )
 from dualgan_jax.errors import UserError
 from dualgan_jax.runs import Run
@@ -205,12 +206,19 @@ def samples(
 
 
 def _versions() -> dict[str, str]:
-  names = ('dualgan_jax', 'jax', 'flax', 'optax', 'orbax-checkpoint')
   return {
     'python': platform.python_version(),
-    **{name: importlib.metadata.version(name) for name in names},
+    'dualgan_jax': version.__version__,
+    **{x: _version(x) for x in ('jax', 'flax', 'optax', 'orbax-checkpoint')},
     'commit': commit(pathlib.Path(__file__)),
   }
+
+
+def _version(distribution: str) -> str:
+  try:
+    return importlib.metadata.version(distribution)
+  except importlib.metadata.PackageNotFoundError:
+    return 'unknown'  # it lies on the path, and nobody has installed it
 
 
 def commit(file: pathlib.Path) -> str:

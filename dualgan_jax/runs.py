@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from dualgan_jax import logs, loop, plan, workdir
+from dualgan_jax import loop, metrics_log, plan, workdir
 from dualgan_jax.checkpoint import Checkpoints
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.stages import dual
@@ -43,7 +43,7 @@ class Run:
   design: plan.Plan
   folder: workdir.Workdir
   devices: list[jax.Device]
-  log: logs.MetricsLog | None = None
+  log: metrics_log.MetricsLog | None = None
   seconds: float = 0.0
   label_map: LabelMap | None = None
   everyone: tuple[Teacher, ...] = ()

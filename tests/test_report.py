@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualgan_jax import logs, report
+from dualgan_jax import metrics_log, report
 
 
 def _row(top1=0.5, params=1000, flops=20_000):
@@ -277,7 +277,7 @@ def test_a_name_is_no_formula(tmp_path):
   # Of matplotlib's mathematics, these would be errors.
   labels = ('$', '$$', '$a_$')
   report.samples(tmp_path / 'samples.png', labels, _images(3), np.eye(3))
-  log = logs.MetricsLog(tmp_path)
+  log = metrics_log.MetricsLog(tmp_path)
   log.write('phase', 1, {'l_d/$a_$': 1.0, 'l_d/$b_$': 2.0})
   log.close()
   report.curves(tmp_path)
@@ -308,7 +308,7 @@ def test_a_label_that_no_image_carries_leaves_its_row_empty(tmp_path):
 
 
 def test_curves_are_a_picture(tmp_path):
-  log = logs.MetricsLog(tmp_path)
+  log = metrics_log.MetricsLog(tmp_path)
   for step in (1, 20, 40):
     row = {'loss': np.float32(1 / step), 'rate': np.float32([0.1, 0.2])}
     log.write('dual/block_1', step, row, ('a', 'b'))
@@ -320,7 +320,7 @@ def test_curves_are_a_picture(tmp_path):
 
 
 def test_curves_of_many_scalars_and_phases(tmp_path):
-  log = logs.MetricsLog(tmp_path)
+  log = metrics_log.MetricsLog(tmp_path)
   for phase in ('dual/block_1', 'dual/block_2'):
     for step in (1, 20):
       log.write(phase, step, {f's{i}': 0.5 * i + step for i in range(4)})

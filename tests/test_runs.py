@@ -3,7 +3,7 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import logs, runs, workdir
+from dualgan_jax import metrics_log, runs, workdir
 from tests import tiny
 
 
@@ -16,7 +16,7 @@ def run_(tmp_path):
   with workdir.Workdir(str(tmp_path)) as folder:
     folder.stage('generator').mkdir()
     own = runs.Run(_Config(), None, folder, jax.devices()[:2])
-    own.log = logs.MetricsLog(folder.stage('generator'))
+    own.log = metrics_log.MetricsLog(folder.stage('generator'))
     yield own
     own.log.close()
 

@@ -1,0 +1,72 @@
+"""Tries what only the last stage uses, before the first one trains."""
+
+import contextlib
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax import report, student
+from dualgan_jax.errors import UserError, first_line
+
+_FOLDER = 'rehearsal'
+_IMAGE = (2, 2, 1)
+
+
+def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
+  """Draws a picture and writes a program, as stage `evaluate` will.
+
+  What is missing or broken on this machine is found within a second, and not
+  after hours of training.
+
+  Args:
+    workdir: the run's folder; what is tried there is removed again.
+    labels: the student's.
+
+  Raises:
+    UserError: stage `evaluate` would fail here.
+  """
+  folder = workdir / _FOLDER
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.mkdir()
+  try:
+    with _blamed('the metrics cannot be computed'):
+      from dualgan_jax import evaluate  # noqa: F401
+    with _blamed('pictures cannot be drawn'):
+      image, scores = np.zeros((1, *_IMAGE)), np.zeros((1, len(labels)))
+      report.samples(folder / 'samples.png', labels, image, scores)
+    with _blamed('the student cannot be written'):
+      _write_program(folder / 'branched', labels)
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:
+  def apply(variables, images):
+    return jnp.broadcast_to(variables, (len(images), len(labels)))
+
+  student.write_program(
+    folder,
+    apply,
+    np.zeros(()),
+    labels=tuple(labels),
+    image=_IMAGE,
+    net={'single_label': False},
+    origin={},
+  )
+
+
+@contextlib.contextmanager
+def _blamed(failure: str) -> Iterator[None]:
+  """Makes one sentence of whatever a library raises."""
+  try:
+    yield
+  except OSError:
+    raise  # says itself which file it is about
+  except Exception as e:
+    raise UserError(
+      f'evaluate: {failure} on this machine ({type(e).__name__}: '
+      f'{first_line(e)}); install dualgan_jax again, with all that it needs.'
+    ) from e

@@ -1,0 +1,100 @@
+"""Tries the project in environments made from its own files; see CONTRIBUTING.md.
+
+`nox -l` lists them, `nox -s NAME` runs one.
+"""
+
+import pathlib
+import re
+import subprocess
+
+import nox
+
+_ROOT = pathlib.Path(__file__).parent
+_PYTHONS = ('3.11', '3.12', '3.13', '3.14')
+_PYTEST = ('python', '-m', 'pytest', '-n', '2', '--dist', 'loadfile')
+
+nox.options.sessions = ['base', 'wheel', 'newest']
+
+
+def _newest_python() -> str:
+  """Finds the newest Python of this machine that there are packages for."""
+  for version in reversed(_PYTHONS):
+    try:
+      subprocess.run(
+        [f'python{version}', '--version'], check=True, capture_output=True
+      )
+    except (OSError, subprocess.CalledProcessError):
+      continue
+    return version
+  raise SystemExit('error: this machine has no Python from 3.11 to 3.14.')
+
+
+def _first_command() -> str:
+  """Reads README's first command."""
+  readme = (_ROOT / 'README.md').read_text(encoding='utf-8')
+  block = r'<!-- command: run -->\n```bash\n(.+?)\n```'
+  return re.search(block, readme, re.DOTALL)[1]
+
+
+@nox.session(venv_backend='none')
+def base(session: nox.Session) -> None:
+  """Runs README's first command in a fresh clone, with no extra installed."""
+  clone = session.create_tmp() + '/clone'
+  session.run('rm', '-rf', clone, external=True)
+  session.run('git', 'clone', '-q', str(_ROOT), clone, external=True)
+  session.chdir(clone)
+  # Neither this environment nor a cache may help out.
+  outside = {'PYTHONPATH': None, 'XLA_FLAGS': None, 'VIRTUAL_ENV': None}
+  session.run('bash', '-euc', _first_command(), external=True, env=outside)
+  for result in ('results.json', 'report.html', 'student', 'branched'):
+    if not pathlib.Path('runs/digits', result).exists():
+      session.error(f'README’s first command left no {result}')
+  for folder in ('student', 'branched'):
+    folder = f'runs/digits/{folder}'
+    picture = 'runs/digits/evaluate/samples.png'
+    session.run('.venv/bin/dualgan', 'info', folder, external=True)
+    session.run('.venv/bin/dualgan', 'predict', folder, picture, external=True)
+
+
+@nox.session(python='3.11')
+def wheel(session: nox.Session) -> None:
+  """Installs a wheel, and uses it in a folder that is no checkout."""
+  elsewhere = pathlib.Path(session.create_tmp())
+  session.run('rm', '-rf', f'{elsewhere}/dist', f'{elsewhere}/run')
+  session.run(
+    *('pip', 'wheel', '-q', '--no-deps', '-w', f'{elsewhere}/dist', str(_ROOT))
+  )
+  (built,) = (elsewhere / 'dist').glob('*.whl')
+  session.install('-q', '-c', str(_ROOT / 'requirements.txt'), str(built))
+  session.chdir(elsewhere)
+  session.run('python', str(_ROOT / 'tests' / 'installed.py'), 'run')
+  picture = 'run/evaluate/samples.png'
+  for folder in ('run/student', 'run/branched'):
+    session.run('dualgan', 'info', folder)
+    session.run('dualgan', 'predict', folder, picture)
+
+
+@nox.session(python=_newest_python())
+def newest(session: nox.Session) -> None:
+  """Runs the tests with the newest Python, and the newest packages for it."""
+  session.install('-q', '-e', '.[test]')
+  session.run(*_PYTEST, *session.posargs)
+
+
+@nox.session(python='3.11')
+def oldest(session: nox.Session) -> None:
+  """Runs the tests with the oldest packages that setup.cfg allows."""
+  session.install('-q', 'uv')
+  session.run(
+    *('uv', 'pip', 'install', '--resolution=lowest-direct', '-e', '.[test]')
+  )
+  session.run(*_PYTEST, *session.posargs)
+
+
+@nox.session(python=_PYTHONS)
+@nox.parametrize('packages', ['pinned', 'newest'])
+def tests(session: nox.Session, packages: str) -> None:
+  """Runs the tests with one Python, and pinned or newest packages."""
+  pins = ('-c', 'requirements.txt') if packages == 'pinned' else ()
+  session.install('-q', *pins, '-e', '.[test]')
+  session.run(*_PYTEST, *session.posargs)

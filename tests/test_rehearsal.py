@@ -1,0 +1,54 @@
+"""What only the last stage needs is found missing before the first trains."""
+
+import sys
+
+import pytest
+from jax import export
+from matplotlib.figure import Figure
+
+from dualgan_jax import rehearsal
+from dualgan_jax.errors import UserError
+
+LABELS = ('cat', 'dog')
+
+
+def _fail(*_, **__):
+  raise ImportError("Please install 'flatbuffers'\nin order to go on")
+
+
+def test_nothing_is_left_behind(tmp_path):
+  rehearsal.check_last_stage(tmp_path, LABELS)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_rehearsal_left_is_not_in_the_way(tmp_path):
+  (tmp_path / 'rehearsal' / 'branched').mkdir(parents=True)
+  rehearsal.check_last_stage(tmp_path, LABELS)
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+  ('owner', 'name', 'failure'),
+  [
+    (Figure, 'savefig', 'pictures cannot be drawn'),
+    (export.Exported, 'serialize', 'the student cannot be written'),
+  ],
+)
+def test_what_fails_is_one_sentence(
+  tmp_path, monkeypatch, owner, name, failure
+):
+  monkeypatch.setattr(owner, name, _fail)
+  with pytest.raises(UserError) as e:
+    rehearsal.check_last_stage(tmp_path, LABELS)
+  assert str(e.value) == (
+    f'evaluate: {failure} on this machine (ImportError: Please install '
+    "'flatbuffers'); install dualgan_jax again, with all that it needs."
+  )
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_that_is_not_there_is_named(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'dualgan_jax.evaluate', None)
+  monkeypatch.delattr('dualgan_jax.evaluate', raising=False)
+  with pytest.raises(UserError, match=r'metrics cannot be computed .*evaluate'):
+    rehearsal.check_last_stage(tmp_path, LABELS)
