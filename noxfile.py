@@ -1,4 +1,4 @@
-"""Tries the project in environments made from its own files; see CONTRIBUTING.md.
+"""Tries the project in environments made from its files; see CONTRIBUTING.md.
 
 `nox -l` lists them, `nox -s NAME` runs one.
 """
