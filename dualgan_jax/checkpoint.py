@@ -1,8 +1,12 @@
 """Checkpoints on disk: the only file that knows of Orbax."""
 
+import contextlib
 import hashlib
+import logging
 import pathlib
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,6 +18,8 @@ from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
+# Seconds until writes have ended that were under way when another failed.
+_LAST_WRITES = 0.5
 
 
 class Damaged(UserError):
@@ -43,9 +49,20 @@ class Checkpoints:
   them.
   """
 
-  def __init__(self, folder: pathlib.Path):
-    """Opens the folder; makes it only when there is something to save."""
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    check_place: Callable[[], None] = lambda: None,
+  ):
+    """Opens the folder; makes it only when there is something to save.
+
+    Args:
+      folder: of the phase.
+      check_place: called before each save; raises if the folder is not where it
+        was, since saving would make it anew.
+    """
     self._folder = folder
+    self._check_place = check_place
     self._manager = None
 
   def steps(self) -> list[int]:
@@ -64,6 +81,7 @@ class Checkpoints:
       TrainingError: a value is not finite, or the disk does not take it; the
         checkpoints before stay as they are.
     """
+    self._check_place()
     kept = self.steps()
     before = (
       f'the last good checkpoint is that of step {kept[-1]}'
@@ -76,16 +94,16 @@ class Checkpoints:
           f'{self._folder}: {jax.tree_util.keystr(path)} is not finite at step '
           f'{step}; {before}. Lower the learning rate.'
         )
+    progress = {'seconds': seconds, 'sha256': _sums(state, seconds)}
     try:
-      self._open().save(
-        step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardSave(state),
-          progress=ocp.args.JsonSave(
-            {'seconds': seconds, 'sha256': _sums(state, seconds)}
+      with _silent():
+        self._open().save(
+          step,
+          args=ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            progress=ocp.args.JsonSave(progress),
           ),
-        ),
-      )
+        )
     # TensorStore wraps what the system says into a ValueError.
     except (OSError, ValueError) as e:
       full = getattr(e, 'errno', None) in DISK_FULL or 'No space left' in str(e)
@@ -110,13 +128,14 @@ class Checkpoints:
     """
     as_numpy = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), abstract)
     try:
-      found = self._open().restore(
-        step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(as_numpy),
-          progress=ocp.args.JsonRestore(),
-        ),
-      )
+      with _silent():
+        found = self._open().restore(
+          step,
+          args=ocp.args.Composite(
+            state=ocp.args.StandardRestore(as_numpy),
+            progress=ocp.args.JsonRestore(),
+          ),
+        )
       state, progress = found['state'], found['progress']
       seconds, wanted = progress['seconds'], progress['sha256']
       # Orbax restores another shape, or a flipped bit, without a word.
@@ -196,6 +215,26 @@ class Checkpoints:
         ),
       )
     return self._manager
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+  """Keeps Orbax from printing what it raises as well: we say it in a sentence.
+
+  Its threads log whole tracebacks, and TensorStore prints one for each write
+  that ends after another has failed.
+  """
+  level, hook = logging.root.manager.disable, sys.unraisablehook
+  logging.disable(logging.CRITICAL)
+  sys.unraisablehook = lambda *_: None
+  try:
+    yield
+  except BaseException:
+    time.sleep(_LAST_WRITES)
+    raise
+  finally:
+    sys.unraisablehook = hook
+    logging.disable(level)
 
 
 def _sums(state: Any, seconds: float) -> dict[str, str]:

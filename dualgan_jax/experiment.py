@@ -1,7 +1,6 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import contextlib
-import json
 
 import jax
 import ml_collections
@@ -16,8 +15,10 @@ from dualgan_jax import (
   plan,
   rehearsal,
   report,
+  results,
   runs,
   settings,
+  stage_records,
   weights,
   workdir,
 )
@@ -54,14 +55,15 @@ def run(
       f'stage: {stage!r} is none of {", ".join(settings.STAGES)}.'
     )
   config, design, devices = _prepare(config, workdir_path, init_from)
-  with _system_told(), workdir.Workdir(workdir_path) as folder:
-    workdir.refuse_other(workdir_path, config)
+  with _system_told(workdir_path), workdir.Workdir(workdir_path) as folder:
+    stage_records.refuse_other(workdir_path, config)
     if init_from:
       logs.say(_taken(init_from, *folder.take_over(init_from, config)))
     chosen = settings.STAGES if stage is None else (stage,)
     if stage is not None and not design.classifiers:
       chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
-    for aside in folder.set_aside_stale(config, chosen):
+    damaged = _damaged(folder) if 'evaluate' in chosen else ()
+    for aside in folder.set_aside_stale(config, chosen, damaged):
       logs.say(f'{aside.stem}: done again; the earlier is kept as {aside.name}')
     if all(folder.finished(s) for s in chosen):
       logs.say(f'{", ".join(chosen)}: done already in {folder.path}')
@@ -75,8 +77,7 @@ def run(
       _run_stages(runs.Run(config, design, folder, devices), chosen)
     if chosen[-1] != 'evaluate':
       return None
-    text = (folder.path / 'results.json').read_text(encoding='utf-8')
-    return json.loads(text)
+    return results.read(folder.path)
 
 
 def dry_run(
@@ -99,9 +100,9 @@ def dry_run(
     UserError: what `run` would refuse for the config.
   """
   config, design, _ = _prepare(config, workdir_path, init_from)
-  workdir.refuse_other(workdir_path, config)
-  if init_from and not workdir.is_finished(workdir_path, 'pretrain'):
-    workdir.refuse_source(init_from, config)
+  stage_records.refuse_other(workdir_path, config)
+  if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
+    stage_records.refuse_source(init_from, config)
   return describe.describe(design, config)
 
 
@@ -125,7 +126,9 @@ def _prepare(config, workdir_path, init_from):
       trains = design.classifiers
     if not trains:
       continue
-    again |= not workdir.is_at_hand(stage, config, workdir_path, init_from)
+    again |= not stage_records.is_at_hand(
+      stage, config, workdir_path, init_from
+    )
     if again:
       parallel.check_batch(
         f'{stage}.batch',
@@ -134,6 +137,16 @@ def _prepare(config, workdir_path, init_from):
         sharing.get(stage, 1),
       )
   return config, design, devices
+
+
+def _damaged(folder):
+  """The finished stages whose results are lost or damaged; says which."""
+  if not folder.finished('evaluate'):
+    return ()
+  damage = results.damage(folder.path)
+  for line in damage:
+    logs.say(f'evaluate: {line}')
+  return ('evaluate',) if damage else ()
 
 
 def _taken(init_from, stages, other):
@@ -149,20 +162,20 @@ def _taken(init_from, stages, other):
 
 
 @contextlib.contextmanager
-def _system_told():
+def _system_told(workdir_path):
   try:
     yield
   except OSError as e:
+    place = e.filename or stage_records.absolute(workdir_path)
     if isinstance(e, PermissionError):
       raise UserError(
-        f'workdir: {e.filename} may not be used ({e.strerror}); make it yours '
+        f'workdir: {place} may not be used ({e.strerror}); make it yours '
         'to read and write, or name another folder.'
       ) from e
-    if e.errno not in DISK_FULL:
-      raise
+    problem = 'the disk is full' if e.errno in DISK_FULL else first_line(e)
     raise TrainingError(
-      f'{e.filename or "workdir"}: the disk is full; make room and start the '
-      'same command again, which goes on from what is saved.'
+      f'{place}: {problem}; put that right and start the same command again, '
+      'which goes on from what is saved.'
     ) from e
 
 
@@ -239,7 +252,7 @@ def _with_features(config, workdir_path, init_from):
     return config
   values = config.to_dict()
   values['generator']['features'] = (
-    workdir.generator_features(config, workdir_path, init_from)
+    stage_records.generator_features(config, workdir_path, init_from)
     or config.student.widths[:-1]
   )
   return ml_collections.FrozenConfigDict(values)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.metadata
+import json
 import pathlib
 import platform
 import subprocess
@@ -24,7 +25,7 @@ from dualgan_jax import (
   student,
   version,
 )
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.runs import Run
 from dualgan_jax.stages import distil
 
@@ -139,6 +140,38 @@ def measure(run_: Run) -> None:
   if parallel.is_first():
     _take_away(run_, results)
     report.write(run_.folder.path, results)
+
+
+def damage(workdir: pathlib.Path) -> list[str]:
+  """Names what a finished evaluation has left that cannot be read any more.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    A sentence for each, without its full stop.
+  """
+  lines = []
+  try:
+    metrics = read(workdir)['metrics']
+    if not {'teachers', 'compact'} <= metrics.keys():
+      raise ValueError('it has no metrics')
+  except (OSError, ValueError, LookupError, TypeError, AttributeError) as e:
+    file = workdir / 'results.json'
+    lines.append(f'{file} is lost or damaged ({first_line(e)})')
+  for folder in ('student', 'branched'):
+    # A branched net may be missing: code of a teacher need not be exportable.
+    if folder == 'student' or (workdir / folder).exists():
+      try:
+        student.load(workdir / folder)
+      except UserError as e:
+        lines.append(str(e).rstrip('.'))
+  return lines
+
+
+def read(workdir: pathlib.Path) -> dict[str, Any]:
+  """Reads `results.json` of a run's folder."""
+  return json.loads((workdir / 'results.json').read_text(encoding='utf-8'))
 
 
 def _take_away(run_: Run, results: dict[str, Any]) -> None:

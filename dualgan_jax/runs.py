@@ -62,7 +62,7 @@ class Run:
     """Brings a phase to its end, or reads the end it has come to."""
     stage, _, part = phase.name.partition('/')
     folder = self.folder.stage(stage) / 'checkpoints' / part
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(folder, self.folder.check_in_place)
     with contextlib.closing(checkpoints):
       state, seconds = loop.train(
         phase,

@@ -30,7 +30,7 @@ from dualgan_jax import (
   report,
   run,
   settings,
-  workdir,
+  stage_records,
 )
 from experiments import cli, tabulate
 
@@ -226,7 +226,7 @@ def donor(
   found = []
   for name, other in itertools.takewhile(lambda x: x[1] is not config, plan):
     folder = _folder(root, name, other)
-    if _same(config, other, 'pretrain') and workdir.is_finished(
+    if _same(config, other, 'pretrain') and stage_records.is_finished(
       folder, 'pretrain'
     ):
       found.append((not _same(config, other, 'generator'), str(folder)))

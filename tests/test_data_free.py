@@ -38,7 +38,7 @@ def _reaching(module):
 
 def test_only_the_pipeline_reaches_data_and_only_when_a_stage_asks():
   assert _reaching('dualgan_jax.real') == {'pipeline.py', 'results.py'}
-  assert _reaching('dualgan_jax.results') == {'pipeline.py'}
+  assert _reaching('dualgan_jax.results') == {'experiment.py', 'pipeline.py'}
   assert _reaching('dualgan_jax.data') == {'real.py'}
   at_import = _imports(_PACKAGE / 'real.py', lazy=False)
   assert not any(name.startswith('dualgan_jax.data') for name in at_import)

@@ -11,14 +11,14 @@ import ml_collections
 import pytest
 
 from dualgan_jax import settings
-from dualgan_jax.errors import UserError
-from dualgan_jax.workdir import (
-  Workdir,
+from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.stage_records import (
   generator_features,
   is_at_hand,
   is_finished,
   refuse_other,
 )
+from dualgan_jax.workdir import Workdir
 from experiments.configs import digits
 
 
@@ -128,6 +128,59 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, path):
   assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize('name', ['thesis.tex', 'data', 'stage.json'])
+def test_a_folder_of_something_else_is_refused(tmp_path, name):
+  (tmp_path / name).write_text('mine')
+  with pytest.raises(UserError, match='holds files, and no run; name a new'):
+    Workdir(tmp_path)
+  assert [x.name for x in tmp_path.iterdir()] == [name]
+
+
+def test_hidden_files_are_not_in_the_way(tmp_path):
+  (tmp_path / '.DS_Store').touch()
+  with Workdir(tmp_path):
+    pass
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+  (tmp_path / 'precious').write_text('mine')
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / 'lock').symlink_to(tmp_path / 'precious')
+  with pytest.raises(UserError, match='cannot be written'):
+    Workdir(tmp_path / 'run')
+  assert (tmp_path / 'precious').read_text() == 'mine'
+
+
+def test_a_lock_keeps_what_is_in_it(tmp_path):
+  (tmp_path / 'lock').write_text('mine')
+  with Workdir(tmp_path):
+    pass
+  assert (tmp_path / 'lock').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('change', ['move', 'delete', 'replace'])
+def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
+  folder = tmp_path / 'run'
+  with Workdir(folder) as own:
+    own.begin('dual', _config())
+    own.check_in_place()
+    if change == 'delete':
+      shutil.rmtree(folder)
+    else:
+      folder.rename(tmp_path / 'elsewhere')
+    if change == 'replace':
+      Workdir(folder).__exit__()
+    for look in (
+      own.check_in_place,
+      lambda: own.begin('refine', _config()),
+      lambda: own.finish('dual', _config(), 1.0),
+    ):
+      with pytest.raises(TrainingError, match=r'^workdir: .*run was moved or'):
+        look()
+    # Nothing is made anew where it was.
+    assert change == 'replace' or not folder.exists()
+
+
 def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
   def refuse(*_):
     raise OSError(errno.ENOLCK, 'No locks available')
@@ -184,6 +237,7 @@ def test_setting_aside_never_meets_an_older_one(tmp_path):
     for steps in (10, 20, 30):
       own.begin('dual', _config(dual__steps=steps))
       (own.stage('dual') / 'steps').write_text(str(steps))
+    (tmp_path / 'dual.aside-x').mkdir()  # somebody's own
     # The user has no more need of the first attempt.
     for file in (tmp_path / 'dual.aside-1').iterdir():
       file.unlink()
@@ -389,8 +443,18 @@ def test_a_run_without_teachers_is_no_source(tmp_path, there):
 
 @pytest.mark.parametrize(
   'content',
-  [b'', b'{"fields": {"seed": 0', b'\x00' * 40, b'\xff\xfe\x80'],
-  ids=['empty', 'cut', 'zeros', 'bytes'],
+  [
+    b'',
+    b'{"fields": {"seed": 0',
+    b'\x00' * 40,
+    b'\xff\xfe\x80',
+    b'[]',
+    b'{"finished": true}',
+    b'{"fields": [], "finished": true}',
+    b'{"fields": {}, "finished": 1}',
+    b'{"fields": {}, "finished": true, "seconds": "3"}',
+    b'[' * 100_000,
+  ],
 )
 def test_a_damaged_record_is_named(tmp_path, content):
   _finish(tmp_path, 'pretrain', 'generator')
@@ -441,16 +505,15 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_measurements_are_made_again_where_they_are_stale(tmp_path):
-  def stale(**changes):
+  def stale(damaged=(), **changes):
     with Workdir(tmp_path) as own:
-      found = own.set_aside_stale(_config(**changes), settings.STAGES)
+      config = _config(**changes)
+      found = own.set_aside_stale(config, settings.STAGES, damaged)
       measured = [own.finished(x) for x in ('baselines', 'evaluate')]
       return [x.name for x in found], measured
 
   def finish():
     _finish(tmp_path, *settings.STAGES)
-    (tmp_path / 'student').mkdir(exist_ok=True)
-    (tmp_path / 'results.json').write_text('{}')
 
   assert stale() == ([], [False, False])
   finish()
@@ -461,8 +524,7 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   finish()
   assert stale(experiment='x') == (['evaluate.aside-2'], [True, False])
   finish()
-  (tmp_path / 'student').rmdir()
-  assert stale() == (['evaluate.aside-3'], [True, False])
+  assert stale(['evaluate']) == (['evaluate.aside-3'], [True, False])
 
 
 def test_results_go_with_their_evaluation(tmp_path):
