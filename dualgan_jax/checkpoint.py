@@ -19,7 +19,7 @@ from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 # Two, so that one damaged checkpoint is not the end of a training.
 _KEEP = 2
 # Seconds until writes have ended that were under way when another failed.
-_LAST_WRITES = 0.5
+_LAST_WRITES = 0.1
 
 
 class Damaged(UserError):

@@ -5,6 +5,8 @@ ended by SIGTERM where nothing trained, or interrupted and saved, 130 ended at
 once: by Ctrl-C where nothing trained, or by a second signal.
 """
 
+import itertools
+import logging as std_logging
 import os
 import pathlib
 import signal
@@ -16,6 +18,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from dualgan_jax import console, errors, parallel
+from experiments import config_errors
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to run.', lock_config=True
@@ -61,30 +64,37 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-  """absl's parser, with one sentence and exit code 2 for what is wrong."""
+  """Parses flags, with one sentence and exit code 2 for what is wrong."""
+  argument = _config_argument(argv)
+  # config_flags warns of what the sentence below is about.
+  std_logging.disable(std_logging.WARNING)
   try:
     rest = flags.FLAGS(argv)
-    if isinstance(CONFIG.value, dict):
-      raise TypeError('--config: get_config() must return a ConfigDict')
-    if CONFIG.value is not None:
-      # A file that could not be loaded says so only when it is looked at.
-      CONFIG.value.to_dict()
-    return rest
-  except (AttributeError, KeyError) as e:
-    cause = e
-    while cause.args and isinstance(cause.args[0], Exception):
-      cause = cause.args[0]
-    hint = ' '.join(str(cause.args[0]).split())
-    if "'get_config'" in hint:
-      hint = 'the file defines no get_config(); name another'
-    else:
-      hint = f'no such field: {hint}'
-    _leave(f'--config: {hint}', errors.UserError.exit_code)
+    # A file that could not be opened says so only when it is looked at.
+    getattr(CONFIG.value, 'to_dict', None)
+    sentence = config_errors.explain_value(CONFIG.value, argument)
+  except SystemExit as e:  # of --help, or of the file
+    sentence = config_errors.explain(e, argument)
+    if sentence is None:
+      raise
   # A config file is code: whatever it raises, the user has to put right.
   except Exception as e:
-    # config_flags wraps tracebacks; the last line says what it is.
-    *_, last = [type(e).__name__, *str(e).strip().splitlines()]
-    _leave(f'{last.strip(" .")}; see --help.', errors.UserError.exit_code)
+    sentence = config_errors.explain(e, argument)
+  std_logging.disable(std_logging.NOTSET)
+  if sentence:
+    _leave(sentence, errors.UserError.exit_code)
+  return rest
+
+
+def _config_argument(argv: Sequence[str]) -> str:
+  """What --config is given, by the last one that counts; empty if none is."""
+  argument = ''
+  for flag, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+    if flag in ('--config', '-config'):
+      argument = following
+    elif flag.startswith(('--config=', '-config=')):
+      argument = flag.partition('=')[2]
+  return argument
 
 
 def _keep_compiled() -> None:

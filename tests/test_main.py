@@ -57,7 +57,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     ([f'{_CONFIG}:paper,dafl', '--workdir=x'], 'dafl and paper exclude one'),
     (
       ['--config=experiments/configs/objectives.py', '--workdir=x'],
-      'the file defines no get_config()',
+      'objectives.py defines no get_config()',
     ),
     (['--workdir=x'], '--config: missing'),
   ],
@@ -72,21 +72,14 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, says):
   assert not (tmp_path / 'x').exists()
 
 
-@pytest.mark.parametrize(
-  ('code', 'says'),
-  [
-    ('assert False', 'AssertionError'),
-    ('raise NotImplementedError', 'NotImplementedError'),
-    ('return {}', 'get_config() must return a ConfigDict'),
-  ],
-)
-def test_a_config_file_that_fails_is_one_sentence(tmp_path, code, says):
+def test_a_config_file_that_fails_is_one_sentence(tmp_path):
   path = tmp_path / 'config.py'
-  path.write_text(f'def get_config():\n  {code}\n')
+  path.write_text('def get_config():\n  raise ValueError("one\\ntwo")\n')
   done = _launch(f'--config={path}', f'--workdir={tmp_path}/x')
   assert done.returncode == 2
-  assert says in done.stderr
-  assert len(done.stderr.strip().splitlines()) == 1
+  assert (
+    done.stderr == 'error: --config: config.py, line 2: ValueError: one two.\n'
+  )
 
 
 def test_a_platform_that_is_not_there_is_one_sentence(tmp_path):

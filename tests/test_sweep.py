@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dualgan_jax import settings, workdir
+from dualgan_jax import settings, stage_records, workdir
 from dualgan_jax.errors import TrainingError, UserError
 from experiments import sweep
 from experiments.configs import digits
@@ -100,7 +100,7 @@ def plan():
 
 
 def test_what_would_be_the_same_is_shared(tmp_path, plan, monkeypatch):
-  monkeypatch.setattr(workdir, 'is_finished', lambda folder, stage: True)
+  monkeypatch.setattr(stage_records, 'is_finished', lambda folder, stage: True)
   donors = [sweep.donor(tmp_path, config, plan) for _, config in plan]
   a, b = ([str(tmp_path / x / f'seed-{n}') for n in (0, 1)] for x in 'ab')
   # `b` has the teachers of `a`; `c` also has the generator of `b`.

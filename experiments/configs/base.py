@@ -3,6 +3,7 @@
 import ml_collections
 from ml_collections import config_dict
 
+from dualgan_jax.errors import UserError
 from experiments.configs import objectives
 
 
@@ -171,15 +172,15 @@ def varied(
       do so in the order in which they are known.
 
   Raises:
-    ValueError: a name is not known, or two of them name the experiment or the
+    UserError: a name is not known, or two of them name the experiment or the
       objective.
   """
   asked = list(filter(None, variants.split(',')))
   for variant in asked:
     if variant not in known:
-      raise ValueError(
+      raise UserError(
         f'{config.experiment}.py:{variant}: no such variant; there are '
-        f'{", ".join(known)}'
+        f'{", ".join(known)}.'
       )
   named = {}
   for variant in filter(asked.__contains__, known):
@@ -192,8 +193,8 @@ def varied(
       strict=True,
     ):
       if was != now and named.setdefault(field, variant) != variant:
-        raise ValueError(
+        raise UserError(
           f'{variants}: {named[field]} and {variant} exclude one another; take '
-          'one of them'
+          'one of them.'
         )
   return config

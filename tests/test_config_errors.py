@@ -1,0 +1,114 @@
+"""Whatever a config file does wrong is one sentence that says where."""
+
+import sys
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import config_errors
+
+# ml_collections loads a file by what Python 3.11 calls deprecated.
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module')
+
+_FINE = 'import ml_collections as m\ndef get_config():\n  return m.ConfigDict()'
+
+
+def _explain(argument, *more):
+  """What is said of a command line."""
+  argument = str(argument)
+  sys.modules.pop('config_config', None)  # that of another test
+  argv = ['program', f'--config={argument}', *more]
+  values = flags.FlagValues()
+  config = config_flags.DEFINE_config_file(
+    'config', None, 'What to run.', flag_values=values, sys_argv=argv
+  )
+  try:
+    values(argv)
+    getattr(config.value, 'to_dict', None)
+  except (Exception, SystemExit) as e:
+    return config_errors.explain(e, argument)
+  return config_errors.explain_value(config.value, argument)
+
+
+@pytest.mark.parametrize(
+  ('code', 'wanted'),
+  [
+    ('assert False', 'mine.py, line 2: AssertionError.'),
+    ('return {}["x"]', "mine.py, line 2: KeyError: 'x'."),
+    (
+      'import nothere',
+      'line 2: ModuleNotFoundError: No module named',
+    ),
+    ('open("/none")', 'line 2: FileNotFoundError: [Errno 2] No such file or'),
+    ('return (1).foo', "line 2: AttributeError: 'int' object has no attribute"),
+    ('raise ValueError("one\\ntwo")', 'line 2: ValueError: one two.'),
+    ('raise TypeError("one\\ntwo")', 'line 2: TypeError: one two.'),
+    ('return (', "line 2: SyntaxError: '(' was never closed."),
+    ('import sys; sys.exit(0)', 'line 2: it ends the program; take that out.'),
+    ('pass', 'must return an ml_collections.ConfigDict, but returned nothing.'),
+    (
+      'return []',
+      'must return an ml_collections.ConfigDict, but returned a l',
+    ),
+    (
+      'return {}',
+      'must return an ml_collections.ConfigDict, but returned a d',
+    ),
+  ],
+)
+def test_the_file_and_line_are_named(tmp_path, code, wanted):
+  path = tmp_path / 'mine.py'
+  path.write_text(f'def get_config():\n  {code}\n')
+  sentence = _explain(path)
+  assert sentence.startswith('--config: ')
+  assert wanted in sentence
+  assert '\n' not in sentence
+
+
+def test_the_line_is_the_files_own_where_other_code_raises(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text('import json\n\ndef get_config():\n  json.loads("{")\n')
+  assert 'mine.py, line 4: JSONDecodeError: Expecting' in _explain(path)
+
+
+def test_a_changed_field_of_what_is_no_config(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text('def get_config():\n  return None\n')
+  sentence = _explain(path, '--config.seed=1')
+  assert sentence.endswith('ConfigDict, but returned nothing.')
+
+
+def test_a_field_that_there_is_not(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(_FINE)
+  assert _explain(path) is None
+  sentence = _explain(path, '--config.stepz=1')
+  assert sentence == "--config: no such field: 'stepz'."
+
+
+def test_a_file_without_a_config(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text('x = 1\n')
+  assert _explain(path) == (
+    f'--config: {path} defines no get_config(); name another file.'
+  )
+
+
+def test_a_name_without_a_path_lists_the_experiments():
+  sentence = _explain('digits')
+  assert sentence.startswith(
+    '--config: there is no file digits; name yours, or'
+  )
+  assert 'ablation, cifar10, digits, fashion_mnist' in sentence
+  assert 'objectives' not in sentence
+
+
+def test_no_name_at_all():
+  assert _explain('') == '--config: missing; see --help.'
+
+
+def test_a_long_message_is_cut(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text('def get_config():\n  raise RuntimeError("x" * 9999)\n')
+  assert len(_explain(path)) < 400
