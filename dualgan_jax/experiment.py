@@ -6,9 +6,11 @@ import jax
 import ml_collections
 
 from dualgan_jax import (
+  batch_sizes,
   describe,
   foreign,
   logs,
+  memory,
   metrics_log,
   parallel,
   pipeline,
@@ -112,31 +114,36 @@ def _prepare(config, workdir_path, init_from):
   config = _with_features(config, workdir_path, init_from)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)
-  # Where images may belong to one teacher each, teachers have equal shares.
-  sharing = {}
-  if config.objective.routing != 'off':
-    many, asked = (len(x) for x in (config.teachers, design.label_map.asked))
-    sharing = {'generator': many, 'refine': many} | dict.fromkeys(
-      ('dual', 'targetnet'), asked
-    )
-  again = False  # what is trained after what is trained again is, too
+  parts = batch_sizes.equal_parts(
+    config, len(devices), len(design.label_map.asked)
+  )
+  config = batch_sizes.fill_in(config, parts)
+  batch_sizes.check(
+    config,
+    parts,
+    _trained(config, design, workdir_path, init_from),
+    len(devices),
+  )
+  memory.check_fits(design, config, devices)
+  return config, design, devices
+
+
+def _trained(config, design, workdir_path, init_from):
+  """The stages that will be trained, and not taken from a folder."""
+  trained, again = [], False
   for stage in settings.STAGES[:-1]:
     trains = config[stage].get('steps', True)
     if stage == 'pretrain':
       trains = design.classifiers
     if not trains:
       continue
+    # What is built on something that is trained again is trained again, too.
     again |= not stage_records.is_at_hand(
       stage, config, workdir_path, init_from
     )
     if again:
-      parallel.check_batch(
-        f'{stage}.batch',
-        config[stage].batch,
-        len(devices),
-        sharing.get(stage, 1),
-      )
-  return config, design, devices
+      trained.append(stage)
+  return trained
 
 
 def _damaged(folder):

@@ -123,36 +123,6 @@ def choose_devices(count: int = 0) -> list[jax.Device]:
   return devices[:count] if count else devices
 
 
-def check_batch(
-  field: str, batch: int, devices: int, teachers: int = 1
-) -> None:
-  """Sees that a batch can be shared out.
-
-  Args:
-    field: of the config, for the message.
-    batch: its value.
-    devices: that share a batch.
-    teachers: that share each device's part.
-
-  Raises:
-    UserError: `batch` is not a multiple of devices · teachers.
-  """
-  parts = devices * teachers
-  if batch % parts:
-    below = batch - batch % parts
-    nearest = f'{below} or {below + parts}' if below else f'{parts}'
-    among = f'{devices} devices'
-    if teachers > 1:
-      among += (
-        f' and on each among {teachers} teachers, as routing needs it '
-        '(objective.routing)'
-      )
-    raise UserError(
-      f'{field}: {batch} does not divide among {among}; the nearest that do: '
-      f'{nearest}.'
-    )
-
-
 def compile_step(
   step: Callable[[Any, Any], Any], devices: Sequence[jax.Device]
 ) -> Callable[[Any, Any], Any]:

@@ -1,10 +1,12 @@
 """What a config may say: every field, its check, and who reads it."""
 
 import math
+import reprlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from dualgan_jax import losses
 from dualgan_jax.errors import UserError
@@ -67,24 +69,35 @@ ROWS = (
 Check = Callable[[Any], str | None]
 
 
+_LONGEST_VALUE = 80  # letters of a value in a message
 # JAX counts in 32 bits.
 _TOO_LARGE = 2**31
+# More units in a layer, or pixels along a side, are a mistake.
+_MOST_UNITS = 2**16
 
 
-def _integer(low: int) -> Check:
+def _integer(low: int, high: int = _TOO_LARGE - 1) -> Check:
   def check(x):
     whole = isinstance(x, int) and not isinstance(x, bool)
-    if whole and x >= _TOO_LARGE:
-      return f'a whole number below {_TOO_LARGE:,}'
-    return None if whole and x >= low else f'a whole number from {low}'
+    if whole and low <= x <= high:
+      return None
+    upto = f' to {high:,}' if whole and x > high else ''
+    return f'a whole number from {low}{upto}'
 
   return check
+
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_GREATEST = float(np.finfo(np.float32).max)
 
 
 def _number(low: float, high: float = math.inf, *, above=False) -> Check:
   def check(x):
     number = isinstance(x, int | float) and not isinstance(x, bool)
     if number and low <= x < high and not (above and x == low):
+      # JAX computes in float32, where this may be 0 or infinite.
+      if x and not _SMALLEST <= abs(x) <= _GREATEST:
+        return f'0, or in size from {_SMALLEST:.2g} to {_GREATEST:.2g}'
       return None
     less = '' if high == math.inf else f', less than {high}'
     return f'a number {"above" if above else "from"} {low}{less}'
@@ -94,7 +107,7 @@ def _number(low: float, high: float = math.inf, *, above=False) -> Check:
 
 def _integers(low: int, length: int | None = None) -> Check:
   def check(x):
-    one = _integer(low)
+    one = _integer(low, _MOST_UNITS)
     if (
       isinstance(x, tuple)
       and x
@@ -103,7 +116,7 @@ def _integers(low: int, length: int | None = None) -> Check:
     ):
       return None
     count = '' if length is None else f'{length} '
-    return f'a tuple of {count}whole numbers from {low}'
+    return f'a tuple of {count}whole numbers from {low} to {_MOST_UNITS:,}'
 
   return check
 
@@ -113,7 +126,11 @@ def _optional(inner: Check) -> Check:
 
 
 def _choice(*allowed: str) -> Check:
-  return lambda x: None if x in allowed else f'one of {", ".join(allowed)}'
+  def check(x):
+    fine = isinstance(x, str) and x in allowed
+    return None if fine else f'one of {", ".join(allowed)}'
+
+  return check
 
 
 def _flag(x: Any) -> str | None:
@@ -125,7 +142,7 @@ def _text(x: Any) -> str | None:
 
 
 def _blocks(x: Any) -> str | None:
-  return None if x == () else _integers(1)(x)
+  return None if isinstance(x, tuple) and not x else _integers(1)(x)
 
 
 def _texts(x: Any) -> str | None:
@@ -165,7 +182,8 @@ _NET = {
   'strides': _integers(1),
   'batch_norm': _flag,
 }
-_TRAINING = {'steps': _STEPS, 'batch': _STEPS, 'learning_rate': _RATE}
+# A batch of 0 is the largest that fits (`batch_sizes`).
+_TRAINING = {'steps': _STEPS, 'batch': _integer(0), 'learning_rate': _RATE}
 _CHECKS = {
   'experiment': _text,
   'seed': _integer(0),
@@ -195,7 +213,7 @@ _CHECKS = {
   'pretrain': {**_TRAINING, 'teacher_data': _choice('shared', 'own')},
   'generator': {
     **_TRAINING,
-    'noise': _STEPS,
+    'noise': _integer(1, _MOST_UNITS),
     'widths': _integers(1),
     'features': _optional(_integers(1)),
     'b1': _number(0, 1),
@@ -211,7 +229,7 @@ _CHECKS = {
   'targetnet': {
     'compact_steps': _STEPS,
     'branched_steps': _STEPS,
-    'batch': _STEPS,
+    'batch': _integer(0),
     'learning_rate': _RATE,
     'measure_batches': _STEPS,
     'branch_tolerance': _WEIGHT,
@@ -273,6 +291,13 @@ def check(
   Raises:
     UserError: a field is missing, unknown or wrong; the message names it.
   """
+  if not isinstance(
+    config, ml_collections.ConfigDict | ml_collections.FrozenConfigDict
+  ):
+    raise UserError(
+      f'config: {_brief(config)}, but it should be a ConfigDict, as '
+      'get_config() of a file in experiments/configs returns it.'
+    )
   values = config.to_dict()
   checks = dict(_CHECKS)
   named = values.get('teachers')
@@ -297,8 +322,9 @@ def check(
       teacher['data'] not in values['data']
     ):
       raise UserError(
-        f'teachers.{name}.data: there is no data set {teacher["data"]!r}; '
-        f'there are {", ".join(values["data"]) or "none"}.'
+        f'teachers.{name}.data: there is no data set '
+        f'{_brief(teacher["data"])}; there are '
+        f'{", ".join(values["data"]) or "none"}.'
       )
     if teacher.get('single_label') and len(teacher['labels']) < 2:
       raise UserError(
@@ -404,10 +430,10 @@ def _walk(prefix: str, checks: dict, values: dict) -> None:
     inner, value = checks[name], values[name]
     if isinstance(inner, dict):
       if not isinstance(value, dict):
-        raise UserError(f'{field}: {value!r}, but it should be a group.')
+        raise UserError(f'{field}: {_brief(value)}, but it should be a group.')
       _walk(f'{field}.', inner, value)
     elif wanted := inner(value):
-      raise UserError(f'{field}: {value!r}, but it should be {wanted}.')
+      raise UserError(f'{field}: {_brief(value)}, but it should be {wanted}.')
 
 
 def origin(teacher: Any) -> str:
@@ -429,6 +455,11 @@ def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
       yield from _flatten(f'{prefix}{name}.', value)
     else:
       yield f'{prefix}{name}', value
+
+
+def _brief(value: Any) -> str:
+  """A value, whatever it is, in one line of some length."""
+  return ' '.join(reprlib.repr(value).split())[:_LONGEST_VALUE]
 
 
 def _cause(field: str) -> str:

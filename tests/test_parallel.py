@@ -343,33 +343,6 @@ def test_too_many_devices_are_refused():
   assert len(parallel.choose_devices()) == 8
 
 
-@pytest.mark.parametrize(
-  ('batch', 'nearest'), [(20, '16 or 24'), (3, '8'), (127, '120 or 128')]
-)
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest(
-  batch, nearest
-):
-  with pytest.raises(UserError, match=f'dual.batch: {batch} .*: {nearest}'):
-    parallel.check_batch('dual.batch', batch, 8)
-  parallel.check_batch('dual.batch', 16, 8)
-
-
-@pytest.mark.parametrize(
-  ('batch', 'teachers', 'nearest'),
-  [(24, 2, '16 or 32'), (8, 2, '16'), (64, 6, '48 or 96')],
-)
-def test_a_routed_batch_divides_among_devices_and_teachers(
-  batch, teachers, nearest
-):
-  parallel.check_batch('dual.batch', batch, 8)
-  message = (
-    f'dual.batch: {batch} .* 8 devices .* {teachers} teachers, .*routing'
-  )
-  with pytest.raises(UserError, match=f'{message}.*: {nearest}[.]$'):
-    parallel.check_batch('dual.batch', batch, 8, teachers)
-  parallel.check_batch('dual.batch', 96, 8, teachers)
-
-
 def test_what_the_first_does_the_others_hear_of(monkeypatch):
   assert parallel.on_first(lambda: 3) == 3
   with pytest.raises(ZeroDivisionError):

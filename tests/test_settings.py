@@ -1,4 +1,5 @@
 import math
+import random
 import re
 
 import ml_collections
@@ -15,7 +16,7 @@ from experiments.configs import (
   mnist,
   strangers,
 )
-from tests import others
+from tests import odd_settings, others
 
 MISSING = object()
 
@@ -239,11 +240,15 @@ def test_takes_what_is_allowed(field, value):
     ('experiment', 3, 'a text'),
     ('experiment', '', 'a text'),
     ('objective__name', None, 'a text'),
+    ('refine__learning_rate', 1e-46, '0, or in size from 1.2e-38 to 3.4e+38'),
+    ('objective__gamma', 1e39, '0, or in size from 1.2e-38 to 3.4e+38'),
+    ('student__widths', (8, 10**6), 'whole numbers from 1 to 65,536'),
+    ('generator__noise', 10**6, 'a whole number from 1 to 65,536'),
     ('seed', 1.0, 'a whole number from 0'),
     ('seed', '1', 'a whole number from 0'),
     ('seed', {'data': 1}, 'a whole number from 0'),
-    ('seed', 2**31, 'a whole number below 2,147,483,648'),
-    ('generator__batch', 10**12, 'a whole number below 2,147,483,648'),
+    ('seed', 2**31, 'a whole number from 0 to 2,147,483,647'),
+    ('generator__batch', 10**12, 'a whole number from 0 to 2,147,483,647'),
     ('pretrain__steps', 10.5, 'a whole number from 1'),
     ('pretrain__learning_rate', '1e-3', 'a number above 0'),
     ('objective__gamma', None, 'a number from 0'),
@@ -268,7 +273,7 @@ def test_takes_what_is_allowed(field, value):
     ('log_every', 0, 'from 1'),
     ('steps_per_call', -1, 'from 0'),
     ('save_every', -5, 'from 1'),
-    ('generator__batch', 0, 'from 1'),
+    ('generator__batch', -1, 'from 0'),
     ('targetnet__measure_batches', 0, 'from 1'),
     ('student__widths', (16, 0, 64), 'from 1'),
     ('student__widths', (), 'from 1'),
@@ -476,3 +481,14 @@ def test_differing_sees_fields_that_only_one_has():
   assert added.startswith('z (')
   assert 'nothing' in gone
   assert 'nothing' in added
+
+
+def test_odd_values_are_taken_or_refused_in_a_sentence():
+  trials = random.Random(0).sample(list(odd_settings.trials()), 1500)
+  assert [x for x in trials if odd_settings.fault(*x)] == []
+
+
+@pytest.mark.parametrize('config', [{}, None, 'digits', [1]])
+def test_what_is_no_config_is_one_sentence(config):
+  with pytest.raises(UserError, match='^config: .* be a ConfigDict'):
+    settings.check(config)
