@@ -1,14 +1,36 @@
-"""Data-free knowledge amalgamation with a group-stack dual GAN."""
+"""Data-free knowledge amalgamation with a group-stack dual GAN.
 
-from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
-from dualgan_jax.experiment import dry_run, run
-from dualgan_jax.student import Student, load
-from dualgan_jax.teachers import (
-  Preparation,
-  Teacher,
-  prepared,
-  single_label,
-)
+Names are imported when they are first used: a student can be loaded without
+what trains one.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
+  from dualgan_jax.experiment import dry_run, run
+  from dualgan_jax.student import Student, load
+  from dualgan_jax.teachers import (
+    Preparation,
+    Teacher,
+    prepared,
+    single_label,
+  )
+
+_MODULES = {
+  'InterruptedRun': 'errors',
+  'Preparation': 'teachers',
+  'Student': 'student',
+  'Teacher': 'teachers',
+  'TrainingError': 'errors',
+  'UserError': 'errors',
+  'dry_run': 'experiment',
+  'load': 'student',
+  'prepared': 'teachers',
+  'run': 'experiment',
+  'single_label': 'teachers',
+}
 
 __all__ = [
   'InterruptedRun',
@@ -23,3 +45,16 @@ __all__ = [
   'run',
   'single_label',
 ]
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _MODULES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+  # Python looks here first: it asks only once for each name.
+  globals()[name] = getattr(module, name)
+  return globals()[name]
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *__all__})
