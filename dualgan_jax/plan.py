@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax import foreign, parallel, settings, teachers, weights
+from dualgan_jax import (
+  foreign,
+  matching,
+  parallel,
+  settings,
+  teachers,
+  weights,
+)
 from dualgan_jax.errors import UserError
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -207,15 +214,20 @@ def _of_weights(name, own, config):
         f'teachers.{name}.{part}: {len(own[part])} values for {size[-1]} '
         'channel(s); give one for all, or one for each.'
       )
-  variables = architectures.take_over(
+  variables = matching.take_over(
     field,
     own.architecture,
-    weights.read(weights.find(field, own.weights)),
+    weights.contents(weights.find(field, own.weights)),
     len(own.labels),
     size,
+    index=own.index,
+    stem_pool=own.stem_pool,
   )
+  pool = {} if own.stem_pool is None else {'stem_pool': own.stem_pool}
   net = dataclasses.replace(
-    architecture.create(len(own.labels), dtype=_dtype(config.precision)),
+    architecture.create(
+      len(own.labels), dtype=_dtype(config.precision), **pool
+    ),
     single_label=own.single_label,
   )
   teacher = teachers.prepared(

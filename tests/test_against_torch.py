@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import weights
+from dualgan_jax import matching, weights
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
 from dualgan_jax.networks.classifier import apply_block
@@ -38,8 +38,9 @@ def _theirs(name, train):
 def test_features_and_logits_are_those_of_pytorch(name, train):
   tensors, shape = state_dicts.tensors(name), state_dicts.image(name)
   net = architectures.ARCHITECTURES[name].create(state_dicts.LABELS)
-  variables = architectures.take_over(
-    'teachers.x', name, tensors, state_dicts.LABELS, shape
+  contents = state_dicts.contents(tensors)
+  variables = matching.take_over(
+    'teachers.x', name, contents, state_dicts.LABELS, shape
   )
   features, logits = _theirs(name, train)
   assert len(features) == len(net.blocks)
@@ -91,15 +92,15 @@ def test_a_saved_net_is_taken_over(tmp_path):
   path = tmp_path / 'best.pth'
   torch.save({'epoch': 7, 'state_dict': net.state_dict()}, path)
 
-  def take(tensors):
-    return architectures.take_over(
-      'teachers.x', 'wrn_16_1', tensors, state_dicts.LABELS, (32, 32, 3)
+  def take(contents):
+    return matching.take_over(
+      'teachers.x', 'wrn_16_1', contents, state_dicts.LABELS, (32, 32, 3)
     )
 
   jax.tree.map(
     np.testing.assert_array_equal,
-    take(weights.read(path)),
-    take(state_dicts.tensors('wrn_16_1')),
+    take(weights.contents(path)),
+    take(state_dicts.contents(state_dicts.tensors('wrn_16_1'))),
   )
 
 

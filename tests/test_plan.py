@@ -134,7 +134,7 @@ def test_what_is_understood_of_a_file_is_described(file):
   [
     (
       {'architecture': 'resnet18'},
-      r'teachers\.two\.weights: not the weights of a resnet18: .*; they fit '
+      r'teachers\.two\.weights: not the weights of a resnet18: .* they fit '
       'wrn_16_1',
     ),
     ({'labels': ('k', 'z')}, r'teachers\.two\.weights: .*7 instead of 2'),
