@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import matching, weights
+from dualgan_jax import matching, reference, teachers, weights
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
 from dualgan_jax.networks.classifier import apply_block
@@ -114,3 +114,43 @@ def test_a_whole_pickled_net_is_refused_with_the_way_to_save_it(tmp_path):
     UserError, match=r'holds tests\.torch_nets\.LeNet, .*state_dict\(\)'
   ):
     weights.read(tmp_path / 'net.pt')
+
+
+@pytest.mark.parametrize('stem_pool', [None, True, False])
+@pytest.mark.parametrize('name', ['resnet18', 'cifar_resnet18', 'lenet5'])
+def test_pytorch_prints_the_same_logits_of_the_fixed_image(
+  name, stem_pool, capsys
+):
+  import torch
+
+  from tests import torch_nets
+
+  if stem_pool is not None and name == 'lenet5':
+    return  # it has no such pool
+  model = torch_nets.create(name, state_dicts.LABELS, stem_pool)
+  torch_nets.load(model, state_dicts.tensors(name))
+  model.forward = lambda x: model.head([*model.blocks(x)][-1])
+  shape = state_dicts.image(name)
+  mean, std = (
+    ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)) if shape[2] == 3 else ((0,), (1,))
+  )
+  pool = {} if stem_pool is None else {'stem_pool': stem_pool}
+  net = architectures.ARCHITECTURES[name].create(state_dicts.LABELS, **pool)
+  variables = matching.take_over(
+    'f',
+    name,
+    state_dicts.contents(state_dicts.tensors(name)),
+    state_dicts.LABELS,
+    shape,
+  )
+  teacher = teachers.prepared(
+    teachers.from_classifier('x', tuple('abcdefg'), net, variables),
+    teachers.Preparation(shape, mean, std),
+  )
+  ours, line = reference.comparison(teacher, shape, mean, std)
+  capsys.readouterr()
+  exec(line.strip(), {'torch': torch, 'model': model})
+  theirs = json.loads(capsys.readouterr().out)
+  ours = json.loads(ours[ours.index('[') : ours.index(']') + 1])
+  np.testing.assert_allclose(ours, theirs, atol=1.5e-3)
+  assert np.ptp(theirs) > 0.1
