@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dualgan_jax import safe_pickle
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax.errors import UserError, first_line, printable
 from dualgan_jax.safe_pickle import Inert
 from dualgan_jax.torch_tensor import (
   DTYPES,
@@ -53,8 +53,8 @@ def load(path: pathlib.Path) -> Any:
     return reader(content).value
   except Exception as e:  # damage to a pickle can end in any way
     raise UserError(
-      f'{path}: damaged, or not written by torch.save ({first_line(e)[:200]}); '
-      f'{SAVE_AGAIN}.'
+      f'{path}: damaged, or not written by torch.save '
+      f'({printable(first_line(e), 200)}); {SAVE_AGAIN}.'
     ) from e
 
 

@@ -126,10 +126,12 @@ class Tensor:
       ValueError: the file does not hold them.
     """
     size = math.prod(self.shape)
+    # An empty array can have a side that is too long for NumPy.
+    longest = max((size, *self.shape)) * self.dtype.itemsize
+    if longest > max(self.content.size, _SMALL):
+      raise ValueError('is larger than its file')
     if not size:
       return np.zeros(self.shape, self.dtype)
-    if size * self.dtype.itemsize > max(self.content.size, _SMALL):
-      raise ValueError('is larger than its file')
     numbers = self._storage()
     axes = zip(self.shape, self.strides, strict=True)
     last = self.offset + sum((n - 1) * s for n, s in axes)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dualgan_jax import torch_file
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax.errors import UserError, first_line, printable
 from dualgan_jax.safe_pickle import Inert
 from dualgan_jax.torch_file import SAVE_AGAIN
 from dualgan_jax.torch_tensor import Tensor
@@ -28,7 +28,6 @@ _HUB_FILE = 'model.safetensors'
 # Dicts in dicts that are looked into; nobody saves weights deeper.
 _MOST_LEVELS = 10
 _SHOWN = 3
-_SHOWN_LENGTH = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +226,7 @@ def _safetensors(path):
   except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as e:
     raise UserError(
       f'{path}: damaged, or no safetensors file of numbers that NumPy has '
-      f'({e}).'
+      f'({printable(str(e), 200)}).'
     ) from e
 
 
@@ -265,5 +264,4 @@ def shown(text: Any) -> str:
   if isinstance(text, Inert):
     text = text.name
   text = str(text) if isinstance(text, str | int) else repr(text)
-  text = text[:_SHOWN_LENGTH]
-  return text if text.isprintable() else ascii(text)[1:-1]
+  return printable(text)

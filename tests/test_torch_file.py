@@ -238,6 +238,7 @@ def test_other_objects_are_inert(value, protocol):
     ({'a': tensor(0, (True,))}, 'of no sense'),
     ({'a': tensor(0, (1,) * 33, (1,) * 33)}, 'of no sense'),
     ({'a': tensor(0, (10**9, 10**9), (0, 0))}, 'a is larger than its file'),
+    ({'a': tensor(0, (2**61, 0), (1, 1))}, 'a is larger than its file'),
     ({'a': tensor(storage=Storage('7'))}, 'a is damaged'),
     ({'a': tensor(storage=Storage('../data.pkl'))}, 'a is damaged'),
     ({'a': tensor(storage=Storage(length=3))}, None),
