@@ -14,9 +14,12 @@ from dualgan_jax import weights
 from dualgan_jax.errors import UserError
 from tests.torch_files import Call, archive, tensor
 
-# One number, of a kind that NumPy has not.
-_HEADER = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
-_FLOAT8 = len(_HEADER).to_bytes(8, 'little') + _HEADER + b'\0'
+# One number, of a type that NumPy has not.
+_FLOAT8 = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
+# An empty array with a side that is too long for NumPy.
+_TOO_LONG = (
+  b'{"w":{"dtype":"F64","shape":[2305843009213693951,0],"data_offsets":[0,0]}}'
+)
 _TINY = pathlib.Path(__file__).with_name('tiny.pt')
 
 
@@ -112,7 +115,17 @@ def test_a_file_without_a_state_dict_is_one_sentence(tmp_path, value, message):
     ),
     ('x.pt', b'PK\x03\x04 and no more', 'cut short; bring'),
     ('x.safetensors', b'nothing', 'no safetensors file'),
-    ('x.safetensors', _FLOAT8, 'no safetensors file of numbers that NumPy'),
+    (
+      'x.safetensors',
+      len(_FLOAT8).to_bytes(8, 'little') + _FLOAT8 + b'0',
+      'no safetensors file of numbers that NumPy',
+    ),
+    (
+      'x.safetensors',
+      len(_TOO_LONG).to_bytes(8, 'little') + _TOO_LONG,
+      r'no safetensors file .*\(array is too big',
+    ),
+    ('x.safetensors', b'\xff' * 100, 'no safetensors file .*header'),
   ],
 )
 def test_what_is_no_such_file_is_one_sentence(tmp_path, name, content, said):
