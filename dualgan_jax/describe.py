@@ -13,6 +13,7 @@ from dualgan_jax import (
   cost,
   discriminators,
   plan,
+  reference,
   settings,
   teachers,
 )
@@ -38,6 +39,7 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
     f'{_net(t, design)}'
     for t in nets
   ]
+  lines += _comparisons(design, config)
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
   for label in config.labels:
     several = [t.name for t in nets if label in t.labels]
@@ -53,6 +55,19 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
     lines.append(_pool(config))
   lines += missing_prior(nets, design)
   return '\n'.join(lines)
+
+
+def _comparisons(
+  design: plan.Plan, config: ml_collections.FrozenConfigDict
+) -> list[str]:
+  """What to compare with PyTorch, where the config names no reference."""
+  lines = []
+  for name, teacher in design.unmerged.items():
+    own = config.teachers[name]
+    if own.reference is None:
+      size = tuple(own.size or config.image)
+      lines += reference.comparison(teacher, size, own.mean, own.deviation)
+  return lines
 
 
 def _pool(config: ml_collections.FrozenConfigDict) -> str:

@@ -8,7 +8,15 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax import foreign, parallel, settings, teachers, weights
+from dualgan_jax import (
+  foreign,
+  matching,
+  parallel,
+  reference,
+  settings,
+  teachers,
+  weights,
+)
 from dualgan_jax.errors import UserError
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -33,6 +41,8 @@ class Plan:
     student: T, with |Y_cst| logits.
     generator: G.
     objective: of the generator, not routed.
+    unmerged: by name, the teachers of weight files in full precision and with
+      all their blocks, as PyTorch has them.
   """
 
   image: tuple[int, int, int]
@@ -42,6 +52,7 @@ class Plan:
   student: Classifier
   generator: Generator
   objective: Objective
+  unmerged: dict[str, Teacher]
 
 
 def make(config: ml_collections.FrozenConfigDict) -> Plan:
@@ -65,7 +76,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   }
   for name, net in classifiers.items():
     _refuse_too_small(f'teachers.{name}', net, config.image)
-  own = {}
+  own, unmerged = {}, {}
   for name, net in config.teachers.items():
     match settings.origin(net):
       case 'trained':
@@ -73,7 +84,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
           name, net.labels, classifiers[name], config.image
         )
       case 'weights':
-        own[name] = _of_weights(name, net, config)
+        own[name], unmerged[name] = _of_weights(name, net, config)
       case 'module':
         own[name] = _of_module(name, net, config)
   student = _classifier(
@@ -115,7 +126,14 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   names = [f.name for f in dataclasses.fields(Objective)]
   objective = Objective(**{name: asked[name] for name in names})
   return Plan(
-    config.image, label_map, own, classifiers, student, generator, objective
+    config.image,
+    label_map,
+    own,
+    classifiers,
+    student,
+    generator,
+    objective,
+    unmerged,
   )
 
 
@@ -188,10 +206,52 @@ def _of_module(name, own, config):
 
 
 def _of_weights(name, own, config):
-  """A teacher from a weight file."""
+  """A teacher from a weight file; and the same in full precision, unmerged."""
   field = f'teachers.{name}.weights'
   architecture = architectures.ARCHITECTURES[own.architecture]
   size = tuple(own.size or config.image)
+  _refuse_unfit_images(name, own, size)
+  variables = matching.take_over(
+    field,
+    own.architecture,
+    weights.contents(weights.find(field, own.weights)),
+    len(own.labels),
+    size,
+    index=own.index,
+    stem_pool=own.stem_pool,
+  )
+
+  def teacher_of(dtype):
+    pool = {} if own.stem_pool is None else {'stem_pool': own.stem_pool}
+    net = dataclasses.replace(
+      architecture.create(len(own.labels), dtype=dtype, **pool),
+      single_label=own.single_label,
+    )
+    return teachers.prepared(
+      teachers.from_classifier(name, tuple(own.labels), net, variables),
+      teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
+    )
+
+  unmerged = teacher_of(None)
+  if own.reference:
+    field = f'teachers.{name}.reference'
+    path = weights.find_local(field, own.reference)
+    reference.check(field, path, unmerged, size)
+  teacher = teacher_of(_dtype(config.precision))
+  # From the last, or numbers would change on the way.
+  for b in sorted({*own.merge}, reverse=True):
+    if b >= len(unmerged.blocks):
+      raise UserError(
+        f'teachers.{name}.merge: there is no block after block {b} of '
+        f'{len(unmerged.blocks)}; name smaller ones.'
+      )
+    teacher = teachers.merged(teacher, b)
+  return teacher, unmerged
+
+
+def _refuse_unfit_images(name, own, size):
+  """Sees that an architecture takes images of a size, and a config's means."""
+  architecture = architectures.ARCHITECTURES[own.architecture]
   least, most = architecture.smallest, architecture.largest
   small = min(size[:2]) < least
   if small or (most and max(size[:2]) > most):
@@ -207,30 +267,6 @@ def _of_weights(name, own, config):
         f'teachers.{name}.{part}: {len(own[part])} values for {size[-1]} '
         'channel(s); give one for all, or one for each.'
       )
-  variables = architectures.take_over(
-    field,
-    own.architecture,
-    weights.read(weights.find(field, own.weights)),
-    len(own.labels),
-    size,
-  )
-  net = dataclasses.replace(
-    architecture.create(len(own.labels), dtype=_dtype(config.precision)),
-    single_label=own.single_label,
-  )
-  teacher = teachers.prepared(
-    teachers.from_classifier(name, tuple(own.labels), net, variables),
-    teachers.Preparation(size, tuple(own.mean), tuple(own.deviation)),
-  )
-  # From the last, or numbers would change on the way.
-  for b in sorted({*own.merge}, reverse=True):
-    if b >= len(net.blocks):
-      raise UserError(
-        f'teachers.{name}.merge: there is no block after block {b} of '
-        f'{len(net.blocks)}; name smaller ones.'
-      )
-    teacher = teachers.merged(teacher, b)
-  return teacher
 
 
 def _refuse_too_small(field, net, image):

@@ -141,6 +141,12 @@ def _text(x: Any) -> str | None:
   return None if isinstance(x, str) and x else 'a text'
 
 
+def _index(x: Any) -> str | None:
+  if x is None or isinstance(x, str) or _integer(0)(x) is None:
+    return None
+  return 'a key of the file or a list position in it'
+
+
 def _blocks(x: Any) -> str | None:
   return None if isinstance(x, tuple) and not x else _integers(1)(x)
 
@@ -255,6 +261,9 @@ _WEIGHTS = {
   'architecture': _choice(*ARCHITECTURES),
   'weights': _text,
   'sha256': _optional(_text),
+  'index': _index,
+  'stem_pool': _optional(_flag),
+  'reference': _optional(_text),
   'size': _optional(_image),
   'mean': _mean,
   'deviation': _positive,
@@ -325,6 +334,13 @@ def check(
         f'teachers.{name}.data: there is no data set '
         f'{_brief(teacher["data"])}; there are '
         f'{", ".join(values["data"]) or "none"}.'
+      )
+    if teacher.get('stem_pool') is not None and (
+      ARCHITECTURES[teacher['architecture']].stem_pool is None
+    ):
+      raise UserError(
+        f'teachers.{name}.stem_pool: no pool can follow the first convolution '
+        f'of a {teacher["architecture"]}; leave it out.'
       )
     if teacher.get('single_label') and len(teacher['labels']) < 2:
       raise UserError(
@@ -416,6 +432,7 @@ def _is_place(field: str) -> bool:
   return (parts[0], parts[-1]) in (
     ('data', 'path'),
     ('teachers', 'weights'),
+    ('teachers', 'reference'),
     ('teachers', 'module'),
   )
 

@@ -1,42 +1,88 @@
-"""Reads weight files of others, `.safetensors` and PyTorch's `.pt`, `.pth`.
+"""Finds weight files, and the state dicts in them.
 
-PyTorch is not needed, and nothing in a file is ever executed: what it may name
-are the few things below that a dict of tensors is made of, and each stands for
-a value or a function of this module.
+They are safetensors files, or PyTorch's, which are read without PyTorch and
+without executing anything (`torch_file.py`). Which of a file's state dicts has
+an architecture's weights is found by `matching.py`.
 """
 
+import dataclasses
 import hashlib
-import math
 import os
 import pathlib
-import pickle
-import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import huggingface_hub
-import ml_dtypes
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax import torch_file
+from dualgan_jax.errors import UserError, first_line, printable
+from dualgan_jax.safe_pickle import Inert
+from dualgan_jax.torch_file import SAVE_AGAIN
+from dualgan_jax.torch_tensor import Tensor
 
-# Where training scripts put the weights among other things that they keep.
-_WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net')
-_AGAIN = (
-  'in PyTorch, save the weights alone: torch.save(model.state_dict(), FILE)'
-)
-
-
-# What wrappers put before all names: DataParallel, AveragedModel and the like;
-# torch.compile; Lightning and others, whose model is an attribute.
-_PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.')
 _HUB = 'hf://'
 _HUB_FILE = 'model.safetensors'
+# Dicts in dicts that are looked into; nobody saves weights deeper.
+_MOST_LEVELS = 10
+_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class StateDict:
+  """A dict of tensors in a file.
+
+  Attributes:
+    place: the keys and list positions that lead to it, joined by dots; '' if
+      it is the whole file.
+    entries: what it holds, by name; a tensor is a `Tensor` or an array.
+  """
+
+  place: str
+  entries: Mapping[str, Any]
+
+  def tensors(self) -> dict[str, Any]:
+    """The entries that are tensors."""
+    return {k: x for k, x in self.entries.items() if is_tensor(x)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+  """What a weight file holds.
+
+  Attributes:
+    path: of the file.
+    state_dicts: all dicts with tensors under names, in the file's order.
+    nameless: the places of tensors in lists, or whose keys are no texts.
+    objects: the places of objects that are not loaded, and their classes.
+  """
+
+  path: pathlib.Path
+  state_dicts: tuple[StateDict, ...]
+  nameless: tuple[str, ...] = ()
+  objects: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  def unreadable(self) -> str:
+    """Says what the file holds instead of weights."""
+    if self.objects:
+      place, name = next(iter(self.objects.items()))
+      where = f' (at {place!r})' if place else ''
+      return (
+        f'{self.path}: holds {shown(name)}{where}, which is more than tensors, '
+        f'and is not loaded; {SAVE_AGAIN}.'
+      )
+    if self.nameless:
+      where = f' at {self.nameless[0]!r}' if self.nameless[0] else ''
+      return (
+        f'{self.path}: its tensors{where} have no names (they are in a list, '
+        f'or their keys are no texts); {SAVE_AGAIN}.'
+      )
+    return f'{self.path}: holds no dict of tensors; {SAVE_AGAIN}.'
 
 
 def find(field: str, address: str) -> pathlib.Path:
-  """Where a weight file lies; one of the Hugging Face Hub is brought first.
+  """Finds a weight file; one of the Hugging Face Hub is downloaded first.
 
   Args:
     field: of the config, for the messages.
@@ -47,16 +93,7 @@ def find(field: str, address: str) -> pathlib.Path:
     UserError: there is no such file, here or there, or it may not be read.
   """
   if not address.startswith(_HUB):
-    path = pathlib.Path(os.path.expanduser(address))
-    if not path.is_file():
-      raise UserError(f'{field}: there is no file {path.absolute()}.')
-    try:
-      path.open('rb').close()
-    except OSError as e:
-      raise UserError(
-        f'{field}: {path.absolute()} cannot be read ({e.strerror}).'
-      ) from e
-    return path
+    return find_local(field, address)
   owner, _, rest = address.removeprefix(_HUB).partition('/')
   name, _, file = rest.partition('/')
   if not owner or not name:
@@ -76,229 +113,154 @@ def find(field: str, address: str) -> pathlib.Path:
   return pathlib.Path(found)
 
 
+def find_local(field: str, address: str) -> pathlib.Path:
+  """Finds a file of this machine.
+
+  Args:
+    field: of the config, for the messages.
+    address: its path; `~` is the home folder.
+
+  Raises:
+    UserError: there is no such file, or it may not be read.
+  """
+  path = pathlib.Path(os.path.expanduser(address))
+  if not path.is_file():
+    raise UserError(f'{field}: there is no file {path.absolute()}.')
+  try:
+    path.open('rb').close()
+  except OSError as e:
+    raise UserError(
+      f'{field}: {path.absolute()} cannot be read ({e.strerror}).'
+    ) from e
+  return path
+
+
 def digest(path: pathlib.Path) -> str:
-  """The SHA-256 sum of a file, as hexadecimal digits."""
+  """Computes the SHA-256 sum of a file, as hexadecimal digits."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-  """All tensors of a file, by their names.
-
-  A dict that holds the weights under 'state_dict' or the like is opened, and
-  prefixes that wrappers such as `nn.DataParallel` put before all names are
-  dropped.
+def read(
+  path: str | pathlib.Path, index: int | str | None = None
+) -> dict[str, np.ndarray]:
+  """Reads all tensors of a file, by the names that they have there.
 
   Args:
-    path: of a `.safetensors` file, or of a PyTorch state dict in the zip format
-      (`torch.save` since 1.6).
+    path: of a `.safetensors` file, or of one that `torch.save` wrote.
+    index: the key or list position of the state dict, if there are several.
+      Without it the one with the most tensors is taken.
 
   Raises:
-    UserError: there is no such file, it is damaged, or it holds something else.
+    UserError: there is no such file, it is damaged, it holds something else, or
+      several of its state dicts have the most tensors.
   """
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise UserError(f'{path}: there is no such file.')
-  tensors = (
-    _safetensors(path)
-    if path.suffix.lower() == '.safetensors'
-    else _pytorch(path)
-  )
-  tensors.pop('n_averaged', None)  # AveragedModel's count
-  while tensors:
-    prefix = next(iter(tensors)).partition('.')[0] + '.'
-    if prefix not in _PREFIXES or not all(
-      x.startswith(prefix) for x in tensors
-    ):
-      break
-    tensors = {k.removeprefix(prefix): v for k, v in tensors.items()}
-  return tensors
+  path = find_local('weights', str(path))
+  found = contents(path)
+  if not found.state_dicts:
+    raise UserError(found.unreadable())
+  state_dicts = [x for x in found.state_dicts if leads_to(index, x.place)]
+  if not state_dicts:
+    places = some([repr(x.place) for x in found.state_dicts])
+    raise UserError(
+      f'{path}: holds no dict of tensors at index {index!r}, but at {places}; '
+      'set index to one of these.'
+    )
+  most = max(len(x.tensors()) for x in state_dicts)
+  largest = [x for x in state_dicts if len(x.tensors()) == most]
+  if len(largest) > 1:
+    places = some([repr(x.place) for x in largest])
+    raise UserError(
+      f'{path}: holds {len(largest)} dicts of {most} tensors, at {places}; set '
+      'index to one of these.'
+    )
+  try:
+    return {k: as_array(k, x) for k, x in largest[0].tensors().items()}
+  except ValueError as e:
+    raise UserError(f'{path}: {e}; bring the file again.') from e
+
+
+def contents(path: pathlib.Path) -> Contents:
+  """Looks for the state dicts of a file.
+
+  Args:
+    path: of a file.
+
+  Raises:
+    UserError: it is damaged, or neither a safetensors file nor of torch.save.
+  """
+  if path.suffix.lower() == '.safetensors':
+    return Contents(path, (StateDict('', _safetensors(path)),))
+  state_dicts, nameless, objects, visited = [], [], {}, set()
+  # Depth first and in order, without recursion: a file may be nested deeply.
+  to_visit = [('', 0, torch_file.load(path))]
+  while to_visit:
+    place, level, value = to_visit.pop()
+    if isinstance(value, Tensor):
+      nameless.append(place)
+    elif isinstance(value, Inert):
+      objects[place] = value.name
+    if not isinstance(value, dict | list | tuple) or id(value) in visited:
+      continue
+    visited.add(id(value))
+    items = list(value.items() if isinstance(value, dict) else enumerate(value))
+    if isinstance(value, dict):
+      named = {k: x for k, x in items if isinstance(k, str)}
+      if any(is_tensor(x) for x in named.values()):
+        state_dicts.append(StateDict(place, named))
+        items = [(k, x) for k, x in items if not is_tensor(named.get(k))]
+    if level < _MOST_LEVELS:
+      to_visit += [
+        (f'{place}.{shown(k)}'.removeprefix('.'), level + 1, x)
+        for k, x in reversed(items)
+        if isinstance(x, Tensor | Inert | dict | list | tuple)
+      ]
+  return Contents(path, tuple(state_dicts), tuple(nameless), objects)
 
 
 def _safetensors(path):
   try:
     return load_file(path)
-  # NumPy has not all the kinds of numbers that there may be.
-  except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as e:
+  # NumPy lacks some types of numbers, and the library leaves it to NumPy.
+  except Exception as e:
     raise UserError(
       f'{path}: damaged, or no safetensors file of numbers that NumPy has '
-      f'({e}).'
+      f'({printable(str(e), 200)}).'
     ) from e
 
 
-def _pytorch(path):
-  if not zipfile.is_zipfile(path):
-    raise UserError(
-      f'{path}: not in the zip format that torch.save has used since PyTorch '
-      f'1.6, or cut short; {_AGAIN}.'
-    )
+def is_tensor(value: Any) -> bool:
+  """Whether a value of a state dict is a tensor."""
+  return isinstance(value, Tensor | np.ndarray)
+
+
+def as_array(name: str, tensor: Tensor | np.ndarray) -> np.ndarray:
+  """Reads the numbers of a tensor.
+
+  Raises:
+    ValueError: the file does not hold them; the message has the name.
+  """
   try:
-    with zipfile.ZipFile(path) as archive:
-      (name,) = [
-        x for x in archive.namelist() if x.split('/')[1:] == ['data.pkl']
-      ]
-      with archive.open(name) as file:
-        found = _Unpickler(file, archive, name.removesuffix('data.pkl')).load()
-  except _Refused as e:
-    raise UserError(
-      f'{path}: holds {e}, which is more than tensors, and is not loaded; '
-      f'{_AGAIN}.'
-    ) from e
-  except Exception as e:  # what damage does to a pickle can end in any way
-    raise UserError(
-      f'{path}: damaged, or not written by torch.save ({e}); {_AGAIN}.'
-    ) from e
-  for wrapper in _WRAPPERS:
-    if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-      found = found[wrapper]
-  if not isinstance(found, dict) or not found:
-    raise UserError(f'{path}: holds no dict of tensors; {_AGAIN}.')
-  for name, value in found.items():
-    if not isinstance(value, np.ndarray):
-      raise UserError(f'{path}: {name!r} is no tensor; {_AGAIN}.')
-  return dict(found)
+    return tensor.array() if isinstance(tensor, Tensor) else tensor
+  except ValueError as e:
+    raise ValueError(f'{shown(name)} {e}') from e
 
 
-class _Refused(Exception):
-  """A file names something that is none of ours."""
+def leads_to(index: int | str | None, place: str) -> bool:
+  """Whether an index is among the keys and positions of a place."""
+  return index is None or f'.{index}.' in f'.{place}.'
 
 
-class _Frozen:
-  """What a file gets for a name: it can be called, and not be changed."""
-
-  __slots__ = ()
-
-
-class _OrderedDict(_Frozen):
-  __slots__ = ()
-
-  def __call__(self, pairs: Any = ()) -> dict:
-    return _Dict(pairs)
+def some(texts: list[str]) -> str:
+  """Lists the first of some texts, and says how many more there are."""
+  more = len(texts) - _SHOWN
+  listed = ', '.join(shown(x) for x in texts[:_SHOWN])
+  return listed + (f' and {more} more' if more > 0 else '')
 
 
-class _Dict(dict):
-  """Takes the attributes that PyTorch hangs on a state dict, and drops them."""
-
-  __slots__ = ()
-
-  def __setstate__(self, state: Any) -> None:
-    del state
-
-
-class _Storage(_Frozen):
-  """Names a storage's type of number."""
-
-  __slots__ = ('dtype',)
-
-  def __init__(self, dtype: Any):
-    object.__setattr__(self, 'dtype', np.dtype(dtype))
-
-  def __setattr__(self, name: str, value: Any) -> None:
-    raise _Refused(f'a change of {name!r}')
-
-
-class _Tensor(_Frozen):
-  """`torch._utils._rebuild_tensor_v2`."""
-
-  __slots__ = ()
-
-  def __call__(
-    self, storage: Any, offset: Any, size: Any, stride: Any, *others: Any
-  ) -> np.ndarray:
-    del others  # whether it learns, hooks, metadata
-    if not (
-      isinstance(storage, np.ndarray)
-      and storage.ndim == 1
-      and isinstance(size, tuple)
-      and isinstance(stride, tuple)
-      and len(size) == len(stride)
-      and all(isinstance(x, int) and x >= 0 for x in (offset, *size, *stride))
-    ):
-      raise ValueError('a tensor of no sense')
-    last = offset + sum(
-      (n - 1) * s for n, s in zip(size, stride, strict=True) if n
-    )
-    if math.prod(size) and last >= len(storage):
-      raise ValueError('a tensor reaches beyond its storage')
-    if not math.prod(size):
-      return np.zeros(size, storage.dtype)
-    if math.prod(size) > len(storage):
-      raise ValueError('a tensor larger than its storage')
-    strides = [s * storage.itemsize for s in stride]
-    return np.lib.stride_tricks.as_strided(
-      storage[offset:], size, strides
-    ).copy()
-
-
-class _Parameter(_Frozen):
-  """`torch._utils._rebuild_parameter`."""
-
-  __slots__ = ()
-
-  def __call__(self, data: Any, *others: Any) -> Any:
-    del others
-    return data
-
-
-_STORAGES = {
-  'Double': np.float64,
-  'Float': np.float32,
-  'Half': np.float16,
-  'BFloat16': ml_dtypes.bfloat16,
-  'Long': np.int64,
-  'Int': np.int32,
-  'Short': np.int16,
-  'Char': np.int8,
-  'Byte': np.uint8,
-  'Bool': np.bool_,
-}
-_KNOWN = {
-  ('collections', 'OrderedDict'): _OrderedDict(),
-  ('torch._utils', '_rebuild_tensor_v2'): _Tensor(),
-  ('torch._utils', '_rebuild_parameter'): _Parameter(),
-  **{
-    ('torch', f'{name}Storage'): _Storage(dtype)
-    for name, dtype in _STORAGES.items()
-  },
-}
-
-
-class _Unpickler(pickle.Unpickler):
-  """Knows the names above and the archive's storages, and nothing else."""
-
-  def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str):
-    super().__init__(file)
-    self._archive, self._folder, self._storages = archive, folder, {}
-    order = self._folder + 'byteorder'
-    self._order = '<'
-    if order in archive.namelist() and archive.read(order) == b'big':
-      self._order = '>'
-
-  def find_class(self, module: str, name: str) -> Any:
-    """One of the names above."""
-    if (module, name) not in _KNOWN:
-      raise _Refused(f'{module}.{name}')
-    return _KNOWN[module, name]
-
-  def persistent_load(self, pid: Any) -> np.ndarray:
-    """One of the archive's storages, [numbers]."""
-    if not (
-      isinstance(pid, tuple)
-      and len(pid) == 5
-      and pid[0] == 'storage'
-      and isinstance(pid[1], _Storage)
-      and isinstance(pid[2], str)
-    ):
-      raise _Refused(f'a reference {pid!r}')
-    _, storage, key, _, _ = pid
-    if (key, storage.dtype) not in self._storages:
-      name = f'{self._folder}data/{key}'
-      info = self._archive.getinfo(name)
-      if info.compress_type != zipfile.ZIP_STORED:
-        # PyTorch never compresses, and what is small could become huge.
-        raise ValueError(f'{name} is compressed')
-      held = np.frombuffer(
-        self._archive.read(name), storage.dtype.newbyteorder(self._order)
-      )
-      self._storages[key, storage.dtype] = held.astype(storage.dtype)
-    return self._storages[key, storage.dtype]
+def shown(text: Any) -> str:
+  """Makes text from a file fit to be shown: one short line, nothing unseen."""
+  if isinstance(text, Inert):
+    text = text.name
+  text = str(text) if isinstance(text, str | int) else repr(text)
+  return printable(text)

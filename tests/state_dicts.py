@@ -1,9 +1,11 @@
 """Random state dicts of every architecture, the same wherever they are made."""
 
+import pathlib
 import zlib
 
 import numpy as np
 
+from dualgan_jax import weights
 from dualgan_jax.networks import architectures, pytorch
 
 LABELS = 7
@@ -33,6 +35,12 @@ def tensors(name):
       found[key] = x * np.sqrt(0.5 / np.prod(shape[1:]))
     found[key] = found[key].astype(np.float32)
   return found
+
+
+def contents(tensors):
+  """A file that holds these tensors, and nothing else."""
+  whole = weights.StateDict('', tensors)
+  return weights.Contents(pathlib.Path('x.pt'), (whole,))
 
 
 def images(name):

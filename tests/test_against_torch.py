@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import weights
+from dualgan_jax import matching, reference, teachers, weights
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
 from dualgan_jax.networks.classifier import apply_block
@@ -38,8 +38,9 @@ def _theirs(name, train):
 def test_features_and_logits_are_those_of_pytorch(name, train):
   tensors, shape = state_dicts.tensors(name), state_dicts.image(name)
   net = architectures.ARCHITECTURES[name].create(state_dicts.LABELS)
-  variables = architectures.take_over(
-    'teachers.x', name, tensors, state_dicts.LABELS, shape
+  contents = state_dicts.contents(tensors)
+  variables = matching.take_over(
+    'teachers.x', name, contents, state_dicts.LABELS, shape
   )
   features, logits = _theirs(name, train)
   assert len(features) == len(net.blocks)
@@ -91,15 +92,15 @@ def test_a_saved_net_is_taken_over(tmp_path):
   path = tmp_path / 'best.pth'
   torch.save({'epoch': 7, 'state_dict': net.state_dict()}, path)
 
-  def take(tensors):
-    return architectures.take_over(
-      'teachers.x', 'wrn_16_1', tensors, state_dicts.LABELS, (32, 32, 3)
+  def take(contents):
+    return matching.take_over(
+      'teachers.x', 'wrn_16_1', contents, state_dicts.LABELS, (32, 32, 3)
     )
 
   jax.tree.map(
     np.testing.assert_array_equal,
-    take(weights.read(path)),
-    take(state_dicts.tensors('wrn_16_1')),
+    take(weights.contents(path)),
+    take(state_dicts.contents(state_dicts.tensors('wrn_16_1'))),
   )
 
 
@@ -113,3 +114,43 @@ def test_a_whole_pickled_net_is_refused_with_the_way_to_save_it(tmp_path):
     UserError, match=r'holds tests\.torch_nets\.LeNet, .*state_dict\(\)'
   ):
     weights.read(tmp_path / 'net.pt')
+
+
+@pytest.mark.parametrize('stem_pool', [None, True, False])
+@pytest.mark.parametrize('name', ['resnet18', 'cifar_resnet18', 'lenet5'])
+def test_pytorch_prints_the_same_logits_of_the_fixed_image(
+  name, stem_pool, capsys
+):
+  import torch
+
+  from tests import torch_nets
+
+  if stem_pool is not None and name == 'lenet5':
+    return  # it has no such pool
+  model = torch_nets.create(name, state_dicts.LABELS, stem_pool)
+  torch_nets.load(model, state_dicts.tensors(name))
+  model.forward = lambda x: model.head([*model.blocks(x)][-1])
+  shape = state_dicts.image(name)
+  mean, std = (
+    ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)) if shape[2] == 3 else ((0,), (1,))
+  )
+  pool = {} if stem_pool is None else {'stem_pool': stem_pool}
+  net = architectures.ARCHITECTURES[name].create(state_dicts.LABELS, **pool)
+  variables = matching.take_over(
+    'f',
+    name,
+    state_dicts.contents(state_dicts.tensors(name)),
+    state_dicts.LABELS,
+    shape,
+  )
+  teacher = teachers.prepared(
+    teachers.from_classifier('x', tuple('abcdefg'), net, variables),
+    teachers.Preparation(shape, mean, std),
+  )
+  ours, line = reference.comparison(teacher, shape, mean, std)
+  capsys.readouterr()
+  exec(line.strip(), {'torch': torch, 'model': model})
+  theirs = json.loads(capsys.readouterr().out)
+  ours = json.loads(ours[ours.index('[') : ours.index(']') + 1])
+  np.testing.assert_allclose(ours, theirs, atol=1.5e-3)
+  assert np.ptp(theirs) > 0.1

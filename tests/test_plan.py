@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from dualgan_jax import describe, discriminators, plan, settings, teachers
+from dualgan_jax import (
+  describe,
+  discriminators,
+  plan,
+  reference,
+  settings,
+  teachers,
+)
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
 from experiments.configs import base, digits
@@ -129,12 +136,56 @@ def test_what_is_understood_of_a_file_is_described(file):
   assert f'two (wrn_16_1 of {file}) answers h, i, j, k, l, m, z: 174,8' in text
 
 
+def _reference(tmp_path, design, factor=1):
+  """A file with the logits that teacher `two` gives, or other ones."""
+  images = state_dicts.images('wrn_16_1')
+  logits = reference.logits(design.unmerged['two'], images)
+  path = tmp_path / 'logits.npz'
+  np.savez(path, images=images, logits=factor * logits)
+  return str(path)
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_a_reference_is_compared_in_full_precision(file, tmp_path, precision):
+  right = _reference(tmp_path, plan.make(_others(file)))
+  config = others.get_config(file)
+  config.generator.features = config.student.widths[:-1]
+  config.precision = precision
+  config.teachers.two.reference = right
+  config = settings.check(config)
+  text = describe.describe(plan.make(config), config)
+  # Only of the other one are there logits to compare by hand.
+  assert 'one gives a fixed image the logits [' in text
+  assert 'two gives a fixed image' not in text
+
+
+@pytest.mark.parametrize('name', ['wrong', 'missing'])
+def test_a_reference_that_does_not_fit_is_named(file, tmp_path, name):
+  path = _reference(tmp_path, plan.make(_others(file)), factor=1.1)
+  path = path if name == 'wrong' else 'no.npz'
+  with pytest.raises(UserError, match=r'^teachers\.two\.reference: '):
+    plan.make(_others(file, reference=path))
+
+
+def test_the_pool_of_a_stem_halves_the_features(tmp_path):
+  path = tmp_path / 'resnet.safetensors'
+  save_file(state_dicts.tensors('cifar_resnet18'), path)
+  config = others.get_config(str(path))
+  config.student = base.conv((4, 4, 5, 6), (2, 2, 2, 2))
+  config.generator.widths = (8, 4, 4, 4)
+  config.generator.features = config.student.widths[:-1]
+  for teacher in config.teachers.values():
+    teacher.update(architecture='cifar_resnet18', stem_pool=True)
+  design = plan.make(settings.check(config))
+  assert design.generator.sizes == ((4, 4), (8, 8), (16, 16), (32, 32))
+
+
 @pytest.mark.parametrize(
   ('changes', 'says'),
   [
     (
       {'architecture': 'resnet18'},
-      r'teachers\.two\.weights: not the weights of a resnet18: .*; they fit '
+      r'teachers\.two\.weights: not the weights of a resnet18: .* they fit '
       'wrn_16_1',
     ),
     ({'labels': ('k', 'z')}, r'teachers\.two\.weights: .*7 instead of 2'),

@@ -119,6 +119,11 @@ def test_blocks_that_would_learn_nothing_are_refused():
     ({'mean': (125.3, 0.0, 0.0)}, r'mean: .* of images in \[0, 1\]'),
     ({'deviation': (0.0,)}, 'deviation: .* above 0'),
     ({'data': 'nowhere'}, "data: there is no data set 'nowhere'"),
+    ({'index': -1}, 'index: -1, but it should be a key of the file or a list'),
+    ({'index': (1,)}, r'index: \(1,\), but it should be a key'),
+    ({'stem_pool': 1}, 'stem_pool: 1, but it should be True or False'),
+    ({'stem_pool': False, 'architecture': 'lenet5'}, 'stem_pool: no pool can'),
+    ({'reference': 1}, 'reference: 1, but it should be a text'),
     ({'kind': 'conv'}, 'kind: no such field'),
   ],
 )
@@ -161,6 +166,19 @@ def test_variants_that_exclude_one_another_are_refused(experiment, variants):
 def test_without_teachers_there_is_nothing_to_learn(teachers):
   with pytest.raises(UserError, match='^teachers: name at least one'):
     settings.check(_config(teachers=teachers))
+
+
+@pytest.mark.parametrize('index', [None, 0, 3, '', 'ema', 'nets.1'])
+def test_an_index_is_a_key_or_a_position(index):
+  assert settings.check(_imported(index=index)).teachers.one.index == index
+
+
+def test_a_reference_changes_nothing_that_is_learned():
+  one, two = (
+    settings.fields(settings.check(_imported(reference=path)), 'generator')
+    for path in (None, 'a.npz')
+  )
+  assert one == two
 
 
 def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():

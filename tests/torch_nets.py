@@ -47,9 +47,10 @@ class _Residual(nn.Module):
 class ResNet(nn.Module):
   """Of torchvision, or of CIFAR if `small`."""
 
-  def __init__(self, depths, bottleneck, small, labels):
+  def __init__(self, depths, bottleneck, small, labels, stem_pool):
     super().__init__()
     self.small = small
+    self.stem_pool = not small if stem_pool is None else stem_pool
     self.conv1 = (
       _conv(3, 64, 3) if small else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
     )
@@ -74,7 +75,7 @@ class ResNet(nn.Module):
 
   def blocks(self, x):
     x = functional.relu(self.bn1(self.conv1(x)))
-    if not self.small:
+    if self.stem_pool:
       x = functional.max_pool2d(x, 3, 2, 1)
     for b in range(1, 5):
       x = getattr(self, f'layer{b}')(x)
@@ -193,12 +194,12 @@ _DEPTHS = {
 }
 
 
-def create(name, labels):
+def create(name, labels, stem_pool=None):
   """The net of one of our architectures."""
   if name.startswith('resnet'):
-    return ResNet(*_DEPTHS[int(name[6:])], False, labels)
+    return ResNet(*_DEPTHS[int(name[6:])], False, labels, stem_pool)
   if name.startswith('cifar_resnet'):
-    return ResNet(*_DEPTHS[int(name[12:])], True, labels)
+    return ResNet(*_DEPTHS[int(name[12:])], True, labels, stem_pool)
   if name.startswith('wrn'):
     return WideResNet(*map(int, name.split('_')[1:]), labels)
   return {'cifar_vgg11_bn': VGG, 'lenet5': LeNet}[name](labels)

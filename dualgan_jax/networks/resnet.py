@@ -109,6 +109,7 @@ class ResNetBlock(nn.Module):
     depth: units.
     bottleneck: whether they are bottlenecks.
     small: whether for images of CIFAR's size.
+    stem_pool: whether a max pool follows the first convolution.
     dtype: that it computes in, that of its input if None.
   """
 
@@ -116,6 +117,7 @@ class ResNetBlock(nn.Module):
   depth: int
   bottleneck: bool
   small: bool
+  stem_pool: bool
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -132,7 +134,7 @@ class ResNetBlock(nn.Module):
         dtype=self.dtype,
       )(x)
       x = nn.relu(pytorch.norm('bn1', train=train, dtype=self.dtype)(x))
-      if not self.small:
+      if self.stem_pool:
         x = pytorch.max_pool(x, 3, 2, padding=1)
     return Layer(
       32 * 2**self.number,
@@ -146,7 +148,12 @@ class ResNetBlock(nn.Module):
 
 
 def create(
-  layers: int, labels: int, *, small: bool, dtype: jnp.dtype | None = None
+  layers: int,
+  labels: int,
+  *,
+  small: bool,
+  stem_pool: bool | None = None,
+  dtype: jnp.dtype | None = None,
 ) -> Classifier:
   """A ResNet of four blocks.
 
@@ -154,11 +161,14 @@ def create(
     layers: a key of `DEPTHS`.
     labels: logits of its head.
     small: whether for images of CIFAR's size.
+    stem_pool: whether a max pool follows the first convolution; if None, so it
+      is unless the net is small.
     dtype: see `ResNetBlock`.
   """
   depths, bottleneck = DEPTHS[layers]
+  stem_pool = not small if stem_pool is None else stem_pool
   blocks = tuple(
-    ResNetBlock(b, depth, bottleneck, small, dtype)
+    ResNetBlock(b, depth, bottleneck, small, stem_pool, dtype)
     for b, depth in enumerate(depths, start=1)
   )
   head = pytorch.Linear(labels, 'linear' if small else 'fc')

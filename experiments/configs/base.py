@@ -137,6 +137,13 @@ def weights(architecture: str, address: str, **changes) -> dict:
     'weights': address,
     'single_label': False,  # True if it was trained with a softmax
     'sha256': config_dict.placeholder(str),  # that it must have
+    # A key or list position, where several state dicts in the file would fit.
+    'index': config_dict.placeholder(str),
+    # Whether a max pool follows the first convolution; a ResNet's usual, if not
+    # given: yes in `resnet*`, no in `cifar_resnet*`.
+    'stem_pool': config_dict.placeholder(bool),
+    # An .npz of a few images and PyTorch's logits, to compare with.
+    'reference': config_dict.placeholder(str),
     'data': config_dict.placeholder(str),  # the set it was trained on, if known
     'size': config_dict.placeholder(tuple),  # that it takes, if not ours
     'mean': (0.0,),  # taken away from images in [0, 1]
