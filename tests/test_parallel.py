@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from dualgan_jax import branched, parallel
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import PeerError, UserError
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages import distil, dual, pretrain, targetnet
 from tests import test_stage_refine, tiny
@@ -378,5 +378,5 @@ def test_what_the_first_does_the_others_hear_of(monkeypatch):
   monkeypatch.setattr(parallel, 'is_first', lambda: False)
   assert parallel.on_first(lambda: 1 / 0) is None
   monkeypatch.setattr(parallel, 'anywhere', lambda flag: True)
-  with pytest.raises(UserError, match='the first process cannot go on'):
+  with pytest.raises(PeerError, match='the first process cannot go on'):
     parallel.on_first(lambda: 3)
