@@ -10,7 +10,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -203,6 +203,30 @@ def check_shares(devices: Sequence[jax.Device]) -> None:
         f'multihost: process 0 has {count} devices ({kind}), but process '
         f'{process} has {other_count} ({other_kind}); give all the same, on '
         'CPUs by JAX_NUM_CPU_DEVICES.'
+      )
+
+
+def check_same_files(sums: Mapping[str, str]) -> None:
+  """Sees that files on the disks of all hosts are the same.
+
+  Args:
+    sums: SHA-256 as hexadecimal digits, by the field that names the file; all
+      processes have the same fields.
+
+  Raises:
+    UserError: they are not; all processes raise it.
+  """
+  if jax.process_count() == 1 or not sums:
+    return
+  table = np.array([list(bytes.fromhex(x)) for x in sums.values()], np.uint8)
+  gathered = multihost_utils.process_allgather(table)
+  for process, other in enumerate(gathered):
+    same = (other == gathered[0]).all(axis=1)
+    if not same.all():
+      field = list(sums)[int(same.argmin())]
+      raise UserError(
+        f'{field}: the file of process {process} is not that of process 0; '
+        'bring the same file to all hosts.'
       )
 
 

@@ -40,7 +40,7 @@ from dualgan_jax.errors import (
 from dualgan_jax.parallel import Cluster
 
 # Seconds that all have to come, and that a greeting may take.
-_MEETING_SECONDS = 50
+_MEETING_SECONDS = 45
 _GREETING_SECONDS = 5
 # Seconds in which a process may say by itself what it hears from another: an
 # error is often seen by all at once. Saving for an interruption takes longer.

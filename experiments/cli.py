@@ -40,7 +40,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   # Where nothing trains, there is nothing to save first.
   signal.signal(signal.SIGTERM, _interrupt)
   _keep_compiled()
-  others = None  # processes that this one works together with
+  run_peers = None  # the other processes of this run
   try:
     if argv[1:]:
       raise errors.UserError(
@@ -51,7 +51,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
     if _MULTIHOST.value:
       cluster = parallel.find_cluster()
-      others = peers.meet(cluster, _facts())
+      run_peers = peers.meet(cluster, _facts())
       parallel.connect(cluster)
     # Says in a sentence that there are none.
     parallel.check_shares(parallel.choose_devices())
@@ -59,30 +59,34 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     if text and parallel.is_first():
       with console.printing():
         print(text)
-    if others:
-      others.part()
+    if run_peers:
+      run_peers.part()
   except (
     errors.UserError,
     errors.TrainingError,
     errors.InterruptedRun,
   ) as e:
-    if others and isinstance(e, errors.PeerError):
-      others.follow()
-    _leave(str(e), e.exit_code, others)
+    if run_peers and isinstance(e, errors.PeerError):
+      run_peers.follow()  # its sentence says more
+    _leave(str(e), e.exit_code, run_peers)
   except KeyboardInterrupt as e:
     code = errors.InterruptedRun.exit_code if e.args else 130
     _leave(
       'stopped at once; the same command goes on from what is saved',
       code,
-      others,
+      run_peers,
     )
   except Exception as e:
-    if not others:
+    if not run_peers:
       raise
-    # What is computed together fails at once where a process is gone.
-    others.follow()
+    if isinstance(e, jax.errors.JaxRuntimeError):
+      run_peers.follow()  # what is computed together fails where one is gone
     traceback.print_exc()
-    _leave(f'{type(e).__name__}: {errors.first_line(e)}', 1, others)
+    _leave(
+      f'{type(e).__name__}: {errors.first_line(e)}',
+      errors.TrainingError.exit_code,
+      run_peers,
+    )
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -164,9 +168,9 @@ def _facts() -> dict[str, str]:
 
 
 def _leave(
-  sentence: str, code: int, others: peers.Peers | None = None
+  sentence: str, code: int, run_peers: peers.Peers | None = None
 ) -> NoReturn:
-  if others:
-    others.leave(sentence, code)
+  if run_peers:
+    run_peers.leave(sentence, code)
   print(f'error: {sentence}', file=sys.stderr)
   sys.exit(code)
