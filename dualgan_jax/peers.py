@@ -31,21 +31,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from dualgan_jax.errors import (
-  InterruptedRun,
-  TrainingError,
-  UserError,
-  first_line,
-)
+from dualgan_jax.errors import TrainingError, UserError, first_line
 from dualgan_jax.parallel import Cluster
 
 # Seconds that all have to come, and that a greeting may take.
 _MEETING_SECONDS = 45
 _GREETING_SECONDS = 5
-# Seconds in which a process may say by itself what it hears from another: an
-# error is often seen by all at once. Saving for an interruption takes longer.
-_GRACE_SECONDS = 3
-_SAVING_SECONDS = 30
+# Seconds in which a process may say by itself what it hears from another: what
+# ends one, such as a loss that is not finite, is often seen by all at once.
+_GRACE_SECONDS = 5
 # Seconds that the first stays, so that all others hear it.
 _PASSING_ON_SECONDS = 10
 # The system asks an idle connection after 10 s, and again every 5 s: a machine
@@ -128,17 +122,23 @@ class Peers:
       ).start()
 
   def leave(self, sentence: str, code: int) -> None:
-    """Says why this process ends, tells the others, and ends it."""
+    """Says why this process ends, tells the others, and ends it.
+
+    Args:
+      sentence: for the user.
+      code: the exit code, for all processes.
+    """
+    _ignore_signals()
     self._ending.acquire()
-    print(f'error: {sentence}', file=sys.stderr)
     for connection in self._connections:
       connection.say(name=self._name, sentence=sentence, code=code)
-    self._end(code)
+    self._end(sentence, code)
 
   def follow(self) -> None:
     """Ends as another process has ended, if one has; else returns."""
+    _ignore_signals()
     self._at_a_loss.set()
-    time.sleep(_GREETING_SECONDS)
+    time.sleep(_GRACE_SECONDS)
 
   def part(self) -> None:
     """Waits until all have come to their good end."""
@@ -184,21 +184,20 @@ class Peers:
     threading.Thread(target=self._go_too, kwargs=ending, daemon=True).start()
 
   def _go_too(self, name: str, sentence: str, code: int) -> None:
-    interrupted = code == InterruptedRun.exit_code
-    self._at_a_loss.wait(_SAVING_SECONDS if interrupted else _GRACE_SECONDS)
+    self._at_a_loss.wait(_GRACE_SECONDS)
     self._ending.acquire()
-    print(f'error: multihost: {name} cannot go on: {sentence}', file=sys.stderr)
-    self._end(code)
+    self._end(f'multihost: {name} cannot go on: {sentence}', code)
 
-  def _end(self, code: int) -> None:
+  def _end(self, sentence: str, code: int) -> None:
     """Ends the process at once: JAX would wait for the others first."""
+    with contextlib.suppress(OSError, ValueError):
+      print(f'error: {sentence}', file=sys.stderr, flush=True)
     if self._first:
       until = time.monotonic() + _PASSING_ON_SECONDS
       for connection in self._connections:
         connection.closed.wait(max(until - time.monotonic(), 0))
-    for stream in (sys.stdout, sys.stderr):
-      with contextlib.suppress(OSError, ValueError):
-        stream.flush()
+    with contextlib.suppress(OSError, ValueError):
+      sys.stdout.flush()
     os._exit(code)
 
 
@@ -346,6 +345,12 @@ def _differing(theirs: dict[str, str], ours: dict[str, str]) -> str:
   ]
   more = len(names) - len(shown)
   return ', '.join(shown) + (f' and {more} more' if more else '')
+
+
+def _ignore_signals() -> None:
+  """Lets nothing interrupt a process that ends within seconds anyway."""
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
 
 
 def _delay_abort() -> None:

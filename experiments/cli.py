@@ -76,7 +76,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       code,
       run_peers,
     )
-  except Exception as e:
+  except (Exception, SystemExit) as e:
     if not run_peers:
       raise
     if isinstance(e, jax.errors.JaxRuntimeError):
