@@ -25,6 +25,10 @@ class TrainingError(RuntimeError):
   exit_code = 3
 
 
+class PeerError(TrainingError):
+  """Another process of the same run cannot go on, and says why itself."""
+
+
 class InterruptedRun(RuntimeError):
   """Stopped by a signal, saved; the same command goes on."""
 

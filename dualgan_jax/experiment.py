@@ -228,7 +228,7 @@ def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
 def _with_files(config):
   """Fills in what files say: their sums, by which a run knows its teachers."""
   foreign.load.cache_clear()  # they may say something else than last time
-  values = config.to_dict()
+  values, sums = config.to_dict(), {}
   for name, own in values['teachers'].items():
     field, kind = f'teachers.{name}', settings.origin(own)
     if kind == 'trained':
@@ -249,7 +249,8 @@ def _with_files(config):
         f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
         'again, or set this to its sum if you trust it.'
       )
-    own['sha256'] = found
+    own['sha256'] = sums[field] = found
+  parallel.check_same_files(sums)
   return ml_collections.FrozenConfigDict(values)
 
 

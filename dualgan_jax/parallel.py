@@ -5,10 +5,13 @@ devices; each device works on its share of the numbers. Several processes, one
 per host, all run the same program; the first of them writes files and speaks.
 """
 
+import collections
 import math
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -17,37 +20,98 @@ import numpy as np
 from jax import flatten_util
 from jax.experimental import multihost_utils
 
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax.errors import PeerError, UserError, first_line
 
 AXIS = 'devices'
+# That all are known to be there, and JAX connects them.
+_CONNECTING_SECONDS = 30
 
 
-def connect() -> None:
-  """Makes this process one of several; before anything else of JAX.
+class Cluster(NamedTuple):
+  """Where several processes meet, and which of them this is.
 
-  On Cloud TPU, Slurm and the like JAX finds the others by itself; elsewhere
-  JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell.
+  Attributes:
+    coordinator_address: HOST:PORT of the first process.
+    num_processes: how many there are.
+    process_id: the number of this one, from 0.
+  """
+
+  coordinator_address: str
+  num_processes: int
+  process_id: int
+
+  def host_and_port(self) -> tuple[str, int]:
+    """Splits the address."""
+    host, _, port = self.coordinator_address.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
+def find_cluster() -> Cluster:
+  """Finds out which of several processes this is; before anything else of JAX.
+
+  JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell; without
+  them JAX knows on Cloud TPU, under Slurm and the like.
 
   Raises:
     UserError: there is nothing to connect to.
   """
-  variables = {
-    'num_processes': 'JAX_NUM_PROCESSES',
-    'process_id': 'JAX_PROCESS_ID',
-  }
   try:
-    told = {
-      name: int(os.environ[variable])
-      for name, variable in variables.items()
-      if variable in os.environ
-    }
-    jax.distributed.initialize(**told)
+    values = [
+      os.environ.get('JAX_COORDINATOR_ADDRESS'),
+      *(
+        int(os.environ[x]) if x in os.environ else None
+        for x in ('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+      ),
+    ]
+    cluster = Cluster(*_detected(values) if None in values else values)
+    if None in cluster:
+      raise ValueError('nothing says where they are')
+    cluster.host_and_port()
+    if not 0 <= cluster.process_id < cluster.num_processes:
+      raise ValueError(
+        f'number {cluster.process_id} of {cluster.num_processes} processes'
+      )
   except (ValueError, RuntimeError) as e:
     raise UserError(
       f'multihost: this process finds no others ({first_line(e)}); on '
       'one host leave the flag out, elsewhere set JAX_COORDINATOR_ADDRESS, '
       'JAX_NUM_PROCESSES and JAX_PROCESS_ID.'
     ) from e
+  return cluster
+
+
+def _detected(values):
+  """Fills in what the machines' manager knows.
+
+  Only `jax.distributed.initialize` does so publicly, and it connects at once,
+  which cannot be stopped where a process is missing.
+  """
+  from jax._src.clusters import ClusterEnv
+
+  return ClusterEnv.auto_detect_unset_distributed_params(
+    *values, None, None, _CONNECTING_SECONDS
+  )[:3]
+
+
+def connect(cluster: Cluster) -> None:
+  """Makes this process one of several, when all of them are there.
+
+  Raises:
+    UserError: JAX does not connect them.
+  """
+  terminate = signal.getsignal(signal.SIGTERM)
+  try:
+    jax.distributed.initialize(
+      *cluster, initialization_timeout=_CONNECTING_SECONDS
+    )
+  except (ValueError, RuntimeError) as e:
+    raise UserError(
+      f'multihost: JAX cannot connect the processes ({first_line(e)}).'
+    ) from e
+  finally:
+    # JAX would keep SIGTERM to itself, and nobody asks it.
+    if threading.current_thread() is threading.main_thread():
+      signal.signal(signal.SIGTERM, terminate)
 
 
 def is_first() -> bool:
@@ -77,7 +141,7 @@ def on_first(work: Callable[[], Any]) -> Any:
     What it returned, and None in the others.
 
   Raises:
-    UserError: in the others, if the first could not do it.
+    PeerError: in the others, if the first could not do it.
   """
   wait('all are here')
   found = error = None
@@ -88,7 +152,7 @@ def on_first(work: Callable[[], Any]) -> Any:
     except Exception as e:
       error = e
   if anywhere(error is not None):
-    raise error or UserError(
+    raise error or PeerError(
       'multihost: the first process cannot go on; its output says why.'
     )
   return found
@@ -121,6 +185,49 @@ def choose_devices(count: int = 0) -> list[jax.Device]:
       'CPU JAX_NUM_CPU_DEVICES makes more.'
     )
   return devices[:count] if count else devices
+
+
+def check_shares(devices: Sequence[jax.Device]) -> None:
+  """Sees that all processes have equally many devices, of one kind.
+
+  Raises:
+    UserError: they have not; all processes raise it.
+  """
+  counts = collections.Counter(
+    (d.process_index, d.device_kind) for d in devices
+  )
+  (_, kind), count = min(counts.items())
+  for (process, other_kind), other_count in sorted(counts.items()):
+    if (other_kind, other_count) != (kind, count):
+      raise UserError(
+        f'multihost: process 0 has {count} devices ({kind}), but process '
+        f'{process} has {other_count} ({other_kind}); give all the same, on '
+        'CPUs by JAX_NUM_CPU_DEVICES.'
+      )
+
+
+def check_same_files(sums: Mapping[str, str]) -> None:
+  """Sees that files on the disks of all hosts are the same.
+
+  Args:
+    sums: SHA-256 as hexadecimal digits, by the field that names the file; all
+      processes have the same fields.
+
+  Raises:
+    UserError: they are not; all processes raise it.
+  """
+  if jax.process_count() == 1 or not sums:
+    return
+  table = np.array([list(bytes.fromhex(x)) for x in sums.values()], np.uint8)
+  gathered = multihost_utils.process_allgather(table)
+  for process, other in enumerate(gathered):
+    same = (other == gathered[0]).all(axis=1)
+    if not same.all():
+      field = list(sums)[int(same.argmin())]
+      raise UserError(
+        f'{field}: the file of process {process} is not that of process 0; '
+        'bring the same file to all hosts.'
+      )
 
 
 def compile_step(

@@ -5,19 +5,23 @@ ended by SIGTERM where nothing trained, or interrupted and saved, 130 ended at
 once: by Ctrl-C where nothing trained, or by a second signal.
 """
 
+import hashlib
+import importlib.metadata
 import itertools
 import logging as std_logging
 import os
 import pathlib
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import console, errors, parallel
+from dualgan_jax import console, errors, parallel, peers
 from experiments import config_errors
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -27,6 +31,8 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'The folder to work in.')
 _MULTIHOST = flags.DEFINE_bool(
   'multihost', False, 'Work together with the same command on other hosts.'
 )
+# Of other versions they could compute something else.
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 # What compiled programs may take on disk; those used last stay.
 _COMPILED_BYTES = 2**30
 
@@ -37,6 +43,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   # Where nothing trains, there is nothing to save first.
   signal.signal(signal.SIGTERM, _interrupt)
   _keep_compiled()
+  run_peers = None  # the other processes of this run
   try:
     if argv[1:]:
       raise errors.UserError(
@@ -46,21 +53,43 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       if flag.value in (None, ''):
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
     if _MULTIHOST.value:
-      parallel.connect()
-    parallel.choose_devices()  # says in a sentence that there are none
+      cluster = parallel.find_cluster()
+      run_peers = peers.meet(cluster, _facts())
+      parallel.connect(cluster)
+    # Says in a sentence that there are none.
+    parallel.check_shares(parallel.choose_devices())
     text = work()
+    if text and parallel.is_first():
+      with console.printing():
+        print(text)
+    if run_peers:
+      run_peers.part()
   except (
     errors.UserError,
     errors.TrainingError,
     errors.InterruptedRun,
   ) as e:
-    _leave(str(e), e.exit_code)
+    if run_peers and isinstance(e, errors.PeerError):
+      run_peers.follow()  # its sentence says more
+    _leave(str(e), e.exit_code, run_peers)
   except KeyboardInterrupt as e:
     code = errors.InterruptedRun.exit_code if e.args else 130
-    _leave('stopped at once; the same command goes on from what is saved', code)
-  if text and parallel.is_first():
-    with console.printing():
-      print(text)
+    _leave(
+      'stopped at once; the same command goes on from what is saved',
+      code,
+      run_peers,
+    )
+  except (Exception, SystemExit) as e:
+    if not run_peers:
+      raise
+    if isinstance(e, jax.errors.JaxRuntimeError):
+      run_peers.follow()  # what is computed together fails where one is gone
+    traceback.print_exc()
+    _leave(
+      f'{type(e).__name__}: {errors.first_line(e)}',
+      errors.TrainingError.exit_code,
+      run_peers,
+    )
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -123,6 +152,35 @@ def _interrupt(number, frame):
   raise KeyboardInterrupt(number)
 
 
-def _leave(sentence: str, code: int) -> None:
+def _facts() -> dict[str, str]:
+  """What has to be the same in all processes of a run, by name."""
+  ours = pathlib.Path(parallel.__file__).parent
+  code = hashlib.sha256()
+  for file in sorted(ours.rglob('*.py')):
+    code.update(f'{file.relative_to(ours)}\n'.encode() + file.read_bytes())
+  facts = {'the code of dualgan_jax': code.hexdigest()[:12]}
+  for package in _PACKAGES:
+    facts[package] = importlib.metadata.version(package)
+  for module, own in flags.FLAGS.flags_by_module_dict().items():
+    if not module.startswith('absl'):
+      facts |= {
+        f'--{flag.name}': str(flag.value)
+        for flag in own
+        if flag.name.partition('.')[0] != CONFIG.name
+      }
+  values = CONFIG.value.copy_and_resolve_references().to_dict()
+  for path, value in jax.tree_util.tree_leaves_with_path(
+    values, is_leaf=lambda x: not isinstance(x, dict) or not x
+  ):
+    field = jax.tree_util.keystr(path, simple=True, separator='.')
+    facts[f'--config.{field}'] = repr(value)
+  return facts
+
+
+def _leave(
+  sentence: str, code: int, run_peers: peers.Peers | None = None
+) -> NoReturn:
+  if run_peers:
+    run_peers.leave(sentence, code)
   print(f'error: {sentence}', file=sys.stderr)
   sys.exit(code)

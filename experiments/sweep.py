@@ -8,7 +8,7 @@ Each run has a folder, WORKDIR/[FIELD=VALUE,...]/seed-N, and goes on where it
 was stopped: the same command, today or another day, does what is left. Runs of
 one seed share teachers, and the generator, where they would be the same. All
 are checked before the first is trained. One that cannot go on later is
-reported, and the others are done.
+reported, and the others are done; with --multihost it ends the sweep.
 
 Exit codes are those of `experiments.cli`.
 """
@@ -93,6 +93,8 @@ def run_all(
     except (errors.TrainingError, errors.UserError) as e:
       if isinstance(e, errors.UserError) and not done:
         raise  # as likely wrong for all, and no time is lost yet
+      if jax.process_count() > 1:
+        raise  # the other processes may wait in this run
       failed.append(f'{folder}: {e}')
       continue
     done.setdefault(name, []).append(results)

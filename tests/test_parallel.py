@@ -1,15 +1,17 @@
 """Every stage's step is the same on one device and on eight."""
 
 import re
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.experimental import multihost_utils
 
 from dualgan_jax import branched, parallel
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import PeerError, UserError
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages import distil, dual, pretrain, targetnet
 from tests import test_stage_refine, tiny
@@ -351,5 +353,63 @@ def test_what_the_first_does_the_others_hear_of(monkeypatch):
   monkeypatch.setattr(parallel, 'is_first', lambda: False)
   assert parallel.on_first(lambda: 1 / 0) is None
   monkeypatch.setattr(parallel, 'anywhere', lambda flag: True)
-  with pytest.raises(UserError, match='the first process cannot go on'):
+  with pytest.raises(PeerError, match='the first process cannot go on'):
     parallel.on_first(lambda: 3)
+
+
+def test_the_environment_says_where_processes_meet(monkeypatch):
+  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', '[::1]:1234')
+  monkeypatch.setenv('JAX_NUM_PROCESSES', '2')
+  monkeypatch.setenv('JAX_PROCESS_ID', '1')
+  cluster = parallel.find_cluster()
+  assert cluster == ('[::1]:1234', 2, 1)
+  assert cluster.host_and_port() == ('::1', 1234)
+
+
+@pytest.mark.parametrize(
+  ('variable', 'value'),
+  [
+    ('JAX_COORDINATOR_ADDRESS', 'localhost'),
+    ('JAX_NUM_PROCESSES', 'two'),
+    ('JAX_PROCESS_ID', '2'),
+    ('JAX_PROCESS_ID', '-1'),
+  ],
+)
+def test_an_environment_that_says_nonsense(monkeypatch, variable, value):
+  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', 'localhost:1234')
+  monkeypatch.setenv('JAX_NUM_PROCESSES', '2')
+  monkeypatch.setenv('JAX_PROCESS_ID', '1')
+  monkeypatch.setenv(variable, value)
+  with pytest.raises(UserError, match=f'multihost: .*{value}.*; on one host'):
+    parallel.find_cluster()
+
+
+class _Device(NamedTuple):
+  process_index: int
+  device_kind: str = 'cpu'
+
+
+@pytest.mark.parametrize(
+  ('devices', 'words'),
+  [
+    ([_Device(0), _Device(1), _Device(1)], '1 devices .cpu., but process 1'),
+    ([_Device(0, 'TPU v4'), _Device(1)], 'TPU v4.*process 1 has 1 .cpu.'),
+  ],
+)
+def test_processes_with_other_devices(devices, words):
+  with pytest.raises(UserError, match=f'process 0 has .*{words}'):
+    parallel.check_shares(devices)
+  parallel.check_shares([_Device(0), _Device(1)])
+
+
+def test_a_file_that_is_not_the_same_on_all_hosts(monkeypatch):
+  sums = {'teachers.a': '00' * 32, 'teachers.b': 'ff' * 32}
+  parallel.check_same_files(sums)  # alone there is nothing to compare with
+  monkeypatch.setattr(jax, 'process_count', lambda: 3)
+  allgather = 'process_allgather'
+  monkeypatch.setattr(multihost_utils, allgather, lambda x: np.stack([x, x, x]))
+  parallel.check_same_files(sums)
+  changed = np.array([[[0], [0]], [[0], [0]], [[0], [1]]], np.uint8)
+  monkeypatch.setattr(multihost_utils, allgather, lambda x: x ^ changed)
+  with pytest.raises(UserError, match='teachers.b: the file of process 2 '):
+    parallel.check_same_files(sums)
