@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 import dualgan_jax
 from dualgan_jax import data, pipeline, report, run, settings
 from dualgan_jax.errors import TrainingError, UserError
-from dualgan_jax.logs import read_metrics
+from dualgan_jax.metrics_log import read_metrics
 from experiments.configs import base, digits
 from tests import kills, state_dicts
 
