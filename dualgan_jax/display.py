@@ -8,33 +8,37 @@ turns the rest of a line round.
 import unicodedata
 from collections.abc import Sequence
 
-# Control, surrogate, line separator, paragraph separator, format.
-_UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp', 'Cf')
 # Persian, the languages of India and emoji are written with these joiners.
 _JOINERS = '\u200c\u200d'
 
 
 def is_printable(character: str) -> bool:
-  """Whether a character may be shown as it is."""
+  """Tells whether a character may be shown as it is.
+
+  Python's `str.isprintable` refuses spaces other than ASCII's, and joiners.
+  """
   return (
-    unicodedata.category(character) not in _UNPRINTABLE or character in _JOINERS
+    character.isprintable()
+    or character in _JOINERS
+    or unicodedata.category(character) == 'Zs'
   )
 
 
-def printable(text: object) -> str:
+def printable(text: object, length: int | None = None) -> str:
   r"""Escapes what a terminal would obey or hide, as Python's `repr` does.
 
   Use it wherever text from outside is printed: a label, a path, an exception.
 
   Args:
     text: shown as `str` gives it.
+    length: of the text, what is beyond it is left out.
 
   Returns:
     One line; a newline in it is `\n`, an escape character `\x1b`.
   """
   return ''.join(
     c if is_printable(c) else c.encode('unicode_escape').decode()
-    for c in str(text)
+    for c in str(text)[:length]
   )
 
 

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from dualgan_jax import metrics_log
+from dualgan_jax.display import align
 
 # What `evaluate.scores` gives; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
@@ -111,20 +112,6 @@ def table(results: Mapping) -> str:
     ]
     rows.append([name, *scores, *costs])
   return align(rows)
-
-
-def align(rows: Sequence[Sequence[str]]) -> str:
-  """A Markdown table whose columns also line up in a terminal."""
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = []
-  for row in rows:
-    cells = [
-      # The first column is text, the others are numbers.
-      cell.ljust(width) if i == 0 else cell.rjust(width)
-      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    lines.append('| ' + ' | '.join(cells) + ' |')
-  return '\n'.join(lines)
 
 
 @mpl.rc_context(_PLAIN_TEXT)
