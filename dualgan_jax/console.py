@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dualgan_jax import pictures, report
+from dualgan_jax import display, pictures
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import Student, load
 
@@ -114,7 +114,7 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
       shown = [text for k, p in pairs[:top] for text in (k, f'{p:.4f}')]
       rows.append([name, *shown])
   if not told.json:
-    print(report.align(rows))
+    print(display.align(rows))
   return 1 if bad else 0
 
 

@@ -31,6 +31,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from dualgan_jax.display import printable
 from dualgan_jax.errors import TrainingError, UserError, first_line
 from dualgan_jax.parallel import Cluster
 
@@ -191,7 +192,7 @@ class Peers:
   def _end(self, sentence: str, code: int) -> None:
     """Ends the process at once: JAX would wait for the others first."""
     with contextlib.suppress(OSError, ValueError):
-      print(f'error: {sentence}', file=sys.stderr, flush=True)
+      print(f'error: {printable(sentence)}', file=sys.stderr, flush=True)
     if self._first:
       until = time.monotonic() + _PASSING_ON_SECONDS
       for connection in self._connections:

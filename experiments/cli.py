@@ -22,6 +22,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from dualgan_jax import console, errors, parallel, peers
+from dualgan_jax.display import printable
 from experiments import config_errors
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -182,5 +183,5 @@ def _leave(
 ) -> NoReturn:
   if run_peers:
     run_peers.leave(sentence, code)
-  print(f'error: {sentence}', file=sys.stderr)
+  print(f'error: {printable(sentence)}', file=sys.stderr)
   sys.exit(code)

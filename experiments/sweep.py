@@ -24,10 +24,11 @@ import ml_collections
 from absl import app, flags
 
 from dualgan_jax import (
+  console,
+  display,
   dry_run,
   errors,
   logs,
-  report,
   run,
   settings,
   stage_records,
@@ -100,9 +101,9 @@ def run_all(
     done.setdefault(name, []).append(results)
     jax.clear_caches()
   if failed:
-    raise errors.TrainingError(
-      '; '.join([*failed, f'what was done:\n{table(done)}'])
-    )
+    with console.printing():
+      print(table(done))
+    raise errors.TrainingError('; '.join(failed))
   return table(done)
 
 
@@ -183,7 +184,7 @@ def table(done: dict[str, list[dict]]) -> str:
           ' '.join(str(r['seed']) for r in results),
         ]
       )
-  return report.align(rows)
+  return display.align(rows)
 
 
 def _folder(root, name, config):
