@@ -21,20 +21,21 @@ def is_printable(character: str) -> bool:
   )
 
 
-def printable(text: object) -> str:
+def printable(text: object, length: int | None = None) -> str:
   r"""Escapes what a terminal would obey or hide, as Python's `repr` does.
 
   Use it wherever text from outside is printed: a label, a path, an exception.
 
   Args:
     text: shown as `str` gives it.
+    length: characters of it that are shown; all if None.
 
   Returns:
     One line; a newline in it is `\n`, an escape character `\x1b`.
   """
   return ''.join(
     c if is_printable(c) else c.encode('unicode_escape').decode()
-    for c in str(text)
+    for c in str(text)[:length]
   )
 
 

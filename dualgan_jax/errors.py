@@ -38,14 +38,3 @@ class InterruptedRun(RuntimeError):
 def first_line(error: BaseException) -> str:
   """What an error of others says, in one line; its type if it says nothing."""
   return str(error).strip().partition('\n')[0] or type(error).__name__
-
-
-def printable(text: str, length: int = 80) -> str:
-  """Makes text from outside fit to be shown: short, on one line, no codes.
-
-  Args:
-    text: of a file, or of another library's message.
-    length: of what is shown, at most.
-  """
-  text = text[:length]
-  return text if text.isprintable() else ascii(text)[1:-1]

@@ -270,7 +270,7 @@ def _plain(text: str) -> str:
   """Escapes text from outside, so that Markdown sees nothing more in it."""
   # Within a word an underscore means nothing.
   return re.sub(
-    r'[\\`*~#!>\[\]<&|]|(?<!\w)_|_(?!\w)', r'\\\g<0>', printable(text)
+    r'[\\`*~#!>\[\]<&|]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', printable(text)
   )
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from dualgan_jax import safe_pickle
-from dualgan_jax.errors import UserError, first_line, printable
+from dualgan_jax.display import printable
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.safe_pickle import Inert
 from dualgan_jax.torch_tensor import (
   DTYPES,

@@ -17,7 +17,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from dualgan_jax import torch_file
-from dualgan_jax.errors import UserError, first_line, printable
+from dualgan_jax.display import printable
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.safe_pickle import Inert
 from dualgan_jax.torch_file import SAVE_AGAIN
 from dualgan_jax.torch_tensor import Tensor
@@ -26,6 +27,7 @@ _HUB = 'hf://'
 _HUB_FILE = 'model.safetensors'
 # Dicts in dicts that are looked into; nobody saves weights deeper.
 _MOST_LEVELS = 10
+_LONGEST = 80  # characters of a name that are shown
 _SHOWN = 3
 
 
@@ -280,4 +282,4 @@ def shown(text: Any) -> str:
   if isinstance(text, Inert):
     text = text.name
   text = str(text) if isinstance(text, str | int) else repr(text)
-  return printable(text)
+  return printable(text, _LONGEST)
