@@ -157,3 +157,6 @@ def _signals() -> Iterator[Callable[[], bool]]:
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
+  # One that came when the question had been asked for the last time.
+  if seen:
+    signal.raise_signal(seen[0])

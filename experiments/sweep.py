@@ -13,6 +13,11 @@ reported, and the others are done; with --multihost it ends the sweep.
 Exit codes are those of `experiments.cli`.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  signals.exit_on_signals()  # also while the modules below are imported
+
 import ast
 import itertools
 import os
