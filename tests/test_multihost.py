@@ -259,6 +259,7 @@ def test_all_that_came_say_who_did_not(tmp_path):
   assert 'JAX_PROCESS_ID=1,' in first
 
 
+@pytest.mark.slow
 def test_the_first_did_not_come(tmp_path):
   port, arguments = _free_port(), _patched(_IMPATIENT, f'--workdir={tmp_path}')
   (reason,) = _reasons([_start(1, *arguments, port=port)], [2])
