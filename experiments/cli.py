@@ -19,7 +19,7 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import console, errors, parallel, peers
+from dualgan_jax import cluster, console, errors, meeting, parallel, peers
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to run.', lock_config=True
@@ -50,9 +50,9 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       if flag.value in (None, ''):
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
     if _MULTIHOST.value:
-      cluster = parallel.find_cluster()
-      run_peers = peers.meet(cluster, _facts())
-      parallel.connect(cluster)
+      place = cluster.find()
+      run_peers = peers.Peers(place, meeting.meet(place, _facts()))
+      cluster.connect(place)
     # Says in a sentence that there are none.
     parallel.check_shares(parallel.choose_devices())
     text = work()
