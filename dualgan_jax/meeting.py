@@ -149,7 +149,7 @@ def _problem(
     )
   for differing, names in others.items():
     return (
-      f'multihost: {", ".join(names)} and {cluster.name} differ in {differing}; '
+      f'multihost: {", ".join([*names, cluster.name])} differ in {differing}; '
       'start the same command with the same code and packages on all hosts.'
     )
   missing = sorted({*range(1, cluster.num_processes)} - {*arrived})
