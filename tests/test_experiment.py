@@ -187,11 +187,22 @@ def test_a_second_start_does_nothing(copy):
   assert before == after
 
 
-def test_a_lost_student_is_written_again(copy):
-  shutil.rmtree(copy / 'student')
+def test_what_is_lost_or_damaged_is_told_and_written_again(copy, capsys):
+  model = copy / 'student' / 'model.safetensors'
+  model.write_bytes(model.read_bytes()[:-1])
+  (copy / 'results.json').write_text('{"metrics": {')
+  (copy / 'evaluate.aside-x').mkdir()  # of somebody's own
   again = run(digits.get_config('smoke'), str(copy))
+  told = capsys.readouterr().err
+  assert f'evaluate: {copy}/results.json is lost or damaged' in told
+  assert f'evaluate: {copy}/student: ' in told
+  assert 'evaluate: done again' in told
   assert again['metrics'].keys() >= {'compact', 'branched'}
   assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
+  # Nothing but the evaluation, and no longer damaged.
+  assert 'refine: done' not in told
+  run(digits.get_config('smoke'), str(copy))
+  assert 'done again' not in capsys.readouterr().err
 
 
 def test_files_are_the_same_in_any_locale(copy):
