@@ -1,9 +1,10 @@
-"""The command `dualgan`, for who has a student's folder and no checkout.
+"""The command `dualgan`: uses a trained student from the command line.
 
     dualgan info FOLDER
     dualgan predict FOLDER IMAGE|DIR ... [--json] [--top=N]
 
-Exit codes: 0 done, 1 some images could not be read, 2 nothing could be done.
+Exit codes: 0 done, 1 some images could not be read, 2 nothing could be done,
+75 ended by SIGTERM, 130 by Ctrl-C.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dualgan_jax import display, pictures
+from dualgan_jax import pictures
+from dualgan_jax.display import align, printable
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import Student, load
 
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       else:
         code = _predict(student, told)
   except UserError as e:
-    print(f'error: {e}', file=sys.stderr)
+    print(f'error: {printable(e)}', file=sys.stderr)
     return e.exit_code
   return code
 
@@ -78,16 +80,15 @@ def _positive(text: str) -> int:
 
 def _info(student: Student) -> str:
   net, origin = student.config['net'], student.config['origin']
-  return '\n'.join(
-    [
-      f'labels: {", ".join(student.labels)}',
-      f'images: {"×".join(map(str, student.image))}, '
-      f'{student.config["preparation"]}',
-      f'answers: {student.config["answers"]}',
-      'net: ' + ', '.join(f'{k} {v}' for k, v in net.items()),
-      'origin: ' + ', '.join(f'{k} {v}' for k, v in origin.items()),
-    ]
-  )
+  lines = [
+    f'labels: {", ".join(student.labels)}',
+    f'images: {"×".join(map(str, student.image))}, '
+    f'{student.config["preparation"]}',
+    f'answers: {student.config["answers"]}',
+    'net: ' + ', '.join(f'{k} {v}' for k, v in net.items()),
+    'origin: ' + ', '.join(f'{k} {v}' for k, v in origin.items()),
+  ]
+  return '\n'.join(map(printable, lines))
 
 
 def _predict(student: Student, told: argparse.Namespace) -> int:
@@ -98,7 +99,8 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
       images.append(pictures.read(path, channels, (height, width)))
       read.append(str(path))
     except pictures.UNREADABLE as e:
-      print(f'{path}: skipped, no image ({e})', file=sys.stderr)
+      sentence = printable(f'{path}: skipped, no image ({e})')
+      print(sentence, file=sys.stderr)
       bad += 1
   if not read:
     raise UserError('no image could be read; name files or folders of images.')
@@ -109,12 +111,15 @@ def _predict(student: Student, told: argparse.Namespace) -> int:
   for name, own in zip(read, answers.tolist(), strict=True):
     pairs = sorted(zip(student.labels, own, strict=True), key=lambda x: -x[1])
     if told.json:
+      # In ASCII, so that no terminal obeys what it holds.
       print(json.dumps({'image': name, 'probabilities': dict(pairs)}))
     else:
-      shown = [text for k, p in pairs[:top] for text in (k, f'{p:.4f}')]
-      rows.append([name, *shown])
+      cells = [
+        text for k, p in pairs[:top] for text in (printable(k), f'{p:.4f}')
+      ]
+      rows.append([printable(name), *cells])
   if not told.json:
-    print(display.align(rows))
+    print(align(rows))
   return 1 if bad else 0
 
 

@@ -8,16 +8,19 @@ turns the rest of a line round.
 import unicodedata
 from collections.abc import Sequence
 
-# Control, surrogate, line separator, paragraph separator, format.
-_UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp', 'Cf')
 # Persian, the languages of India and emoji are written with these joiners.
 _JOINERS = '\u200c\u200d'
 
 
 def is_printable(character: str) -> bool:
-  """Whether a character may be shown as it is."""
+  """Tells whether a character may be shown as it is.
+
+  Python's `str.isprintable` refuses spaces other than ASCII's, and joiners.
+  """
   return (
-    unicodedata.category(character) not in _UNPRINTABLE or character in _JOINERS
+    character.isprintable()
+    or character in _JOINERS
+    or unicodedata.category(character) == 'Zs'
   )
 
 

@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from dualgan_jax import student_folder
 from dualgan_jax.errors import UserError
-from dualgan_jax.student import PLATFORMS, Student
+from dualgan_jax.program import PLATFORMS
+from dualgan_jax.student import Student
 
 _IMAGES = 5
 
@@ -71,11 +73,11 @@ FORMATS = {'stablehlo': stablehlo, 'onnx': onnx}
 
 
 def write(student: Student, folder: pathlib.Path, form: str) -> float:
-  """Writes `model.<form>` into a folder.
+  """Writes `model.<form>` into a student's folder, and its sum into the config.
 
   Args:
     student: of `student.load`.
-    folder: that is there.
+    folder: that is there; it is as it was until the model has been tried.
     form: a key of `FORMATS`.
 
   Returns:
@@ -84,8 +86,13 @@ def write(student: Student, folder: pathlib.Path, form: str) -> float:
   """
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (_IMAGES, *student.image), dtype=np.uint8)
-  model = FORMATS[form](student, folder / f'model.{form}')
-  difference = np.asarray(model(images)) - student.predict(images)
+  part = folder / f'model.{form}.part'
+  try:
+    model = FORMATS[form](student, part)
+    difference = np.asarray(model(images)) - student.predict(images)
+    student_folder.add(folder, part)
+  finally:
+    part.unlink(missing_ok=True)
   return float(np.max(np.abs(difference)))
 
 

@@ -10,6 +10,7 @@ Imports nothing heavy, so that an entry point can begin with it:
     import jax  # takes a second, in which Ctrl-C works already
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -49,3 +50,11 @@ def exit_on_signals(sentence: str = STOPPED) -> None:
 
   for number in EXIT_CODES:
     signal.signal(number, leave)
+  # Registered first, it is called last: all is done, and the code is settled,
+  # but Python takes its handlers away while it still tidies up.
+  atexit.register(_ignore)
+
+
+def _ignore():
+  for number in EXIT_CODES:
+    signal.signal(number, signal.SIG_IGN)

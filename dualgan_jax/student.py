@@ -6,33 +6,24 @@ describes, as a branched TargetNet with tails of any teachers, has its program
 there, too.
 """
 
-import json
 import pathlib
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jax import export
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax import program, student_config, student_folder
+from dualgan_jax.display import printable
+from dualgan_jax.errors import UserError
 from dualgan_jax.networks import classifier
-from dualgan_jax.teachers import Preparation
+from dualgan_jax.preparation import Preparation
 
-_CONFIG = 'config.json'
-_MODEL = 'model.safetensors'
-_FORMAT = 1
-_BATCH = 64
 # How far beyond [0, 1] resizing may have taken pixels.
 _SLACK = 0.1
-_PROGRAM = 'program'  # a tensor of bytes: what `jax.export` serialises
-PLATFORMS = ('cpu', 'cuda', 'tpu')  # that programs are made for
+_PROGRAM = 'program'  # a tensor of bytes: what `program.write` gives
 
 
 class Student:
@@ -50,13 +41,23 @@ class Student:
     self,
     config: Mapping[str, Any],
     answer: Callable[[chex.Array], chex.Array],
+    *,
+    any_batch: bool = True,
   ):
-    """Use `load`."""
+    """Use `load`.
+
+    Args:
+      config: see above.
+      answer: see above.
+      any_batch: whether `answer` takes fewer images than 64, too.
+    """
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
     self.answer = answer
+    self._any_batch = any_batch
     self._jitted = jax.jit(answer)
+    self._prepare = jax.jit(Preparation(self.image))
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """The probability of each label.
@@ -89,14 +90,19 @@ class Student:
         f'images are floats from {x.min():.3g} to {x.max():.3g}, but must be '
         'in [0, 1], or uint8'
       )
-    prepare = Preparation(self.image)
+    batch = program.BATCH
+    if self._any_batch and len(x) < batch:
+      # A power of two: few programs are compiled, whatever is asked for.
+      batch = 1 << max(len(x) - 1, 0).bit_length()
     parts = [np.zeros((0, len(self.labels)), np.float32)]
-    for i in range(0, len(x), _BATCH):
-      part = jnp.asarray(x[i : i + _BATCH], jnp.float32)
-      part = part / 255 if whole else part
+    for i in range(0, len(x), batch):
+      part = x[i : i + batch].astype(np.float32)
+      part = part / np.float32(255) if whole else part
+      if part.shape[1:] != self.image:
+        part = np.asarray(self._prepare(part))
       # The last part is filled up, once it is small: one compilation.
-      missing = ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0))
-      answers = self._jitted(jnp.pad(prepare(part), missing))
+      missing = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
+      answers = self._jitted(np.pad(part, missing))
       parts.append(np.asarray(answers)[: len(part)])
     return np.concatenate(parts)
 
@@ -110,7 +116,7 @@ def write(
   net: Mapping[str, Any],
   origin: Mapping[str, Any],
 ) -> None:
-  """Writes a folder, in place of one that is there.
+  """Writes a folder, in place of a student's that is there.
 
   Args:
     folder: to write.
@@ -119,8 +125,12 @@ def write(
     image: (height, width, channels).
     net: arguments of `classifier.create`, but for the labels.
     origin: what else is to be known of it.
+
+  Raises:
+    UserError: what is there is not a student's, or has other files in it.
   """
-  _write(folder, _flat(variables), labels, image, net, origin)
+  config = _config(labels, image, net, origin)
+  student_folder.write(folder, _flat(variables), config)
 
 
 def write_program(
@@ -136,7 +146,7 @@ def write_program(
   """Writes a folder of any net: besides its variables, its program.
 
   Args:
-    folder: to write, in place of one that is there.
+    folder: to write, in place of a student's that is there.
     apply: maps variables and images [n, *image] to logits [n, L].
     variables: a tree of arrays.
     labels: in the order of its logits.
@@ -145,7 +155,7 @@ def write_program(
     origin: what else is.
 
   Raises:
-    UserError: JAX cannot export `apply`.
+    UserError: JAX cannot export `apply`, or what is there is not a student's.
   """
   leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
   tensors = {
@@ -158,32 +168,43 @@ def write_program(
     own = jax.tree.unflatten(tree, [tensors[name] for name in names])
     return jax.nn.sigmoid(apply(own, x))
 
-  # Of a fixed number of images: code of others need not be polymorphic.
-  images = jax.ShapeDtypeStruct((_BATCH, *image), np.float32)
-  exported = export.export(jax.jit(answer), platforms=PLATFORMS)
   try:
-    program = exported(tensors, images)
-  except Exception as e:  # whatever code of others may raise
+    content = program.write(answer, tensors, _batch(image))
+  except UserError as e:
     raise UserError(
-      f'{folder}: not written, since code of a teacher cannot be exported for '
-      f'{", ".join(PLATFORMS)} ({type(e).__name__}: {first_line(e)}); give it '
-      'without callbacks and kernels of one platform.'
+      f'{printable(folder)}: not written, since code of a teacher cannot be '
+      f'exported for {", ".join(program.PLATFORMS)} ({e}); give it without '
+      'callbacks and kernels of one platform.'
     ) from e
-  tensors[_PROGRAM] = np.frombuffer(program.serialize(), np.uint8)
-  net = {**net, 'platforms': PLATFORMS}
-  _write(folder, tensors, labels, image, net, origin)
+  tensors[_PROGRAM] = np.frombuffer(content, np.uint8)
+  net = {**net, 'platforms': program.PLATFORMS}
+  student_folder.write(folder, tensors, _config(labels, image, net, origin))
 
 
-def _write(folder, tensors, labels, image, net, origin):
-  part = folder.with_name(f'{folder.name}.part')
-  shutil.rmtree(part, ignore_errors=True)
-  part.mkdir(parents=True)
-  # Not `save_file`, whose files only their owner may read.
-  # In C order: it writes memory as it lies, and looks at no strides.
-  ordered = {k: np.asarray(x, order='C') for k, x in tensors.items()}
-  (part / _MODEL).write_bytes(save(ordered))
-  config = {
-    'format': _FORMAT,
+def load(folder: str | pathlib.Path) -> Student:
+  """Loads the student of a folder.
+
+  Nothing in a folder `student` is code. A folder `branched` holds a program,
+  which can only compute, but may take any time to do so: load it from people
+  whom you trust.
+
+  Args:
+    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
+
+  Raises:
+    UserError: it is not such a folder, or it is damaged.
+  """
+  folder = pathlib.Path(folder)
+  config, tensors = student_folder.read(folder)
+  if _PROGRAM in tensors:
+    answer = _program_answer(folder, config, tensors)
+    return Student(config, answer, any_batch=False)
+  return Student(config, _net_answer(folder, config, tensors))
+
+
+def _config(labels, image, net, origin):
+  return {
+    'format': student_config.FORMAT,
     'labels': list(labels),
     'image': list(image),
     'net': dict(net),
@@ -195,97 +216,61 @@ def _write(folder, tensors, labels, image, net, origin):
     ),
     'origin': dict(origin),
   }
-  text = json.dumps(config, indent=1, ensure_ascii=False)
-  (part / _CONFIG).write_text(text + '\n', encoding='utf-8')
-  shutil.rmtree(folder, ignore_errors=True)
-  part.rename(folder)
 
 
-def load(folder: str | pathlib.Path) -> Student:
-  """Loads the student of a folder.
-
-  Args:
-    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
-
-  Raises:
-    UserError: it is not such a folder, or it is damaged.
-  """
-  folder = pathlib.Path(folder)
-  try:
-    config = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
-    tensors = load_file(folder / _MODEL)
-    found, _, _ = (config[k] for k in ('format', 'labels', 'image'))
-  except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e:
-    raise UserError(
-      f'{folder}: no folder of a student, or damaged ({e}); give the folder '
-      '`student` or `branched` of a finished run, with its '
-      f'{_CONFIG} and {_MODEL}.'
-    ) from e
-  if found != _FORMAT:
-    raise UserError(
-      f'{folder}: of format {found}, but this version reads format {_FORMAT}; '
-      'install the version of dualgan_jax that wrote it.'
-    )
-  if _PROGRAM in tensors:
-    return Student(config, _of_program(folder, config, tensors))
-  return Student(config, _of_net(folder, config, tensors))
+def _batch(image):
+  return jax.ShapeDtypeStruct((program.BATCH, *image), np.float32)
 
 
-def _of_program(folder, config, tensors):
+def _program_answer(folder, config, tensors):
   """The pure function of a folder that `write_program` wrote."""
+  content = tensors.pop(_PROGRAM).tobytes()
+  answers = jax.ShapeDtypeStruct(
+    (program.BATCH, len(config['labels'])), np.float32
+  )
+  arguments = (tensors, _batch(config['image']))
   try:
-    program = export.deserialize(bytearray(tensors.pop(_PROGRAM)))
-  except Exception as e:  # flatbuffers raises many kinds
+    call = program.read(content, arguments, answers)
+  except UserError as e:
     raise UserError(
-      f'{folder}: its program cannot be read ({e!r}); bring {_MODEL} again, or '
-      f'install the version of JAX that {_CONFIG} names.'
+      f'{printable(folder)}: its program {e}; bring both files again, or '
+      'install the version of JAX that its config.json names.'
     ) from e
-  images = jax.ShapeDtypeStruct((_BATCH, *config['image']), np.float32)
-  wanted = jax.tree.leaves((tensors, images))
-  answers = (_BATCH, len(config['labels']))
-  if [x.shape for x in wanted] != [x.shape for x in program.in_avals] or (
-    program.out_avals[0].shape != answers
-  ):
-    raise _unfit(folder)
-  return lambda x: program.call(tensors, x)
+  return lambda x: call(tensors, x)
 
 
-def _of_net(folder, config, tensors):
+def _net_answer(folder, config, tensors):
   """The pure function of a folder that `write` wrote."""
+  fault = student_config.net_fault(config)
+  if fault:
+    raise UserError(
+      f'{printable(folder)}: its {student_folder.CONFIG} describes no net '
+      f'({fault}); bring it again.'
+    )
+  lists = {k: tuple(v) for k, v in config['net'].items() if type(v) is list}
+  net = classifier.create(
+    **{**config['net'], **lists}, labels=len(config['labels'])
+  )
   try:
-    net = _net(config)
     like = jax.eval_shape(
       lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
     )
-  except (KeyError, TypeError, ValueError) as e:
+    wanted = {k: (v.shape, v.dtype) for k, v in _flat(like).items()}
+  except (TypeError, ValueError, ZeroDivisionError):
+    wanted = None  # no image is left after some block
+  if wanted != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
     raise UserError(
-      f'{folder}: its {_CONFIG} describes no net ({e}); bring it again.'
-    ) from e
-  wanted = {k: v.shape for k, v in _flat(like).items()}
-  if wanted != {k: v.shape for k, v in tensors.items()}:
-    raise _unfit(folder)
-  found = traverse_util.unflatten_dict(tensors, sep='/')
-  variables = tuple(found[name] for name in _names(len(like)))
+      f'{printable(folder)}: its {student_folder.MODEL} is not of the net in '
+      f'its {student_folder.CONFIG}; bring both again.'
+    )
+  nested = traverse_util.unflatten_dict(tensors, sep='/')
+  variables = tuple(nested[name] for name in _names(len(like)))
 
   def answer(x):
     logits, _ = net.apply(variables, x, train=False)
     return jax.nn.sigmoid(logits)
 
   return answer
-
-
-def _unfit(folder):
-  return UserError(
-    f'{folder}: its {_MODEL} is not of the net in its {_CONFIG}; bring both '
-    'again.'
-  )
-
-
-def _net(config):
-  net = {
-    k: tuple(v) if isinstance(v, list) else v for k, v in config['net'].items()
-  }
-  return classifier.create(**net, labels=len(config['labels']))
 
 
 def _names(parts):

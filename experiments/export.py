@@ -9,6 +9,13 @@ This adds model.stablehlo (`jax.export`: CPU, GPU, TPU) and model.onnx (extra
 student.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  # First of all: importing the rest takes a second.
+  signals.exit_on_signals('stopped; the same command starts again')
+
+import errno
 import os
 import pathlib
 import shutil
@@ -17,7 +24,8 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from dualgan_jax import errors, export, student
+from dualgan_jax import errors, export, student, student_folder
+from dualgan_jax.display import printable
 
 _WORKDIR = flags.DEFINE_string('workdir', None, "The run's folder.")
 _FORMAT = flags.DEFINE_list(
@@ -43,7 +51,7 @@ def _parse(argv):
 
 
 def _leave(sentence):
-  print(f'error: {sentence}', file=sys.stderr)
+  print(f'error: {printable(sentence)}', file=sys.stderr)
   sys.exit(errors.UserError.exit_code)
 
 
@@ -68,33 +76,39 @@ def _write(argv):
     )
   own = student.load(folder)
   if not _OUTPUT.value:
-    _add(own, folder)
+    _add(own, folder, folder)
     return
   output = pathlib.Path(os.path.expanduser(_OUTPUT.value))
+  part = output.with_name(f'{output.name}.part')
   try:
-    shutil.copytree(folder, output)
+    if os.path.lexists(output):
+      raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    student_folder.copy(folder, part)
   except OSError as e:
     raise errors.UserError(
       f'--output: {output} cannot be made ({e.strerror or e}); name a new '
       'folder.'
     ) from e
   try:
-    _add(own, output)
-  except errors.UserError:
-    shutil.rmtree(output)  # so that the same command can be given again
+    _add(own, part, output)
+    part.rename(output)
+  except BaseException:
+    shutil.rmtree(part, ignore_errors=True)
     raise
 
 
-def _add(own, folder):
+def _add(own, folder, final):
+  """Adds all formats to a folder that will have the name `final`."""
   for form in _FORMAT.value:
     try:
       apart = export.write(own, folder, form)
     except OSError as e:
       raise errors.UserError(
-        f'{folder}: cannot be written to ({e.strerror}); name a new folder by '
+        f'{final}: cannot be written to ({e.strerror}); name a new folder by '
         '--output.'
       ) from e
-    print(f'{folder}/model.{form}: within {apart:.1e} of the student')
+    path = printable(final / f'model.{form}')
+    print(f'{path}: within {apart:.1e} of the student')
 
 
 if __name__ == '__main__':

@@ -21,8 +21,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
-from tests import fuzz_weights
+from tests import fuzz_students, fuzz_weights
 from tests.fuzz_weights import Trial
 
 _MOST_SECONDS = 2
@@ -46,6 +47,7 @@ class Fuzzer:
 FUZZERS = {
   'torch_files': Fuzzer(fuzz_weights.torch_file_trial, 12_000),
   'safetensors': Fuzzer(fuzz_weights.safetensors_trial, 6_000),
+  'students': Fuzzer(fuzz_students.student_trial, 2_000),
 }
 
 
@@ -66,7 +68,8 @@ def failures(
     reason = _fault(trial)
     if reason is not None:
       kept = folder / f'{name}-{number}{trial.path.suffix}'
-      shutil.copy(trial.path, kept)
+      copy = shutil.copytree if trial.path.is_dir() else shutil.copy
+      copy(trial.path, kept)
       yield kept, reason
 
 
@@ -77,7 +80,7 @@ def _fault(trial):
     signal.alarm(_HANGS)
     trial.check()
   except UserError as e:
-    if '\n' in str(e) or not str(e).isprintable():
+    if str(e) != printable(e):
       return f'more than one line: {e!r}'
   except Exception as e:
     return f'{type(e).__name__}: {e}'[:300]

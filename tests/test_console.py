@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dualgan_jax import console, student
-from tests.test_student import IMAGE, LABELS, write_toy
+from tests import fuzz_students
+from tests.test_student import IMAGE, LABELS, write_program, write_toy
 
 
 @pytest.fixture
@@ -125,3 +126,70 @@ def test_wrong_arguments_are_exit_code_2(arguments, capsys):
     console.main(arguments)
   assert e.value.code == 2
   assert '_' not in capsys.readouterr().err.splitlines()[-1]
+
+
+# What trains, draws or downloads; none of it is needed to use a student.
+_NOT_IMPORTED = {
+  *('torch', 'tensorboardX', 'tensorboard', 'matplotlib', 'orbax', 'optax'),
+  *('huggingface_hub', 'sklearn', 'pandas', 'datasets', 'tqdm'),
+  *('ml_collections', 'markdown_it', 'onnx', 'onnxruntime', 'tensorflow'),
+}
+
+
+@pytest.mark.parametrize(
+  'command',
+  [
+    'import dualgan_jax',
+    'import dualgan_jax; dualgan_jax.load({folder!r})',
+    'from dualgan_jax import __main__; __main__.main()',
+  ],
+)
+@pytest.mark.parametrize('write', [write_toy, write_program])
+def test_nothing_is_imported_that_only_training_needs(
+  write, command, tmp_path, pictures
+):
+  folder = str(write(tmp_path / 'student'))
+  program = (
+    f'import sys; {command.format(folder=folder)}; '
+    'print(*{x.partition(".")[0] for x in sys.modules})'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program, 'predict', folder, pictures / 'a.png'],
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  found = set(done.stdout.splitlines()[-1].split())
+  assert not found & _NOT_IMPORTED
+  assert 'numpy' in found or 'load' not in command
+
+
+def test_what_others_have_named_is_one_harmless_line(
+  tmp_path, pictures, capsys
+):
+  folder = fuzz_students.original('student', tmp_path)
+  for field in (('origin', 'experiment'), ('net', 'kind'), ('answers',)):
+    if field != ('net', 'kind'):
+      fuzz_students.with_value(folder, field, 'x\x1b[2J\nerror: forged')
+  assert console.main(['info', str(folder)]) == 0
+  said = capsys.readouterr().out
+  assert '\x1b' not in said
+  assert len(said.splitlines()) == 5
+  assert r'experiment x\x1b[2J\nerror: forged' in said
+
+  path = pictures / 'a\x1b[2J\nerror: forged.png'
+  (pictures / 'a.png').rename(path)
+  assert console.main(['predict', str(folder), str(path)]) == 0
+  assert len(capsys.readouterr().out.splitlines()) == 3
+  assert console.main(['predict', '--json', str(folder), str(path)]) == 0
+  said = capsys.readouterr().out
+  assert said.isascii() and len(said.splitlines()) == 1
+  assert json.loads(said)['image'] == str(path)
+
+  path.write_text('no image')
+  assert console.main(['predict', str(folder), str(path)]) == 2
+  for line in capsys.readouterr().err.splitlines():
+    assert line.startswith(('error: no image', str(pictures)))
+    assert line.isprintable()
+  assert console.main(['info', 'no\n\x1bfolder']) == 2
+  assert capsys.readouterr().err.startswith(r'error: no\n\x1bfolder: no folder')

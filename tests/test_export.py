@@ -1,8 +1,11 @@
 """Exported students answer as the live one does."""
 
+import hashlib
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -57,11 +60,12 @@ def test_onnx_answers_any_number_of_images(folder, n):
 
 def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
   path = write_toy(tmp_path / 'student')
-  monkeypatch.setitem(
-    export.FORMATS,
-    'stablehlo',
-    lambda own, path: lambda images: own.predict(images) + 0.25,
-  )
+
+  def write(own, path):
+    path.write_bytes(b'model')
+    return lambda images: own.predict(images) + 0.25
+
+  monkeypatch.setitem(export.FORMATS, 'stablehlo', write)
   found = export.write(student.load(path), path, 'stablehlo')
   np.testing.assert_allclose(found, 0.25, rtol=1e-5)
 
@@ -108,15 +112,72 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
   assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_folder_that_cannot_be_copied_says_what_of_it(tmp_path):
+def test_only_files_of_the_student_are_copied(tmp_path):
   folder = write_toy(tmp_path / 'student')
   (folder / 'notes').symlink_to('nowhere')
-  output = f'--output={tmp_path / "new"}'
-  done = _command(f'--workdir={tmp_path}', '--format=stablehlo', output)
+  output = tmp_path / 'new'
+  write_toy(tmp_path / 'new.part')  # as an export that was killed leaves it
+  flags = (f'--workdir={tmp_path}', '--format=stablehlo', f'--output={output}')
+  assert _command(*flags).returncode == 0
+  assert not (output / 'notes').is_symlink()
+  assert not output.with_name('new.part').exists()
+
+
+def test_an_unfinished_copy_with_files_of_others_is_left_alone(tmp_path):
+  write_toy(tmp_path / 'student')
+  output = tmp_path / 'new'
+  (tmp_path / 'new.part').mkdir()
+  (tmp_path / 'new.part' / 'notes').write_text('mine')
+  done = _command(
+    f'--workdir={tmp_path}', '--format=stablehlo', f'--output={output}'
+  )
   assert done.returncode == 2
-  assert f'{tmp_path / "new"} cannot be made (' in done.stderr
-  assert f'{folder / "notes"}' in done.stderr
+  assert f'error: {output}.part: not replaced' in done.stderr
   assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_fails_leaves_what_was_there(folder, tmp_path, monkeypatch):
+  path = write_toy(tmp_path / 'student')
+  (path / 'model.stablehlo').write_bytes(b'of before')
+  before = {x.name: x.read_bytes() for x in path.iterdir()}
+
+  def fail(own, path):
+    path.write_bytes(b'half')
+    raise KeyboardInterrupt
+
+  monkeypatch.setitem(export.FORMATS, 'stablehlo', fail)
+  with pytest.raises(KeyboardInterrupt):
+    export.write(student.load(path), path, 'stablehlo')
+  assert {x.name: x.read_bytes() for x in path.iterdir()} == before
+
+
+def test_an_export_has_its_sum_and_the_student_still_loads(folder):
+  for name, digest in student.load(folder).config['sha256'].items():
+    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    assert found == digest
+  assert {'model.stablehlo', 'model.onnx'} <= {x.name for x in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+  ('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+)
+@pytest.mark.parametrize('seconds', [0.2, 0.5])
+def test_signals_are_one_line_and_a_code(tmp_path, number, code, seconds):
+  write_toy(tmp_path / 'student')
+  flags = (f'--workdir={tmp_path}', '--format=stablehlo')
+  with subprocess.Popen(
+    [sys.executable, '-m', 'experiments.export', *flags],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    time.sleep(seconds)
+    process.send_signal(number)
+    out, err = process.communicate()
+  if not out:  # else it was done already
+    assert err == 'error: stopped; the same command starts again\n'
+    assert process.returncode == code
+  assert student.load(tmp_path / 'student')
 
 
 def test_a_format_that_fails_leaves_no_folder(tmp_path):

@@ -1,6 +1,7 @@
 """A student's folder gives back the student that was written."""
 
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -11,7 +12,8 @@ import dualgan_jax
 from dualgan_jax import student
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import classifier
-from dualgan_jax.teachers import Preparation
+from dualgan_jax.preparation import Preparation
+from tests import fuzz_students
 
 LABELS = ('a', 'b', 'c')
 IMAGE = (8, 8, 1)
@@ -34,7 +36,7 @@ def _variables():
 
 
 def write_toy(path, net=NET):
-  """A student's folder; test_console has one, too."""
+  """A student's folder; other tests have one, too."""
   student.write(
     path,
     _variables(),
@@ -46,7 +48,7 @@ def write_toy(path, net=NET):
   return path
 
 
-def _write_program(path, net=NET):
+def write_program(path, net=NET):
   """The same student, as if its net could not be described."""
   module = classifier.create(**net, labels=len(LABELS))
   student.write_program(
@@ -81,7 +83,7 @@ def test_a_program_that_cannot_be_exported_is_one_sentence(tmp_path):
   assert not (tmp_path / 'branched').exists()
 
 
-@pytest.fixture(params=[write_toy, _write_program])
+@pytest.fixture(params=[write_toy, write_program])
 def folder(request, tmp_path):
   return request.param(tmp_path / 'student')
 
@@ -163,16 +165,6 @@ def test_weights_are_written_by_index_not_as_they_lie_in_memory(tmp_path):
     np.testing.assert_array_equal(again[name], x)
 
 
-@pytest.mark.parametrize('write', [write_toy, _write_program])
-def test_writing_again_replaces(folder, write):
-  (folder / 'more').write_text('old')
-  write(folder)
-  assert sorted(x.name for x in folder.iterdir()) == [
-    'config.json',
-    'model.safetensors',
-  ]
-
-
 def _change(folder, **changes):
   path = folder / 'config.json'
   path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -190,8 +182,8 @@ def _change(folder, **changes):
       lambda f: (f / 'model.safetensors').write_bytes(b'12345678'),
       'no folder of a student',
     ),
-    (lambda f: _change(f, format=2), 'of format 2'),
-    (lambda f: _change(f, labels=['a']), 'is not of the net'),
+    (lambda f: _change(f, format=2), '`format` must be 1; the version'),
+    (lambda f: _change(f, labels=['a']), 'is not of'),
   ],
 )
 def test_a_damaged_folder_is_one_sentence(folder, damage, said):
@@ -223,30 +215,57 @@ def _change_tensor(folder, name, change):
   tensors = load_file(path)
   tensors[name] = change(tensors[name])
   path.write_bytes(save(tensors))
+  fuzz_students.with_sum(folder)
 
 
 @pytest.mark.parametrize(
   ('damage', 'said'),
   [
-    (lambda f: _change(f, image=[9, 8, 1]), 'is not of the net'),
+    (lambda f: _change(f, image=[9, 8, 1]), 'its program is not of these'),
     (
       lambda f: _change_tensor(f, '2/params/Dense_0/bias', lambda x: x[:2]),
-      'is not of the net',
+      'its program is not of these',
     ),
-    (lambda f: _change_tensor(f, 'program', np.zeros_like), 'cannot be read'),
+    (
+      lambda f: _change_tensor(f, 'program', np.zeros_like),
+      'its program cannot be read',
+    ),
   ],
 )
 def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
-  _write_program(tmp_path)
+  write_program(tmp_path)
   damage(tmp_path)
   with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
     student.load(tmp_path)
 
 
-@pytest.mark.parametrize('write', [write_toy, _write_program])
+@pytest.mark.parametrize('write', [write_toy, write_program])
 def test_labels_that_exclude_one_another_add_up_to_1(tmp_path, write):
   write(tmp_path, net={**NET, 'single_label': True})
   found = dualgan_jax.load(tmp_path)
   answers = found.predict(np.full((3, *IMAGE), 200, np.uint8))
   np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
   assert 'they add up to 1' in found.config['answers']
+
+
+# What the folders in `tests/data/format_1` answered when they were written.
+_ANSWERS_OF_FORMAT_1 = (
+  (0.49061718583106995, 0.504062831401825, 0.504919707775116),
+  (0.5023534297943115, 0.5001140236854553, 0.49667733907699585),
+  (0.49831825494766235, 0.507146418094635, 0.5031102299690247),
+)
+
+
+@pytest.mark.parametrize('name', ['student', 'branched'])
+def test_folders_of_earlier_versions_answer_the_same(name):
+  folder = pathlib.Path(__file__).parent / 'data' / 'format_1' / name
+  found = student.load(folder).predict(_images(3, *IMAGE))
+  np.testing.assert_allclose(found, _ANSWERS_OF_FORMAT_1, atol=1e-6)
+
+
+@pytest.mark.parametrize('n', [1, 2, 3, 64, 65])
+def test_any_number_of_images_gets_the_same_answers(folder, n):
+  loaded = student.load(folder)
+  found = loaded.predict(_images(65, *IMAGE)[:n])
+  wanted = loaded.predict(_images(65, *IMAGE))[:n]
+  np.testing.assert_allclose(found, wanted, atol=1e-6)
