@@ -60,13 +60,15 @@ def describe(design: plan.Plan, config: ml_collections.FrozenConfigDict) -> str:
 def _comparisons(
   design: plan.Plan, config: ml_collections.FrozenConfigDict
 ) -> list[str]:
-  """What to compare with PyTorch, where the config names no reference."""
+  """Lists what to compare with PyTorch, where a config names no reference."""
   lines = []
   for name, teacher in design.unmerged.items():
-    own = config.teachers[name]
-    if own.reference is None:
-      size = tuple(own.size or config.image)
-      lines += reference.comparison(teacher, size, own.mean, own.deviation)
+    teacher_config = config.teachers[name]
+    if teacher_config.reference is None:
+      size = tuple(teacher_config.size or config.image)
+      lines += reference.comparison(
+        teacher, size, teacher_config.mean, teacher_config.deviation
+      )
   return lines
 
 

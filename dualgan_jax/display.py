@@ -31,7 +31,7 @@ def printable(text: object, length: int | None = None) -> str:
 
   Args:
     text: shown as `str` gives it.
-    length: of the text, what is beyond it is left out.
+    length: characters of it that are shown; all if None.
 
   Returns:
     One line; a newline in it is `\n`, an escape character `\x1b`.

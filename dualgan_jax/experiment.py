@@ -118,13 +118,9 @@ def _prepare(config, workdir_path, init_from):
     config, len(devices), len(design.label_map.asked)
   )
   config = batch_sizes.fill_in(config, parts)
-  batch_sizes.check(
-    config,
-    parts,
-    _trained(config, design, workdir_path, init_from),
-    len(devices),
-  )
-  memory.check_fits(design, config, devices)
+  trained = _trained(config, design, workdir_path, init_from)
+  batch_sizes.check(config, parts, trained, len(devices))
+  memory.check_fits(design, config, devices, trained)
   return config, design, devices
 
 

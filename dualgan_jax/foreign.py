@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import discriminators, logs
+from dualgan_jax import discriminators, logs, names
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import Teacher, without_softmax
@@ -63,8 +63,11 @@ def load(field: str, path: str) -> Teacher:
         f'{type(getattr(made, part)).__name__}; make it a tuple: one entry per '
         "label or block; the head's variables are the last."
       )
-  if not all(isinstance(label, str) for label in made.labels):
-    raise UserError(f'{field}: labels of the teacher in {path} must be texts.')
+  for label in made.labels:
+    if fault := names.label_fault(label):
+      raise UserError(
+        f'{field}: a label of the teacher in {path}, {label!r}, {fault}.'
+      )
   return made.replace(
     labels=tuple(made.labels),
     blocks=tuple(made.blocks),

@@ -9,6 +9,7 @@ import time
 import tqdm
 
 from dualgan_jax import parallel
+from dualgan_jax.display import printable
 
 # Seconds between two lines where the output is no terminal.
 _QUIET = 10
@@ -55,6 +56,10 @@ class Progress:
 
 
 def say(line: str) -> None:
-  """One line to the user, on stderr, past any progress bar."""
+  """Says one line to the user, on stderr, past any progress bar.
+
+  Args:
+    line: any text; what a terminal would obey in it is escaped.
+  """
   if parallel.is_first():
-    tqdm.tqdm.write(line, file=sys.stderr)
+    tqdm.tqdm.write(printable(line), file=sys.stderr)

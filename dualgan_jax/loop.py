@@ -77,7 +77,8 @@ def train(
   frozen = parallel.replicate(phase.frozen(), devices)
   state = parallel.replicate(state, devices)
   progress = logs.Progress(phase.name, done, phase.steps)
-  read = functools.partial(_read, phase, log, log_every, Watch(), progress)
+  watch = Watch(phase.teacher_labels)
+  read = functools.partial(_read, phase, log, log_every, watch, progress)
   pending = None
   with _signals() as stop, contextlib.closing(progress):
     for step in range(done + many, phase.steps + 1, many):
@@ -157,3 +158,6 @@ def _signals() -> Iterator[Callable[[], bool]]:
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
+  # One that came when the question had been asked for the last time.
+  if seen:
+    signal.raise_signal(seen[0])

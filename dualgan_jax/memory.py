@@ -3,7 +3,7 @@
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ def check_fits(
   design: plan.Plan,
   config: ml_collections.FrozenConfigDict,
   devices: Sequence[jax.Device],
+  stages: Collection[str],
 ) -> None:
   """Sees that what a device must hold at least is no more than it has.
 
@@ -31,6 +32,7 @@ def check_fits(
     design: of `plan.make`.
     config: what it was made of.
     devices: to train on; those of a CPU share its memory.
+    stages: those that will be trained.
 
   Raises:
     UserError: states, images and pool are too large; names what to lower.
@@ -40,7 +42,7 @@ def check_fits(
     local = [d for d in devices if d.process_index == jax.process_index()]
     available //= len(local)
   for stage, (needed, cures) in _least(design, config).items():
-    if needed > available:
+    if stage in stages and needed > available:
       raise UserError(
         f'{stage}: takes {needed / 1e9:,.3g} GB on each of {len(devices)} '
         f'devices at least, but there are {available / 1e9:,.3g} GB; lower '

@@ -1,6 +1,6 @@
 """Is the generator healthy? What it is seen by, and when to warn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import chex
 import jax
@@ -13,6 +13,8 @@ from dualgan_jax import losses
 PATIENCE = 100
 # Fewer labels per image than this: the teachers see nothing in most of them.
 MIN_LABELS = 0.1
+# Share of images, of those in which a teacher is sure of a label at least.
+MIN_SURE = 0.005
 # Standard deviation of a pixel over the batch, images being in [0, 1].
 MIN_DIVERSITY = 0.02
 # Share of log L that the entropy of the fired labels keeps.
@@ -68,7 +70,13 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
 class Watch:
   """Says once, in one line, that a generator is empty or has collapsed."""
 
-  def __init__(self):
+  def __init__(self, teacher_labels: Mapping[str, Sequence[int]] | None = None):
+    """Begins to watch.
+
+    Args:
+      teacher_labels: by name, which entries of `firing_rate` are a teacher's.
+    """
+    self._teacher_labels = teacher_labels or {}
     self._since: dict[str, int] = {}
     self._said: set[str] = set()
 
@@ -115,6 +123,16 @@ class Watch:
       if diversity < MIN_DIVERSITY
       else None,
     )
+    for name, labels in self._teacher_labels.items():
+      sure = float(np.sum(np.asarray(metrics['firing_rate'])[list(labels)]))
+      yield (
+        f'unsure {name}',
+        f'generated images make teacher {name} sure of no label; it may be of '
+        'another architecture than its config says, or used to other inputs: '
+        'compare it with `reference`, and look at its mean and std.'
+        if sure < MIN_SURE and not empty
+        else None,
+      )
     # Of empty images nothing is learned from which few labels they carry.
     yield (
       'few',

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import report, student
+from dualgan_jax import logs, report, student
 from dualgan_jax.errors import UserError, first_line
 
 _FOLDER = 'rehearsal'
@@ -37,6 +37,11 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
     with _blamed('pictures cannot be drawn'):
       image, scores = np.zeros((1, *_IMAGE)), np.zeros((1, len(labels)))
       report.samples(folder / 'samples.png', labels, image, scores)
+      if letters := report.missing_letters(labels):
+        logs.say(
+          f'evaluate: pictures have a box in place of each {letters}; install '
+          'a font that has them as font.sans-serif of matplotlib'
+        )
     with _blamed('the student cannot be written'):
       _write_program(folder / 'branched', labels)
   finally:

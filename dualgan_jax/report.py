@@ -1,25 +1,26 @@
 """What a run leaves for people: pictures, `results.json`, the report."""
 
 import base64
+import contextlib
 import html
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from markdown_it import MarkdownIt
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from dualgan_jax import metrics_log
-from dualgan_jax.display import align
+from dualgan_jax.display import align, printable
 
 # What `evaluate.scores` gives; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 _PER_LABEL = 10
-# A name may have dollar signs, and means no formula by them.
-_PLAIN_TEXT = {'text.parse_math': False}
 _DPI = 110
 _AGREEMENT = (
   ' There were no real images to measure on: `agreement` is the share of fresh '
@@ -61,6 +62,25 @@ img {{ max-width: 100%; }}
 """
 
 
+@contextlib.contextmanager
+def _drawing() -> Iterator[None]:
+  """Takes names as they are: no formulas, no warning for each strange letter.
+
+  `missing_letters` tells of these once.
+  """
+  with mpl.rc_context({'text.parse_math': False}), warnings.catch_warnings():
+    warnings.filterwarnings('ignore', 'Glyph .* missing from')
+    yield
+
+
+def missing_letters(texts: Sequence[str]) -> str:
+  """Gives the letters of some texts that the font of pictures has not."""
+  file = font_manager.findfont(font_manager.FontProperties())
+  glyphs = font_manager.get_font(file).get_charmap()
+  letters = {letter for text in texts for letter in text}
+  return ''.join(sorted(x for x in letters if ord(x) not in glyphs))
+
+
 def write(folder: pathlib.Path, results: Mapping) -> None:
   """Writes `results.json`, and the report as `report.md` and `report.html`.
 
@@ -75,10 +95,12 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
   ]
   text = _report(results, pictures)
   (folder / 'report.md').write_text(text, encoding='utf-8')
-  (folder / 'report.html').write_text(_page(folder, text), encoding='utf-8')
+  title = f'{results["experiment"]}, seed {results["seed"]}'
+  page = _page(folder, title, text)
+  (folder / 'report.html').write_text(page, encoding='utf-8')
 
 
-def _page(folder: pathlib.Path, text: str) -> str:
+def _page(folder: pathlib.Path, title: str, text: str) -> str:
   """A Markdown text and its pictures as one page of HTML."""
   body = MarkdownIt('commonmark', {'html': False}).enable('table').render(text)
 
@@ -87,12 +109,16 @@ def _page(folder: pathlib.Path, text: str) -> str:
     return f'src="data:image/png;base64,{image}"'
 
   body = re.sub(r'src="([^"]+\.png)"', picture, body)
-  title = text.partition('\n')[0].removeprefix('# ')
   return _PAGE.format(title=html.escape(title), body=body)
 
 
-def table(results: Mapping) -> str:
-  """The results as a Markdown table, one row per model."""
+def table(results: Mapping, escape: Callable[[str], str] = printable) -> str:
+  """The results as a Markdown table, one row per model.
+
+  Args:
+    results: what `results.json` holds.
+    escape: of a model's name, for where the table is shown.
+  """
   share = {
     name: results['metrics']['teachers'][name] for name in ('params', 'flops')
   }
@@ -110,11 +136,11 @@ def table(results: Mapping) -> str:
       f'{row[k]:,} ({row[k] / whole:.0%})' if whole else f'{row[k]:,}'
       for k, whole in share.items()
     ]
-    rows.append([name, *scores, *costs])
+    rows.append([escape(name), *scores, *costs])
   return align(rows)
 
 
-@mpl.rc_context(_PLAIN_TEXT)
+@_drawing()
 def samples(
   path: pathlib.Path,
   labels: Sequence[str],
@@ -148,7 +174,7 @@ def samples(
   figure.savefig(path, dpi=_DPI)
 
 
-@mpl.rc_context(_PLAIN_TEXT)
+@_drawing()
 def curves(folder: pathlib.Path) -> None:
   """Draws a stage's scalars over its steps into `curves.png`."""
   phases = metrics_log.read_metrics(folder)
@@ -199,12 +225,12 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
     if results['oracle']
     else ''
   )
-  said = table(results)
+  said = table(results, _plain)
   return '\n'.join(
     [
-      f'# {results["experiment"]}, seed {results["seed"]}',
+      f'# {_plain(results["experiment"])}, seed {results["seed"]}',
       '',
-      f'Objective: {results["objective"]}{oracle}. '
+      f'Objective: {_plain(results["objective"])}{oracle}. '
       f'Labels: {", ".join(map(_plain, results["labels"]))}.',
       '',
       said,
@@ -240,16 +266,19 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
   )
 
 
-def _plain(label: str) -> str:
-  """A label, which is anybody's text, so that Markdown sees no more in it."""
-  return re.sub(r'[\\`*\[\]<&|]', r'\\\g<0>', label)
+def _plain(text: str) -> str:
+  """Escapes text from outside, so that Markdown sees nothing more in it."""
+  # Within a word an underscore means nothing.
+  return re.sub(
+    r'[\\`*~#!>\[\]<&|]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', printable(text)
+  )
 
 
 def _branch_points(results: Mapping) -> list[str]:
   if not results['branch_points']:
     return []
   points = [
-    f'* {name}: after block {point}; '
+    f'* {_plain(name)}: after block {point}; '
     + ', '.join(
       f'L_d^{b} = {x:.4f}'
       for b, x in enumerate(results['branch_losses'][name], start=1)
@@ -276,7 +305,9 @@ def _routing(results: Mapping) -> str:
     else 'Every generated image is judged by all teachers.'
   )
   if results['misfits']:
-    factors = ', '.join(f'{x:.2f} ({m})' for m, x in results['misfits'].items())
+    factors = ', '.join(
+      f'{x:.2f} ({_plain(m)})' for m, x in results['misfits'].items()
+    )
     said += (
       " In a short routed training, all images together fitted the teachers' "
       f'statistics worse than their own by a factor of {factors}.'

@@ -12,8 +12,8 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Opcodes and pairs of one pickle; a file of 2 MB could ask for 200 MB else.
-_MOST_STEPS = 2_000_000
+# Opcodes and pairs of one pickle: each may take a hundred bytes of memory.
+_MOST_STEPS = 1_000_000
 # Of names and of arguments: one text or tuple can be used again and again.
 _LONGEST = 1000
 # Keys that are hashed by their value: others could take for ever to hash.

@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from dualgan_jax import losses
+from dualgan_jax import losses, names
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.networks.classifier import KINDS
@@ -52,6 +52,9 @@ READS = {
   ),
   'evaluate': ('seed', 'data', 'labels', 'experiment', 'objective'),
 }
+# Fields that earlier versions had not, by their last part, and the value with
+# which all is as it was then.
+_ADDED = {'index': None, 'stem_pool': None}
 # Of an objective, what the results say of it, and nothing is trained with.
 _TOLD = ('name', 'oracle')
 
@@ -141,6 +144,20 @@ def _text(x: Any) -> str | None:
   return None if isinstance(x, str) and x else 'a text'
 
 
+def _name(x: Any) -> str | None:
+  fault = names.name_fault(x)
+  return fault and f'a name; it {fault}'
+
+
+def _labels(x: Any) -> str | None:
+  if not isinstance(x, tuple):
+    return "a tuple of texts, like ('0', '1')"
+  faults = [
+    f'{_brief(i)} {fault}' for i in x if (fault := names.label_fault(i))
+  ]
+  return f'a tuple of texts; {faults[0]}' if faults else None
+
+
 def _index(x: Any) -> str | None:
   if x is None or isinstance(x, str) or _integer(0)(x) is None:
     return None
@@ -149,11 +166,6 @@ def _index(x: Any) -> str | None:
 
 def _blocks(x: Any) -> str | None:
   return None if isinstance(x, tuple) and not x else _integers(1)(x)
-
-
-def _texts(x: Any) -> str | None:
-  fine = isinstance(x, tuple) and all(isinstance(i, str) for i in x)
-  return None if fine else "a tuple of texts, like ('0', '1')"
 
 
 def _image(x: Any) -> str | None:
@@ -191,7 +203,7 @@ _NET = {
 # A batch of 0 is the largest that fits (`batch_sizes`).
 _TRAINING = {'steps': _STEPS, 'batch': _integer(0), 'learning_rate': _RATE}
 _CHECKS = {
-  'experiment': _text,
+  'experiment': _name,
   'seed': _integer(0),
   'devices': _integer(0),
   'steps_per_call': _integer(0),
@@ -199,11 +211,11 @@ _CHECKS = {
   'save_every': _STEPS,
   'image': _image,
   'precision': _choice('float32', 'bfloat16'),
-  'labels': _texts,
+  'labels': _labels,
   'student': _NET,
   'temperature': _RATE,
   'objective': {
-    'name': _text,
+    'name': _name,
     'oracle': _flag,
     'alpha': _WEIGHT,
     'beta': _WEIGHT,
@@ -253,9 +265,9 @@ _CHECKS = {
   },
   'baselines': {**_TRAINING, 'steps': _integer(0)},
 }
-_TEACHER = {'labels': _texts, 'data': _text, 'single_label': _flag, **_NET}
+_TEACHER = {'labels': _labels, 'data': _text, 'single_label': _flag, **_NET}
 _WEIGHTS = {
-  'labels': _texts,
+  'labels': _labels,
   'single_label': _flag,
   'data': _optional(_text),
   'architecture': _choice(*ARCHITECTURES),
@@ -270,7 +282,7 @@ _WEIGHTS = {
   'merge': _blocks,
 }
 _MODULE = {
-  'labels': _optional(_texts),
+  'labels': _optional(_labels),
   'data': _optional(_text),
   'module': _text,
   'sha256': _optional(_text),
@@ -313,6 +325,8 @@ def check(
   if not isinstance(named, dict) or not named:
     raise UserError('teachers: name at least one teacher.')
   for name in named:
+    if fault := names.name_fault(name):
+      raise UserError(f'teachers: the name {_brief(name)} {fault}.')
     if name in ROWS:
       raise UserError(
         f'teachers.{name}: the results have a row of that name; name the '
@@ -324,6 +338,9 @@ def check(
   sets = values.get('data')
   if not isinstance(sets, dict) or (trained and not sets):
     raise UserError('data: name at least one data set.')
+  for name in sets:
+    if fault := names.name_fault(name):
+      raise UserError(f'data: the name {_brief(name)} {fault}.')
   checks['data'] = dict.fromkeys(sets, _DATA)
   _walk('', checks, values)
   for name, teacher in values['teachers'].items():
@@ -419,6 +436,11 @@ def differing(old: dict, new: dict) -> list[str]:
   def norm(x):
     return list(x) if isinstance(x, tuple | list) else x
 
+  def added(fields, others):
+    missing = {k: k.rpartition('.')[2] for k in others if k not in fields}
+    return {k: _ADDED[part] for k, part in missing.items() if part in _ADDED}
+
+  old, new = {**old, **added(old, new)}, {**new, **added(new, old)}
   return [
     f'{k} ({_shown(old, k)} there, {_shown(new, k)} now{_cause(k)})'
     for k in sorted({*old, *new})

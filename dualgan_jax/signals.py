@@ -5,7 +5,7 @@ Imports nothing heavy, so that an entry point can begin with it:
     from dualgan_jax import signals
 
     if __name__ == '__main__':
-      signals.exit_on_signals('stopped')
+      signals.exit_on_signals()
 
     import jax  # takes a second, in which Ctrl-C works already
 """
@@ -16,11 +16,13 @@ import os
 import signal
 import sys
 
+# True of every command that trains.
+STOPPED = 'stopped at once; the same command goes on from what is saved'
 # The exit codes that README documents, where nothing is trained.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
 
-def exit_on_signals(sentence: str) -> None:
+def exit_on_signals(sentence: str = STOPPED) -> None:
   """Makes SIGINT and SIGTERM end the process with a line on stderr.
 
   Call it first of all in a command, in the main thread. It ends the process on

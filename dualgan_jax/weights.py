@@ -27,6 +27,7 @@ _HUB = 'hf://'
 _HUB_FILE = 'model.safetensors'
 # Dicts in dicts that are looked into; nobody saves weights deeper.
 _MOST_LEVELS = 10
+_LONGEST = 80  # characters of a name that are shown
 _SHOWN = 3
 
 
@@ -56,7 +57,8 @@ class Contents:
     path: of the file.
     state_dicts: all dicts with tensors under names, in the file's order.
     nameless: the places of tensors in lists, or whose keys are no texts.
-    objects: the places of objects that are not loaded, and their classes.
+    objects: the places of the first objects that are not loaded, and their
+      classes.
   """
 
   path: pathlib.Path
@@ -192,31 +194,47 @@ def contents(path: pathlib.Path) -> Contents:
   """
   if path.suffix.lower() == '.safetensors':
     return Contents(path, (StateDict('', _safetensors(path)),))
-  state_dicts, nameless, objects, visited = [], [], {}, set()
-  # Depth first and in order, without recursion: a file may be nested deeply.
-  to_visit = [('', 0, torch_file.load(path))]
-  while to_visit:
-    place, level, value = to_visit.pop()
+  state_dicts, nameless, objects = [], [], {}
+  for place, value in _nested(torch_file.load(path)):
     if isinstance(value, Tensor):
       nameless.append(place)
-    elif isinstance(value, Inert):
+    elif isinstance(value, Inert) and len(objects) < _SHOWN:
       objects[place] = value.name
-    if not isinstance(value, dict | list | tuple) or id(value) in visited:
-      continue
-    visited.add(id(value))
-    items = list(value.items() if isinstance(value, dict) else enumerate(value))
-    if isinstance(value, dict):
-      named = {k: x for k, x in items if isinstance(k, str)}
-      if any(is_tensor(x) for x in named.values()):
-        state_dicts.append(StateDict(place, named))
-        items = [(k, x) for k, x in items if not is_tensor(named.get(k))]
-    if level < _MOST_LEVELS:
-      to_visit += [
-        (f'{place}.{shown(k)}'.removeprefix('.'), level + 1, x)
-        for k, x in reversed(items)
-        if isinstance(x, Tensor | Inert | dict | list | tuple)
-      ]
+    elif isinstance(value, dict) and any(_is_named(x) for x in value.items()):
+      named = {k: x for k, x in value.items() if isinstance(k, str)}
+      state_dicts.append(StateDict(place, named))
   return Contents(path, tuple(state_dicts), tuple(nameless), objects)
+
+
+def _nested(root):
+  """Yields dicts, lists and what is in them with their places, in order.
+
+  Without recursion, and nothing twice: a file may be nested deeply, and hold
+  the same values in many places.
+  """
+  levels, visited = [('', iter([('', root)]))], set()
+  while levels:
+    above, items = levels[-1]
+    for key, value in items:
+      is_nest = isinstance(value, dict | list | tuple)
+      if (is_nest and (not value or id(value) in visited)) or not (
+        is_nest or isinstance(value, Tensor | Inert)
+      ):
+        continue
+      place = f'{above}.{shown(key)}'.strip('.')
+      yield place, value
+      if is_nest and len(levels) <= _MOST_LEVELS:
+        visited.add(id(value))
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        levels.append((place, (x for x in pairs if not _is_named(x))))
+        break
+    else:
+      levels.pop()
+
+
+def _is_named(item):
+  """Whether a key and a value are a name and a tensor."""
+  return isinstance(item[0], str) and is_tensor(item[1])
 
 
 def _safetensors(path):
@@ -264,4 +282,4 @@ def shown(text: Any) -> str:
   if isinstance(text, Inert):
     text = text.name
   text = str(text) if isinstance(text, str | int) else repr(text)
-  return printable(text, 80)
+  return printable(text, _LONGEST)

@@ -39,7 +39,15 @@ import ml_collections
 import numpy as np
 from absl import app, flags, logging
 
-from dualgan_jax import errors, parallel, pipeline, plan, report, runs, settings
+from dualgan_jax import (
+  display,
+  errors,
+  parallel,
+  pipeline,
+  plan,
+  runs,
+  settings,
+)
 from dualgan_jax.images import RealImages
 from dualgan_jax.stages.phase import Phase, TrainState
 from experiments.configs import base, digits
@@ -467,7 +475,7 @@ def _table(rows):
       for k in columns
     ]
     lines.append([row['phase'], *cells])
-  return report.align(lines)
+  return display.align(lines)
 
 
 if __name__ == '__main__':

@@ -21,7 +21,16 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import console, errors, parallel, peers
+from dualgan_jax import (
+  cluster,
+  console,
+  errors,
+  meeting,
+  parallel,
+  peers,
+  signals,
+)
+from dualgan_jax.display import printable
 from experiments import config_errors
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -41,7 +50,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
   """Prints what `work` returns, or leaves with a sentence and an exit code."""
   logging.set_verbosity(logging.WARNING)
   # Where nothing trains, there is nothing to save first.
-  signal.signal(signal.SIGTERM, _interrupt)
+  signals.exit_on_signals()
   _keep_compiled()
   run_peers = None  # the other processes of this run
   try:
@@ -53,9 +62,12 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       if flag.value in (None, ''):
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
     if _MULTIHOST.value:
-      cluster = parallel.find_cluster()
-      run_peers = peers.meet(cluster, _facts())
-      parallel.connect(cluster)
+      # The others have to hear of it.
+      signal.signal(signal.SIGINT, signal.default_int_handler)
+      signal.signal(signal.SIGTERM, _interrupt)
+      place = cluster.find()
+      run_peers = peers.Peers(place, meeting.meet(place, _facts()))
+      cluster.connect(place)
     # Says in a sentence that there are none.
     parallel.check_shares(parallel.choose_devices())
     text = work()
@@ -74,11 +86,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     _leave(str(e), e.exit_code, run_peers)
   except KeyboardInterrupt as e:
     code = errors.InterruptedRun.exit_code if e.args else 130
-    _leave(
-      'stopped at once; the same command goes on from what is saved',
-      code,
-      run_peers,
-    )
+    _leave(signals.STOPPED, code, run_peers)
   except (Exception, SystemExit) as e:
     if not run_peers:
       raise
@@ -182,5 +190,5 @@ def _leave(
 ) -> NoReturn:
   if run_peers:
     run_peers.leave(sentence, code)
-  print(f'error: {sentence}', file=sys.stderr)
+  print(f'error: {printable(sentence)}', file=sys.stderr)
   sys.exit(code)

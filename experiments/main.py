@@ -6,6 +6,11 @@
 Exit codes are those of `experiments.cli`.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  signals.exit_on_signals()  # also while the modules below are imported
+
 from collections.abc import Sequence
 
 from absl import app, flags

@@ -13,6 +13,11 @@ reported, and the others are done; with --multihost it ends the sweep.
 Exit codes are those of `experiments.cli`.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  signals.exit_on_signals()  # also while the modules below are imported
+
 import ast
 import itertools
 import os
@@ -24,10 +29,11 @@ import ml_collections
 from absl import app, flags
 
 from dualgan_jax import (
+  console,
+  display,
   dry_run,
   errors,
   logs,
-  report,
   run,
   settings,
   stage_records,
@@ -100,9 +106,9 @@ def run_all(
     done.setdefault(name, []).append(results)
     jax.clear_caches()
   if failed:
-    raise errors.TrainingError(
-      '; '.join([*failed, f'what was done:\n{table(done)}'])
-    )
+    with console.printing():
+      print(table(done))
+    raise errors.TrainingError('; '.join(failed))
   return table(done)
 
 
@@ -183,7 +189,7 @@ def table(done: dict[str, list[dict]]) -> str:
           ' '.join(str(r['seed']) for r in results),
         ]
       )
-  return report.align(rows)
+  return display.align(rows)
 
 
 def _folder(root, name, config):

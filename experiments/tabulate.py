@@ -14,7 +14,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from dualgan_jax import report
+from dualgan_jax import display, report
 
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'
@@ -163,7 +163,7 @@ def table(experiment: str) -> str:
         f'`{objective}`: share of real images whose most probable label is of '
         f'their own data set: {", ".join(shares)}.'
       )
-  return '\n'.join([report.align(rows), '', *notes])
+  return '\n'.join([display.align(rows), '', *notes])
 
 
 def summary(experiments: Sequence[str]) -> str:
@@ -196,7 +196,7 @@ def summary(experiments: Sequence[str]) -> str:
           str(len(runs)),
         ]
       )
-  return report.align(rows)
+  return display.align(rows)
 
 
 def _seconds(run: dict) -> list[float]:

@@ -187,11 +187,22 @@ def test_a_second_start_does_nothing(copy):
   assert before == after
 
 
-def test_a_lost_student_is_written_again(copy):
-  shutil.rmtree(copy / 'student')
+def test_what_is_lost_or_damaged_is_told_and_written_again(copy, capsys):
+  model = copy / 'student' / 'model.safetensors'
+  model.write_bytes(model.read_bytes()[:-1])
+  (copy / 'results.json').write_text('{"metrics": {')
+  (copy / 'evaluate.aside-x').mkdir()  # of somebody's own
   again = run(digits.get_config('smoke'), str(copy))
+  told = capsys.readouterr().err
+  assert f'evaluate: {copy}/results.json is lost or damaged' in told
+  assert f'evaluate: {copy}/student: ' in told
+  assert 'evaluate: done again' in told
   assert again['metrics'].keys() >= {'compact', 'branched'}
   assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
+  # Nothing but the evaluation, and no longer damaged.
+  assert 'refine: done' not in told
+  run(digits.get_config('smoke'), str(copy))
+  assert 'done again' not in capsys.readouterr().err
 
 
 def test_files_are_the_same_in_any_locale(copy):
@@ -521,7 +532,7 @@ def test_a_disk_that_fills_up_elsewhere_is_one_sentence(copy, monkeypatch):
 
   monkeypatch.setattr('dualgan_jax.report.write', full)
   _undo(copy, 'evaluate')
-  with pytest.raises(TrainingError, match='^workdir: the disk is full; make'):
+  with pytest.raises(TrainingError, match='copy: the disk is full; put that'):
     run(digits.get_config('smoke'), str(copy))
 
 
@@ -537,7 +548,9 @@ def test_a_file_that_may_not_be_written_is_one_sentence(copy, monkeypatch):
     run(digits.get_config('smoke'), str(copy))
 
 
-def test_no_memory_is_one_sentence_and_less_of_it_goes_on(copy):
+def test_no_memory_is_one_sentence_and_less_of_it_goes_on(copy, monkeypatch):
+  # What is known to be too much is refused; the rest shows when it is tried.
+  monkeypatch.setattr('dualgan_jax.memory.device_memory', lambda _: 2**63)
   _undo(copy, 'refine', 'baselines', 'evaluate')
   config = digits.get_config('smoke')
   # 524 TB: more than a process can address, whatever its system promises.
@@ -563,13 +576,13 @@ def test_other_failures_of_a_device_keep_their_traceback(copy, monkeypatch):
 def test_a_batch_that_does_not_divide_matters_only_where_it_is_used(copy):
   config = digits.get_config('smoke')
   config.devices = 3
-  with pytest.raises(UserError, match=r'^pretrain\.batch: 128 does not'):
+  with pytest.raises(UserError, match=r'^pretrain\.batch \(128\), gen'):
     run(config, str(copy / 'new'), stage='pretrain')
   assert run(config, str(copy))['seed'] == 0  # all is done already
   # What is trained after a stage that is done again is, too.
   shutil.rmtree(copy / 'targetnet')
   config.targetnet.batch = 126
-  with pytest.raises(UserError, match=r'^refine\.batch: 128 does not'):
+  with pytest.raises(UserError, match=r'^refine\.batch \(128\), base'):
     run(config, str(copy))
 
 
@@ -580,7 +593,7 @@ def test_a_batch_that_nothing_uses_may_be_any(tmp_path):
     config[stage].batch = 129
   dualgan_jax.dry_run(config, str(tmp_path))
   config.baselines.batch = 128
-  with pytest.raises(UserError, match=r'^baselines\.batch: 128 does not'):
+  with pytest.raises(UserError, match=r'^baselines\.batch \(128\): can'):
     dualgan_jax.dry_run(config, str(tmp_path))
 
 

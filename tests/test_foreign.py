@@ -147,7 +147,7 @@ def test_variables_that_are_no_arrays_are_named(example):
     (
       'from dualgan_jax import Teacher\n'
       'def get_teacher():\n  return Teacher("t", (1, 2), (), None, ())',
-      'must be texts',
+      '1, is of type int, but must be text',
     ),
     ('x = 1', r'must define get_teacher\(\) .* gave NoneType'),
   ],

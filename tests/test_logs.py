@@ -80,3 +80,8 @@ def test_a_line_is_not_mixed_up_with_the_bar(monkeypatch):
 def test_say_speaks_on_stderr(capsys):
   logs.say('hello')
   assert capsys.readouterr() == ('', 'hello\n')
+
+
+def test_a_line_stays_one_line_that_no_terminal_obeys(capsys):
+  logs.say('label \x1b[2Ja\nerror: forged')
+  assert capsys.readouterr().err == 'label \\x1b[2Ja\\nerror: forged\n'

@@ -257,6 +257,28 @@ def test_a_signal_during_the_last_step_is_not_forgotten(tmp_path, read):
   _assert_same(state, _by_hand())
 
 
+def test_a_signal_that_nobody_asks_for_any_more_is_handed_on(
+  tmp_path, monkeypatch
+):
+  heard = []
+  before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+  try:
+    questions = []
+
+    def anywhere(flag):
+      questions.append(flag)
+      if len(questions) == STEPS:  # one per step
+        signal.raise_signal(signal.SIGTERM)
+      return flag
+
+    monkeypatch.setattr(parallel, 'anywhere', anywhere)
+    _train(tmp_path / 'c')
+  finally:
+    signal.signal(signal.SIGTERM, before)
+  assert len(questions) == STEPS
+  assert heard == [signal.SIGTERM]
+
+
 @pytest.mark.parametrize(
   'numbers',
   [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)],

@@ -155,3 +155,17 @@ def test_rows_of_other_stages_are_passed_over():
   watch.look(0, _row(labels=0))
   assert not watch.look(PATIENCE, {'l_d_own': np.float32(0.1)})
   assert watch.look(PATIENCE + 1, _row(labels=0))
+
+
+def test_a_teacher_that_is_never_sure_is_named():
+  watch = Watch({'good': [0, 1], 'odd': [1, 2]})
+  row = {**_row(), 'firing_rate': np.float32([0.9, 0.004, 0.0])}
+  assert watch.look(0, row) == []
+  (line,) = watch.look(PATIENCE, row)
+  assert 'make teacher odd sure of no label' in line
+  # Of images that are empty altogether another line tells.
+  watch = Watch({'odd': [0]})
+  row = {**_row(labels=0), 'firing_rate': np.float32([0.0])}
+  assert watch.look(0, row) == []
+  (line,) = watch.look(PATIENCE, row)
+  assert 'empty' in line

@@ -357,33 +357,6 @@ def test_what_the_first_does_the_others_hear_of(monkeypatch):
     parallel.on_first(lambda: 3)
 
 
-def test_the_environment_says_where_processes_meet(monkeypatch):
-  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', '[::1]:1234')
-  monkeypatch.setenv('JAX_NUM_PROCESSES', '2')
-  monkeypatch.setenv('JAX_PROCESS_ID', '1')
-  cluster = parallel.find_cluster()
-  assert cluster == ('[::1]:1234', 2, 1)
-  assert cluster.host_and_port() == ('::1', 1234)
-
-
-@pytest.mark.parametrize(
-  ('variable', 'value'),
-  [
-    ('JAX_COORDINATOR_ADDRESS', 'localhost'),
-    ('JAX_NUM_PROCESSES', 'two'),
-    ('JAX_PROCESS_ID', '2'),
-    ('JAX_PROCESS_ID', '-1'),
-  ],
-)
-def test_an_environment_that_says_nonsense(monkeypatch, variable, value):
-  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', 'localhost:1234')
-  monkeypatch.setenv('JAX_NUM_PROCESSES', '2')
-  monkeypatch.setenv('JAX_PROCESS_ID', '1')
-  monkeypatch.setenv(variable, value)
-  with pytest.raises(UserError, match=f'multihost: .*{value}.*; on one host'):
-    parallel.find_cluster()
-
-
 class _Device(NamedTuple):
   process_index: int
   device_kind: str = 'cpu'

@@ -52,3 +52,9 @@ def test_a_library_that_is_not_there_is_named(tmp_path, monkeypatch):
   monkeypatch.delattr('dualgan_jax.evaluate', raising=False)
   with pytest.raises(UserError, match=r'metrics cannot be computed .*evaluate'):
     rehearsal.check_last_stage(tmp_path, LABELS)
+
+
+def test_letters_that_the_font_has_not_are_told_once(tmp_path, capsys):
+  rehearsal.check_last_stage(tmp_path, ('猫', 'dog'))
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith('evaluate: pictures have a box in place of each 猫;')

@@ -115,14 +115,6 @@ def test_columns_line_up():
   assert all(x == bars[0] for x in bars)
 
 
-def test_align_by_hand():
-  rows = [['a', 'number'], ['---', '---:'], ['longest', '1'], ['b', '22']]
-  first, _, third, fourth = report.align(rows).splitlines()
-  assert first == '| a       | number |'
-  assert third == '| longest |      1 |'
-  assert fourth == '| b       |     22 |'
-
-
 def test_results_come_back_from_json(tmp_path):
   report.write(tmp_path, _results())
   text = (tmp_path / 'results.json').read_text()
@@ -261,16 +253,21 @@ def test_an_image_whose_label_is_hard_to_see_is_another_labels():
   np.testing.assert_array_equal(grid[18:26, :8], images[0, ..., 0])
 
 
-def test_labels_may_hold_anything(tmp_path):
-  odd = ('cat|dog', '![b](c.png)', '[x](http://y)', '`*<b>&amp;')
+def test_labels_and_names_may_hold_anything(tmp_path):
+  odd = ('cat|dog', '![b](http://y/c.png)', '[x](http://y)', '`*<b>&amp;')
+  odd += ('_x_', '__x__', '~~x~~', '# x', '\\', '> x', 'a_b_c')
   row = _results()['per_label']['Ara']
-  report.write(
-    tmp_path, _results(labels=odd, per_label=dict.fromkeys(odd, row))
-  )
+  results = _results(labels=odd, per_label=dict.fromkeys(odd, row))
+  models = results['metrics']
+  results['metrics'] = {**models, **dict.fromkeys(odd, models['compact'])}
+  results['experiment'] = '<b>_x_'
+  report.write(tmp_path, results)
   page = (tmp_path / 'report.html').read_text()
   for label in odd:
-    assert f'<td>{html.escape(label)}</td>' in page
-  assert '<img' not in page and '<a ' not in page
+    shown = f'<td>{html.escape(label, quote=False)}</td>'
+    assert page.replace('&quot;', '"').count(shown) == 2, label
+  for tag in ('<img', '<a ', '<em', '<strong', '<b>', '<s>', '<blockquote'):
+    assert tag not in page.partition('</style>')[2], tag
 
 
 def test_a_name_is_no_formula(tmp_path):

@@ -255,9 +255,9 @@ def test_takes_what_is_allowed(field, value):
   ('field', 'value', 'wanted'),
   [
     # The wrong type.
-    ('experiment', 3, 'a text'),
-    ('experiment', '', 'a text'),
-    ('objective__name', None, 'a text'),
+    ('experiment', 3, 'a name; it is of type int'),
+    ('experiment', '', 'a name; it is empty'),
+    ('objective__name', None, 'a name; it is of'),
     ('refine__learning_rate', 1e-46, '0, or in size from 1.2e-38 to 3.4e+38'),
     ('objective__gamma', 1e39, '0, or in size from 1.2e-38 to 3.4e+38'),
     ('student__widths', (8, 10**6), 'whole numbers from 1 to 65,536'),
@@ -510,3 +510,40 @@ def test_odd_values_are_taken_or_refused_in_a_sentence():
 def test_what_is_no_config_is_one_sentence(config):
   with pytest.raises(UserError, match='^config: .* be a ConfigDict'):
     settings.check(config)
+
+
+@pytest.mark.parametrize(
+  ('name', 'fault'),
+  [
+    ('', 'is empty'),
+    ('a/b', "has a '/'"),
+    ('a\nb', 'has a character that cannot be shown'),
+    ('x' * 101, 'has 101 characters'),
+  ],
+)
+@pytest.mark.parametrize('group', ['teachers', 'data'])
+def test_a_name_that_is_a_path_is_refused(group, name, fault):
+  values = digits.get_config().to_dict()
+  values[group][name] = next(iter(values[group].values()))
+  with pytest.raises(UserError, match=f'^{group}: the name .* {fault}') as e:
+    settings.check(ml_collections.ConfigDict(values))
+  assert str(e.value).isprintable()
+
+
+def test_labels_may_be_any_printable_text():
+  for label in ('T-shirt/top', '猫', 'x' * 200, '$a_b$', '| <b>'):
+    settings.check(_config(labels=(label,)))
+  for label in ('', ' ', 'x' * 201, 'a\x1b[2J', 'a\nb', '\u202eab', 3):
+    with pytest.raises(UserError, match='^labels: ') as e:
+      settings.check(_config(labels=(label,)))
+    assert str(e.value).isprintable()
+
+
+def test_a_field_that_came_later_is_as_it_was_in_an_old_record():
+  new = {'teachers.a.stem_pool': None, 'seed': 0}
+  assert settings.differing({'seed': 0}, new) == []
+  assert settings.differing(new, {'seed': 0}) == []
+  new['teachers.a.stem_pool'] = True
+  assert settings.differing({'seed': 0}, new) == [
+    'teachers.a.stem_pool (None there, True now)'
+  ]

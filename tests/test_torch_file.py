@@ -277,9 +277,11 @@ HOSTILE = {
   'a list that holds itself': b'\x80\x02]q\x00h\x00a.',
   'a text longer than the file': b'\x80\x02X\xff\xff\xff\x7fabc.',
   'a pickle without an end': b'\x80\x02' + b']' * 100,
-  'a function that is called a million times': b'\x80\x02](NNNNe'
-  + b'q\x00ccollections\nOrderedDict\nq\x01'
-  + b'h\x01h\x00\x85R' * 10,
+  'a dict of the same pairs again and again': b'\x80\x02]('
+  + b'](K\x01K\x02e' * 1000
+  + b'eq\x00('
+  + b'ccollections\nOrderedDict\nh\x00\x85R' * 5000
+  + b't.',
   'a persistent id as text': b'\x80\x02Pstorage\n.',
   'an extension': b'\x80\x02\x82\x01.',
   'an old object': b'\x80\x02(cos\nsystem\no.',

@@ -119,7 +119,13 @@ def phase(
     return train_step(loss_fn, optimiser, state)
 
   return Phase(
-    name, steps, init, step, lambda: tuple(teachers), label_map.union
+    name,
+    steps,
+    init,
+    step,
+    lambda: tuple(teachers),
+    label_map.union,
+    {t.name: [label_map.union.index(x) for x in t.labels] for t in teachers},
   )
 
 

@@ -5,7 +5,7 @@ per block of the student).
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import chex
@@ -53,6 +53,7 @@ class Phase:
     frozen: makes the arrays that the step reads and never changes; called
       only when there are steps to do.
     label_names: names for the entries of metrics that are vectors.
+    teacher_labels: by a teacher's name, which of these are its labels.
   """
 
   name: str
@@ -61,6 +62,9 @@ class Phase:
   step: Callable[[Any, TrainState], tuple[TrainState, Metrics]]
   frozen: Callable[[], Any]
   label_names: tuple[str, ...] = ()
+  teacher_labels: Mapping[str, Sequence[int]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def adam(
