@@ -18,7 +18,7 @@ from flax import traverse_util
 
 from dualgan_jax import program, student_config, student_folder
 from dualgan_jax.display import printable
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks import classifier
 from dualgan_jax.preparation import Preparation
 
@@ -76,6 +76,8 @@ class Student:
 
     Raises:
       ValueError: `images` has another shape, kind or range.
+      UserError: JAX cannot run the net here, for want of memory or because a
+        program is damaged.
     """
     x = np.asarray(images)
     if x.ndim != 4 or x.shape[-1] not in (1, 3):
@@ -106,9 +108,18 @@ class Student:
         part = np.asarray(self._prepare(part))
       # The last part is filled up, once it is small: one compilation.
       missing = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
-      answers = self._answer(np.pad(part, missing))
-      parts.append(np.asarray(answers)[: len(part)])
+      parts.append(self._run(np.pad(part, missing))[: len(part)])
     return np.concatenate(parts)
+
+  def _run(self, images: np.ndarray) -> np.ndarray:
+    try:
+      return np.asarray(self._answer(images))
+    # Of a program, JAX finds only now what is wrong inside.
+    except (RuntimeError, ValueError) as e:
+      raise UserError(
+        f'the student cannot be run here ({printable(first_line(e), 200)}); '
+        'use fewer images at once, or bring its folder again.'
+      ) from e
 
 
 def write(

@@ -269,3 +269,13 @@ def test_any_number_of_images_gets_the_same_answers(folder, n):
   found = loaded.predict(_images(65, *IMAGE)[:n])
   wanted = loaded.predict(_images(65, *IMAGE))[:n]
   np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_net_that_cannot_be_run_is_one_sentence(folder, monkeypatch):
+  def fail(images):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: no memory\n at all')
+
+  loaded = student.load(folder)
+  monkeypatch.setattr(loaded, '_answer', fail)
+  with pytest.raises(UserError, match=r'run here \(RESOURCE_EXHAUSTED: no m'):
+    loaded.predict(_images(1, *IMAGE))
