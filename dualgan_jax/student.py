@@ -6,6 +6,7 @@ describes, as a branched TargetNet with tails of any teachers, has its program
 there, too.
 """
 
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,7 +41,8 @@ class Student:
   def __init__(
     self,
     config: Mapping[str, Any],
-    answer: Callable[[chex.Array], chex.Array],
+    apply: Callable[[Any, chex.Array], chex.Array],
+    variables: Any,
     *,
     any_batch: bool = True,
   ):
@@ -48,15 +50,17 @@ class Student:
 
     Args:
       config: see above.
-      answer: see above.
-      any_batch: whether `answer` takes fewer images than 64, too.
+      apply: pure: maps variables and images to probabilities.
+      variables: of `apply`.
+      any_batch: whether `apply` takes fewer images than 64, too.
     """
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
-    self.answer = answer
+    self.answer = functools.partial(apply, variables)
     self._any_batch = any_batch
-    self._jitted = jax.jit(answer)
+    # Variables in a program would be compiled with it, and kept twice.
+    self._answer = functools.partial(jax.jit(apply), variables)
     self._prepare = jax.jit(Preparation(self.image))
 
   def predict(self, images: np.ndarray) -> np.ndarray:
@@ -102,7 +106,7 @@ class Student:
         part = np.asarray(self._prepare(part))
       # The last part is filled up, once it is small: one compilation.
       missing = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
-      answers = self._jitted(np.pad(part, missing))
+      answers = self._answer(np.pad(part, missing))
       parts.append(np.asarray(answers)[: len(part)])
     return np.concatenate(parts)
 
@@ -197,9 +201,9 @@ def load(folder: str | pathlib.Path) -> Student:
   folder = pathlib.Path(folder)
   config, tensors = student_folder.read(folder)
   if _PROGRAM in tensors:
-    answer = _program_answer(folder, config, tensors)
-    return Student(config, answer, any_batch=False)
-  return Student(config, _net_answer(folder, config, tensors))
+    apply = _program_apply(folder, config, tensors)
+    return Student(config, apply, tensors, any_batch=False)
+  return Student(config, *_net_apply(folder, config, tensors))
 
 
 def _config(labels, image, net, origin):
@@ -222,25 +226,24 @@ def _batch(image):
   return jax.ShapeDtypeStruct((program.BATCH, *image), np.float32)
 
 
-def _program_answer(folder, config, tensors):
-  """The pure function of a folder that `write_program` wrote."""
+def _program_apply(folder, config, tensors):
+  """Gives the pure function of a folder that `write_program` wrote."""
   content = tensors.pop(_PROGRAM).tobytes()
   answers = jax.ShapeDtypeStruct(
     (program.BATCH, len(config['labels'])), np.float32
   )
   arguments = (tensors, _batch(config['image']))
   try:
-    call = program.read(content, arguments, answers)
+    return program.read(content, arguments, answers)
   except UserError as e:
     raise UserError(
       f'{printable(folder)}: its program {e}; bring both files again, or '
       'install the version of JAX that its config.json names.'
     ) from e
-  return lambda x: call(tensors, x)
 
 
-def _net_answer(folder, config, tensors):
-  """The pure function of a folder that `write` wrote."""
+def _net_apply(folder, config, tensors):
+  """Gives the pure function of a folder that `write` wrote, and variables."""
   fault = student_config.net_fault(config)
   if fault:
     raise UserError(
@@ -266,11 +269,11 @@ def _net_answer(folder, config, tensors):
   nested = traverse_util.unflatten_dict(tensors, sep='/')
   variables = tuple(nested[name] for name in _names(len(like)))
 
-  def answer(x):
+  def apply(variables, x):
     logits, _ = net.apply(variables, x, train=False)
     return jax.nn.sigmoid(logits)
 
-  return answer
+  return apply, variables
 
 
 def _names(parts):
