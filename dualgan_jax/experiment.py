@@ -66,7 +66,9 @@ def run(
     else:
       if parallel.is_first():
         (folder.path / 'config.json').write_text(config.to_json(indent=1))
-      _run_stages(runs.Run(config, design, folder, devices), chosen)
+      last = settings.STAGES.index(chosen[-1])
+      stages = settings.STAGES[: last + 1]
+      _run_stages(runs.Run(config, design, folder, devices, stages))
     if chosen[-1] != 'evaluate':
       return None
     text = (folder.path / 'results.json').read_text(encoding='utf-8')
@@ -174,9 +176,8 @@ def _no_memory_told(stage):
     ) from e
 
 
-def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
-  last = settings.STAGES.index(chosen[-1])
-  for stage in settings.STAGES[: last + 1]:
+def _run_stages(run_: runs.Run) -> None:
+  for stage in run_.stages:
     finished = run_.folder.finished(stage)
     if not finished:
       aside = run_.folder.begin(stage, run_.config)
