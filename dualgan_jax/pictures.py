@@ -1,5 +1,6 @@
 """Image files as arrays, the same wherever one is read."""
 
+import logging
 import struct
 import warnings
 import zlib
@@ -8,9 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-# Larger images are refused before they are decoded, which takes up to 16 bytes
+# Larger images are refused before they are decoded, which takes up to 25 bytes
 # per pixel: a file of a few bytes can claim any size.
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**25
+
+# One sentence of ours says it all.
+logging.getLogger('PIL').setLevel(logging.CRITICAL)
 
 # Whatever Pillow raises for a file that is no image, or a damaged one.
 UNREADABLE = (
@@ -67,23 +71,20 @@ def read(
 
 def _opened(file: Any) -> Image.Image:
   """Opens an image without decoding it."""
+  too_large = f'more than {MAX_PIXELS:,} pixels; make it smaller'
   try:
     picture = Image.open(file)
   except Image.UnidentifiedImageError as e:
     raise ValueError('no image in a format that Pillow knows') from e
-  try:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-      raise ValueError(
-        f'{width}×{height} pixels, and {MAX_PIXELS:,} are allowed; make it '
-        'smaller'
-      )
-    # Pillow would run Ghostscript, and so what the file says.
-    if picture.format == 'EPS':
-      raise ValueError('EPS is a program, not an image; make it a PNG')
-  except ValueError:
+  except Image.DecompressionBombError as e:
+    raise ValueError(too_large) from e
+  if picture.width * picture.height > MAX_PIXELS:
     picture.close()
-    raise
+    raise ValueError(too_large)
+  # Pillow would run Ghostscript, and so what the file says.
+  if picture.format == 'EPS':
+    picture.close()
+    raise ValueError('EPS is a program, not an image; make it a PNG')
   return picture
 
 
