@@ -1,9 +1,11 @@
 """Data sets of the Hugging Face Hub's form, read by the library `datasets`."""
 
+import atexit
 import functools
 import logging
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -143,13 +145,15 @@ def _cache() -> str | None:
         return None
   except OSError:
     pass
-  return _passing_cache().name
+  return _passing_cache()
 
 
 @functools.cache
-def _passing_cache() -> tempfile.TemporaryDirectory:
+def _passing_cache() -> str:
   """A folder that goes with the process, for who has no home."""
-  return tempfile.TemporaryDirectory(prefix='dualgan_jax-')
+  folder = tempfile.mkdtemp(prefix='dualgan_jax-')
+  atexit.register(shutil.rmtree, folder, ignore_errors=True)
+  return folder
 
 
 def _refuse_unlike(name: str, files: Mapping[str, list[str]]) -> None:
