@@ -76,7 +76,9 @@ def run(
         parallel.on_first(
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
-      _run_stages(runs.Run(config, design, folder, devices), chosen)
+      last = settings.STAGES.index(chosen[-1])
+      stages = settings.STAGES[: last + 1]
+      _run_stages(runs.Run(config, design, folder, devices, stages))
     if chosen[-1] != 'evaluate':
       return None
     return results.read(folder.path)
@@ -196,9 +198,8 @@ def _no_memory_told(stage):
     ) from e
 
 
-def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
-  last = settings.STAGES.index(chosen[-1])
-  for stage in settings.STAGES[: last + 1]:
+def _run_stages(run_: runs.Run) -> None:
+  for stage in run_.stages:
     finished = run_.folder.finished(stage)
     if not finished:
       aside = run_.folder.begin(stage, run_.config)

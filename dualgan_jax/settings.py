@@ -291,6 +291,11 @@ _TEACHERS = {'trained': _TEACHER, 'weights': _WEIGHTS, 'module': _MODULE}
 _DATA = {
   'source': _text,
   'path': _optional(_text),
+  'subset': _optional(_text),
+  'train_part': _text,
+  'test_part': _text,
+  'image_column': _optional(_text),
+  'label_column': _optional(_text),
   'test_fraction': _optional(_number(0, 1, above=True)),
   'shift': _integer(0),
   'flip': _flag,
