@@ -54,7 +54,13 @@ READS = {
 }
 # Fields that earlier versions had not, by their last part, and the value with
 # which all is as it was then.
-_ADDED = {'index': None, 'stem_pool': None}
+_ADDED = {
+  'index': None,
+  'stem_pool': None,
+  'subset': None,
+  'train_part': 'train',
+  'test_part': 'test',
+}
 # Of an objective, what the results say of it, and nothing is trained with.
 _TOLD = ('name', 'oracle')
 
