@@ -5,15 +5,13 @@ Nothing else may import this module.
 
 import dataclasses
 import hashlib
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
-from dualgan_jax import hub, image_folder, logs, overlay, voc
+from dualgan_jax import data_folder, hub, image_folder, logs, overlay, voc
 from dualgan_jax.errors import UserError
 from dualgan_jax.image_files import ImageFiles
 
@@ -200,7 +198,7 @@ def _files(
     raise UserError(
       f'data.{name}.test_part: it is the training part; name another.'
     )
-  folder = _folder(name, own)
+  folder = data_folder.find(name, own)
   parts = None
   if folder and not own.subset:
     parts = image_folder.read(name, own, folder)
@@ -227,19 +225,6 @@ def _files(
     )
   rows = _drawn(name, own, seed, parts.train.targets.argmax(axis=1))
   return {part: parts.train.select(rows[part]) for part in PARTS}
-
-
-def _folder(name: str, own: Any) -> pathlib.Path | None:
-  if not own.path:
-    return None
-  folder = pathlib.Path(os.path.expanduser(own.path))
-  if not folder.is_dir():
-    raise UserError(
-      f'data.{name}.path: there is no folder {folder}; give one that '
-      f'datasets.load_dataset reads, or none to get {own.source} from the '
-      'Hugging Face Hub.'
-    )
-  return folder
 
 
 def _decoded(

@@ -7,6 +7,7 @@ import ml_collections
 
 from dualgan_jax import (
   batch_sizes,
+  data_folder,
   describe,
   foreign,
   logs,
@@ -112,7 +113,10 @@ def dry_run(
 
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
-  config = _with_files(settings.check(config))
+  config = settings.check(config)
+  for name, data_config in config.data.items():
+    data_folder.find(name, data_config)
+  config = _with_files(config)
   config = _with_features(config, workdir_path, init_from)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)

@@ -58,6 +58,8 @@ _ADDED = {
   'index': None,
   'stem_pool': None,
   'subset': None,
+  'image_column': None,
+  'label_column': None,
   'train_part': 'train',
   'test_part': 'test',
 }
