@@ -1,20 +1,20 @@
 """Mutated image files: each is an array or one of `pictures.UNREADABLE`."""
 
+import functools
 import io
-import resource
-import time
+import pathlib
+import random
 
 import numpy as np
 from PIL import Image
 
 from dualgan_jax import pictures
+from tests.fuzz_weights import Trial
 
 _KINDS = ('PNG', 'JPEG', 'GIF', 'BMP', 'TIFF', 'WEBP')
-# What reading any one file may take.
-_SECONDS = 2
-_KILOBYTES = 2**20
 
 
+@functools.cache
 def _whole_files() -> list[bytes]:
   """Small files of each kind, in several modes and ways to compress."""
   rng = np.random.default_rng(0)
@@ -73,48 +73,23 @@ def _mutated(file: bytes, rng: np.random.Generator) -> bytes:
   return bytes(data)
 
 
-def images(budget: int, seed: int) -> tuple[int, list[str]]:
-  """Reads mutated image files of six formats.
-
-  Args:
-    budget: how many.
-    seed: draws them.
-
-  Returns:
-    How many were tried, and a line for each that was neither an array of the
-    right form nor unreadable, took too long, or too much memory.
-  """
-  rng = np.random.default_rng(seed)
-  files, failures = _whole_files(), []
-  for number in range(budget):
-    file = _mutated(files[rng.integers(len(files))], rng)
-    channels = int(rng.choice([1, 3]))
-    size = (8, 8) if rng.random() < 0.5 else None
-    before, began = _peak(), time.process_time()
-    try:
-      x = pictures.read(io.BytesIO(file), channels, size)
-      wrong = (
-        x.dtype != np.uint8
-        or x.ndim != 3
-        or x.shape[-1] != channels
-        or (size is not None and x.shape[:2] != size)
-        or x.size > channels * pictures.MAX_PIXELS
-      )
-      fault = f'{x.dtype} {x.shape}' if wrong else None
-    except pictures.UNREADABLE:
-      fault = None
-    except Exception as e:
-      fault = repr(e)
-    seconds, kilobytes = time.process_time() - began, _peak() - before
-    if seconds > _SECONDS:
-      fault = f'{seconds:.1f} seconds'
-    if kilobytes > _KILOBYTES:
-      fault = f'{kilobytes:,} KB'
-    if fault is not None:
-      failures.append(f'image {number} of seed {seed}: {fault}: {file[:64]!r}')
-  return budget, failures
+def image_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
+  """Writes a mutated image file of one of six formats."""
+  rng = np.random.default_rng(numbers.getrandbits(64))
+  originals = _whole_files()
+  path = folder / 'image'
+  path.write_bytes(_mutated(originals[rng.integers(len(originals))], rng))
+  channels = int(rng.choice([1, 3]))
+  size = (8, 8) if rng.random() < 0.5 else None
+  return Trial(path, lambda: _check(path, channels, size))
 
 
-def _peak() -> int:
-  """The most memory that this process has had, in KB."""
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _check(path, channels, size):
+  try:
+    image = pictures.read(path, channels, size)
+  except pictures.UNREADABLE:
+    return
+  assert image.dtype == np.uint8
+  assert image.ndim == 3 and image.shape[-1] == channels
+  assert size is None or image.shape[:2] == size
+  assert image.size <= channels * pictures.MAX_PIXELS
