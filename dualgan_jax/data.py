@@ -4,18 +4,16 @@ Nothing else may import this module.
 """
 
 import dataclasses
-import io
-import logging
-import os
-import pathlib
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
-from dualgan_jax import overlay, pictures, voc
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax import data_folder, hub, image_folder, logs, overlay, voc
+from dualgan_jax.errors import UserError
+from dualgan_jax.image_files import ImageFiles
 
 PARTS = ('train', 'test')
 # The one source that is neither on the Hub nor in a folder.
@@ -83,10 +81,13 @@ def load(
     own: the config's group `data.<name>`: `source`, a data set's name on the
       Hugging Face Hub, or 'scikit-learn/digits' for the 1,797 images of 8×8
       that scikit-learn bundles, or 'PASCAL/VOC2007'; `path`, a folder of the
-      Hub's form to take instead, or the VOCdevkit; `test_fraction`, the share
-      to keep for testing of a set without a test part; `overlay`, how often
-      each training image is laid over another (`overlay.pairs`), 0 for not; a
-      test image is so once.
+      Hub's form or of a folder per label to take instead, or the VOCdevkit;
+      `subset`, the one of several that the Hub has under that name;
+      `train_part` and `test_part`, what the set calls its parts;
+      `image_column` and `label_column`, if they cannot be found by their types;
+      `test_fraction`, the share to keep for testing of a set without a test
+      part; `overlay`, how often each training image is laid over another
+      (`overlay.pairs`), 0 for not; a test image is so once.
     part: one of `PARTS`.
     image: (height, width, channels); the images get these channels, and keep
       their size, if all have the same. Others are brought to this one.
@@ -95,17 +96,77 @@ def load(
   Raises:
     UserError: the set is not there, or not of a form that we can read.
   """
-  if own.source == _BUNDLED and not own.path:
+  if _is_bundled(own):
     split = _digits(name, own, part, seed, image[-1])
-  elif own.source == voc.SOURCE:
-    _refuse_fraction(name, own)
-    files, targets = voc.read(name, own.path, part)
-    if part == 'train':  # what is found at the end is found too late
-      voc.read(name, own.path, 'test')
-    images = _images(name, files, len(files), image, resize=True)
-    split = Split(images, targets, voc.LABELS)
   else:
-    split = _hub(name, own, part, seed, image)
+    split = _decoded(name, own, _files(name, own, seed)[part], image)
+  return _overlaid(own, part, split)
+
+
+def check(
+  name: str,
+  own: ml_collections.FrozenConfigDict,
+  image: tuple[int, int, int],
+  seed: int,
+) -> Split:
+  """Reads both parts of a data set before anything is trained.
+
+  What only the last stage needs is so missed first. Says which labelled parts
+  are not read, and how many test images are training images, too.
+
+  Args:
+    name: as for `load`.
+    own: as for `load`.
+    image: as for `load`.
+    seed: as for `load`.
+
+  Returns:
+    The training part, as `load` gives it.
+
+  Raises:
+    UserError: `load` would raise it for one of the parts, or they do not fit
+      each other.
+  """
+  if _is_bundled(own):
+    train, test = (_digits(name, own, x, seed, image[-1]) for x in PARTS)
+  else:
+    files = _files(name, own, seed, say_unread=True)
+    _refuse_shared(name, files)
+    train, test = (_decoded(name, own, files[x], image) for x in PARTS)
+  _compare(name, train, test)
+  if own.overlay:
+    overlay.check(test)
+  return _overlaid(own, 'train', train)
+
+
+def _compare(name: str, train: Split, test: Split) -> None:
+  """Says what is odd about two parts."""
+  trained, tested = ((x.targets > 0).any(axis=0) for x in (train, test))
+  untrained = np.array(test.names)[tested & ~trained]
+  if tested.any() and not (trained & tested).any():
+    raise UserError(
+      f'data.{name}: no training image carries one of the labels of the test '
+      f'images ({", ".join(untrained)}); name them alike in both parts.'
+    )
+  if untrained.size:
+    logs.say(f'data.{name}: no training image carries {", ".join(untrained)}')
+
+  def sums(split):
+    return [hashlib.sha256(x).digest() for x in split.images]
+
+  copies = np.isin(sums(test), sums(train)).sum()
+  if copies:
+    logs.say(
+      f'data.{name}: {copies:,} of {len(test.images):,} test images are equal '
+      'to a training image'
+    )
+
+
+def _is_bundled(own: Any) -> bool:
+  return own.source == _BUNDLED and not own.path
+
+
+def _overlaid(own: Any, part: str, split: Split) -> Split:
   if not own.overlay:
     return split
   times = own.overlay if part == 'train' else 1
@@ -117,7 +178,7 @@ def _digits(name, own, part, seed, channels):
   from sklearn import datasets
 
   digits = datasets.load_digits()
-  rows = _drawn(name, own, part, seed, digits.target)
+  rows = _drawn(name, own, seed, digits.target)[part]
   images = np.uint8(digits.images[rows] * 255 / 16)
   return Split(
     np.repeat(images[..., None], channels, axis=-1),
@@ -126,64 +187,64 @@ def _digits(name, own, part, seed, channels):
   )
 
 
-def _hub(name, own, part, seed, image):
-  parts = _open(name, own)
-  import datasets
-
-  empty = [x for x in ('train', 'test') if x in parts and not len(parts[x])]
-  if empty:
-    raise UserError(
-      f'data.{name}.source: its part {empty[0]} has no images; bring it again.'
-    )
-  if 'train' not in parts:
-    raise UserError(
-      f'data.{name}.source: it has no part named train; it has '
-      f'{", ".join(parts)}.'
-    )
-  if 'test' in parts:
+def _files(
+  name: str, own: Any, seed: int, *, say_unread: bool = False
+) -> dict[str, ImageFiles]:
+  """Both parts of a set of image files, by `PARTS`."""
+  if own.source == voc.SOURCE:
     _refuse_fraction(name, own)
-  there = part if 'test' in parts else 'train'
-  table = parts[there]
-  image_column, names, targets = _labelled(name, there, table)
-  if part == 'train' and 'test' in parts:
-    # What is found at the end is found too late.
-    _labelled(name, 'test', parts['test'])
-  if 'test' not in parts:
-    rows = _drawn(name, own, part, seed, targets.argmax(axis=1))
-    table, targets = table.select(rows), targets[rows]
-  # Decoding them ourselves is faster, and tells which one is broken.
-  column = datasets.Image(decode=False)
-  files = (
-    x and (io.BytesIO(x['bytes']) if x['bytes'] else x['path'])
-    for x in table.cast_column(image_column, column)[image_column]
-  )
-  return Split(_images(name, files, len(table), image), targets, names)
+    return {part: voc.read(name, own.path, part) for part in PARTS}
+  if own.train_part == own.test_part:
+    raise UserError(
+      f'data.{name}.test_part: it is the training part; name another.'
+    )
+  folder = data_folder.find(name, own)
+  parts = None
+  if folder and not own.subset:
+    parts = image_folder.read(name, own, folder)
+  parts = parts or hub.read(name, own, folder)
+  if say_unread and parts.unread:
+    logs.say(
+      f'data.{name}: not read: {", ".join(parts.unread)}; train_part and '
+      'test_part name the parts that are'
+    )
+  if parts.test is not None:
+    _refuse_fraction(name, own)
+    return {'train': parts.train, 'test': parts.test}
+  if own.test_fraction is None:
+    other = ' or '.join(parts.unread)
+    raise UserError(
+      f'data.{name}.test_part: the set has no part {own.test_part}; '
+      + (
+        f'name {other}, --config.data.{name}.test_part=NAME, or '
+        if other
+        else ''
+      )
+      + 'give the share of the training images to keep as one, '
+      f'--config.data.{name}.test_fraction=0.2.'
+    )
+  rows = _drawn(name, own, seed, parts.train.targets.argmax(axis=1))
+  return {part: parts.train.select(rows[part]) for part in PARTS}
 
 
-def _labelled(
-  name: str, part: str, table: Any
-) -> tuple[str, tuple[str, ...], np.ndarray]:
-  """The image column, the labels and the targets of a part."""
-  image_column, label_columns = _columns(name, table.features)
-  names = tuple(
-    label
-    for column in label_columns
-    for label in _class_label(table.features[column]).names
-  )
-  if len(set(names)) < len(names):
+def _decoded(
+  name: str, own: Any, files: ImageFiles, image: tuple[int, int, int]
+) -> Split:
+  images = files.decoded(name, image, resize=own.source == voc.SOURCE)
+  return Split(images, files.targets, files.names)
+
+
+def _refuse_shared(name: str, files: Mapping[str, ImageFiles]) -> None:
+  """Sees that no image file is in both parts."""
+  shared = sorted(files['train'].paths() & files['test'].paths())
+  if shared:
     raise UserError(
-      f'data.{name}.source: two label columns of it share a label; keep one of '
-      f'{", ".join(label_columns)}.'
+      f'data.{name}.path: {len(shared):,} image files are in two parts, '
+      f'{files["train"].part} and {files["test"].part}, like {shared[0]}; put '
+      'the parts into DIR/train and DIR/test, or name their folders: '
+      f'--config.data.{name}.train_part=NAME --config.data.{name}.test_part='
+      'NAME.'
     )
-  targets = np.concatenate(
-    [_targets(table, column) for column in label_columns], axis=1
-  )
-  if not targets.any():
-    raise UserError(
-      f'data.{name}.source: no image of its part {part} has a label; take a '
-      'set whose labels are given.'
-    )
-  return image_column, names, targets
 
 
 def _refuse_fraction(name: str, own: Any) -> None:
@@ -194,139 +255,10 @@ def _refuse_fraction(name: str, own: Any) -> None:
     )
 
 
-def _open(name: str, own: Any) -> Any:
-  """The set's parts by name."""
-  try:
-    import datasets
-  except ImportError as e:
-    raise UserError(
-      f'data.{name}.source: reading it needs the library `datasets`; '
-      "pip install '.[data]' brings it."
-    ) from e
-
-  origin, folder = own.source, None
-  if own.path:
-    folder = pathlib.Path(os.path.expanduser(own.path))
-    if not folder.is_dir():
-      raise UserError(
-        f'data.{name}.path: there is no folder {folder}; give one that '
-        f'datasets.load_dataset reads, or none to get {own.source} from the '
-        'Hugging Face Hub.'
-      )
-    origin = str(folder)
-  # One sentence of ours says it all.
-  datasets.disable_progress_bars()
-  logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
-  try:
-    parts = datasets.load_dataset(
-      origin, download_config=datasets.DownloadConfig(max_retries=0)
-    )
-  except Exception as e:  # whatever its many readers may raise
-    where = origin if own.path else f'{origin} on the Hugging Face Hub'
-    raise UserError(
-      f'data.{name}: nothing readable in {where} ({first_line(e)}); '
-      f'bring it into a folder, and name that: --config.data.{name}.path=DIR.'
-    ) from e
-  if folder is not None:
-    _refuse_unlike(name, folder)
-  return parts
-
-
-def _refuse_unlike(name: str, folder: pathlib.Path) -> None:
-  """Sees that all Parquet files of a folder number their labels alike.
-
-  `datasets` reads all of them by the names of the first.
-  """
-  import datasets
-  from pyarrow import parquet
-
-  first = {}
-  for file in sorted(folder.rglob('*.parquet')):
-    features = datasets.Features.from_arrow_schema(parquet.read_schema(file))
-    for column, feature in features.items():
-      label = _class_label(feature)
-      if label is None:
-        continue
-      names, other = first.setdefault(column, (label.names, file))
-      if names != label.names:
-        raise UserError(
-          f'data.{name}.path: {file} numbers the labels of its column {column} '
-          f'otherwise than {other}; write both with the same ClassLabel.'
-        )
-
-
-def _columns(name: str, features: Any) -> tuple[str, list[str]]:
-  """The image column and the label columns, found by their types."""
-  import datasets
-
-  images = [k for k, f in features.items() if isinstance(f, datasets.Image)]
-  labels = [k for k, f in features.items() if _class_label(f) is not None]
-  if len(images) != 1 or not labels:
-    raise UserError(
-      f'data.{name}.source: it needs one column of type Image and at least one '
-      'of type ClassLabel or list of ClassLabel; it has '
-      + ', '.join(f'{k}: {type(f).__name__}' for k, f in features.items())
-      + '.'
-    )
-  return images[0], labels
-
-
-def _class_label(feature: Any) -> Any:
-  """The ClassLabel of a label or label-list column, None for another."""
-  import datasets
-
-  feature = getattr(feature, 'feature', feature)
-  return feature if isinstance(feature, datasets.ClassLabel) else None
-
-
-def _targets(table: Any, column: str) -> np.ndarray:
-  classes = _class_label(table.features[column]).num_classes
-  targets = np.zeros((len(table), classes), np.float32)
-  for row, value in enumerate(table[column]):
-    for label in value if isinstance(value, list) else [value]:
-      # The Hub writes -1 or nothing for a label that is not known.
-      if label is not None and label >= 0:
-        targets[row, label] = 1
-  return targets
-
-
-def _images(
-  name: str,
-  files: Iterable[Any],
-  count: int,
-  image: tuple[int, int, int],
-  *,
-  resize: bool = False,
-) -> np.ndarray:
-  """Decodes `count` images; of one size, if they aren't or if asked.
-
-  Only those of one size are held as large as they are.
-  """
-  *wanted, channels = image
-  size = tuple(wanted) if resize else None
-  images = None
-  for row, file in enumerate(files):
-    try:
-      x = pictures.read(file, channels, size)
-    except pictures.UNREADABLE as e:
-      raise UserError(
-        f'data.{name}.source: image {row} cannot be read ({e}); mend it or '
-        'take it out.'
-      ) from e
-    if images is None:
-      images = np.empty((count, *x.shape), np.uint8)
-    if x.shape != images.shape[1:]:
-      size = tuple(wanted)
-      held, images = images[:row], np.empty((count, *image), np.uint8)
-      for i, own in enumerate(held):
-        images[i] = pictures.resized(own, size)
-      x = pictures.resized(x, size)
-    images[row] = x
-  return images
-
-
-def _drawn(name, own, part, seed, classes):
-  """The rows of one part of a set that has no test part."""
+def _drawn(
+  name: str, own: Any, seed: int, classes: np.ndarray
+) -> dict[str, np.ndarray]:
+  """The rows of the parts of a set that has no test part."""
   from sklearn import model_selection
 
   field = f'data.{name}.test_fraction'
@@ -347,4 +279,4 @@ def _drawn(name, own, part, seed, classes):
     )
   except ValueError as e:
     raise UserError(f'{field}: {e}; take one nearer 0.5.') from e
-  return parts[PARTS.index(part)]
+  return dict(zip(PARTS, parts, strict=True))

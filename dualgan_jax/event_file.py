@@ -16,15 +16,16 @@ class EventFile:
   the run goes on without them.
   """
 
-  def __init__(self, folder: pathlib.Path, first_step: int):
-    """Opens a new file.
+  def __init__(self, stage_folder: pathlib.Path, phase: str, first_step: int):
+    """Opens a new file in `tensorboard/<phase>`.
 
     Args:
-      folder: where TensorBoard looks for the phase.
+      stage_folder: of the stage.
+      phase: its name, like 'dual/block_1'.
       first_step: what earlier files have from this step on is dropped: an
         interrupted run may have written beyond its last checkpoint.
     """
-    self._folder = folder
+    self._folder = stage_folder
     self._records = None
     with self._given_up_on_failure():
       # Imported here, since it brings PyTorch where that is installed; and its
@@ -33,9 +34,12 @@ class EventFile:
       from tensorboardX.proto import event_pb2, summary_pb2
 
       self._event, self._summary = event_pb2.Event, summary_pb2.Summary
-      folder.mkdir(parents=True, exist_ok=True)
+      # Not with its parents: a run that was moved away is not begun anew here.
+      for part in ('tensorboard', *phase.split('/')):
+        self._folder /= part
+        self._folder.mkdir(exist_ok=True)
       name = f'events.out.tfevents.{time.time_ns()}.dualgan_jax'
-      self._records = RecordWriter(str(folder / name))
+      self._records = RecordWriter(str(self._folder / name))
       self._write(file_version='brain.Event:2')
       self._write(
         step=first_step,

@@ -7,6 +7,7 @@ import ml_collections
 
 from dualgan_jax import (
   batch_sizes,
+  data_folder,
   describe,
   foreign,
   logs,
@@ -76,7 +77,9 @@ def run(
         parallel.on_first(
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
-      _run_stages(runs.Run(config, design, folder, devices), chosen)
+      last = settings.STAGES.index(chosen[-1])
+      stages = settings.STAGES[: last + 1]
+      _run_stages(runs.Run(config, design, folder, devices, stages))
     if chosen[-1] != 'evaluate':
       return None
     return results.read(folder.path)
@@ -110,7 +113,10 @@ def dry_run(
 
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
-  config = _with_files(settings.check(config))
+  config = settings.check(config)
+  for name, data_config in config.data.items():
+    data_folder.find(name, data_config)
+  config = _with_files(config)
   config = _with_features(config, workdir_path, init_from)
   design = plan.make(config)
   devices = parallel.choose_devices(config.devices)
@@ -196,9 +202,8 @@ def _no_memory_told(stage):
     ) from e
 
 
-def _run_stages(run_: runs.Run, chosen: tuple[str, ...]) -> None:
-  last = settings.STAGES.index(chosen[-1])
-  for stage in settings.STAGES[: last + 1]:
+def _run_stages(run_: runs.Run) -> None:
+  for stage in run_.stages:
     finished = run_.folder.finished(stage)
     if not finished:
       aside = run_.folder.begin(stage, run_.config)

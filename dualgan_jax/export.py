@@ -17,7 +17,7 @@ import numpy as np
 from jax import export
 
 from dualgan_jax import student_folder
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.program import PLATFORMS
 from dualgan_jax.student import Student
 
@@ -44,7 +44,8 @@ def onnx(student: Student, path: pathlib.Path) -> Callable:
     The written model in onnxruntime: images → probabilities.
 
   Raises:
-    UserError: the extra `export` is not installed.
+    UserError: the extra `export` is not installed, or its converter is too old
+      for this JAX.
   """
   with _quiet():
     try:
@@ -54,11 +55,17 @@ def onnx(student: Student, path: pathlib.Path) -> Callable:
       raise UserError(
         f"format: onnx needs {e.name}; pip install '.[export]' brings it."
       ) from e
-    model = to_onnx(
-      _answer(student),
-      [jax.ShapeDtypeStruct(('n', *student.image), jnp.uint8)],
-      model_name='student',
-    )
+    try:
+      model = to_onnx(
+        _answer(student),
+        [jax.ShapeDtypeStruct(('n', *student.image), jnp.uint8)],
+        model_name='student',
+      )
+    except Exception as e:  # it reads what JAX keeps to itself
+      raise UserError(
+        f'format: onnx cannot be written with JAX {jax.__version__} '
+        f"({type(e).__name__}: {first_line(e)}); pip install 'jax<0.12' first."
+      ) from e
   labels = model.metadata_props.add()
   labels.key, labels.value = 'labels', json.dumps(student.labels)
   path.write_bytes(model.SerializeToString())

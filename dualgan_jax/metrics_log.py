@@ -50,9 +50,7 @@ class MetricsLog:
     row = {k: np.asarray(v).tolist() for k, v in metrics.items()}
     self._lines.write(json.dumps({'phase': phase, 'step': step, **row}) + '\n')
     if phase not in self._events:
-      self._events[phase] = EventFile(
-        self._folder / 'tensorboard' / phase, first_step=step
-      )
+      self._events[phase] = EventFile(self._folder, phase, first_step=step)
     self._events[phase].write(step, _scalars(row, names))
 
   def close(self) -> None:

@@ -33,11 +33,7 @@ def pairs(split: 'Split', seed: int, times: int = 1) -> 'Split':
   Raises:
     UserError: there is only one label set.
   """
-  if (split.targets == split.targets[0]).all():
-    raise UserError(
-      'data: images can be laid over one another only if not all of them carry '
-      'the same labels; set overlay to 0.'
-    )
+  check(split)
   rng = np.random.default_rng(seed)
   images, targets = zip(
     *(_round(split, rng) for _ in range(times)), strict=True
@@ -45,6 +41,19 @@ def pairs(split: 'Split', seed: int, times: int = 1) -> 'Split':
   return dataclasses.replace(
     split, images=np.concatenate(images), targets=np.concatenate(targets)
   )
+
+
+def check(split: 'Split') -> None:
+  """Sees that each image has another to be laid over.
+
+  Raises:
+    UserError: there is only one label set.
+  """
+  if (split.targets == split.targets[0]).all():
+    raise UserError(
+      'data: images can be laid over one another only if not all of them carry '
+      'the same labels; set overlay to 0.'
+    )
 
 
 def _round(split, rng):

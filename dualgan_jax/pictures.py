@@ -1,18 +1,34 @@
 """Image files as arrays, the same wherever one is read."""
 
+import logging
+import struct
+import warnings
+import zlib
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+# Larger images are refused before they are decoded, which takes up to 25 bytes
+# per pixel: a file of a few bytes can claim any size.
+MAX_PIXELS = 2**25
+
+# One sentence of ours says it all.
+logging.getLogger('PIL').setLevel(logging.CRITICAL)
+
 # Whatever Pillow raises for a file that is no image, or a damaged one.
 UNREADABLE = (
   OSError,
+  EOFError,
   ValueError,
   SyntaxError,
   TypeError,
   AttributeError,
+  LookupError,
+  ArithmeticError,
   RuntimeError,
+  struct.error,
+  zlib.error,
   Image.DecompressionBombError,
 )
 
@@ -33,14 +49,16 @@ def read(
     uint8 [h, w, channels]; of 16 bits the upper eight.
 
   Raises:
-    One of `UNREADABLE`: it cannot be read, or its pixels have more bits.
+    One of `UNREADABLE`: it cannot be read, is larger than `MAX_PIXELS`, or its
+      pixels have more bits.
   """
-  with Image.open(file) as picture:
+  # What Pillow warns of is either read well or refused here.
+  with warnings.catch_warnings(action='ignore'), _opened(file) as picture:
     picture = ImageOps.exif_transpose(picture)
     if picture.has_transparency_data:
       seen = picture.convert('RGBA')
-      white = Image.new('RGBA', seen.size, 'white')
-      picture = Image.alpha_composite(white, seen)
+      picture = Image.new('RGBA', seen.size, 'white')
+      picture.alpha_composite(seen)
     if picture.mode.startswith('I;16'):
       # Pillow would make 255 of all that is more.
       picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
@@ -49,6 +67,25 @@ def read(
     picture = picture.convert('L' if channels == 1 else 'RGB')
     x = np.asarray(picture).reshape(picture.height, picture.width, channels)
   return x if size is None else resized(x, size)
+
+
+def _opened(file: Any) -> Image.Image:
+  """Opens an image without decoding it."""
+  too_large = f'more than {MAX_PIXELS:,} pixels; make it smaller'
+  try:
+    picture = Image.open(file)
+  except Image.UnidentifiedImageError as e:
+    raise ValueError('no image in a format that Pillow knows') from e
+  except Image.DecompressionBombError as e:
+    raise ValueError(too_large) from e
+  if picture.width * picture.height > MAX_PIXELS:
+    picture.close()
+    raise ValueError(too_large)
+  # Pillow would run Ghostscript, and so what the file says.
+  if picture.format == 'EPS':
+    picture.close()
+    raise ValueError('EPS is a program, not an image; make it a PNG')
+  return picture
 
 
 def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -36,19 +36,20 @@ from dualgan_jax.stages.phase import adam
 
 # Batches that the misfit of the teachers' statistics is measured on.
 _PROBED = 16
+_OPENING_DATA = {'pretrain', 'baselines', 'evaluate'}
 
 
 def _pretrain(run_: Run) -> None:
   config = run_.config
   found, own = [], config.pretrain
+  # All data are read before anything is trained, in whichever stage.
+  waiting = {x for x in run_.stages if not run_.folder.finished(x)}
+  splits = real.check(config) if waiting & _OPENING_DATA else {}
   # Teachers of one set share its images.
-  read = functools.cache(lambda name: real.load(config, name, 'train'))
-  load = functools.cache(lambda name: real.of_teacher(config, name, read))
-  if not run_.folder.finished('pretrain'):
-    # All data are opened before the first teacher is trained.
+  load = functools.cache(lambda name: real.of_teacher(config, name, splits))
+  if 'pretrain' in waiting:
     for name in run_.design.classifiers:
       load(name)
-    real.refuse_untold(config)
   for name, teacher in run_.design.teachers.items():
     if name not in run_.design.classifiers:
       found.append(teacher)
@@ -268,9 +269,6 @@ def _refine(run_: Run) -> None:
 
 def _baselines(run_: Run) -> None:
   own, design = run_.config.baselines, run_.design
-  if not run_.folder.finished('baselines'):
-    # Teachers may have come from a run that had no data.
-    real.refuse_untold(run_.config)
   if not own.steps:
     return
   kinds = {'noise': (distil.noise, lambda: np.zeros(design.image, np.float32))}

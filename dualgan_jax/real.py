@@ -3,7 +3,7 @@
 These are `pretrain`, `baselines` and `evaluate`; no other may import this.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ml_collections
@@ -29,21 +29,38 @@ def load(
   return data.load(name, config.data[name], part, config.image, config.seed)
 
 
-def refuse_untold(config: ml_collections.FrozenConfigDict) -> None:
-  """Sees that data that are there to measure on have all wanted labels.
+def check(
+  config: ml_collections.FrozenConfigDict,
+) -> dict[str, 'data.Split']:
+  """Reads all data before anything is trained, the test parts too.
 
   Where teachers are trained on all of them, so that they must be there, it only
   says which labels are measured nowhere.
 
+  Returns:
+    The training parts by the names of the sets.
+
   Raises:
-    UserError: they have not.
+    UserError: data cannot be read, or those that are there to measure on do not
+      have all wanted labels.
   """
+  from dualgan_jax import data
+
+  splits = {
+    name: data.check(name, own, config.image, config.seed)
+    for name, own in config.data.items()
+  }
+  _check_labels(config, {x for split in splits.values() for x in split.names})
+  return splits
+
+
+def _check_labels(
+  config: ml_collections.FrozenConfigDict, known: set[str]
+) -> None:
+  """Sees that the labels asked for are among those of the data."""
   trained = [t for t in config.teachers.values() if _trained_here(t)]
-  if not config.data or len(trained) == len(config.teachers):
-    return
-  known = {x for n in config.data for x in load(config, n, 'train').names}
   missing = [x for x in config.labels if x not in known]
-  if not missing:
+  if not config.data or len(trained) == len(config.teachers) or not missing:
     return
   said = f'labels: no data set has {", ".join(map(repr, missing))}'
   have = f'they have {", ".join(map(repr, sorted(known)))}'
@@ -59,14 +76,14 @@ def refuse_untold(config: ml_collections.FrozenConfigDict) -> None:
 def of_teacher(
   config: ml_collections.FrozenConfigDict,
   name: str,
-  read: Callable[[str], 'data.Split'],
+  splits: Mapping[str, 'data.Split'],
 ) -> RealImages:
   """What a teacher is trained on.
 
   Args:
     config: the run's.
     name: the teacher's.
-    read: a data set's training part by its name.
+    splits: the training parts by the names of the sets.
 
   Returns:
     Its images, with targets on its labels.
@@ -75,7 +92,7 @@ def of_teacher(
     UserError: they do not fit the teacher's labels.
   """
   teacher = config.teachers[name]
-  split = read(teacher.data)
+  split = splits[teacher.data]
   split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
   if _sees_own_only(teacher, config):
     split = split.showing(teacher.labels)
@@ -151,20 +168,23 @@ def _augmented(config, name, split, targets):
 
 
 def some(
-  config: ml_collections.FrozenConfigDict, most: int
+  config: ml_collections.FrozenConfigDict,
+  splits: Iterable['data.Split'],
+  most: int,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Training images to look at, and their targets on Y_cst.
 
   Args:
     config: the run's.
+    splits: the training parts.
     most: of one data set.
 
   Returns:
     float32 [n, h, w, c] in [0, 1], and [n, |Y_cst|].
   """
   images, targets = [], []
-  for name in config.data:
-    split = load(config, name, 'train').showing(config.labels)
-    images.append(np.asarray(prepared(split.images[:most], config.image[:2])))
-    targets.append(split.columns(config.labels)[:most])
+  for split in splits:
+    wanted = split.showing(config.labels)
+    images.append(np.asarray(prepared(wanted.images[:most], config.image[:2])))
+    targets.append(wanted.columns(config.labels)[:most])
   return np.concatenate(images), np.concatenate(targets)

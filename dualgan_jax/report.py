@@ -231,7 +231,8 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
       f'# {_plain(results["experiment"])}, seed {results["seed"]}',
       '',
       f'Objective: {_plain(results["objective"])}{oracle}. '
-      f'Labels: {", ".join(map(_plain, results["labels"]))}.',
+      f'Labels: {", ".join(map(_plain, results["labels"]))}.'
+      + _images(results),
       '',
       said,
       '',
@@ -264,6 +265,16 @@ def _report(results: Mapping, pictures: Sequence[str]) -> str:
       '',
     ]
   )
+
+
+def _images(results: Mapping) -> str:
+  """How many real images each data set had; nothing if there were none."""
+  # Results that were written by an earlier version do not say so.
+  sets = [
+    f'{_plain(name)} {n["train"]:,} and {n["test"]:,}'
+    for name, n in results.get('images', {}).items()
+  ]
+  return f' Training and test images: {"; ".join(sets)}.' if sets else ''
 
 
 def _plain(text: str) -> str:

@@ -44,7 +44,10 @@ def measure(run_: Run) -> None:
     return
   began = time.monotonic()
   config, label_map = run_.config, run_.label_map
-  tests = [real.load(config, name, 'test') for name in config.data]
+  trains, tests = (
+    [real.load(config, name, part) for name in config.data]
+    for part in ('train', 'test')
+  )
   image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
 
   answered = {}  # to the real images, by model
@@ -108,7 +111,7 @@ def measure(run_: Run) -> None:
       config.labels,
       generated,
       said,
-      real=real.some(config, _SAMPLES) if tests else None,
+      real=real.some(config, trains, _SAMPLES) if tests else None,
     )
   run_.seconds = time.monotonic() - began
   stages = [s for s in settings.STAGES if s != 'evaluate']
@@ -118,6 +121,10 @@ def measure(run_: Run) -> None:
     'oracle': config.objective.oracle,
     'seed': config.seed,
     'labels': list(config.labels),
+    'images': {
+      name: {'train': len(train.images), 'test': len(test.images)}
+      for name, train, test in zip(config.data, trains, tests, strict=True)
+    },
     'metrics': metrics,
     'per_label': evaluate.per_label(
       config.labels,

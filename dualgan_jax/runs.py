@@ -25,6 +25,7 @@ class Run:
     design: the nets.
     folder: the run's.
     devices: to train on.
+    stages: those that are to be finished, in order.
     log: of the stage that runs.
     seconds: that stage's training time so far.
     asked: the teachers of whom Y_cst asks something, in `label_map`'s order.
@@ -43,6 +44,7 @@ class Run:
   design: plan.Plan
   folder: workdir.Workdir
   devices: list[jax.Device]
+  stages: tuple[str, ...]
   log: metrics_log.MetricsLog | None = None
   seconds: float = 0.0
   label_map: LabelMap | None = None

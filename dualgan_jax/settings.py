@@ -54,7 +54,15 @@ READS = {
 }
 # Fields that earlier versions had not, by their last part, and the value with
 # which all is as it was then.
-_ADDED = {'index': None, 'stem_pool': None}
+_ADDED = {
+  'index': None,
+  'stem_pool': None,
+  'subset': None,
+  'image_column': None,
+  'label_column': None,
+  'train_part': 'train',
+  'test_part': 'test',
+}
 # Of an objective, what the results say of it, and nothing is trained with.
 _TOLD = ('name', 'oracle')
 
@@ -291,6 +299,11 @@ _TEACHERS = {'trained': _TEACHER, 'weights': _WEIGHTS, 'module': _MODULE}
 _DATA = {
   'source': _text,
   'path': _optional(_text),
+  'subset': _optional(_text),
+  'train_part': _text,
+  'test_part': _text,
+  'image_column': _optional(_text),
+  'label_column': _optional(_text),
   'test_fraction': _optional(_number(0, 1, above=True)),
   'shift': _integer(0),
   'flip': _flag,

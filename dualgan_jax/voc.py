@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from dualgan_jax.errors import UserError
+from dualgan_jax.image_files import ImageFiles
 
 SOURCE = 'PASCAL/VOC2007'
 LABELS = (
@@ -40,10 +41,8 @@ LABELS = (
 _SETS = {'train': 'trainval', 'test': 'test'}
 
 
-def read(
-  name: str, path: str | None, part: str
-) -> tuple[list[pathlib.Path], np.ndarray]:
-  """The images of a part and their targets.
+def read(name: str, path: str | None, part: str) -> ImageFiles:
+  """Lists the images of a part, with their targets.
 
   Args:
     name: of the set in the config, for messages.
@@ -51,7 +50,7 @@ def read(
     part: 'train', which is VOC's trainval, or 'test'.
 
   Returns:
-    The image files, and 0, 1 or NaN, float32 [n, 20], columns as `LABELS`.
+    The images; a target is NaN as said above, columns are as `LABELS`.
 
   Raises:
     UserError: the folder or one of its files is missing, or not of VOC's form.
@@ -81,7 +80,9 @@ def read(
       f'data.{name}.path: {listed} names no images; bring it again.'
     )
   files = [folder / 'JPEGImages' / f'{image}.jpg' for image in images]
-  return files, np.array(targets, np.float32)
+  return ImageFiles.of_paths(
+    _SETS[part], files, np.array(targets, np.float32), LABELS
+  )
 
 
 def _targets(file: pathlib.Path) -> list[float]:

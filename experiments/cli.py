@@ -141,10 +141,10 @@ def _keep_compiled() -> None:
   """
   if jax.config.jax_compilation_cache_dir is None:
     home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    folder = pathlib.Path(home, 'dualgan_jax', 'xla').expanduser()
     try:
+      folder = pathlib.Path(home, 'dualgan_jax', 'xla').expanduser()
       folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
       return
     if not os.access(folder, os.W_OK):
       return

@@ -3,8 +3,9 @@
     python -m tests.fuzz [NAME ...] [--budget=N] [--seed=0]
 
 tries each fuzzer's number of files, or N of them. A file is to give what it
-says, or a `UserError` of one line, within 2 seconds and 300 MB more memory; all
-else is a failure. Files that fail are kept, and their places printed.
+says, or a `UserError` of one line, within 2 seconds and 300 MB more memory
+(images 1,000); all else is a failure. Files that fail are kept, and their
+places printed.
 
 A fuzzer is a row of `FUZZERS`: a function `(random, folder) -> Trial`.
 """
@@ -23,11 +24,10 @@ from collections.abc import Callable, Iterator
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
-from tests import fuzz_students, fuzz_weights
+from tests import fuzz_images, fuzz_students, fuzz_weights
 from tests.fuzz_weights import Trial
 
 _MOST_SECONDS = 2
-_MOST_MEMORY = 300  # MB
 _HANGS = 30  # seconds
 
 
@@ -38,16 +38,20 @@ class Fuzzer:
   Attributes:
     trial: writes one file into a folder, and says how to try it.
     budget: how many files the command tries.
+    most_memory: more that reading one may take, in MB.
   """
 
   trial: Callable[[random.Random, pathlib.Path], Trial]
   budget: int
+  most_memory: int = 300
 
 
 FUZZERS = {
   'torch_files': Fuzzer(fuzz_weights.torch_file_trial, 12_000),
   'safetensors': Fuzzer(fuzz_weights.safetensors_trial, 6_000),
   'students': Fuzzer(fuzz_students.student_trial, 2_000),
+  # An image of as many pixels as are allowed takes most of it.
+  'images': Fuzzer(fuzz_images.image_trial, 8_000, most_memory=1_000),
 }
 
 
@@ -65,7 +69,7 @@ def failures(
   numbers = random.Random(f'{name} {seed}')
   for number in range(budget):
     trial = FUZZERS[name].trial(numbers, folder)
-    reason = _fault(trial)
+    reason = _fault(trial, FUZZERS[name].most_memory)
     if reason is not None:
       kept = folder / f'{name}-{number}{trial.path.suffix}'
       copy = shutil.copytree if trial.path.is_dir() else shutil.copy
@@ -73,7 +77,7 @@ def failures(
       yield kept, reason
 
 
-def _fault(trial):
+def _fault(trial, most_memory):
   """Tries one file; None if it is read right, or refused in one line."""
   memory, began = _peak(), time.perf_counter()
   try:
@@ -90,7 +94,7 @@ def _fault(trial):
   if seconds > _MOST_SECONDS:
     return f'{seconds:.1f} s'
   more = _peak() - memory
-  return f'{more} MB more' if more > _MOST_MEMORY else None
+  return f'{more} MB more' if more > most_memory else None
 
 
 def _peak():

@@ -235,7 +235,9 @@ def test_label_columns_may_not_share_a_label(tmp_path):
   features = Features({'a': CAT_OR_DOG, 'image': Image(), 'b': CAT_OR_DOG})
   columns = {'a': [0], 'image': _plain(1), 'b': [1]}
   own = _folder(tmp_path / 'set', features, train=columns, test=columns)
-  with pytest.raises(UserError, match='^data.pets.source: .* one of a, b[.]'):
+  with pytest.raises(
+    UserError, match='^data.pets: .* one of a, b: .*column=a[.]$'
+  ):
     _load(own)
 
 
@@ -248,7 +250,7 @@ def test_label_columns_may_not_share_a_label(tmp_path):
       {'image': _plain(1), 'mask': _plain(1), 'label': [0]},
       'image: Image, mask: Image, label: ClassLabel',
     ),
-    ({'image': _plain(1), 'name': ['cat']}, 'image: Image, name: Value'),
+    ({'image': _plain(1), 'name': ['cat']}, 'image: Image, name: string'),
   ],
 )
 def test_one_image_and_some_labels_must_be_there(tmp_path, columns, there):
@@ -263,8 +265,8 @@ def test_one_image_and_some_labels_must_be_there(tmp_path, columns, there):
   with pytest.raises(UserError) as error:
     _load(own)
   message = str(error.value)
-  assert message.startswith('data.pets.source: ')
-  assert message.endswith(f'it has {there}.')
+  assert message.startswith('data.pets')
+  assert message.endswith(f'there are {there}.')
 
 
 @pytest.mark.parametrize('missing', [None, -1])
@@ -280,7 +282,7 @@ def test_a_test_part_whose_labels_are_hidden_is_refused(tmp_path, part):
   hidden = {'image': _plain(1, 2), 'label': [-1, -1]}
   own = _folder(tmp_path / 'set', train=train, test=hidden)
   with pytest.raises(
-    UserError, match='^data.pets.source: .* part test has a l'
+    UserError, match='^data.pets: .* part test has a l.* a part with labels'
   ):
     _load(own, part)
 
@@ -354,9 +356,10 @@ def test_a_test_part_is_not_drawn_twice(tmp_path):
 
 
 def test_without_a_test_part_its_share_must_be_given(tmp_path):
-  message = '^data.pets.test_fraction: .* no test part; give the share'
+  message = '^data.pets.test_part: the set has no part test; give the share'
   with pytest.raises(UserError, match=message):
     _load(_one_part(tmp_path / 'set'))
+  message = '^data.pets.test_fraction: .* no test part; give the share'
   with pytest.raises(UserError, match=message):
     _digits(test_fraction=None)
 
@@ -439,12 +442,20 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, make):
 
 
 @pytest.mark.parametrize(
-  'broken', [None, {'bytes': b'no picture', 'path': None}]
+  ('broken', 'said'),
+  [
+    (None, ' has no image;'),
+    ({'bytes': b'no picture', 'path': None}, ' cannot be read as an image [(]'),
+    (
+      {'bytes': b'', 'path': 'a.png'},
+      ', a.png, cannot be read as an image [(]',
+    ),
+  ],
 )
-def test_a_picture_that_cannot_be_read_is_told(tmp_path, broken):
+def test_a_picture_that_cannot_be_read_is_told(tmp_path, broken, said):
   columns = {'image': [*_plain(1), broken], 'label': [0, 1]}
   own = _folder(tmp_path / 'set', train=columns, test=columns)
-  with pytest.raises(UserError, match='^data.pets.* image 1'):
+  with pytest.raises(UserError, match=f'^data.pets: row 1 of part train{said}'):
     _load(own)
 
 

@@ -45,8 +45,11 @@ def test_only_the_pipeline_reaches_data_and_only_when_a_stage_asks():
 
 
 def test_only_data_reads_data_sets():
-  for module in ('datasets', 'sklearn.datasets', 'dualgan_jax.overlay'):
-    assert _reaching(module) == {'data.py'}, module
+  for module in ('sklearn.datasets', 'overlay', 'voc', 'image_folder', 'hub'):
+    name = module if '.' in module else f'dualgan_jax.{module}'
+    assert _reaching(name) == {'data.py'}, name
+  assert _reaching('datasets') == {'hub.py', 'label_columns.py'}
+  assert _reaching('dualgan_jax.label_columns') == {'hub.py'}
 
 
 def test_losses_import_nothing_of_ours():

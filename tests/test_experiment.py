@@ -149,6 +149,7 @@ def test_results_have_every_model_and_metric(finished):
   assert results['seed'] == 0
   assert results['labels'] == list('0123456789')
   assert set(results['branch_points']) == {'low', 'high'}
+  assert results['images'] == {'digits': {'train': 1257, 'test': 540}}
   assert set(results['seconds']) == set(settings.STAGES)
   assert 'jax' in results['versions']
   assert results['config']['generator.steps'] == 20
@@ -496,6 +497,25 @@ def test_routed_students_take_the_world_of_an_image(finished, tmp_path):
   results = json.loads((tmp_path / 'routed' / 'results.json').read_text())
   assert results['routed']
   assert results['misfits'] == {}
+
+
+@pytest.mark.parametrize('taken', [False, True])
+def test_data_that_cannot_be_read_are_found_before_anything_is_trained(
+  finished, tmp_path, monkeypatch, taken
+):
+  def broken(name, *_):
+    raise UserError(f'data.{name}: row 3 of part test has no image.')
+
+  monkeypatch.setattr(data, 'check', broken)
+  config, workdir = digits.get_config('smoke'), tmp_path / 'x'
+  config.student.widths = (8, 8, 8)
+  init_from = str(finished[0]) if taken else None
+  with pytest.raises(UserError, match='^data.digits: row 3 of part test'):
+    run(config, str(workdir), init_from=init_from)
+  assert not (workdir / 'dual').exists()
+  # A stage that opens no data does not ask for them.
+  if taken:
+    assert run(config, str(workdir), stage='generator') is None
 
 
 def test_other_teachers_are_not_taken(finished, tmp_path):

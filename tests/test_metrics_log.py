@@ -170,3 +170,12 @@ def test_what_is_no_row_is_left_out(tmp_path):
   _write(tmp_path, ('p', 2, {'loss': 2.0}))
   rows = metrics_log.read_metrics(tmp_path)
   assert {k: [x['step'] for x in v] for k, v in rows.items()} == {'p': [1, 2]}
+
+
+def test_a_folder_that_was_moved_is_not_begun_anew(tmp_path, capsys):
+  log = metrics_log.MetricsLog(tmp_path / 'run')
+  (tmp_path / 'run').rename(tmp_path / 'elsewhere')
+  log.write('dual/a', 1, {'x': 1.0})
+  log.close()
+  assert not (tmp_path / 'run').exists()
+  assert 'no more TensorBoard events' in capsys.readouterr().err

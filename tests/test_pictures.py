@@ -70,3 +70,26 @@ def test_a_damaged_file_is_unreadable():
   for damaged in (b'no picture', whole[:100], other, bytes(flipped)):
     with pytest.raises(pictures.UNREADABLE):
       pictures.read(io.BytesIO(damaged), 1)
+
+
+@pytest.mark.parametrize('size', [(8192, 4097), (20_000, 20_000)])
+def test_too_many_pixels_are_refused_before_they_are_decoded(size, capfd):
+  file = _file(Image.new('1', size))
+  assert len(file.getvalue()) < 60_000
+  with pytest.raises(ValueError, match='more than 33,554,432 pixels; make it'):
+    pictures.read(file, 1)
+  assert capfd.readouterr() == ('', '')
+
+
+def test_a_program_is_no_image():
+  file = _file(Image.new('L', (8, 8)), 'EPS')
+  with pytest.raises(ValueError, match='EPS is a program'):
+    pictures.read(file, 1)
+
+
+def test_what_pillow_warns_of_is_read_without_a_word(capfd, recwarn):
+  palette = Image.new('P', (2, 1))
+  file = _file(palette, transparency=b'\0\xff')
+  assert pictures.read(file, 1)[0, :, 0].tolist() == [255, 255]
+  assert not recwarn.list
+  assert capfd.readouterr() == ('', '')

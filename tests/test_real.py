@@ -27,7 +27,7 @@ def _changed(config, **teachers):
 def test_teachers_of_one_set_share_its_images(config):
   split = real.load(config, 'digits', 'train')
   low, high = (
-    real.of_teacher(config, name, lambda _: split) for name in ('low', 'high')
+    real.of_teacher(config, name, {'digits': split}) for name in ('low', 'high')
   )
   assert np.shares_memory(low.images, high.images)
   assert low.targets.sum() + high.targets.sum() == len(split.images)
@@ -39,13 +39,13 @@ def test_images_may_not_be_moved_out_of_sight(config):
   moved = ml_collections.FrozenConfigDict(values)
   split = real.load(moved, 'digits', 'train')
   with pytest.raises(UserError, match=r'^data\.digits\.shift: 8 .* 8×8 out of'):
-    real.of_teacher(moved, 'low', lambda _: split)
+    real.of_teacher(moved, 'low', {'digits': split})
 
 
 def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
   split = real.load(config, 'digits', 'train')
   alone = _changed(config, low={'single_label': True})
-  low = real.of_teacher(alone, 'low', lambda _: split)
+  low = real.of_teacher(alone, 'low', {'digits': split})
   assert low.targets.shape[1] == 5
   np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
 
@@ -92,15 +92,15 @@ def test_a_softmax_of_a_file_is_believed_on_its_own_labels(config, data):
 def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
   config,
 ):
-  real.refuse_untold(config)
+  real.check(config)
   high = {**_WEIGHTS, 'labels': tuple('56789')}
   values = _changed(config, low=_WEIGHTS, high=high).to_dict()
-  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  real.check(ml_collections.FrozenConfigDict(values))
   values['labels'] = ('0', 'zero')
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
-    real.refuse_untold(ml_collections.FrozenConfigDict(values))
+    real.check(ml_collections.FrozenConfigDict(values))
   values['data'] = {}  # nothing is measured, so nothing is missing
-  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  real.check(ml_collections.FrozenConfigDict(values))
 
 
 def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
@@ -108,21 +108,25 @@ def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
 ):
   # `high` is trained on the digits, so they cannot be taken out.
   values = _changed(config, low=_WEIGHTS).to_dict()
-  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  real.check(ml_collections.FrozenConfigDict(values))
   assert not capsys.readouterr().err
   values['labels'] = ('5', 'zero')
-  real.refuse_untold(ml_collections.FrozenConfigDict(values))
+  real.check(ml_collections.FrozenConfigDict(values))
   said = capsys.readouterr().err
   assert "labels: no data set has 'zero', which are measured nowhere" in said
   # Others are there for nothing else.
   values['data']['more'] = values['data']['digits']
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
-    real.refuse_untold(ml_collections.FrozenConfigDict(values))
+    real.check(ml_collections.FrozenConfigDict(values))
 
 
 def test_some_images_are_of_wanted_labels(config):
   values = config.to_dict() | {'labels': ('3',)}
-  images, targets = real.some(ml_collections.FrozenConfigDict(values), 7)
+  images, targets = real.some(
+    ml_collections.FrozenConfigDict(values),
+    [real.load(config, 'digits', 'train')],
+    7,
+  )
   assert images.shape == (7, *config.image)
   assert images.dtype == np.float32
   assert 0 <= images.min() < images.max() <= 1

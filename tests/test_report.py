@@ -166,6 +166,20 @@ def test_the_page_holds_text_and_pictures_and_needs_nothing_else(tmp_path):
   assert not re.search(r'(src|href)="(?!data:)|https?://|url\(', page)
 
 
+def test_the_report_says_how_many_images_there_were(tmp_path):
+  counts = {
+    'birds': {'train': 12_345, 'test': 6},
+    'eggs': {'train': 7, 'test': 8},
+  }
+  report.write(tmp_path, _results(images=counts))
+  text = (tmp_path / 'report.md').read_text()
+  assert 'Training and test images: birds 12,345 and 6; eggs 7 and 8.' in text
+  # Earlier results do not know, and those without data have none.
+  for changes in ({}, {'images': {}}):
+    report.write(tmp_path, _results(**changes))
+    assert 'test images:' not in (tmp_path / 'report.md').read_text()
+
+
 def test_without_branches_the_report_has_no_points(tmp_path):
   report.write(tmp_path, _results(branch_points={}, branch_losses={}))
   assert 'Branch points' not in (tmp_path / 'report.md').read_text()

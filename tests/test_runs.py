@@ -15,7 +15,7 @@ class _Config:
 def run_(tmp_path):
   with workdir.Workdir(str(tmp_path)) as folder:
     folder.stage('generator').mkdir()
-    own = runs.Run(_Config(), None, folder, jax.devices()[:2])
+    own = runs.Run(_Config(), None, folder, jax.devices()[:2], ('pretrain',))
     own.log = metrics_log.MetricsLog(folder.stage('generator'))
     yield own
     own.log.close()

@@ -11,6 +11,7 @@ import pytest
 
 from dualgan_jax import settings
 from experiments import configs, tabulate
+from experiments.configs import base
 
 
 @pytest.mark.parametrize('page', tabulate.PAGES, ids=lambda p: p.name)
@@ -70,6 +71,10 @@ def test_a_kept_run_had_a_config_of_ours(path):
   run = json.loads(path.read_text())
   # Before there were these fields, replayed images were left as they were.
   earlier = {'refine.shift': 0, 'refine.flip': False, 'refine.mixup': 0.0}
+  # ... and each data set was of the usual form.
+  for name in {k.split('.')[1] for k in run['config'] if k.startswith('data.')}:
+    usual = base.data_set('').items()
+    earlier |= {f'data.{name}.{k}': v for k, v in usual if k != 'path'}
   kept = _read({**earlier, **run['config'], 'generator.features': None})
   left = []
   for config in _configs():

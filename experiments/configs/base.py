@@ -78,6 +78,11 @@ def data_set(source: str, **changes) -> dict:
   return {
     'source': source,
     'path': config_dict.placeholder(str),  # a local folder instead
+    'subset': config_dict.placeholder(str),  # of the Hub's, if it has several
+    'train_part': 'train',  # what the set calls its training part
+    'test_part': 'test',  # ... and the one to evaluate on, like 'validation'
+    'image_column': config_dict.placeholder(str),  # if not found by its type
+    'label_column': config_dict.placeholder(str),  # labels, texts or numbers
     'test_fraction': config_dict.placeholder(float),  # if it has no test part
     'shift': 0,  # pixels that training images move by, at most
     'flip': False,  # whether training images are mirrored

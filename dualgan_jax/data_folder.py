@@ -1,0 +1,32 @@
+"""Finds the folder of a data set, without reading any data."""
+
+import os
+import pathlib
+from typing import Any
+
+from dualgan_jax.errors import UserError
+
+
+def find(name: str, data_config: Any) -> pathlib.Path | None:
+  """Finds the folder that a data set is read from.
+
+  Args:
+    name: of the set in the config, for messages.
+    data_config: the config's group `data.<name>`.
+
+  Returns:
+    The folder; None for a set of the Hub, or one that scikit-learn bundles.
+
+  Raises:
+    UserError: there is no such folder.
+  """
+  if not data_config.path:
+    return None
+  folder = pathlib.Path(os.path.expanduser(data_config.path))
+  if not folder.is_dir():
+    raise UserError(
+      f'data.{name}.path: there is no folder {folder}; give one that '
+      'datasets.load_dataset reads, or none to get '
+      f'{data_config.source} from the Hugging Face Hub.'
+    )
+  return folder
