@@ -78,7 +78,8 @@ def command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     yield [*main, f'--config={file}', workdir]
   for variant in ('tiny', ',', 'paper,dafl', 'smoke:smoke', '\n', ' smoke'):
     yield [*main, f'{_CONFIG}:{variant}', workdir]
-  for path in ('', '/proc/x', f'{folder}/empty.py', '\x1b[2J', 'x' * 5000):
+  odd = (f'{folder}/\x1b[2J', f'{folder}/{"x" * 5000}')
+  for path in ('', '/proc/x', f'{folder}/empty.py', *odd):
     yield [
       '-m',
       'experiments.main',
