@@ -232,7 +232,8 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
   """The generator's phase, its first state, and PyTorch's forms of it."""
   from experiments import peer
 
-  run_ = _Untrained(*_parts(config), list(jax.local_devices()[:1]))
+  devices = list(jax.local_devices()[:1])
+  run_ = _Untrained(*_parts(config), devices, settings.STAGES)
   for stage in ('pretrain', 'generator'):
     pipeline.STAGES[stage](run_)
   phase, state = run_.built['generator/train']
@@ -411,6 +412,7 @@ def _run(config, devices, repeats, stages):
   return _Measured(
     *_parts(config),
     list(devices),
+    settings.STAGES,
     repeats=repeats,
     measured=stages,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),

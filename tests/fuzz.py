@@ -3,9 +3,9 @@
     python -m tests.fuzz [NAME ...] [--budget=N] [--seed=0]
 
 tries each fuzzer's number of files, or N of them. A file is to give what it
-says, or a `UserError` of one line, within 2 seconds and 300 MB more memory
-(images 1,000); all else is a failure. Files that fail are kept, and their
-places printed.
+says, or a `UserError` of one line, within 2 seconds of CPU time and 300 MB more
+memory (images 1,000); all else is a failure. Files that fail are kept, and
+their places printed.
 
 A fuzzer is a row of `FUZZERS`: a function `(random, folder) -> Trial`.
 """
@@ -79,7 +79,7 @@ def failures(
 
 def _fault(trial, most_memory):
   """Tries one file; None if it is read right, or refused in one line."""
-  memory, began = _peak(), time.perf_counter()
+  memory, began = _peak(), time.process_time()
   try:
     signal.alarm(_HANGS)
     trial.check()
@@ -90,7 +90,7 @@ def _fault(trial, most_memory):
     return f'{type(e).__name__}: {e}'[:300]
   finally:
     signal.alarm(0)
-  seconds = time.perf_counter() - began
+  seconds = time.process_time() - began
   if seconds > _MOST_SECONDS:
     return f'{seconds:.1f} s'
   more = _peak() - memory

@@ -130,7 +130,9 @@ def test_without_pytorch_there_is_no_peer(monkeypatch):
 def test_the_generators_step_costs_what_a_hand_count_says():
   config = digits.get_config()
   (device,) = jax.local_devices()[:1]
-  run_ = benchmark._Untrained(*benchmark._parts(config), [device])
+  run_ = benchmark._Untrained(
+    *benchmark._parts(config), [device], settings.STAGES
+  )
   for stage in ('pretrain', 'generator'):
     pipeline.STAGES[stage](run_)
   phase, state = run_.built['generator/train']
