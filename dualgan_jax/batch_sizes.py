@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import ml_collections
 
@@ -39,13 +40,26 @@ def equal_parts(
 
 
 def fill_in(
-  config: ml_collections.FrozenConfigDict, parts: Mapping[str, int]
+  config: ml_collections.FrozenConfigDict,
+  parts: Mapping[str, int],
+  recorded: Mapping[str, int] = MappingProxyType({}),
 ) -> ml_collections.FrozenConfigDict:
-  """Gives each stage whose batch is 0 the largest of at most 128 that fits."""
+  """Gives each stage whose batch is 0 one that can be shared.
+
+  Args:
+    config: checked.
+    parts: of `equal_parts`.
+    recorded: by stage, the batch that it was begun with earlier, perhaps on
+      another number of devices; it is gone on with.
+
+  Returns:
+    The config, with the largest batches of at most 128 that fit.
+  """
   values = config.to_dict()
   for stage, count in parts.items():
     if not values[stage]['batch']:
-      values[stage]['batch'] = max(_LARGEST - _LARGEST % count, count)
+      fitting = max(_LARGEST - _LARGEST % count, count)
+      values[stage]['batch'] = recorded.get(stage, fitting)
   return ml_collections.FrozenConfigDict(values)
 
 

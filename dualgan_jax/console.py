@@ -61,15 +61,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def printing() -> Iterator[None]:
-  """What is printed here may be any text, and its reader may leave."""
+  """Prints any text, to a reader who may leave.
+
+  Raises:
+    UserError: nothing can be printed there.
+  """
+  if sys.stdout is None:
+    raise UserError('standard output is closed; open it, or send it to a file.')
   # Labels are anybody's text, and a terminal may not know all letters.
   sys.stdout.reconfigure(errors='replace')
   try:
     yield
     sys.stdout.flush()
-  except BrokenPipeError:
+  except OSError as e:
+    if not isinstance(e, BrokenPipeError):
+      _close_stdout()
+      raise UserError(
+        f'standard output cannot be written ({e.strerror}); send it elsewhere.'
+      ) from e
     # Who reads has seen enough; Python would complain of it at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _close_stdout()
+
+
+def _close_stdout() -> None:
+  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _positive(text: str) -> int:

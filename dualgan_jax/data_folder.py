@@ -23,7 +23,7 @@ def find(name: str, data_config: Any) -> pathlib.Path | None:
   if not data_config.path:
     return None
   folder = pathlib.Path(os.path.expanduser(data_config.path))
-  if not folder.is_dir():
+  if not os.path.isdir(folder):
     raise UserError(
       f'data.{name}.path: there is no folder {folder}; give one that '
       'datasets.load_dataset reads, or none to get '

@@ -57,8 +57,40 @@ def run(
     raise UserError(
       f'stage: {stage!r} is none of {", ".join(settings.STAGES)}.'
     )
+  with _system_told(workdir_path):
+    return _run(config, workdir_path, stage, init_from)
+
+
+def dry_run(
+  config: ml_collections.ConfigDict,
+  workdir_path: str,
+  *,
+  init_from: str | None = None,
+) -> str:
+  """Builds everything that `run` would train, and describes it.
+
+  Args:
+    config: as for `run`.
+    workdir_path: as for `run`; nothing is written.
+    init_from: as for `run`.
+
+  Returns:
+    Lines of text: teachers, labels, shapes, costs.
+
+  Raises:
+    UserError: what `run` would refuse for the config.
+  """
+  with _system_told(workdir_path):
+    config, design, _ = _prepare(config, workdir_path, init_from)
+    stage_records.refuse_other(workdir_path, config)
+    if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
+      stage_records.refuse_source(init_from, config)
+  return describe.describe(design, config)
+
+
+def _run(config, workdir_path, stage, init_from):
   config, design, devices = _prepare(config, workdir_path, init_from)
-  with _system_told(workdir_path), workdir.Workdir(workdir_path) as folder:
+  with workdir.Workdir(workdir_path) as folder:
     stage_records.refuse_other(workdir_path, config)
     if init_from:
       logs.say(_taken(init_from, *folder.take_over(init_from, config)))
@@ -85,32 +117,6 @@ def run(
     return results.read(folder.path)
 
 
-def dry_run(
-  config: ml_collections.ConfigDict,
-  workdir_path: str,
-  *,
-  init_from: str | None = None,
-) -> str:
-  """Builds everything that `run` would train, and describes it.
-
-  Args:
-    config: as for `run`.
-    workdir_path: as for `run`; nothing is written.
-    init_from: as for `run`.
-
-  Returns:
-    Lines of text: teachers, labels, shapes, costs.
-
-  Raises:
-    UserError: what `run` would refuse for the config.
-  """
-  config, design, _ = _prepare(config, workdir_path, init_from)
-  stage_records.refuse_other(workdir_path, config)
-  if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
-    stage_records.refuse_source(init_from, config)
-  return describe.describe(design, config)
-
-
 def _prepare(config, workdir_path, init_from):
   """Checks all that can be checked before a folder is touched."""
   config = settings.check(config)
@@ -123,7 +129,8 @@ def _prepare(config, workdir_path, init_from):
   parts = batch_sizes.equal_parts(
     config, len(devices), len(design.label_map.asked)
   )
-  config = batch_sizes.fill_in(config, parts)
+  recorded = stage_records.batches(workdir_path, init_from)
+  config = batch_sizes.fill_in(config, parts, recorded)
   trained = _trained(config, design, workdir_path, init_from)
   batch_sizes.check(config, parts, trained, len(devices))
   memory.check_fits(design, config, devices, trained)

@@ -37,9 +37,9 @@ def check_fits(
   Raises:
     UserError: states, images and pool are too large; names what to lower.
   """
-  available = device_memory(devices[0])
-  if devices[0].platform == 'cpu':
-    local = [d for d in devices if d.process_index == jax.process_index()]
+  local = [d for d in devices if d.process_index == jax.process_index()]
+  available = device_memory(local[0])
+  if local[0].platform == 'cpu':
     available //= len(local)
   for stage, (needed, cures) in _least(design, config).items():
     if stage in stages and needed > available:

@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 
 import jax.numpy as jnp
@@ -11,7 +11,6 @@ import numpy as np
 from dualgan_jax import logs, report, student
 from dualgan_jax.errors import UserError, first_line
 
-_FOLDER = 'rehearsal'
 _IMAGE = (2, 2, 1)
 
 
@@ -28,10 +27,9 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
   Raises:
     UserError: stage `evaluate` would fail here.
   """
-  folder = workdir / _FOLDER
-  shutil.rmtree(folder, ignore_errors=True)
-  folder.mkdir()
-  try:
+  # A hidden folder of its own: nothing of the user's can be in it.
+  with tempfile.TemporaryDirectory(prefix='.rehearsal-', dir=workdir) as place:
+    folder = pathlib.Path(place)
     with _blamed('the metrics cannot be computed'):
       from dualgan_jax import evaluate  # noqa: F401
     with _blamed('pictures cannot be drawn'):
@@ -44,8 +42,6 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
         )
     with _blamed('the student cannot be written'):
       _write_program(folder / 'branched', labels)
-  finally:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:

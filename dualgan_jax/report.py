@@ -279,10 +279,13 @@ def _images(results: Mapping) -> str:
 
 def _plain(text: str) -> str:
   """Escapes text from outside, so that Markdown sees nothing more in it."""
-  # Within a word an underscore means nothing.
-  return re.sub(
-    r'[\\`*~#!>\[\]<&|]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', printable(text)
+  # Within a word an underscore means nothing; '1.' and '-' begin lists.
+  text = re.sub(
+    r'[\\`*~#!>\[\]<&|]|(?<![^\W_])_|_(?![^\W_])|^[-+]',
+    r'\\\g<0>',
+    printable(text),
   )
+  return re.sub(r'^(\d+)([.)])', r'\1\\\2', text)
 
 
 def _branch_points(results: Mapping) -> list[str]:

@@ -20,6 +20,7 @@ import sys
 STOPPED = 'stopped at once; the same command goes on from what is saved'
 # The exit codes that README documents, where nothing is trained.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
+_is_registered = False
 
 
 def exit_on_signals(sentence: str = STOPPED) -> None:
@@ -50,9 +51,12 @@ def exit_on_signals(sentence: str = STOPPED) -> None:
 
   for number in EXIT_CODES:
     signal.signal(number, leave)
-  # Registered first, it is called last: all is done, and the code is settled,
-  # but Python takes its handlers away while it still tidies up.
-  atexit.register(_ignore)
+  # Registered once and first, it is called last: all is done, and the code is
+  # settled, but Python takes its handlers away while it still tidies up.
+  global _is_registered
+  if not _is_registered:
+    atexit.register(_ignore)
+    _is_registered = True
 
 
 def _ignore():

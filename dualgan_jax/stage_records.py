@@ -33,7 +33,7 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
   """
   file = workdir / stage / _FILE
   try:
-    record = json.loads(file.read_bytes()) if file.exists() else None
+    record = json.loads(file.read_bytes()) if _exists(file) else None
   except PermissionError as e:
     raise UserError(
       f'{file}: you may not read it; ask for the right to, or name another '
@@ -131,6 +131,26 @@ def is_at_hand(
   return differences(absolute(init_from), stage, config) == []
 
 
+def batches(workdir: str, init_from: str | None) -> dict[str, int]:
+  """Reads the batch that each stage of a run was begun with.
+
+  Args:
+    workdir: the run's folder.
+    init_from: another run's folder, which stages may be taken over from.
+
+  Returns:
+    By stage; those that were never begun are left out.
+  """
+  found = {}
+  for folder, stages in ((init_from, TAKEN), (workdir, settings.STAGES)):
+    for stage in stages if folder else ():
+      record = read(absolute(folder), stage)
+      batch = record and record['fields'].get(f'{stage}.batch')
+      if isinstance(batch, int):
+        found[stage] = batch
+  return found
+
+
 def generator_features(
   config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
 ) -> tuple[int, ...] | None:
@@ -166,8 +186,23 @@ def generator_features(
 
 
 def absolute(folder: str | pathlib.Path) -> pathlib.Path:
-  """Expands `~`, and makes a path absolute."""
+  """Expands `~`, and makes a path absolute.
+
+  Raises:
+    UserError: it is no path.
+  """
+  if not isinstance(folder, str | os.PathLike) or '\0' in str(folder):
+    raise UserError(f'workdir: {folder!r}, but it should be a path.')
   return pathlib.Path(os.path.expanduser(folder)).absolute()
+
+
+def _exists(file: pathlib.Path) -> bool:
+  try:
+    return file.exists()
+  except OSError as e:
+    if isinstance(e, PermissionError):
+      raise
+    return False  # no system has a file of such a name
 
 
 def _is_record(record: Any) -> bool:

@@ -127,7 +127,7 @@ def find_local(field: str, address: str) -> pathlib.Path:
     UserError: there is no such file, or it may not be read.
   """
   path = pathlib.Path(os.path.expanduser(address))
-  if not path.is_file():
+  if not os.path.isfile(path):
     raise UserError(f'{field}: there is no file {path.absolute()}.')
   try:
     path.open('rb').close()

@@ -253,6 +253,8 @@ class Workdir:
         except shutil.Error as e:  # it tells them all; the first will do
           shutil.rmtree(part, ignore_errors=True)
           file, _, why = e.args[0][0]
+          if os.strerror(errno.ENOSPC) in why:
+            raise OSError(errno.ENOSPC, why, str(self.path)) from e
           raise UserError(
             f'init_from: {file} cannot be copied ({why}); put that right and '
             'start the same command again.'
@@ -264,13 +266,17 @@ class Workdir:
 
 def _is_run_or_empty(folder: pathlib.Path) -> bool:
   """Whether a folder may be worked in without touching what is somebody's."""
-  names = {x.name for x in folder.iterdir() if not x.name.startswith('.')} - {
-    'lost+found'
-  }
-  return (
-    not names
-    or _LOCK in names
-    or any(stage_records.read(folder, x) for x in settings.STAGES)
+  ours = {_LOCK, 'config.json', 'lost+found', *_RESULTS}
+  foreign = [
+    x.name
+    for x in folder.iterdir()
+    # A stage that was set aside is 'dual.aside-1'.
+    if not x.name.startswith('.')
+    and x.name not in ours
+    and x.name.partition('.')[0] not in settings.STAGES
+  ]
+  return not foreign or any(
+    stage_records.read(folder, x) for x in settings.STAGES
   )
 
 

@@ -20,6 +20,11 @@ teachers are of kind 'conv', with batch norm, independent labels, none of them
 common, and strides that divide the image.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  signals.exit_on_signals('stopped')  # also while modules are imported
+
 import dataclasses
 import functools
 import importlib

@@ -1,5 +1,6 @@
 """Says in one sentence why a config file or a changed field is refused."""
 
+import os
 import pathlib
 import re
 import traceback
@@ -28,7 +29,7 @@ def explain(error: BaseException, argument: str) -> str | None:
   """
   file = argument.partition(':')[0]
   path = pathlib.Path(file).expanduser().absolute()
-  if argument and not path.is_file():
+  if argument and not os.path.isfile(path):
     return f'--config: {_no_file(file)}.'
   for cause in _causes(error):
     # A wrapper is of the same type, and says whole tracebacks.
@@ -41,8 +42,12 @@ def explain(error: BaseException, argument: str) -> str | None:
       return f'--config: {where}: {_brief(cause)}.'
   if isinstance(error, SystemExit):
     return None
-  if isinstance(error, OSError):
+  if not argument:
     return '--config: missing; see --help.'
+  if isinstance(error, OSError):
+    return f'--config: {file} cannot be read ({_text(cause)}).'
+  if isinstance(cause, SyntaxError | ValueError) and 'null byte' in str(cause):
+    return f'--config: {file} is no Python file ({_text(cause)}).'
   if isinstance(cause, AttributeError) and "'get_config'" in str(cause):
     return f'--config: {file} defines no get_config(); name another file.'
   if other := re.search(r"<class '(\w+)'>\.\w+ does not exist", str(cause)):

@@ -70,12 +70,14 @@ def _write(argv):
         f'--format: {form!r} is none of {", ".join(export.FORMATS)}.'
       )
   folder = pathlib.Path(os.path.expanduser(_WORKDIR.value)) / 'student'
-  if not folder.is_dir():
+  if not os.path.isdir(folder):
     raise errors.UserError(
       f'--workdir: there is no {folder}; name the folder of a finished run.'
     )
   own = student.load(folder)
-  if not _OUTPUT.value:
+  if _OUTPUT.value == '':
+    raise errors.UserError('--output: empty; name a folder, or leave it out.')
+  if _OUTPUT.value is None:
     _add(own, folder, folder)
     return
   output = pathlib.Path(os.path.expanduser(_OUTPUT.value))

@@ -6,6 +6,11 @@ copies the `results.json` of each WORKDIR under `experiments/results/`, then
 writes every table in README.md and docs/results.md anew from the files there.
 """
 
+from dualgan_jax import signals
+
+if __name__ == '__main__':
+  signals.exit_on_signals('stopped')  # also while modules are imported
+
 import argparse
 import json
 import pathlib

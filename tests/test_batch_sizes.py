@@ -50,6 +50,11 @@ def test_zero_takes_the_largest_that_fits():
   assert (large.dual.batch, large.refine.batch) == (200, 12)
 
 
+def test_zero_goes_on_with_what_a_stage_was_begun_with():
+  filled = batch_sizes.fill_in(_config(dual=0), PARTS, {'dual': 64})
+  assert filled.dual.batch == 64
+
+
 def test_all_that_do_not_fit_are_named_with_what_suits_every_stage():
   with pytest.raises(UserError) as error:
     _check(pretrain=127, generator=120, dual=63, targetnet=6, refine=6)

@@ -270,6 +270,7 @@ def test_an_image_whose_label_is_hard_to_see_is_another_labels():
 def test_labels_and_names_may_hold_anything(tmp_path):
   odd = ('cat|dog', '![b](http://y/c.png)', '[x](http://y)', '`*<b>&amp;')
   odd += ('_x_', '__x__', '~~x~~', '# x', '\\', '> x', 'a_b_c')
+  odd += ('1. x', '- x', '+ x', '2) x')
   row = _results()['per_label']['Ara']
   results = _results(labels=odd, per_label=dict.fromkeys(odd, row))
   models = results['metrics']

@@ -32,6 +32,16 @@ def test_samples_are_of_teachers_who_are_asked(routed):
   assert np.any(said[:, 0] == discriminators.ABSENT) == routed
 
 
+@pytest.mark.parametrize(
+  'text', ['', '[]', '[' * 100_000, '{"metrics": {"teachers": {}}}', '\xff']
+)
+def test_results_that_give_no_table_are_damaged(tmp_path, text):
+  (tmp_path / 'results.json').write_text(text, encoding='latin-1')
+  first, second = results.damage(tmp_path)
+  assert first.startswith(f'{tmp_path}/results.json is lost or damaged (')
+  assert second.startswith(f'{tmp_path}/student: no folder of a student')
+
+
 @pytest.mark.skipif(not shutil.which('git'), reason='needs git')
 def test_the_commit_is_told_and_whether_there_are_changes(tmp_path):
   def git(*args):

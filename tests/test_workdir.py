@@ -13,6 +13,7 @@ import pytest
 from dualgan_jax import settings
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.stage_records import (
+  batches,
   generator_features,
   is_at_hand,
   is_finished,
@@ -110,7 +111,7 @@ def test_closing_frees_the_folder(tmp_path):
     # Being refused does not free it.
     with pytest.raises(UserError, match='another process'):
       Workdir(tmp_path)
-    with Workdir(tmp_path / 'inside'):  # another folder
+    with Workdir(tmp_path.with_name('another')):
       pass
   with contextlib.suppress(ZeroDivisionError), Workdir(tmp_path):
     raise ZeroDivisionError
@@ -128,12 +129,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, path):
   assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('name', ['thesis.tex', 'data', 'stage.json'])
-def test_a_folder_of_something_else_is_refused(tmp_path, name):
-  (tmp_path / name).write_text('mine')
+@pytest.mark.parametrize('names', [['thesis.tex'], ['lock', 'notes.txt']])
+def test_a_folder_of_something_else_is_refused(tmp_path, names):
+  for name in names:
+    (tmp_path / name).write_text('mine')
   with pytest.raises(UserError, match='holds files, and no run; name a new'):
     Workdir(tmp_path)
-  assert [x.name for x in tmp_path.iterdir()] == [name]
+  assert sorted(x.name for x in tmp_path.iterdir()) == names
 
 
 def test_hidden_files_are_not_in_the_way(tmp_path):
@@ -291,6 +293,14 @@ def test_fields_of_unfinished_stages_may_change(tmp_path):
     refuse_other(tmp_path, _config(generator__steps=50, dual__steps=50))
     with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
       refuse_other(tmp_path, _config(seed=1))
+
+
+def test_the_batches_that_stages_were_begun_with(tmp_path):
+  own, other = (str(tmp_path / x) for x in ('own', 'other'))
+  _finish(tmp_path / 'other', 'pretrain', 'dual', pretrain__batch=64)
+  assert batches(own, None) == {}
+  assert batches(own, other) == {'pretrain': 64}
+  assert batches(other, None) == {'pretrain': 64, 'dual': 128}
 
 
 def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
