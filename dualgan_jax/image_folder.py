@@ -93,15 +93,31 @@ def _files(name: str, folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+  # Of each folder, those that lead to it, itself included.
+  ways = {os.fspath(folder): {_identity(folder)}}
   # Folders that are links to those of another set are a common subset.
   for place, folders, files in os.walk(folder, followlinks=True):
-    folders[:] = [x for x in folders if not x.startswith('.')]
+    way = ways.pop(place)
+    visible = [x for x in folders if not x.startswith('.')]
+    inner = {x: _identity(os.path.join(place, x)) for x in visible}
+    # A link back to where one comes from would lead round for ever.
+    folders[:] = [x for x in visible if inner[x] not in way]
+    ways |= {os.path.join(place, x): way | {inner[x]} for x in folders}
     yield from (pathlib.Path(place, x) for x in files if not x.startswith('.'))
+
+
+def _identity(path: str | pathlib.Path) -> tuple[int, int]:
+  """The device and number of a folder, the same under all its names."""
+  status = os.stat(path)
+  return status.st_dev, status.st_ino
 
 
 def _is_image(file: pathlib.Path) -> bool:
   kind = Image.registered_extensions().get(file.suffix.lower())
-  return kind in Image.OPEN
+  # A pipe would keep one waiting; of a link to nothing the reader tells.
+  return kind in Image.OPEN and (
+    os.path.isfile(file) or not os.path.exists(file)
+  )
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -23,6 +23,8 @@ _COUNTS = ('num_batches_tracked', 'n_averaged')
 # Parts of names that only wrappers have, wherever they stand: DataParallel's
 # 'module', '_orig_mod' of torch.compile, '_fsdp_wrapped_module'.
 _WRAPPER = 'module'
+# Nets have a few thousand; of more the search would take its time.
+_MOST_ENTRIES = 20_000
 _SHOWN = 3
 
 
@@ -81,13 +83,19 @@ def take_over(
     B + 1 variable dicts, as `Classifier.init` makes them.
 
   Raises:
-    UserError: tensors are missing, of another shape or type, not finite, not
-      known, or negative variances, or several state dicts fit; the message has
-      their names, and the architecture or the labels and channels that they
-      would fit.
+    UserError: the file has too many entries; tensors are missing, of another
+      shape or type, not finite, not known, or negative variances, or several
+      state dicts fit; the message has their names, and the architecture or the
+      labels and channels that they would fit.
   """
   if not contents.state_dicts:
     raise UserError(f'{field}: {contents.unreadable()}')
+  num_entries = sum(len(x.entries) for x in contents.state_dicts)
+  if num_entries > _MOST_ENTRIES:
+    raise UserError(
+      f'{field}: {contents.path} holds {num_entries:,} named entries, of '
+      f'{_MOST_ENTRIES:,} at most; save the weights of the {name} alone.'
+    )
   wanted = architectures.shapes(name, labels, image[-1])
   group = _chosen(field, name, contents, wanted, index)
   unknown, beside = _others(group, wanted)

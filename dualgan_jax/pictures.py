@@ -1,6 +1,7 @@
 """Image files as arrays, the same wherever one is read."""
 
 import logging
+import os
 import struct
 import warnings
 import zlib
@@ -49,8 +50,8 @@ def read(
     uint8 [h, w, channels]; of 16 bits the upper eight.
 
   Raises:
-    One of `UNREADABLE`: it cannot be read, is larger than `MAX_PIXELS`, or its
-      pixels have more bits.
+    One of `UNREADABLE`: it is no regular file, cannot be read, is larger than
+      `MAX_PIXELS`, or its pixels have more bits.
   """
   # What Pillow warns of is either read well or refused here.
   with warnings.catch_warnings(action='ignore'), _opened(file) as picture:
@@ -72,6 +73,11 @@ def read(
 def _opened(file: Any) -> Image.Image:
   """Opens an image without decoding it."""
   too_large = f'more than {MAX_PIXELS:,} pixels; make it smaller'
+  # A pipe would keep one waiting, a device give bytes for ever.
+  if isinstance(file, str | os.PathLike) and not (
+    os.path.isfile(file) or os.path.isdir(file) or not os.path.exists(file)
+  ):
+    raise ValueError('no regular file, but a pipe, socket or device')
   try:
     picture = Image.open(file)
   except Image.UnidentifiedImageError as e:

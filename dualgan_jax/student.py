@@ -21,10 +21,10 @@ from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks import classifier
 from dualgan_jax.preparation import Preparation
+from dualgan_jax.student_folder import PROGRAM
 
 # How far beyond [0, 1] resizing may have taken pixels.
 _SLACK = 0.1
-_PROGRAM = 'program'  # a tensor of bytes: what `program.write` gives
 
 
 class Student:
@@ -191,7 +191,7 @@ def write_program(
       f'exported for {", ".join(program.PLATFORMS)} ({e}); give it without '
       'callbacks and kernels of one platform.'
     ) from e
-  tensors[_PROGRAM] = np.frombuffer(content, np.uint8)
+  tensors[PROGRAM] = np.frombuffer(content, np.uint8)
   net = {**net, 'platforms': program.PLATFORMS}
   student_folder.write(folder, tensors, _config(labels, image, net, origin))
 
@@ -211,7 +211,7 @@ def load(folder: str | pathlib.Path) -> Student:
   """
   folder = pathlib.Path(folder)
   config, tensors = student_folder.read(folder)
-  if _PROGRAM in tensors:
+  if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)
     return Student(config, apply, tensors, any_batch=False)
   return Student(config, *_net_apply(folder, config, tensors))
@@ -239,7 +239,7 @@ def _batch(image):
 
 def _program_apply(folder, config, tensors):
   """Gives the pure function of a folder that `write_program` wrote."""
-  content = tensors.pop(_PROGRAM).tobytes()
+  content = tensors.pop(PROGRAM).tobytes()
   answers = jax.ShapeDtypeStruct(
     (program.BATCH, len(config['labels'])), np.float32
   )

@@ -8,7 +8,7 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dualgan_jax.display import printable
@@ -22,7 +22,7 @@ _MOST_PIXELS = 2**22
 _MOST_BLOCKS = 100
 _MOST_CONVOLUTIONS = 500
 _MOST_WIDTH = 2**16
-# Of one image, numbers after a block.
+# Of one image, numbers of a block.
 _MOST_FEATURES = 2**26
 _MOST_TEXT = 1000
 _NET = {'kind', 'widths', 'depths', 'strides', 'batch_norm'}
@@ -75,6 +75,10 @@ def fault(config: Any) -> str | None:
 def net_fault(config: Mapping[str, Any]) -> str | None:
   """Checks the field `net` of a student that is described by it alone.
 
+  Args:
+    config: its `image` has passed `fault`; its `net` may be any object. Lists
+      may be tuples, so that a run can check its own net before it trains.
+
   Returns:
     What is wrong with it, or None.
   """
@@ -101,12 +105,23 @@ def net_fault(config: Mapping[str, Any]) -> str | None:
     )
   if sum(net['depths']) > _MOST_CONVOLUTIONS:
     return f'`net.depths` must not add up to more than {_MOST_CONVOLUTIONS}'
-  height, width, _ = config['image']
-  if height * width * max(net['widths']) > _MOST_FEATURES:
-    return (
-      f'`image` and `net.widths` make more than {_MOST_FEATURES:,} features '
-      'of an image'
-    )
+  return _features_fault(config['image'], net)
+
+
+def _features_fault(image: Sequence[int], net: Mapping[str, Any]) -> str | None:
+  height, width, _ = image
+  pairs = zip(net['widths'], net['strides'], strict=True)
+  for b, (channels, stride) in enumerate(pairs, start=1):
+    strided = -(-height // stride), -(-width // stride)
+    # A LeNet block pools what it has computed at the size that it was given.
+    if net['kind'] != 'lenet':
+      height, width = strided
+    if height * width * channels > _MOST_FEATURES:
+      return (
+        '`image`, `net.widths` and `net.strides` make more than '
+        f'{_MOST_FEATURES:,} features of an image in block {b}'
+      )
+    height, width = strided
   return None
 
 
@@ -121,7 +136,7 @@ def _labels_fault(labels: list) -> str | None:
 
 
 def _integers(x: Any, most: int) -> bool:
-  return isinstance(x, list) and all(
+  return isinstance(x, list | tuple) and all(
     type(i) is int and 1 <= i <= most for i in x
   )
 

@@ -24,6 +24,8 @@ from dualgan_jax.errors import UserError
 
 CONFIG = 'config.json'
 MODEL = 'model.safetensors'
+# The tensor of bytes that a net has which no config describes.
+PROGRAM = 'program'
 _EXPORTS = ('model.stablehlo', 'model.onnx')
 _PART = '.part'  # ends the name of what is being written
 _FILES = {
@@ -77,7 +79,10 @@ def write(
   model = save({k: np.asarray(x, order='C') for k, x in tensors.items()})
   config = {**config, 'sha256': {MODEL: hashlib.sha256(model).hexdigest()}}
   text = _json(config)
-  problem = student_config.fault(json.loads(text))
+  written = json.loads(text)
+  problem = student_config.fault(written)
+  if not problem and PROGRAM not in tensors:
+    problem = student_config.net_fault(written)
   if len(model) > _MOST_BYTES:
     problem = f'more than {_MOST_BYTES:,} bytes'
   if problem:

@@ -125,6 +125,8 @@ class Tensor:
     Raises:
       ValueError: the file does not hold them.
     """
+    if self.negative and self.dtype == np.bool_:
+      raise ValueError('has truth values times -1')
     size = math.prod(self.shape)
     # An empty array can have a side that is too long for NumPy.
     longest = max((size, *self.shape)) * self.dtype.itemsize

@@ -1,5 +1,6 @@
 """Folders of picture files, as other people keep them."""
 
+import os
 import shutil
 
 import ml_collections
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualgan_jax import data
+from dualgan_jax import data, image_folder
 from dualgan_jax.errors import UserError
 from experiments.configs import base
 
@@ -137,6 +138,40 @@ def test_folders_that_are_links_are_followed(tmp_path):
     link = tmp_path / 'some' / part / 'pet'
     link.symlink_to(tmp_path / 'all' / part / 'cat')
   assert [len(x.images) for x in _parts(tmp_path / 'some')] == [4, 4]
+
+
+@pytest.mark.parametrize('target', ['..', '.', '../dog', '../..'])
+def test_links_that_lead_round_are_followed_once(tmp_path, target):
+  folder = _tree(tmp_path, 'train', 'test', labels=('cat', 'dog'))
+  for label in ('cat', 'dog'):
+    (folder / 'train' / label / 'up').symlink_to(target)
+  found = list(image_folder._walk(folder / 'train'))
+  assert {x.name for x in found} == {f'test_{i}.png' for i in range(4)}
+  real = [x.resolve() for x in found]
+  assert len({x for x in real if x.is_relative_to(folder / 'train')}) == 8
+  assert len(found) <= 32
+
+
+def test_links_to_the_folder_above_do_not_matter(tmp_path):
+  folder = _tree(tmp_path, 'train', 'test')
+  for label in ('cat', 'dog'):
+    (folder / 'train' / label / 'up').symlink_to('..')
+  assert [len(x.images) for x in _parts(folder)] == [8, 8]
+
+
+def test_pipes_and_devices_are_no_images(tmp_path):
+  folder = _tree(tmp_path, 'train', 'test')
+  os.mkfifo(folder / 'test' / 'cat' / 'p.png')
+  (folder / 'train' / 'cat' / 'zero.png').symlink_to('/dev/zero')
+  _check(folder)
+  assert [len(x.images) for x in _parts(folder)] == [8, 8]
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+  folder = _tree(tmp_path, 'train', 'test')
+  (folder / 'train' / 'cat' / 'gone.png').symlink_to('nothing.png')
+  with pytest.raises(UserError, match=r'gone\.png, cannot be read'):
+    _check(folder)
 
 
 def test_what_is_no_image_is_passed_over(tmp_path):

@@ -95,6 +95,19 @@ def test_other_labels_and_channels_are_named(labels, image, said):
     )
 
 
+@pytest.mark.parametrize('num_dicts', [1, 2])
+def test_a_file_of_too_many_entries_is_refused(monkeypatch, num_dicts):
+  number = num_dicts * len(_LENET)
+  contents = _several(**{f'x{i}': _LENET for i in range(num_dicts)})
+  monkeypatch.setattr(matching, '_MOST_ENTRIES', number)
+  assert _take_from(contents)
+  monkeypatch.setattr(matching, '_MOST_ENTRIES', number - 1)
+  with pytest.raises(
+    UserError, match=rf'x\.pt holds {number} named entries, of'
+  ):
+    _take_from(contents)
+
+
 def test_negative_variances_are_named():
   tensors = state_dicts.tensors('wrn_16_1')
   tensors['bn1.running_var'] = -tensors['bn1.running_var']

@@ -1,4 +1,6 @@
 import io
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -79,6 +81,23 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(size, capfd):
   with pytest.raises(ValueError, match='more than 33,554,432 pixels; make it'):
     pictures.read(file, 1)
   assert capfd.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize('as_path', [str, pathlib.Path])
+def test_pipes_and_devices_are_refused_before_they_are_opened(
+  tmp_path, as_path
+):
+  os.mkfifo(tmp_path / 'pipe.png')
+  for path in (tmp_path / 'pipe.png', '/dev/zero'):
+    with pytest.raises(pictures.UNREADABLE, match='no regular file, but a pip'):
+      pictures.read(as_path(path), 1)
+
+
+def test_missing_files_and_folders_keep_the_reason_of_the_system(tmp_path):
+  with pytest.raises(FileNotFoundError):
+    pictures.read(tmp_path / 'none.png', 1)
+  with pytest.raises(IsADirectoryError):
+    pictures.read(tmp_path, 1)
 
 
 def test_a_program_is_no_image():

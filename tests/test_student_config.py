@@ -75,9 +75,37 @@ def test_what_is_wrong_is_said(folder, field, value, said):
 
 def test_features_that_no_memory_holds_are_refused(folder):
   fuzz_students.with_value(folder, ('image',), [2048, 2048, 1])
-  fuzz_students.with_value(folder, ('net', 'widths'), [64, 4])
-  with pytest.raises(UserError, match='more than 67,108,864 features'):
+  fuzz_students.with_value(folder, ('net', 'widths'), [256, 4])
+  with pytest.raises(
+    UserError, match='67,108,864 features of an .* in block 1'
+  ):
     student.load(folder)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'widths', 'strides', 'block'),
+  [
+    ('conv', (64, 128, 256, 512), (2, 2, 2, 2), None),
+    ('residual', (1024, 1024), (2, 2), None),
+    ('residual', (1025, 1024), (2, 2), 1),
+    ('conv', (1, 512), (1, 1), 2),
+    # It pools after its convolutions, at twice the height and width.
+    ('lenet', (1024, 4), (2, 2), 1),
+    ('lenet', (256, 1024), (2, 2), None),
+  ],
+)
+def test_features_are_counted_block_by_block(kind, widths, strides, block):
+  net = {
+    'kind': kind,
+    'widths': widths,
+    'depths': (1,) * len(widths),
+    'strides': strides,
+    'batch_norm': True,
+    'single_label': False,
+  }
+  fault = student_config.net_fault({'image': (512, 512, 3), 'net': net})
+  assert (fault is None) == (block is None)
+  assert block is None or fault.endswith(f'in block {block}')
 
 
 @pytest.mark.parametrize('field', [(x,) for x in _FINE], ids=str)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save
 from dualgan_jax import student, student_folder
 from dualgan_jax.errors import UserError
 from tests import fuzz_students
-from tests.test_student import write_toy
+from tests.test_student import NET, write_toy
 
 
 @pytest.fixture
@@ -110,15 +110,21 @@ def test_what_is_not_a_students_is_not_replaced(folder, name, change, said):
   assert sorted(folder.parent.rglob('*')) == before
 
 
-def test_what_could_not_be_read_again_is_not_written(tmp_path):
-  with pytest.raises(UserError, match='`labels` must differ from one another'):
+@pytest.mark.parametrize(
+  ('changes', 'said'),
+  [
+    ({'labels': ('a', 'a')}, '`labels` must differ from one another'),
+    ({'image': (4096, 1024, 3)}, 'more than 67,108,864 features'),
+    ({'net': {**NET, 'kind': 'other'}}, '`net.kind` must be one of'),
+    ({'net': {'single_label': False}}, '`net` must have the fields'),
+  ],
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path, changes, said):
+  wide = {**NET, 'widths': (128, 5)}
+  whole = {'labels': ('a', 'b'), 'image': (8, 8, 1), 'net': wide}
+  with pytest.raises(UserError, match=f'not written, .*{said}'):
     student.write(
-      tmp_path / 'student',
-      ({},),
-      labels=('a', 'a'),
-      image=(8, 8, 1),
-      net={'single_label': False},
-      origin={},
+      tmp_path / 'student', ({},), **{**whole, **changes}, origin={}
     )
   assert not any(tmp_path.iterdir())
 

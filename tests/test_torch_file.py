@@ -53,9 +53,10 @@ _BYTES = Storage(length=16)
 _BYTES.named = Name('torch.storage', 'UntypedStorage')
 
 
-def _v3(dtype, offset, shape, strides):
+def _v3(dtype, offset, shape, strides, metadata=None):
   arguments = (offset, shape, strides, False, None, Name('torch', dtype))
-  return Call('torch._utils', '_rebuild_tensor_v3', _BYTES, *arguments)
+  function = '_rebuild_tensor_v3'
+  return Call('torch._utils', function, _BYTES, *arguments, metadata)
 
 
 def _typed(type_):
@@ -246,6 +247,7 @@ def test_other_objects_are_inert(value, protocol):
     ({'a': tensor(metadata=({'conj': True, 'zero': 1},))}, 'unknown metadata'),
     ({'a': tensor(metadata=([((),)],))}, 'unknown metadata'),
     ({'a': tensor(storage='0')}, 'of no sense'),
+    ({'a': _v3('bool', 0, (2,), (1,), {'neg': True})}, 'a has truth values'),
     ({'a': Call('torch', 'FloatStorage')}, 'holds torch.FloatStorage'),
   ],
 )
