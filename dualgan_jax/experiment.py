@@ -22,6 +22,7 @@ from dualgan_jax import (
   runs,
   settings,
   stage_records,
+  student_config,
   weights,
   workdir,
 )
@@ -125,6 +126,18 @@ def _prepare(config, workdir_path, init_from):
   config = _with_files(config)
   config = _with_features(config, workdir_path, init_from)
   design = plan.make(config)
+  if fault := student_config.net_fault(
+    {
+      'labels': config.labels,
+      'image': config.image,
+      'net': {
+        **config.student.to_dict(),
+        'single_label': design.student.single_label,
+      },
+    }
+  ):
+    # Of a student's folder, whose `net` is the config's group `student`.
+    raise UserError(f'student: {fault.replace("net.", "student.")}.')
   devices = parallel.choose_devices(config.devices)
   parts = batch_sizes.equal_parts(
     config, len(devices), len(design.label_map.asked)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import logs, report, student
+from dualgan_jax import logs, report, student, student_folder
 from dualgan_jax.errors import UserError, first_line
 
 _IMAGE = (2, 2, 1)
@@ -27,6 +27,8 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
   Raises:
     UserError: stage `evaluate` would fail here.
   """
+  for name in ('student', 'branched'):
+    student_folder.check_replaceable(workdir / name)
   # A hidden folder of its own: nothing of the user's can be in it.
   with tempfile.TemporaryDirectory(prefix='.rehearsal-', dir=workdir) as place:
     folder = pathlib.Path(place)

@@ -18,7 +18,7 @@ from dualgan_jax.networks.classifier import KINDS
 FORMAT = 1
 _MOST_BYTES = 2**24
 _MOST_LABELS = 100_000
-_MOST_PIXELS = 2**22
+MOST_PIXELS = 2**22
 _MOST_BLOCKS = 100
 _MOST_CONVOLUTIONS = 500
 _MOST_WIDTH = 2**16
@@ -143,10 +143,10 @@ def _integers(x: Any, most: int) -> bool:
 
 def _is_image(x: Any) -> bool:
   return (
-    _integers(x, _MOST_PIXELS)
+    _integers(x, MOST_PIXELS)
     and len(x) == 3
     and x[2] in (1, 3)
-    and math.prod(x[:2]) <= _MOST_PIXELS
+    and math.prod(x[:2]) <= MOST_PIXELS
   )
 
 
@@ -194,7 +194,7 @@ _FIELDS: tuple[_Check, ...] = (
     'image',
     _is_image,
     'a list of height, width and 1 or 3 channels, of at most '
-    f'{_MOST_PIXELS:,} pixels',
+    f'{MOST_PIXELS:,} pixels',
   ),
   ('net', _is_net, f'{_PLAIN}, `single_label` true or false'),
   ('preparation', _is_text, f'a text of at most {_MOST_TEXT:,} characters'),

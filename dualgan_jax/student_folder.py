@@ -92,7 +92,7 @@ def write(
     )
   part, old = (folder.with_name(folder.name + x) for x in (_PART, '.old'))
   for path in (folder, part, old):
-    _check_own(path)
+    check_replaceable(path)
   shutil.rmtree(part, ignore_errors=True)
   part.mkdir(parents=True)
   # Not `save_file`, whose files only their owner may read.
@@ -117,7 +117,7 @@ def copy(folder: pathlib.Path, target: pathlib.Path) -> None:
     OSError: it cannot be made.
     UserError: there is such a folder, which is not a student's.
   """
-  _check_own(target)
+  check_replaceable(target)
   shutil.rmtree(target, ignore_errors=True)
   target.mkdir(parents=True)
   for name in (CONFIG, MODEL, *_EXPORTS):
@@ -174,7 +174,7 @@ def _json(config: Mapping[str, Any]) -> str:
   return json.dumps(config, indent=1, ensure_ascii=False) + '\n'
 
 
-def _check_own(folder: pathlib.Path) -> None:
+def check_replaceable(folder: pathlib.Path) -> None:
   """Sees that a folder may be replaced: that it is not there, or a student's.
 
   Raises:

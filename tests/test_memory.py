@@ -48,5 +48,10 @@ def test_what_can_never_fit_is_one_sentence(tmp_path, small, changes, wanted):
   )
 
 
+def test_a_student_that_could_not_be_loaded_again_is_refused(tmp_path):
+  with pytest.raises(UserError, match='^student: .*`student.widths`'):
+    _dry_run(tmp_path, image=(2048, 2048, 1), student__widths=(128, 8, 8))
+
+
 def test_this_machine_has_memory():
   assert memory.device_memory(jax.devices()[0]) > 10**8

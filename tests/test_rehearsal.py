@@ -21,6 +21,13 @@ def test_nothing_is_left_behind(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_a_student_that_may_not_be_replaced_is_found_first(tmp_path):
+  (tmp_path / 'student').mkdir()
+  (tmp_path / 'student' / 'README.md').write_text('mine')
+  with pytest.raises(UserError, match='student: not replaced, .*README.md'):
+    rehearsal.check_last_stage(tmp_path, LABELS)
+
+
 def test_what_is_there_stays(tmp_path):
   (tmp_path / 'rehearsal' / 'branched').mkdir(parents=True)
   rehearsal.check_last_stage(tmp_path, LABELS)
