@@ -217,6 +217,10 @@ class Checkpoints:
     return self._manager
 
 
+def _is_no_late_complaint(record: logging.LogRecord) -> bool:
+  return 'exception was never retrieved' not in record.getMessage()
+
+
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
   """Keeps Orbax from printing what it raises as well: we say it in a sentence.
@@ -231,6 +235,8 @@ def _silent() -> Iterator[None]:
     yield
   except BaseException:
     time.sleep(_LAST_WRITES)
+    # Tasks that failed as well complain when the error that holds them goes.
+    logging.getLogger('asyncio').addFilter(_is_no_late_complaint)
     raise
   finally:
     sys.unraisablehook = hook
