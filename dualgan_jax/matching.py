@@ -5,6 +5,7 @@ what wrappers put before their names, is found by looking for them.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -151,8 +152,7 @@ def _chosen(field, name, contents, wanted, index):
 
 def _groups(state_dict, name):
   """The entries that end in the architecture's names, by what precedes it."""
-  names = architectures.shapes(name, 1, 1)
-  lengths = {x.count('.') + 1 for x in names}
+  names, lengths = _names_and_lengths(name)
   found = {}
   for key, value in _renamed(state_dict.entries, name).items():
     parts = key.rsplit('.', max(lengths))
@@ -162,6 +162,13 @@ def _groups(state_dict, name):
         prefix = key.removesuffix(ending)
         found.setdefault(prefix, {})[ending] = value
   return [_Group(name, state_dict, k, entries) for k, entries in found.items()]
+
+
+@functools.cache
+def _names_and_lengths(name):
+  """An architecture's names, and how many parts they have."""
+  names = frozenset(architectures.shapes(name, 1, 1))
+  return names, frozenset(x.count('.') + 1 for x in names)
 
 
 def _renamed(entries, name):

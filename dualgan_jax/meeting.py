@@ -26,6 +26,12 @@ _GREETING_SECONDS = 5
 # that has not answered after 30 s is gone.
 _PROBES = {'TCP_KEEPIDLE': 10, 'TCP_KEEPINTVL': 5, 'TCP_KEEPCNT': 4}
 _SHOWN_DIFFERENCES = 5
+_NUM_PROCESSES = 'JAX_NUM_PROCESSES'
+# What a message that is none of ours may raise.
+_NO_GREETING = (
+  *(ValueError, LookupError, AttributeError, TypeError),
+  *(OverflowError, RecursionError),
+)
 
 
 @dataclasses.dataclass
@@ -96,9 +102,10 @@ def meet(cluster: Cluster, facts: Mapping[str, str]) -> list[Connection]:
       raise it.
     TrainingError: the first process ended while it waited for others.
   """
+  facts = {**facts, _NUM_PROCESSES: str(cluster.num_processes)}
   if cluster.process_id:
-    return [_join(cluster, dict(facts))]
-  return _gather(cluster, dict(facts))
+    return [_join(cluster, facts)]
+  return _gather(cluster, facts)
 
 
 def _gather(cluster: Cluster, facts: dict[str, str]) -> list[Connection]:
@@ -113,11 +120,12 @@ def _gather(cluster: Cluster, facts: dict[str, str]) -> list[Connection]:
       except TimeoutError:
         break
       try:
-        hello = connection.hear()
-        number, connection.name = hello['process_id'], hello['name']
-        differing = _differing(hello['facts'], facts)
-      except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        connection.socket.close()  # a stranger
+        number, connection.name, theirs = _greeting(connection, facts)
+        differing = _differing(theirs, facts)
+      except (*_NO_GREETING, OSError):
+        # A stranger; the socket stays open for as long as its reader is.
+        connection.reader.close()
+        connection.socket.close()
         continue
       connection.say(name=cluster.name)
       if number in arrived and not arrived[number].is_closed():
@@ -133,6 +141,27 @@ def _gather(cluster: Cluster, facts: dict[str, str]) -> list[Connection]:
   if problem:
     raise UserError(problem)
   return [*arrived.values()]
+
+
+def _greeting(
+  connection: Connection, facts: dict[str, str]
+) -> tuple[int, str, dict[str, str]]:
+  """Hears the number, name and facts of another process.
+
+  Raises:
+    OSError: nothing comes.
+    One of `_NO_GREETING`: it is from no process of a run.
+  """
+  hello = connection.hear()
+  number, name, theirs = (hello[x] for x in ('process_id', 'name', 'facts'))
+  # Of a run of more processes, the number may be too large for this one: that
+  # is a difference to be named. Other versions do not send how many.
+  num_processes = int(theirs.get(_NUM_PROCESSES, facts[_NUM_PROCESSES]))
+  if type(number) is not int or not 0 < number < num_processes:
+    raise ValueError('no number of another process')
+  if not isinstance(name, str):
+    raise TypeError('no name')
+  return number, name, theirs
 
 
 def _problem(

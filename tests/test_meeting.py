@@ -1,11 +1,16 @@
 """Processes that do not fit together, or do not come, train nothing."""
 
 import contextlib
+import json
 import socket
 import time
+from concurrent import futures
 
 import pytest
 
+from dualgan_jax import meeting
+from dualgan_jax.cluster import Cluster
+from dualgan_jax.errors import UserError
 from tests import processes
 
 _IMPATIENT = 'from dualgan_jax import meeting; meeting._MEETING_SECONDS = 3'
@@ -101,6 +106,87 @@ def test_other_numbers_of_devices_do_not_work_together(tmp_path):
   assert first == second
   assert 'process 0 has 4 devices (cpu), but process 1 has 2' in first
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.fixture
+def port(monkeypatch):
+  """A free port; what has been connected there is closed in the end."""
+  monkeypatch.setattr(meeting, '_MEETING_SECONDS', 20)
+  connections, over = [], meeting.Connection.over
+
+  def recorded(connected):
+    connections.append(over(connected))
+    return connections[-1]
+
+  monkeypatch.setattr(meeting.Connection, 'over', recorded)
+  yield processes.free_port()
+  for x in connections:
+    x.reader.close()
+    x.socket.close()
+
+
+def _meet(port, number, num_processes=2):
+  cluster = Cluster(f'localhost:{port}', num_processes, number)
+  connections = meeting.meet(cluster, {'--config.seed': '0'})
+  return [x.name for x in connections]
+
+
+def _greet(port, content):
+  """Says something to the first process; returns once it closes or answers."""
+  while True:
+    with (
+      contextlib.suppress(ConnectionRefusedError),
+      socket.create_connection(('localhost', port), 10) as stranger,
+    ):
+      stranger.sendall(content + b'\n')
+      with contextlib.suppress(ConnectionResetError):
+        return stranger.recv(1000)
+      return b''
+    time.sleep(0.02)
+
+
+def _greeting(**changes):
+  facts = {'--config.seed': '0', 'JAX_NUM_PROCESSES': '2'}
+  hello = {'process_id': 1, 'name': 'stranger', 'facts': facts, **changes}
+  return json.dumps(hello).encode()
+
+
+_STRANGERS = {
+  'a list as number': _greeting(process_id=[]),
+  'true as number': _greeting(process_id=True),
+  'a fraction as number': _greeting(process_id=1.0),
+  'a number beyond all': _greeting(process_id=7),
+  'the number of the first': _greeting(process_id=0),
+  'a negative number': _greeting(process_id=-1),
+  'a list as name': _greeting(name=[]),
+  'a text as facts': _greeting(facts='none'),
+  'infinitely many processes': _greeting(
+    facts={'JAX_NUM_PROCESSES': float('inf')}
+  ),
+  'many levels': b'[' * 100_000,
+}
+
+
+@pytest.mark.parametrize('stranger', _STRANGERS)
+def test_strangers_do_not_count(port, stranger):
+  with futures.ThreadPoolExecutor(2) as pool:
+    first = pool.submit(_meet, port, 0)
+    assert _greet(port, _STRANGERS[stranger]) == b''
+    second = pool.submit(_meet, port, 1)
+    assert [x[:9] for x in first.result()] == ['process 1']
+    assert [x[:9] for x in second.result()] == ['process 0']
+
+
+@pytest.mark.parametrize(('number', 'num_processes'), [(1, 3), (2, 3)])
+def test_another_number_of_processes_is_named(port, number, num_processes):
+  with futures.ThreadPoolExecutor(2) as pool:
+    both = [
+      pool.submit(_meet, port, 0),
+      pool.submit(_meet, port, number, num_processes),
+    ]
+    for x in both:
+      with pytest.raises(UserError, match=r'in JAX_NUM_PROCESSES \(3 and 2\);'):
+        x.result()
 
 
 def test_a_signal_ends_the_wait_for_others(tmp_path):
