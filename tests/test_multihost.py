@@ -135,7 +135,7 @@ def test_what_the_first_refuses_ends_both(tmp_path):
 _NO_DATA = """
 from dualgan_jax import errors, real
 def load(*_): raise errors.UserError('data.digits: there is nothing.')
-real.load = load
+real.check = load
 """
 
 
@@ -162,7 +162,7 @@ def test_one_without_data_ends_both(tmp_path, without):
 @pytest.mark.slow
 def test_an_error_of_the_program_ends_both_too(tmp_path):
   port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
-  bug = 'from dualgan_jax import real; real.load = lambda *_: {}["bug"]'
+  bug = 'from dualgan_jax import real; real.check = lambda *_: {}["bug"]'
   codes, _, said = processes.ends(
     [
       processes.start(x, *processes.patched(bug if x else '', flag), port=port)
@@ -197,7 +197,7 @@ def test_a_killed_process_ends_the_other(tmp_path, killed):
 def test_a_signal_before_the_first_training_ends_both(tmp_path):
   port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
   slow = 'from dualgan_jax import real; import time; '
-  slow += 'real.load = lambda *_: (print(flush=True), time.sleep(60))'
+  slow += 'real.check = lambda *_: (print(flush=True), time.sleep(60))'
   started = [
     processes.start(x, *processes.patched(slow if x else '', flag), port=port)
     for x in range(2)
