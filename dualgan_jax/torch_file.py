@@ -5,6 +5,7 @@ a row before. Tensors become records that say where their numbers lie
 (`torch_tensor.py`), and nothing takes more memory than the file is long.
 """
 
+import abc
 import io
 import pathlib
 import zipfile
@@ -59,7 +60,7 @@ def load(path: pathlib.Path) -> Any:
     ) from e
 
 
-class _Content:
+class _Content(abc.ABC):
   """The storages of one file.
 
   Attributes:
@@ -83,9 +84,9 @@ class _Content:
       'copy_reg._reconstructor': _class_name,
     }
 
+  @abc.abstractmethod
   def bytes_of(self, key: str) -> memoryview:
     """Gives the bytes of a whole storage."""
-    raise NotImplementedError
 
   def ordered(self, numbers: np.ndarray) -> np.ndarray:
     """Gives the numbers in the order of bytes that is this machine's."""
