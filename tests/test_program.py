@@ -26,7 +26,8 @@ def _exported(function):
 def _all_that_nets_compute(x):
   x = jax.nn.gelu(x, approximate=False) + jax.nn.softmax(x)
   x = x + jnp.sort(x) + jax.lax.top_k(x, 4)[0] + jax.lax.erf_inv(x)
-  x = x + jax.image.resize(x, (64, 8), 'bilinear')[:, :4] + jnp.cumsum(x, 1)
+  x = x + jax.image.resize(x, (64, 8), 'bilinear')[:, :4]
+  x = x + jnp.cumsum(x, axis=1)
   x = jax.lax.scan(lambda c, _: (c / 2, None), x, None, length=3)[0]
   return x + jax.random.uniform(jax.random.key(0), x.shape)
 
