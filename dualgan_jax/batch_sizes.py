@@ -68,6 +68,7 @@ def check(
   parts: Mapping[str, int],
   stages: Sequence[str],
   num_devices: int,
+  recorded: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
   """Sees that the batches of some stages can be shared.
 
@@ -76,13 +77,23 @@ def check(
     parts: of `equal_parts`.
     stages: those that will be trained.
     num_devices: that share a batch, for the message.
+    recorded: by stage, the batch that it was begun with earlier.
 
   Raises:
-    UserError: some cannot; names them all, and values that suit every stage.
+    UserError: some cannot; names them all, and values that suit every stage,
+      or a stage that was begun on other devices.
   """
   wrong = [stage for stage in stages if config[stage].batch % parts[stage]]
   if not wrong:
     return
+  for stage in wrong:
+    if config[stage].batch == recorded.get(stage):
+      raise UserError(
+        f'{stage}.batch: this stage was begun with batches of '
+        f'{config[stage].batch}, which cannot be cut into {parts[stage]} equal '
+        'parts; go on with as many devices as before, or delete the folder of '
+        'that stage to begin it again.'
+      )
   unit = math.lcm(*(parts[stage] for stage in stages))
   batch = config[wrong[0]].batch
   below, above = batch - batch % unit, batch - batch % unit + unit

@@ -145,7 +145,7 @@ def _prepare(config, workdir_path, init_from):
   recorded = stage_records.batches(workdir_path, init_from)
   config = batch_sizes.fill_in(config, parts, recorded)
   trained = _trained(config, design, workdir_path, init_from)
-  batch_sizes.check(config, parts, trained, len(devices))
+  batch_sizes.check(config, parts, trained, len(devices), recorded)
   memory.check_fits(design, config, devices, trained)
   return config, design, devices
 

@@ -38,6 +38,17 @@ def test_a_signal_is_one_line_and_a_code(number, code):
   assert process.returncode == code
 
 
+def test_a_signal_while_python_ends_works_after_a_second_call():
+  program = (
+    'import atexit, os, signal; from dualgan_jax import signals; '
+    'signals.exit_on_signals("stopped"); '
+    'atexit.register(os.kill, os.getpid(), signal.SIGTERM); '
+    'signals.exit_on_signals("stopped")'
+  )
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True)
+  assert (done.returncode, done.stderr) == (75, b'error: stopped\n')
+
+
 def test_importing_it_imports_nothing_heavy():
   program = (
     'import sys; from dualgan_jax import signals; '
