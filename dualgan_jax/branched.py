@@ -7,7 +7,7 @@ from typing import Any
 import chex
 import flax.linen as nn
 
-from dualgan_jax import discriminators
+from dualgan_jax import discriminators, forward
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import apply_block, one_against_rest
 from dualgan_jax.teachers import Teacher, without_softmax
@@ -58,7 +58,7 @@ class Branched:
       updated.append(own)
       features.append(x)
     logits = [
-      discriminators.tail(
+      forward.tail(
         teacher,
         tail,
         discriminators.filtered(own['params'], features[point - 1]),

@@ -12,10 +12,10 @@ from dualgan_jax import (
   branched,
   cost,
   discriminators,
+  forward,
   plan,
   reference,
   settings,
-  teachers,
 )
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.teachers import Teacher
@@ -87,7 +87,7 @@ def missing_prior(nets: list[Teacher], design: plan.Plan) -> list[str]:
     f'teacher {t.name} has no batch norm (nn.BatchNorm of Flax Linen): the '
     'objective goes without the statistics prior for it'
     for t in nets
-    if design.objective.prior and not teachers.has_batch_norm(t, design.image)
+    if design.objective.prior and not forward.has_batch_norm(t, design.image)
   ]
 
 
@@ -111,7 +111,7 @@ def _generator(
   for j, group in enumerate(groups, start=1):
     b = len(groups) + 1 - j
     met = ', '.join(
-      f'{t.name} {_by(teachers.feature_shapes(t, design.image)[b - 1])}'
+      f'{t.name} {_by(forward.feature_shapes(t, design.image)[b - 1])}'
       for t in nets
     )
     lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
@@ -138,7 +138,7 @@ def _branched(
         functools.partial(
           discriminators.new_filter,
           channels=design.student.blocks[point - 1].width,
-          teacher_channels=teachers.feature_shapes(t, design.image)[point - 1][
+          teacher_channels=forward.feature_shapes(t, design.image)[point - 1][
             -1
           ],
         ),
@@ -175,7 +175,7 @@ def _origin(own: ml_collections.FrozenConfigDict) -> str:
 
 def _net(net: Teacher, design: plan.Plan) -> str:
   return _cost(
-    lambda v, x: discriminators.tail(net, v, x, 0),
+    lambda v, x: forward.tail(net, v, x, 0),
     net.variables,
     _image(design),
   )

@@ -1,12 +1,7 @@
-"""What teachers say of features: Eq. 4, 9, 10 and 12.
+"""Filters before teachers, and teachers' answers together: Eq. 9 and 10."""
 
-A discriminator is nothing but the tail of a frozen teacher: D_m^j, the last j
-blocks, for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the
-student's block b (Eq. 12), which is D_m^{B-b}.
-"""
-
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import chex
 import jax
@@ -14,28 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import routing
-from dualgan_jax.losses import Moments
+from dualgan_jax.forward import tail
 from dualgan_jax.networks.filters import TeacherFilter
-from dualgan_jax.teachers import Teacher, record_moments
+from dualgan_jax.teachers import Teacher
 
 # The logit of a label that nobody who counts answers: a probability of 1e-13.
 ABSENT = -30.0
-
-
-class Ladder(NamedTuple):
-  """One teacher's answers to an image and to features that enter on its way.
-
-  Attributes:
-    image: logits of O_m(I_g), [N, |Y_m|].
-    entries: by block, logits of the features that entered after it.
-    activations: the image's features before the head, [N, h, w, c].
-    moments: of the image's rows, one entry per batch-norm layer.
-  """
-
-  image: chex.Array
-  entries: dict[int, chex.Array]
-  activations: chex.Array
-  moments: list[Moments]
 
 
 def new_filter(key: chex.PRNGKey, channels: int, teacher_channels: int) -> Any:
@@ -66,64 +45,11 @@ def filtered(params: Any, features: chex.Array) -> chex.Array:
   return TeacherFilter(width).apply({'params': params}, features)
 
 
-def ladder(
-  teacher: Teacher, image: chex.Array, entries: Mapping[int, chex.Array]
-) -> Ladder:
-  """All of a teacher's answers of one step in one pass.
-
-  Features that enter after block b are judged by the teacher's last B - b
-  blocks: D_m^{B-b} of Eq. 4, and D_d^{b,m} of Eq. 12. They join the image's
-  own features there, stacked along the batch, so that each block runs once.
-
-  Args:
-    teacher: teacher m, frozen; must treat rows alone.
-    image: I_g, [N, h, w, c].
-    entries: by block b (1 .. B-1), filtered features that enter after it, with
-      any number of rows.
-  """
-  rows, x, moments, entered = image.shape[0], image, [], {}
-  parts = zip(teacher.blocks, teacher.variables[:-1], strict=True)
-  for b, (block, variables) in enumerate(parts, start=1):
-    x, seen = record_moments(block, variables, x, rows)
-    moments += seen
-    if b in entries:
-      entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
-      x = jnp.concatenate([x, entries[b]])
-  logits, seen = record_moments(teacher.head, teacher.variables[-1], x, rows)
-  logits = _widened(logits)
-  moments += seen
-  return Ladder(
-    logits[:rows],
-    {b: logits[where] for b, where in entered.items()},
-    x[:rows],
-    moments,
-  )
-
-
-def tail(
-  teacher: Teacher, variables: Sequence[Any], features: chex.Array, after: int
-) -> chex.Array:
-  """The teacher's blocks after block `after` and its head, Eq. 12.
-
-  Args:
-    teacher: gives the functions.
-    variables: of blocks after+1 .. B and of the head: the teacher's own, or a
-      copy that is being trained.
-    features: [N, h, w, c]; images if `after` is 0.
-    after: 0 .. B-1.
-
-  Returns:
-    Logits, [N, |Y_m|].
-  """
-  *blocks, head = variables
-  for block, own in zip(teacher.blocks[after:], blocks, strict=True):
-    features = block(own, features)
-  return _widened(teacher.head(head, features))
-
-
-def _widened(logits):
-  # In half precision sure answers would be certain ones.
-  return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+def filter_image(filters: Any, image: chex.Array) -> chex.Array:
+  """f_m^B(I_g) where a teacher has a filter for the image, else I_g."""
+  if 'image' not in filters:
+    return image
+  return filtered(filters['image'], image)
 
 
 def combine(

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import discriminators, logs, names
+from dualgan_jax import forward, logs, names
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import Teacher, without_softmax
@@ -153,9 +153,7 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
   x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
   with_scores = (teacher, without_softmax(teacher))
   answer = jax.jit(
-    lambda variables, x: [
-      discriminators.tail(t, variables, x, 0) for t in with_scores
-    ]
+    lambda variables, x: [forward.tail(t, variables, x, 0) for t in with_scores]
   )
   with _blamed(f'{field}: cannot answer images of {_by(image)}'):
     _refuse_unfit(field, teacher, x)
@@ -209,7 +207,7 @@ def _refuse_gradientless(field, teacher, x):
   weights = jnp.arange(1, len(teacher.labels) + 1)
 
   def total(params, x):
-    logits = discriminators.tail(teacher, join(params, averages), x, 0)
+    logits = forward.tail(teacher, join(params, averages), x, 0)
     return (logits @ weights).sum()
 
   with _blamed(f'{field}: has no gradient'):

@@ -14,11 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.image_files import (
-  ImageFiles,
-  LabelledParts,
-  other_test_part,
-)
+from dualgan_jax.image_files import ImageFiles, LabelledParts, other_test_part
 
 
 def read(name: str, own: Any, folder: pathlib.Path) -> LabelledParts | None:

@@ -14,6 +14,8 @@ import numpy as np
 from dualgan_jax import (
   branched,
   describe,
+  forward,
+  frozen_generator,
   logs,
   parallel,
   plan,
@@ -24,14 +26,7 @@ from dualgan_jax import (
 )
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.runs import Run
-from dualgan_jax.stages import (
-  distil,
-  dual,
-  pretrain,
-  probe,
-  refine,
-  targetnet,
-)
+from dualgan_jax.stages import distil, dual, pretrain, probe, refine, targetnet
 from dualgan_jax.stages.phase import adam
 
 # Batches that the misfit of the teachers' statistics is measured on.
@@ -82,7 +77,7 @@ def _generator(run_: Run) -> None:
   )
   state = run_.train(phase)
   variables = join(state.params['generator'], state.batch_stats)
-  run_.source = dual.Source(
+  run_.source = frozen_generator.FrozenGenerator(
     run_.design.generator,
     run_.config.generator.noise,
     run_.design.label_map.asked if routed else (),
@@ -114,7 +109,7 @@ def _routed(run_: Run) -> bool:
       )
     return routed
   if not config.objective.prior or not any(
-    teachers.has_batch_norm(t, config.image) for t in everyone
+    forward.has_batch_norm(t, config.image) for t in everyone
   ):
     if news:
       logs.say(

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax import (
+  agreement,
   foreign,
+  forward,
   matching,
   parallel,
   reference,
@@ -23,7 +25,7 @@ from dualgan_jax.networks import architectures, classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.stages.generator import Objective
+from dualgan_jax.stages.generator_loss import Objective
 from dualgan_jax.stages.phase import Phase, adam
 from dualgan_jax.teachers import Teacher
 
@@ -103,9 +105,9 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
     for name, net in config.teachers.items()
     if name not in classifiers
   }
-  teachers.check_agreement(nets, config.image, files)
+  agreement.check_agreement(nets, config.image, files)
 
-  shapes = teachers.feature_shapes(nets['student'], config.image)
+  shapes = forward.feature_shapes(nets['student'], config.image)
   blocks = len(shapes)
   for field, wanted in (('widths', blocks), ('features', blocks - 1)):
     given = len(config.generator[field])

@@ -12,7 +12,7 @@ import chex
 import jax
 import numpy as np
 
-from dualgan_jax import discriminators, teachers
+from dualgan_jax import forward, teachers
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.teachers import Teacher
 
@@ -104,7 +104,7 @@ def logits(teacher: Teacher, images: chex.Array) -> np.ndarray:
   """
   net = teachers.without_softmax(teacher)
   with jax.default_matmul_precision('highest'):
-    answer = jax.jit(lambda v, x: discriminators.tail(net, v, x, 0))
+    answer = jax.jit(lambda v, x: forward.tail(net, v, x, 0))
     return np.asarray(answer(net.variables, images))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from dualgan_jax import (
   cost,
   discriminators,
+  forward,
   logs,
   parallel,
   real,
@@ -81,7 +82,7 @@ def measure(run_: Run) -> None:
 
   def together(variables, x):
     logits = [
-      discriminators.tail(t, own, x, 0)
+      forward.tail(t, own, x, 0)
       for t, own in zip(run_.asked, variables, strict=True)
     ]
     return discriminators.combine(logits, label_map.owners(config.labels))
@@ -211,7 +212,7 @@ def _take_away(run_: Run, results: dict[str, Any]) -> None:
 
 
 def _alone(teacher, variables, x):
-  return discriminators.tail(teacher, variables, x, 0)
+  return forward.tail(teacher, variables, x, 0)
 
 
 def samples(

@@ -8,10 +8,9 @@ from typing import Any
 import jax
 import ml_collections
 
-from dualgan_jax import loop, metrics_log, plan, workdir
+from dualgan_jax import frozen_generator, loop, metrics_log, plan, workdir
 from dualgan_jax.checkpoint import Checkpoints
 from dualgan_jax.labels import LabelMap
-from dualgan_jax.stages import dual
 from dualgan_jax.stages.phase import Phase, TrainState
 from dualgan_jax.teachers import Teacher
 
@@ -50,7 +49,7 @@ class Run:
   label_map: LabelMap | None = None
   everyone: tuple[Teacher, ...] = ()
   asked: tuple[Teacher, ...] = ()
-  source: dual.Source | None = None
+  source: frozen_generator.FrozenGenerator | None = None
   student: tuple[Any, ...] = ()
   filters: dict[str, Any] = dataclasses.field(default_factory=dict)
   models: dict[str, tuple] = dataclasses.field(default_factory=dict)

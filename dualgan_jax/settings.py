@@ -8,13 +8,13 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from dualgan_jax import losses, names, student_config
+from dualgan_jax import losses, names
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.architectures import ARCHITECTURES
-from dualgan_jax.networks.classifier import KINDS
-from dualgan_jax.stages.dual import FILTERS
-from dualgan_jax.stages.generator import ONE_HOT_FORMS
+from dualgan_jax.networks.classifier import KINDS, MOST_PIXELS
 
+FILTERS = ('stage1', 'fresh')
+ONE_HOT_FORMS = ('labels', 'class')
 ROUTING = ('auto', 'on', 'images', 'off')
 
 STAGES = (
@@ -178,8 +178,8 @@ def _blocks(x: Any) -> str | None:
 
 def _image(x: Any) -> str | None:
   fine = not _integers(1, length=3)(x) and x[2] in (1, 3)
-  if fine and x[0] * x[1] > student_config.MOST_PIXELS:
-    return f'an image of at most {student_config.MOST_PIXELS:,} pixels'
+  if fine and x[0] * x[1] > MOST_PIXELS:
+    return f'an image of at most {MOST_PIXELS:,} pixels'
   return None if fine else 'a tuple (height, width, channels), channels 1 or 3'
 
 

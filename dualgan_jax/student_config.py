@@ -13,12 +13,11 @@ from typing import Any
 
 from dualgan_jax.display import printable
 from dualgan_jax.names import label_fault
-from dualgan_jax.networks.classifier import KINDS
+from dualgan_jax.networks.classifier import KINDS, MOST_PIXELS
 
 FORMAT = 1
 _MOST_BYTES = 2**24
 _MOST_LABELS = 100_000
-MOST_PIXELS = 2**22
 _MOST_BLOCKS = 100
 _MOST_CONVOLUTIONS = 500
 _MOST_WIDTH = 2**16

@@ -1,18 +1,13 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import chex
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from flax import struct
 
-from dualgan_jax.errors import UserError
-from dualgan_jax.losses import Moments
 from dualgan_jax.networks.classifier import Classifier, one_against_rest
 from dualgan_jax.preparation import Preparation
 
@@ -148,126 +143,3 @@ def from_classifier(
   blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
   teacher = Teacher(name, labels, blocks, classifier.scores, variables)
   return single_label(teacher) if classifier.single_label else teacher
-
-
-def feature_shapes(
-  teacher: Teacher, image: tuple[int, int, int]
-) -> list[tuple[int, int, int]]:
-  """The (height, width, channels) that each block gives; computes nothing.
-
-  Args:
-    teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
-    image: (height, width, channels).
-  """
-  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
-  shapes = []
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x = jax.eval_shape(block, own, x)
-    shapes.append(x.shape[1:])
-  return shapes
-
-
-def check_agreement(
-  nets: Mapping[str, Teacher],
-  image: tuple[int, int, int],
-  files: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-  """Sees that one generator can serve all nets, teachers and student.
-
-  Args:
-    nets: by the config's field that describes each.
-    image: (height, width, channels).
-    files: of those that come from files, the field that names the file; the
-      others have widths and strides.
-
-  Raises:
-    UserError: they differ in the number of blocks, or in the spatial size after
-      one but the last, or have fewer than two.
-  """
-
-  (first, net), *others = nets.items()
-  blocks = len(net.blocks)
-  if blocks < 2:
-    raise UserError(
-      f'{first}.{files.get(first, "widths")}: {blocks} block; a net needs at '
-      'least two to be cut into.'
-    )
-  merging = ', weight files by `merge`' if 'weights' in files.values() else ''
-  # Nothing enters after the last block.
-  sizes = [shape[:2] for shape in feature_shapes(net, image)[:-1]]
-  for field, other in others:
-    if len(other.blocks) != blocks:
-      raise UserError(
-        f'{field}.{files.get(field, "widths")}: '
-        f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
-        f'into the same number{merging}.'
-      )
-    for b, shape in enumerate(feature_shapes(other, image)[:-1]):
-      if shape[:2] != sizes[b]:
-        raise UserError(
-          f'{field}.{files.get(field, "strides")}: block {b + 1} '
-          f'gives {_by(shape)} features, that of {first} {_by(sizes[b])}; the '
-          'generator can meet only one size per block.'
-        )
-
-
-def has_batch_norm(teacher: Teacher, image: tuple[int, int, int]) -> bool:
-  """Whether the teacher remembers statistics for the prior to match."""
-  return bool(jax.eval_shape(lambda t: _moments_of_zeros(t, image), teacher))
-
-
-def record_moments(
-  block: BlockFn, variables: Any, x: chex.Array, rows: int
-) -> tuple[chex.Array, list[Moments]]:
-  """Runs a block, reading the moments of every batch norm in it on the way.
-
-  Args:
-    block: a teacher's block or head, of any code: each `nn.BatchNorm` inside is
-      met through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
-      `nn.scan`, `nn.jit`) hides it, which Linen does not let one look into.
-    variables: the block's.
-    x: [N, h, w, c].
-    rows: only the first `rows` of N are looked at.
-
-  Returns:
-    The block's output and one `Moments` per batch-norm layer.
-  """
-  moments, count = [], len(x)
-
-  def read(next_method, args, kwargs, context):
-    if isinstance(context.module, nn.BatchNorm) and (
-      context.method_name == '__call__'
-    ):
-      x = args[0] if args else kwargs['x']
-      # The block may have made rows of an image's places before.
-      seen = x[: rows * len(x) // count]
-      # Half precision would lose what E[x²] - E[x]² leaves.
-      seen = seen.astype(jnp.promote_types(x.dtype, jnp.float32))
-      axes = tuple(
-        i for i in range(x.ndim) if i != context.module.axis % x.ndim
-      )
-      moments.append(
-        Moments(
-          jnp.mean(seen, axes),
-          jnp.mean(jnp.square(seen), axes),
-          context.module.get_variable('batch_stats', 'mean'),
-          context.module.get_variable('batch_stats', 'var'),
-        )
-      )
-    return next_method(*args, **kwargs)
-
-  with nn.intercept_methods(read):
-    return block(variables, x), moments
-
-
-def _moments_of_zeros(teacher, image):
-  x, found = jnp.zeros((1, *image)), []
-  parts = (*teacher.blocks, teacher.head)
-  for part, own in zip(parts, teacher.variables, strict=True):
-    x, moments = record_moments(part, own, x, rows=1)
-    found += moments
-  return found
-
-
-def _by(size):
-  return f'{size[0]}×{size[1]}'

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dualgan_jax.stages.generator import Objective
+from dualgan_jax.stages.generator_loss import Objective
 
 _SLOPE = 0.2
 

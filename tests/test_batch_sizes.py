@@ -78,5 +78,7 @@ def test_stages_that_train_nothing_are_not_looked_at():
 
 def test_a_stage_begun_on_other_devices_is_not_begun_anew_without_a_word():
   config = batch_sizes.fill_in(_config(dual=0), PARTS, {'dual': 64})
-  with pytest.raises(UserError, match='dual.batch: .* begun with batches of 64'):
+  with pytest.raises(
+    UserError, match='dual.batch: .* begun with batches of 64'
+  ):
     batch_sizes.check(config, PARTS, ['dual'], 3, {'dual': 64})

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualgan_jax import branched, cost, discriminators, teachers
+from dualgan_jax import branched, cost, discriminators, forward, teachers
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import apply_block
@@ -80,7 +80,7 @@ def test_answers_are_trunk_filter_and_tail(points):
     features.append(apply_block(block, v, features[-1], train=False)[0])
   one, two = (
     _probability(
-      discriminators.tail(
+      forward.tail(
         teacher,
         teacher.variables[point:],
         discriminators.filtered(params, features[point]),

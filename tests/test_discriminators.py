@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from dualgan_jax import discriminators, teachers
+from dualgan_jax import discriminators, forward, teachers
 from dualgan_jax.networks import classifier
 
 KEY = jax.random.PRNGKey(0)
@@ -48,9 +48,7 @@ def _features(after, n):
 
 def _tail(features, after):
   teacher = _teacher()
-  return discriminators.tail(
-    teacher, teacher.variables[after:], features, after
-  )
+  return forward.tail(teacher, teacher.variables[after:], features, after)
 
 
 def _close(actual, wanted):
@@ -78,7 +76,7 @@ def test_tail_takes_copies_that_are_being_trained():
   teacher = _teacher()
   *blocks, head = teacher.variables[3:]
   doubled = jax.tree.map(lambda x: 2 * x, head)
-  logits = discriminators.tail(teacher, (*blocks, doubled), _features(3, 2), 3)
+  logits = forward.tail(teacher, (*blocks, doubled), _features(3, 2), 3)
   _close(logits, 2 * _tail(_features(3, 2), after=3))
 
 
@@ -87,14 +85,14 @@ def test_tail_refuses_the_variables_of_another_cut():
     'same', ('a',), (lambda v, x: x,) * 3, lambda v, x: x, (0, 0, 0, 0)
   )
   with pytest.raises(ValueError, match='zip'):
-    discriminators.tail(teacher, (0, 0, 0), jnp.ones((1, 1)), after=2)
+    forward.tail(teacher, (0, 0, 0), jnp.ones((1, 1)), after=2)
 
 
 @pytest.mark.parametrize('rows', [{}, {2: 3}, {1: 4, 2: 2, 3: 1}, {1: 1, 3: 5}])
 def test_ladder_answers_as_the_tails_do_one_by_one(rows):
   # Eq. 4 and 12; streams of any number of rows join at their block.
   entries = {b: _features(b, n) for b, n in rows.items()}
-  seen = discriminators.ladder(_teacher(), _image(), entries)
+  seen = forward.ladder(_teacher(), _image(), entries)
   _close(seen.image, _tail(_image(), after=0))
   assert set(seen.entries) == set(rows)
   for b, logits in seen.entries.items():
@@ -108,9 +106,9 @@ def test_answers_in_half_precision_are_widened():
     'half', ('a',), (lambda v, x: x,) * 2, lambda v, x: x[:, 0, 0], ({},) * 3
   )
   x = jnp.full((1, 1, 1, 1), 8, jnp.bfloat16)
-  seen = discriminators.ladder(teacher, x, {1: x})
+  seen = forward.ladder(teacher, x, {1: x})
   for logits in (
-    discriminators.tail(teacher, teacher.variables, x, 0),
+    forward.tail(teacher, teacher.variables, x, 0),
     seen.image,
     seen.entries[1],
   ):
@@ -121,9 +119,9 @@ def test_answers_in_half_precision_are_widened():
 def test_ladder_looks_at_the_image_only():
   # Its features before the head, and the moments that each batch norm sees of
   # it: what enters on the way must not be mistaken for the image.
-  alone = discriminators.ladder(_teacher(), _image(), {})
+  alone = forward.ladder(_teacher(), _image(), {})
   entries = {b: 5 + _features(b, 3) for b in (1, 2, 3)}
-  crowd = discriminators.ladder(_teacher(), _image(), entries)
+  crowd = forward.ladder(_teacher(), _image(), entries)
   assert alone.activations.shape == (2, 2, 2, 3)
   _close(crowd.activations, alone.activations)
   assert len(crowd.moments) == 4
@@ -132,11 +130,11 @@ def test_ladder_looks_at_the_image_only():
 
 def test_ladder_moments_are_those_of_the_block_inputs():
   teacher = _teacher()
-  seen = discriminators.ladder(teacher, _image(), {3: _features(3, 4)})
+  seen = forward.ladder(teacher, _image(), {3: _features(3, 4)})
   x = _image()
   for b in range(4):
     own = teacher.variables[b]
-    _, (wanted,) = teachers.record_moments(teacher.blocks[b], own, x, rows=2)
+    _, (wanted,) = forward.record_moments(teacher.blocks[b], own, x, rows=2)
     jax.tree.map(_close, seen.moments[b], wanted)
     remembered = own['batch_stats']['BatchNorm_0']
     _close(seen.moments[b].running_mean, remembered['mean'])
@@ -157,7 +155,7 @@ def test_ladder_sees_the_batch_norm_of_a_head():
     ),
   )
   entries = {3: 5 + _features(3, 4)}
-  seen = discriminators.ladder(normed, _image(), entries)
+  seen = forward.ladder(normed, _image(), entries)
   assert len(seen.moments) == 5
   logits = _tail(_image(), after=0)
   _close(seen.moments[-1].mean, logits.mean(axis=0))
@@ -171,7 +169,7 @@ def test_ladder_gives_the_image_for_its_own_features():
   for b in (1, 2, 3):
     x = teacher.blocks[b - 1](teacher.variables[b - 1], x)
     entries[b] = x
-  seen = discriminators.ladder(teacher, _image(), entries)
+  seen = forward.ladder(teacher, _image(), entries)
   for logits in seen.entries.values():
     _close(logits, seen.image)
 

@@ -13,7 +13,7 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import save_file
 
-from dualgan_jax import discriminators, experiment, foreign, teachers
+from dualgan_jax import experiment, foreign, forward, teachers
 from dualgan_jax.errors import UserError
 from experiments import flax_teacher
 from experiments.configs import base
@@ -77,7 +77,7 @@ def test_the_example_is_a_teacher(example):
   teacher = foreign.load('teachers.mine.module', example)
   foreign.check('teachers.mine.module', teacher, IMAGE)
   x = np.random.default_rng(0).random((2, *IMAGE), np.float32)
-  found = discriminators.tail(teacher, teacher.variables, x, 0)
+  found = forward.tail(teacher, teacher.variables, x, 0)
   wanted = (x - 0.5) / 0.25
   parts = (flax_teacher.Stage(8), flax_teacher.Stage(16), flax_teacher.Head())
   for part, own in zip(parts, teacher.variables, strict=True):

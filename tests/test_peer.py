@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax import parallel
-from dualgan_jax.stages import generator
+from dualgan_jax import frozen_generator, parallel
 from experiments import benchmark
 from experiments.configs import digits
 
@@ -17,7 +16,7 @@ def _first_noise(config, state):
   draw = parallel.compile_step(
     lambda key, step: (
       step,
-      generator.draw_noise(
+      frozen_generator.draw_noise(
         jax.random.fold_in(key, step),
         config.generator.batch,
         config.generator.noise,

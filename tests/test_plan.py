@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from dualgan_jax import (
-  describe,
-  discriminators,
-  plan,
-  reference,
-  settings,
-  teachers,
-)
+from dualgan_jax import describe, forward, plan, reference, settings
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
 from experiments.configs import base, digits
@@ -57,12 +50,12 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
   shown = (x - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
   wanted, _ = net.apply(one.variables, shown, train=False)
-  found = discriminators.tail(one, one.variables, x, 0)
+  found = forward.tail(one, one.variables, x, 0)
   np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
   wanted, _ = net.apply(two.variables, (x - 0.1) / 0.2, train=False)
-  found = discriminators.tail(two, two.variables, x, 0)
+  found = forward.tail(two, two.variables, x, 0)
   np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
-  assert teachers.has_batch_norm(one, design.image)
+  assert forward.has_batch_norm(one, design.image)
 
 
 def test_files_of_more_blocks_can_be_cut_into_less(file):
@@ -78,8 +71,8 @@ def test_files_of_more_blocks_can_be_cut_into_less(file):
   x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
   for name, own in design.teachers.items():
     np.testing.assert_array_equal(
-      discriminators.tail(own, own.variables, x, 0),
-      discriminators.tail(whole[name], whole[name].variables, x, 0),
+      forward.tail(own, own.variables, x, 0),
+      forward.tail(whole[name], whole[name].variables, x, 0),
     )
 
 
@@ -321,4 +314,4 @@ def test_abstract_teachers_hold_shapes_only():
   )
   leaves = jax.tree.leaves(net.variables)
   assert all(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
-  assert teachers.feature_shapes(net, (16, 16, 1))[0] == (8, 8, 8)
+  assert forward.feature_shapes(net, (16, 16, 1))[0] == (8, 8, 8)

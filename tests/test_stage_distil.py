@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax import discriminators, forward, losses, parallel
 from dualgan_jax.images import RealImages
 from dualgan_jax.networks.classifier import split
 from dualgan_jax.stages import distil
@@ -42,7 +42,7 @@ def test_the_loss_is_against_the_teachers_answers_on_y_cst(routed):
     x = source.features(jax.random.fold_in(key, 0), tiny.BATCH)[-1]
     logits, updated = student.apply(tiny.variables_of(student), x, train=True)
     targets = discriminators.combine(
-      [discriminators.tail(t, t.variables, x, 0) for t in everyone],
+      [forward.tail(t, t.variables, x, 0) for t in everyone],
       tiny.LABEL_MAP.owners(tiny.ASKED),
       believed,
     )
@@ -138,7 +138,7 @@ def test_real_images_have_the_answers_of_the_teachers_that_count():
       parallel.replicate((_real(believed), everyone), devices),
       parallel.replicate(jax.random.PRNGKey(0), devices),
     )
-    logits = [discriminators.tail(t, t.variables, x[0], 0) for t in everyone]
+    logits = [forward.tail(t, t.variables, x[0], 0) for t in everyone]
     return answers[0], discriminators.combine(logits, owners)
 
   answers, together = told([True, True])

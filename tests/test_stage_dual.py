@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import discriminators, losses, parallel
+from dualgan_jax import discriminators, forward, losses, parallel
+from dualgan_jax.discriminators import filter_image
 from dualgan_jax.networks.classifier import apply_block, join, split
 from dualgan_jax.stages import dual
-from dualgan_jax.stages.generator import filter_image
 from tests import tiny
 
 _phase = functools.partial(tiny.dual_phase, optimiser=optax.sgd(0.1))
@@ -161,7 +161,7 @@ def _of_first_block(source, image):
     1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
   )
   answers = [
-    discriminators.tail(
+    forward.tail(
       t, t.variables[1:], discriminators.filtered(filters[t.name], out), 1
     )
     for t in everyone
@@ -181,7 +181,7 @@ def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
     tiny.both_teachers(), ([0, 2], [0, 1]), terms, answers, strict=True
   ):
     shown = filter_image(source.filters[teacher.name], image)
-    target = discriminators.tail(teacher, teacher.variables, shown, 0)
+    target = forward.tail(teacher, teacher.variables, shown, 0)
     np.testing.assert_allclose(
       term, losses.dual_block(answer[:, kept], target[:, kept]), rtol=1e-5
     )
@@ -214,8 +214,7 @@ def test_a_shared_label_has_the_mean_probability_as_the_heads_target():
   )
   y = student.head.apply({'params': head}, out)  # answers d, a, c
   p1, p2 = (
-    jax.nn.sigmoid(discriminators.tail(t, t.variables, image, 0))
-    for t in everyone
+    jax.nn.sigmoid(forward.tail(t, t.variables, image, 0)) for t in everyone
   )
   c = (p1[:, 2] + p2[:, 0]) / 2
 

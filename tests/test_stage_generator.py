@@ -6,9 +6,17 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import discriminators, losses, parallel, teachers
+from dualgan_jax import (
+  discriminators,
+  forward,
+  frozen_generator,
+  losses,
+  parallel,
+  settings,
+  teachers,
+)
 from dualgan_jax.labels import LabelMap
-from dualgan_jax.stages import generator as stage
+from dualgan_jax.stages import generator_loss
 from dualgan_jax.teachers import Teacher, single_label
 from tests import tiny
 
@@ -68,7 +76,7 @@ def test_the_loss_is_eq_11_put_together_by_hand():
   def answers(x, group):
     return discriminators.combine(
       [
-        discriminators.tail(
+        forward.tail(
           t,
           t.variables[3 - group :],
           x
@@ -85,7 +93,7 @@ def test_the_loss_is_eq_11_put_together_by_hand():
 
   y = answers(image, 3)
   labels = losses.pseudo_labels(y, never_empty=True)
-  ladders = [discriminators.ladder(t, image, {}) for t in everyone]
+  ladders = [forward.ladder(t, image, {}) for t in everyone]
   l_a = sum(losses.activation(x.activations) for x in ladders) / 2
   prior = sum(losses.statistics_prior(x.moments) for x in ladders) / 2
   expected = (
@@ -102,7 +110,7 @@ def test_the_loss_is_eq_11_put_together_by_hand():
   )
 
   def loss(frozen, features):
-    value, _, _ = stage.loss(
+    value, _, _ = generator_loss.l_joint(
       features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, objective
     )
     return features, value
@@ -139,7 +147,7 @@ def test_the_image_has_a_filter_only_if_asked():
   for name in ('one', 'two'):  # ... and learns
     assert tiny.moved(before[name]['image'], after[name]['image']) > 1e-6
   image = jnp.ones((2, *tiny.IMAGE))
-  np.testing.assert_array_equal(stage.filter_image({}, image), image)
+  np.testing.assert_array_equal(discriminators.filter_image({}, image), image)
 
 
 def test_teachers_without_batch_norm_have_no_prior():
@@ -200,7 +208,9 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
   devices = jax.local_devices()[:1]
 
   def loss(frozen, x):
-    _, logits, metrics = stage.loss(x, *frozen, tiny.LABEL_MAP, objective)
+    _, logits, metrics = generator_loss.l_joint(
+      x, *frozen, tiny.LABEL_MAP, objective
+    )
     return x, (logits, metrics['consistency'])
 
   _, ((logits,), (consistency,)) = parallel.compile_step(loss, devices)(
@@ -214,9 +224,7 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
     np.full((4, 4), discriminators.ABSENT, np.float32) for _ in range(2)
   ]
   for m, teacher in enumerate(everyone):
-    said = discriminators.tail(
-      teacher, teacher.variables, features[-1][m::2], 0
-    )
+    said = forward.tail(teacher, teacher.variables, features[-1][m::2], 0)
     mine = [(a, b, c), (c, d)][m]
     np.testing.assert_allclose(
       logits[m::2][:, mine], said, rtol=1e-3, atol=1e-4
@@ -225,9 +233,7 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
       entry = discriminators.filtered(
         own.filters[teacher.name][f'group_{j}'], features[j - 1][m::2]
       )
-      said = discriminators.tail(
-        teacher, teacher.variables[3 - j :], entry, 3 - j
-      )
+      said = forward.tail(teacher, teacher.variables[3 - j :], entry, 3 - j)
       answers[np.ix_(range(m, 4, 2), mine)] = said
   expected = np.mean([losses.consistency(x, logits) for x in of_groups])
   np.testing.assert_allclose(consistency, expected, rtol=1e-4)
@@ -236,7 +242,10 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
 def test_a_sample_is_told_whose_it_is():
   devices = jax.local_devices()[:1]
   draw = parallel.compile_step(
-    lambda _, key: (key, stage.draw_noise(key, 4, tiny.NOISE, (1,), 2)),
+    lambda _, key: (
+      key,
+      frozen_generator.draw_noise(key, 4, tiny.NOISE, (1,), 2),
+    ),
     devices,
   )
   key = parallel.replicate(jax.random.PRNGKey(0), devices)
@@ -253,7 +262,9 @@ def _judged(everyone, label_map=tiny.LABEL_MAP, **changes):
 
   def loss(frozen, x):
     filters = {t.name: {} for t in frozen}
-    return x, stage.loss((x,), filters, frozen, label_map, objective)[2]
+    return x, generator_loss.l_joint(
+      (x,), filters, frozen, label_map, objective
+    )[2]
 
   _, metrics = parallel.compile_step(loss, devices)(
     parallel.replicate(everyone, devices), parallel.replicate(image, devices)
@@ -265,14 +276,13 @@ def _terms(everyone, label_map=tiny.LABEL_MAP, **changes):
   """L_oh and L_ie of four images, and the teachers' own answers to them."""
   image, metrics = _judged(everyone, label_map, **changes)
   answers = [
-    jax.nn.sigmoid(discriminators.tail(t, t.variables, image, 0))
-    for t in everyone
+    jax.nn.sigmoid(forward.tail(t, t.variables, image, 0)) for t in everyone
   ]
   return metrics['l_oh'], metrics['l_ie'], answers
 
 
 @pytest.mark.parametrize('entropy', losses.ENTROPY_FORMS)
-@pytest.mark.parametrize('one_hot', stage.ONE_HOT_FORMS)
+@pytest.mark.parametrize('one_hot', settings.ONE_HOT_FORMS)
 def test_independent_labels_are_judged_in_the_asked_forms(entropy, one_hot):
   l_oh, l_ie, (p, q) = _terms(
     tiny.both_teachers(), entropy=entropy, one_hot=one_hot
@@ -293,7 +303,7 @@ def test_independent_labels_are_judged_in_the_asked_forms(entropy, one_hot):
 def test_the_prior_is_the_mean_over_teachers_that_have_batch_norm():
   one, plain = tiny.both_teachers()[0], tiny.teacher('two', 1, batch_norm=False)
   image, metrics = _judged((one, plain))
-  moments = discriminators.ladder(one, image, {}).moments
+  moments = forward.ladder(one, image, {}).moments
   np.testing.assert_allclose(
     metrics['l_bn'], losses.statistics_prior(moments), rtol=1e-4
   )
@@ -340,7 +350,7 @@ def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
   np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-3)
 
 
-@pytest.mark.parametrize('one_hot', stage.ONE_HOT_FORMS)
+@pytest.mark.parametrize('one_hot', settings.ONE_HOT_FORMS)
 def test_a_routed_image_is_to_carry_a_label_of_its_own_teacher(one_hot):
   everyone = jax.tree.map(jnp.copy, tiny.both_teachers())
   for teacher in everyone:  # less probable, all of them, than an absent label
@@ -363,7 +373,7 @@ def _of_one_label(seed):
   *blocks, head = tiny.variables_of(net, seed)
   alone = teachers.from_classifier('two', ('e',), net, (*blocks, head))
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
-  logits = discriminators.tail(alone, alone.variables, image, 0)
+  logits = forward.tail(alone, alone.variables, image, 0)
   middle = jnp.sort(logits[:, 0])[1:3].mean()
   head['params']['Dense_0']['bias'] -= middle
   return alone

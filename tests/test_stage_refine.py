@@ -5,9 +5,9 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax import losses, parallel
+from dualgan_jax import frozen_generator, losses, parallel
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.stages import generator, refine
+from dualgan_jax.stages import generator_loss, refine
 from dualgan_jax.stages.phase import adam
 from tests import tiny
 
@@ -84,12 +84,12 @@ def test_the_generator_is_judged_by_its_image_alone(one_step):
   devices = jax.local_devices()[:1]
 
   def by_hand(frozen, key):
-    z = generator.draw_noise(key, tiny.BATCH, tiny.NOISE)
+    z = frozen_generator.draw_noise(key, tiny.BATCH, tiny.NOISE)
     features, _ = source.module.apply(
       source.variables, z, train=True, mutable=['batch_stats']
     )
     x = features[-1]
-    value, _, _ = generator.loss(
+    value, _, _ = generator_loss.l_joint(
       (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.objective()
     )
     said, _ = student.apply(tiny.variables_of(student), x, train=False)

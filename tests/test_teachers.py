@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualgan_jax import discriminators, teachers
+from dualgan_jax import agreement, forward, teachers
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import classifier
 from dualgan_jax.teachers import Teacher
@@ -122,14 +122,14 @@ def test_a_merged_teacher_is_the_same_in_one_block_less(b):
   assert len(merged.blocks) == len(merged.variables) - 1 == 2
   x = jax.random.uniform(KEY, (3, *IMAGE))
   np.testing.assert_array_equal(_answers(merged, x), _answers(teacher, x))
-  shapes = teachers.feature_shapes(teacher, IMAGE)
+  shapes = forward.feature_shapes(teacher, IMAGE)
   del shapes[b - 1]
-  assert teachers.feature_shapes(merged, IMAGE) == shapes
+  assert forward.feature_shapes(merged, IMAGE) == shapes
 
   def norms(t):
     entries = [x, *_features(t, x)]
     return [
-      len(teachers.record_moments(block, own, entry, 3)[1])
+      len(forward.record_moments(block, own, entry, 3)[1])
       for block, own, entry in zip(t.blocks, t.variables, entries, strict=False)
     ]
 
@@ -182,23 +182,23 @@ def test_teacher_of_plain_functions_answers():
 
 
 def test_feature_shapes_of_plain_functions():
-  assert teachers.feature_shapes(_by_hand(), IMAGE) == [(4, 4, 1), (4, 4, 2)]
+  assert forward.feature_shapes(_by_hand(), IMAGE) == [(4, 4, 1), (4, 4, 2)]
 
 
 def test_feature_shapes_of_foreign_modules():
   # 7×8 halves to 3×4 and 1×2: this code's pooling rounds down.
-  assert teachers.feature_shapes(_foreign(), IMAGE) == [(3, 4, 3), (1, 2, 3)]
+  assert forward.feature_shapes(_foreign(), IMAGE) == [(3, 4, 3), (1, 2, 3)]
 
 
 def test_feature_shapes_compute_nothing():
   # There are no values to compute with.
-  shapes = teachers.feature_shapes(_abstract((2, 2, 1)), IMAGE)
+  shapes = forward.feature_shapes(_abstract((2, 2, 1)), IMAGE)
   assert shapes == [(4, 4, 2), (2, 2, 2), (2, 2, 2)]
 
 
 def test_nets_that_agree():
   nets = {'teachers.x': _abstract(), 'teachers.y': _by_hand()}
-  teachers.check_agreement(nets, IMAGE)  # widths may differ
+  agreement.check_agreement(nets, IMAGE)  # widths may differ
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_nets_that_agree():
 )
 def test_nets_that_disagree_are_named(others, start, words):
   with pytest.raises(UserError) as error:
-    teachers.check_agreement({'teachers.a': _abstract(), **others}, IMAGE)
+    agreement.check_agreement({'teachers.a': _abstract(), **others}, IMAGE)
   assert str(error.value).startswith(start)
   assert words in str(error.value)
 
@@ -231,23 +231,23 @@ def test_nets_that_disagree_are_named(others, start, words):
 def test_disagreement_is_found_in_a_later_block():
   nets = {'teachers.a': _abstract((2, 1, 1)), 'student': _abstract((2, 2, 1))}
   with pytest.raises(UserError, match=r'^student\.strides: block 2 gives 2×2'):
-    teachers.check_agreement(nets, IMAGE)
+    agreement.check_agreement(nets, IMAGE)
 
 
 def test_one_block_cannot_be_cut():
   nets = {'teachers.a': _abstract((2,)), 'student': _abstract((2,))}
   with pytest.raises(UserError, match=r'^teachers\.a\.widths: 1 block;'):
-    teachers.check_agreement(nets, IMAGE)
+    agreement.check_agreement(nets, IMAGE)
   with pytest.raises(UserError, match=r'^teachers\.a\.weights: 1 block;'):
-    teachers.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
+    agreement.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
 
 
 def test_merging_is_no_cure_without_files():
   nets = {'teachers.a': _abstract(), 'student': _abstract((2, 1, 1))}
   with pytest.raises(UserError, match=r'into the same number\.$'):
-    teachers.check_agreement(nets, IMAGE)
+    agreement.check_agreement(nets, IMAGE)
   with pytest.raises(UserError, match=r'number, weight files by `merge`\.$'):
-    teachers.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
+    agreement.check_agreement(nets, IMAGE, {'teachers.a': 'weights'})
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_merging_is_no_cure_without_files():
   ],
 )
 def test_has_batch_norm(make, wanted):
-  assert teachers.has_batch_norm(make(), IMAGE) is wanted
+  assert forward.has_batch_norm(make(), IMAGE) is wanted
 
 
 def test_record_moments_of_the_first_rows():
@@ -273,7 +273,7 @@ def test_record_moments_of_the_first_rows():
       'var': jnp.array([7.0, 8.0]),
     },
   }
-  y, (seen,) = teachers.record_moments(norm.apply, variables, x, rows=2)
+  y, (seen,) = forward.record_moments(norm.apply, variables, x, rows=2)
   # Channel 0 of the first two rows is 0, 2, .., 14, channel 1 is 1, 3, .., 15.
   np.testing.assert_allclose(seen.mean, [7.0, 8.0])
   np.testing.assert_allclose(seen.mean_square, [70.0, 85.0])
@@ -281,7 +281,7 @@ def test_record_moments_of_the_first_rows():
   np.testing.assert_allclose(seen.running_variance, [7.0, 8.0])
   # All rows go through the block, unchanged by being looked at.
   np.testing.assert_array_equal(y, norm.apply(variables, x))
-  _, (all_rows,) = teachers.record_moments(norm.apply, variables, x, rows=3)
+  _, (all_rows,) = forward.record_moments(norm.apply, variables, x, rows=3)
   np.testing.assert_allclose(all_rows.mean, [11.0, 12.0])
 
 
@@ -293,7 +293,7 @@ def test_record_moments_of_places_that_were_made_rows():
 
   x = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
   variables = norm.init(KEY, x)
-  _, (seen,) = teachers.record_moments(flatten, variables, x, rows=2)
+  _, (seen,) = forward.record_moments(flatten, variables, x, rows=2)
   np.testing.assert_allclose(seen.mean, [7.0, 8.0])
   np.testing.assert_allclose(seen.mean_square, [70.0, 85.0])
 
@@ -315,7 +315,7 @@ def test_record_moments_of_each_layer_in_turn():
 
   x = jnp.array([[1.0], [3.0], [100.0]])  # features without places
   variables = (remembers(3.0, 4.0), remembers(-1.0, 9.0))
-  _, (first, second) = teachers.record_moments(block, variables, x, rows=2)
+  _, (first, second) = forward.record_moments(block, variables, x, rows=2)
   np.testing.assert_allclose(first.mean, [2.0])
   np.testing.assert_allclose(first.mean_square, [5.0])
   # 2 (x - 3) / √4 + 1 = (-1, 1), of which ReLU leaves (0, 1).
@@ -330,7 +330,7 @@ def test_record_moments_inside_foreign_modules():
   x = jax.random.uniform(KEY, (3, *IMAGE))
   block, variables = teacher.blocks[0], teacher.variables[0]
   y, (seen,) = jax.jit(
-    lambda variables, x: teachers.record_moments(block, variables, x, rows=2)
+    lambda variables, x: forward.record_moments(block, variables, x, rows=2)
   )(variables, x)
   np.testing.assert_allclose(y, block(variables, x), 1e-4, 1e-5)
   convolution = {'params': variables['params']['Conv_0']}
@@ -344,7 +344,7 @@ def test_record_moments_of_a_norm_called_by_keyword():
   norm = nn.BatchNorm(use_running_average=True)
   x = jnp.array([[1.0], [3.0]])
   variables = norm.init(KEY, x)
-  _, (seen,) = teachers.record_moments(
+  _, (seen,) = forward.record_moments(
     lambda variables, x: norm.apply(variables, x=x), variables, x, rows=2
   )
   np.testing.assert_allclose(seen.mean, [2.0])
@@ -352,7 +352,7 @@ def test_record_moments_of_a_norm_called_by_keyword():
 
 def test_record_moments_without_batch_norm():
   x = jnp.ones((2, 4, 4, 1))
-  y, seen = teachers.record_moments(
+  y, seen = forward.record_moments(
     _by_hand().blocks[0], jnp.array(2.0), x, rows=2
   )
   assert seen == []
@@ -364,7 +364,7 @@ def test_moments_carry_the_gradient_of_the_image():
   variables = norm.init(KEY, jnp.zeros((1, 1)))
 
   def mean(x):
-    _, (seen,) = teachers.record_moments(norm.apply, variables, x, rows=2)
+    _, (seen,) = forward.record_moments(norm.apply, variables, x, rows=2)
     return seen.mean[0]
 
   # Half from each of the two rows that are looked at.
@@ -378,7 +378,7 @@ def test_a_teacher_of_one_label_per_image():
   assert (teacher.single_label, single.single_label) == (False, True)
   x = jax.random.uniform(KEY, (3, *IMAGE))
   scores, logits = (
-    discriminators.tail(t, t.variables, x, 0) for t in (teacher, single)
+    forward.tail(t, t.variables, x, 0) for t in (teacher, single)
   )
   np.testing.assert_allclose(
     jax.nn.sigmoid(logits), jax.nn.softmax(scores), rtol=1e-5

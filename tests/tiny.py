@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dualgan_jax import parallel, teachers
+from dualgan_jax import frozen_generator, parallel, teachers
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages import dual
+from dualgan_jax.stages import dual, generator_loss
 from dualgan_jax.stages import generator as generator_stage
 
 IMAGE = (8, 8, 1)
@@ -98,7 +98,7 @@ def objective(**changes):
     'image_filter': False,
     'routed': False,
   }
-  return generator_stage.Objective(**{**weights, **changes})
+  return generator_loss.Objective(**{**weights, **changes})
 
 
 def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
@@ -131,7 +131,7 @@ def source(channels=(5, 4, 1), **changes):
     if changes.get('routed')
     else {}
   )
-  return dual.Source(
+  return frozen_generator.FrozenGenerator(
     generator(channels),
     NOISE,
     variables=variables,

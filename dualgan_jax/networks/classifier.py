@@ -128,6 +128,9 @@ def one_against_rest(scores: chex.Array) -> chex.Array:
   return log_p - jnp.where(top, beside_top, beside)
 
 
+# The largest image that a student may take: height times width.
+MOST_PIXELS = 2**22
+
 # Each kind's block, and whether its head pools.
 KINDS = {
   'conv': (ConvBlock, False),

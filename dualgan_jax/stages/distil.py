@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from dualgan_jax import discriminators, images, losses, parallel
+from dualgan_jax import discriminators, forward, images, losses, parallel
+from dualgan_jax.frozen_generator import FrozenGenerator
 from dualgan_jax.images import RealImages
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import join, split
-from dualgan_jax.stages.dual import Source
 from dualgan_jax.stages.phase import Phase, first_state, train_step
 from dualgan_jax.teachers import Teacher
 
@@ -100,7 +100,7 @@ def agreement(logits: chex.Array, others: chex.Array) -> chex.Array:
 
 
 def generated(
-  source: Source,
+  source: FrozenGenerator,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
   key: chex.PRNGKey,
@@ -156,6 +156,6 @@ def real(
 ) -> tuple[chex.Array, chex.Array]:
   """Real images, and what those teachers say of each who count for it."""
   x, believed = images.draw(origin.sets, key, batch, origin.size)
-  logits = [discriminators.tail(t, t.variables, x, 0) for t in teachers]
+  logits = [forward.tail(t, t.variables, x, 0) for t in teachers]
   owners = label_map.owners(label_map.customised)
   return x, discriminators.combine(logits, owners, believed)

@@ -18,68 +18,13 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from dualgan_jax import discriminators, losses
+from dualgan_jax import discriminators, forward, losses
+from dualgan_jax.forward import feature_shapes
+from dualgan_jax.frozen_generator import FrozenGenerator
 from dualgan_jax.labels import LabelMap
-from dualgan_jax.networks.classifier import (
-  Classifier,
-  apply_block,
-  join,
-  split,
-)
-from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages.generator import draw_noise, filter_image
+from dualgan_jax.networks.classifier import Classifier, apply_block, join, split
 from dualgan_jax.stages.phase import Phase, first_state, train_step
-from dualgan_jax.teachers import Teacher, feature_shapes
-
-FILTERS = ('stage1', 'fresh')
-
-
-@struct.dataclass
-class Source:
-  """The trained generator with what stands around it, frozen.
-
-  Attributes:
-    module: the Linen generator.
-    noise: size of z's random part.
-    routes: of a routed generator, the numbers of the teachers whose images are
-      asked for, in the order of `label_map`; else empty.
-    teachers: how many a routed generator knows.
-    absent: whether labels that an image's own teacher does not answer count as
-      absent from it; else all teachers answer for every image.
-    variables: of the generator; it runs with its running averages.
-    filters: stage 1's, by teacher's name.
-  """
-
-  module: Generator = struct.field(pytree_node=False)
-  noise: int = struct.field(pytree_node=False)
-  routes: tuple[int, ...] = struct.field(pytree_node=False, default=())
-  teachers: int = struct.field(pytree_node=False, default=0)
-  absent: bool = struct.field(pytree_node=False, default=False)
-  variables: Any = None
-  filters: Any = None
-
-  def features(self, key: chex.PRNGKey, batch: int) -> tuple[chex.Array, ...]:
-    """F_g^1 .. F_g^B of this device's share of `batch` fresh samples."""
-    z = draw_noise(key, batch, self.noise, self.routes, self.teachers)
-    return self.module.apply(self.variables, z, train=False)
-
-  def seen_by(self, teacher: Teacher, image: chex.Array) -> chex.Array:
-    """The image as `teacher` is shown it: behind f_m^B, if there is one."""
-    return filter_image(self.filters[teacher.name], image)
-
-  def told(
-    self,
-    teachers: Sequence[Teacher],
-    image: chex.Array,
-    label_map: LabelMap,
-  ) -> chex.Array:
-    """What the teachers together say of I_g on Y_cst, logits [N, |Y_cst|]."""
-    return discriminators.told(
-      teachers,
-      [self.seen_by(t, image) for t in teachers],
-      label_map.owners(label_map.customised),
-      routed=self.absent,
-    )
+from dualgan_jax.teachers import Teacher
 
 
 @struct.dataclass
@@ -93,7 +38,7 @@ class Frozen:
   """
 
   teachers: tuple[Teacher, ...]
-  source: Source
+  source: FrozenGenerator
   student: tuple[Any, ...]
 
 
@@ -123,8 +68,8 @@ def phase(
     label_map: the teachers of `frozen` in the same order.
     frozen: see `Frozen`.
     image: (height, width, channels).
-    filters: one of `FILTERS`: f_m^b starts from stage 1's f_m^{B-b}, which sits
-      at the same place, or anew. Where the student is not as wide as the
+    filters: 'stage1' or 'fresh': f_m^b starts from stage 1's f_m^{B-b}, which
+      sits at the same place, or anew. Where the student is not as wide as the
       generator's features, stage 1's don't fit, and it starts anew.
     lambda_own: λ^1 of Eq. 16.
     lambda_generated: λ^2.
@@ -269,10 +214,10 @@ def block_losses(
       kept = label_map.task_filter(m)
       entry = discriminators.filtered(params['filters'][teacher.name], out)
       if frozen.source.absent:
-        rows = discriminators.tail(teacher, teacher.variables[b:], entry, b)
+        rows = forward.tail(teacher, teacher.variables[b:], entry, b)
         target = targets[:, columns]
       else:
-        x = discriminators.ladder(
+        x = forward.ladder(
           teacher, frozen.source.seen_by(teacher, image), {b: entry}
         )
         rows, target = x.entries[b], x.image[:, kept]

@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax import discriminators, losses, parallel, routing
+from dualgan_jax import forward, losses, parallel, routing
+from dualgan_jax.discriminators import filter_image
+from dualgan_jax.frozen_generator import draw_noise
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages.generator import draw_noise, filter_image
 from dualgan_jax.stages.phase import Phase, TrainState
 from dualgan_jax.teachers import Teacher
 
@@ -62,7 +63,7 @@ def phase(
     )
     return [
       [
-        discriminators.ladder(
+        forward.ladder(
           t,
           filter_image(
             trained.params['filters'][t.name],
@@ -78,7 +79,7 @@ def phase(
   def init(key):
     shapes = jax.eval_shape(
       lambda teachers: [
-        discriminators.ladder(t, jnp.zeros((1, *_image(generator))), {}).moments
+        forward.ladder(t, jnp.zeros((1, *_image(generator))), {}).moments
         for t in teachers
       ],
       tuple(teachers),

@@ -23,12 +23,11 @@ import numpy as np
 import optax
 from flax import struct
 
-from dualgan_jax import images, losses, parallel
+from dualgan_jax import frozen_generator, images, losses, parallel
+from dualgan_jax.frozen_generator import FrozenGenerator
 from dualgan_jax.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
-from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.stages.dual import Source
-from dualgan_jax.stages.generator import Objective
+from dualgan_jax.stages.generator_loss import Objective, l_joint
 from dualgan_jax.stages.phase import Phase, TrainState, descend
 from dualgan_jax.teachers import Teacher
 
@@ -62,7 +61,7 @@ class Augmentation(NamedTuple):
 def phase(
   student: Classifier,
   variables: tuple[Any, ...],
-  source: Source,
+  source: FrozenGenerator,
   teachers: tuple[Teacher, ...],
   label_map: LabelMap,
   objective: Objective,
@@ -121,12 +120,12 @@ def phase(
   def generator_loss(params, batch_stats, student_variables, frozen, key):
     features, updated = source.module.apply(
       join(params, batch_stats),
-      generator_stage.draw_noise(key, batch, source.noise, routes, many),
+      frozen_generator.draw_noise(key, batch, source.noise, routes, many),
       train=True,
       mutable=['batch_stats'],
     )
     x = features[-1]
-    value, logits, metrics = generator_stage.loss(
+    value, logits, metrics = l_joint(
       (x,), frozen['filters'], frozen['teachers'], label_map, objective
     )
     said, _ = student.apply(student_variables, x, train=False)
