@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
-  from dualgan_jax.experiment import dry_run, run
-  from dualgan_jax.preparation import Preparation
-  from dualgan_jax.student import Student, load
-  from dualgan_jax.teachers import Teacher, prepared, single_label
+  from dualgan_jax.experiment.run import dry_run, run
+  from dualgan_jax.student.student import Student, load
+  from dualgan_jax.teachers.preparation import Preparation
+  from dualgan_jax.teachers.teacher import Teacher, prepared, single_label
 
 _MODULES = {
   'InterruptedRun': 'errors',

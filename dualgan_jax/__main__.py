@@ -2,15 +2,15 @@
 
 import sys
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 
 def main() -> int:
   """Runs the command; signals are minded while its modules are imported."""
   signals.exit_on_signals('stopped')
-  from dualgan_jax import console
+  from dualgan_jax.cli import student_commands
 
-  return console.main()
+  return student_commands.main()
 
 
 if __name__ == '__main__':

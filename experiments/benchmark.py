@@ -20,7 +20,7 @@ teachers are of kind 'conv', with batch norm, independent labels, none of them
 common, and strides that divide the image.
 """
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
   signals.exit_on_signals('stopped')  # also while modules are imported
@@ -44,17 +44,13 @@ import ml_collections
 import numpy as np
 from absl import app, flags, logging
 
-from dualgan_jax import (
-  display,
-  errors,
-  parallel,
-  pipeline,
-  plan,
-  runs,
-  settings,
-)
-from dualgan_jax.images import RealImages
-from dualgan_jax.stages.phase import Phase, TrainState
+from dualgan_jax import display, errors
+from dualgan_jax.config import schema
+from dualgan_jax.experiment import context, stage_runners
+from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.training import parallel
+from dualgan_jax.training.image_batches import RealImages
+from dualgan_jax.training.phase import Phase, TrainState
 from experiments.configs import base, digits
 
 _EXPERIMENTS = flags.DEFINE_list(
@@ -177,7 +173,7 @@ def experiment(
   run_ = _run(config, devices, repeats, stages)
   for stage in _TRAINED:
     run_.stage = stage
-    pipeline.STAGES[stage](run_)
+    stage_runners.STAGES[stage](run_)
   return run_.rows
 
 
@@ -238,9 +234,9 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
   from experiments import peer
 
   devices = list(jax.local_devices()[:1])
-  run_ = _Untrained(*_parts(config), devices, settings.STAGES)
+  run_ = _Untrained(*_parts(config), devices, schema.STAGES)
   for stage in ('pretrain', 'generator'):
-    pipeline.STAGES[stage](run_)
+    stage_runners.STAGES[stage](run_)
   phase, state = run_.built['generator/train']
   stages = {
     form: peer.Stage(
@@ -279,7 +275,7 @@ def _generator(name, config, devices, repeats):
   run_ = _run(config, devices, repeats, ('generator',))
   for stage in ('pretrain', 'generator'):
     run_.stage = stage
-    pipeline.STAGES[stage](run_)
+    stage_runners.STAGES[stage](run_)
   (row,) = run_.rows
   return {**row, 'phase': name}
 
@@ -357,7 +353,7 @@ class _Nothing:
 
 
 @dataclasses.dataclass
-class _Measured(runs.Run):
+class _Measured(context.Run):
   """Measures each phase instead of training it."""
 
   repeats: int = 1
@@ -391,7 +387,7 @@ class _Measured(runs.Run):
 
 
 @dataclasses.dataclass
-class _Untrained(runs.Run):
+class _Untrained(context.Run):
   """Keeps each phase and its first state instead of training it."""
 
   built: dict[str, tuple] = dataclasses.field(default_factory=dict)
@@ -408,8 +404,8 @@ def _parts(config):
   with config.unlocked():
     config.objective.routing = 'off'
     config.generator.features = config.student.widths[:-1]
-  checked = settings.check(config)
-  return checked, plan.make(checked), _Nothing()
+  checked = schema.check(config)
+  return checked, build_nets(checked), _Nothing()
 
 
 def _run(config, devices, repeats, stages):
@@ -417,7 +413,7 @@ def _run(config, devices, repeats, stages):
   return _Measured(
     *_parts(config),
     list(devices),
-    settings.STAGES,
+    schema.STAGES,
     repeats=repeats,
     measured=stages,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),

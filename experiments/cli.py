@@ -21,16 +21,12 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from dualgan_jax import (
-  cluster,
-  console,
-  errors,
-  meeting,
-  parallel,
-  peers,
-  signals,
-)
+import dualgan_jax
+from dualgan_jax import errors
+from dualgan_jax.cli import signals, student_commands
 from dualgan_jax.display import printable
+from dualgan_jax.multihost import cluster, meeting, peers
+from dualgan_jax.training import parallel
 from experiments import config_errors
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -72,7 +68,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     parallel.check_shares(parallel.choose_devices())
     text = work()
     if text and parallel.is_first():
-      with console.printing():
+      with student_commands.printing():
         print(text)
     if run_peers:
       run_peers.part()
@@ -162,7 +158,7 @@ def _interrupt(number, frame):
 
 def _facts() -> dict[str, str]:
   """What has to be the same in all processes of a run, by name."""
-  ours = pathlib.Path(parallel.__file__).parent
+  ours = pathlib.Path(dualgan_jax.__file__).parent
   code = hashlib.sha256()
   for file in sorted(ours.rglob('*.py')):
     code.update(f'{file.relative_to(ours)}\n'.encode() + file.read_bytes())

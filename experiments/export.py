@@ -9,7 +9,7 @@ This adds model.stablehlo (`jax.export`: CPU, GPU, TPU) and model.onnx (extra
 student.
 """
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
   # First of all: importing the rest takes a second.
@@ -24,8 +24,9 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from dualgan_jax import errors, export, student, student_folder
+from dualgan_jax import errors
 from dualgan_jax.display import printable
+from dualgan_jax.student import export, student, student_folder
 
 _WORKDIR = flags.DEFINE_string('workdir', None, "The run's folder.")
 _FORMAT = flags.DEFINE_list(

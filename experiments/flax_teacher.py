@@ -14,7 +14,8 @@ import pathlib
 import flax.linen as nn
 from flax import traverse_util
 
-from dualgan_jax import Preparation, Teacher, prepared, weights
+from dualgan_jax import Preparation, Teacher, prepared
+from dualgan_jax.teachers import weight_files
 
 _VARIABLES = pathlib.Path(__file__).with_suffix('.safetensors')
 LABELS = ('left', 'right', 'both')
@@ -42,7 +43,7 @@ class Head(nn.Module):
 def get_teacher() -> Teacher:
   """The blocks, the head, their variables, and what images it is used to."""
   parts = {'block_1': Stage(8), 'block_2': Stage(16), 'head': Head()}
-  found = traverse_util.unflatten_dict(weights.read(_VARIABLES), sep='/')
+  found = traverse_util.unflatten_dict(weight_files.read(_VARIABLES), sep='/')
   *blocks, head = (part.apply for part in parts.values())
   teacher = Teacher(
     name='mine',

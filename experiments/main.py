@@ -6,7 +6,7 @@
 Exit codes are those of `experiments.cli`.
 """
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
   signals.exit_on_signals()  # also while the modules below are imported
@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from dualgan_jax import dry_run, report, run
+from dualgan_jax import dry_run, run
+from dualgan_jax.config.schema import STAGES
 from dualgan_jax.errors import UserError
-from dualgan_jax.settings import STAGES
+from dualgan_jax.reporting import report
 from experiments import cli
 
 _STAGE = flags.DEFINE_enum('stage', None, STAGES, 'Only this stage.')

@@ -13,7 +13,7 @@ reported, and the others are done; with --multihost it ends the sweep.
 Exit codes are those of `experiments.cli`.
 """
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
   signals.exit_on_signals()  # also while the modules below are imported
@@ -28,16 +28,11 @@ import jax
 import ml_collections
 from absl import app, flags
 
-from dualgan_jax import (
-  console,
-  display,
-  dry_run,
-  errors,
-  logs,
-  run,
-  settings,
-  stage_records,
-)
+from dualgan_jax import display, dry_run, errors, run
+from dualgan_jax.cli import student_commands
+from dualgan_jax.config import schema
+from dualgan_jax.experiment import stage_records
+from dualgan_jax.training import console
 from experiments import cli, tabulate
 
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
@@ -92,7 +87,7 @@ def run_all(
   done, failed = {}, []
   for name, config in plan:
     folder = _folder(root, name, config)
-    logs.say(f'sweep: {folder}')
+    console.say(f'sweep: {folder}')
     try:
       origin = donor(root, config, plan)
       results = run(config, str(folder), init_from=origin)
@@ -106,7 +101,7 @@ def run_all(
     done.setdefault(name, []).append(results)
     jax.clear_caches()
   if failed:
-    with console.printing():
+    with student_commands.printing():
       print(table(done))
     raise errors.TrainingError('; '.join(failed))
   return table(done)
@@ -242,7 +237,7 @@ def donor(
 
 
 def _same(one, other, stage):
-  fields = [settings.fields(settings.check(x), stage) for x in (one, other)]
+  fields = [schema.fields(schema.check(x), stage) for x in (one, other)]
   return fields[0] == fields[1]
 
 

@@ -6,7 +6,7 @@ copies the `results.json` of each WORKDIR under `experiments/results/`, then
 writes every table in README.md and docs/results.md anew from the files there.
 """
 
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
   signals.exit_on_signals('stopped')  # also while modules are imported
@@ -19,7 +19,8 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from dualgan_jax import display, report
+from dualgan_jax import display
+from dualgan_jax.reporting import report
 
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'

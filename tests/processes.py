@@ -1,13 +1,13 @@
 """Several processes of one run, as tests start them."""
 
 import os
-import pathlib
 import socket
 import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.paths import ROOT
+
 MAIN = ('-m', 'experiments.main', '--multihost')
 SMOKE = '--config=experiments/configs/digits.py:smoke'
 

@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 
-from dualgan_jax import weights
-from dualgan_jax.networks import architectures, pytorch
+from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.teachers import weight_files
 
 LABELS = 7
 BATCH = 3
@@ -23,7 +23,7 @@ def tensors(name):
   rng = np.random.default_rng(zlib.crc32(name.encode()))
   like = architectures.abstract(name, LABELS, image(name))
   found = {}
-  for key, shape in sorted(pytorch.names(like).items()):
+  for key, shape in sorted(torch_layers.names(like).items()):
     x = rng.standard_normal(shape).astype(np.float32)
     if key.endswith('running_var') or (
       key.endswith('weight') and len(shape) == 1
@@ -39,8 +39,8 @@ def tensors(name):
 
 def contents(tensors):
   """A file that holds these tensors, and nothing else."""
-  whole = weights.StateDict('', tensors)
-  return weights.Contents(pathlib.Path('x.pt'), (whole,))
+  whole = weight_files.StateDict('', tensors)
+  return weight_files.Contents(pathlib.Path('x.pt'), (whole,))
 
 
 def images(name):

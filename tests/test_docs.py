@@ -14,8 +14,9 @@ import sys
 
 import pytest
 
-_ROOT = pathlib.Path(__file__).parents[1]
-_PAGES = [_ROOT / 'README.md', *sorted((_ROOT / 'docs').glob('*.md'))]
+from tests.paths import ROOT
+
+_PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 _BLOCK = re.compile(r'(?:<!-- (.+) -->\n)?```bash\n(.*?)```', re.DOTALL)
 
 
@@ -33,7 +34,7 @@ def folder(tmp_path_factory):
   """A folder from which the commands find what a checkout has."""
   place = tmp_path_factory.mktemp('docs')
   for name in ('experiments', 'tests'):
-    (place / name).symlink_to(_ROOT / name)
+    (place / name).symlink_to(ROOT / name)
   return place
 
 
@@ -56,7 +57,7 @@ def test_the_commands_of_a_page_run(page, folder):
 
 
 def test_there_are_commands_that_run():
-  assert len(_commands(_ROOT / 'docs' / 'quickstart.md')) == 5
+  assert len(_commands(ROOT / 'docs' / 'quickstart.md')) == 5
 
 
 @pytest.mark.parametrize('page', _PAGES, ids=lambda p: p.stem)
@@ -90,7 +91,7 @@ def _row(line):
 # Behind the table's head and its rule.
 _EQUATIONS = [
   line
-  for line in (_ROOT / 'docs' / 'equations.md').read_text().splitlines()
+  for line in (ROOT / 'docs' / 'equations.md').read_text().splitlines()
   if line.startswith('| ')
 ][1:]
 
@@ -108,4 +109,4 @@ def test_equations_are_where_they_are_said_to_be(line):
     # It raises where there is no such module or attribute.
     pkgutil.resolve_name('.'.join(filter(None, ('dualgan_jax', owner, own))))
   for test in tests:
-    assert (_ROOT / 'tests' / test).exists(), test
+    assert (ROOT / 'tests' / test).exists(), test

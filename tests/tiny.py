@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dualgan_jax import frozen_generator, parallel, teachers
-from dualgan_jax.labels import LabelMap
+from dualgan_jax.method import frozen_generator
+from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import dual, generator_loss
 from dualgan_jax.stages import generator as generator_stage
+from dualgan_jax.teachers.teacher import from_classifier
+from dualgan_jax.training import parallel
 
 IMAGE = (8, 8, 1)
 NOISE = 5
@@ -32,7 +34,6 @@ def net(widths, labels, **options):
     **{'kind': 'conv', 'depths': (1, 1, 1), 'strides': (2, 2, 1), **options},
     widths=widths,
     labels=labels,
-    axis_name=parallel.AXIS,
   )
 
 
@@ -53,7 +54,7 @@ def teacher(name, seed, widths=(4, 6, 8), **options):
   # Its units fire, and most images carry no label, as those of a first step.
   params = jax.tree_util.tree_map_with_path(_liven, params)
   variables = classifier.join(params, batch_stats)
-  return teachers.from_classifier(name, LABELS[name], own, variables)
+  return from_classifier(name, LABELS[name], own, variables)
 
 
 def _liven(path, x):
@@ -80,7 +81,6 @@ def generator(channels=(5, 4, 1)):
     sizes=((2, 2), (4, 4), (8, 8)),
     channels=channels,
     widths=(6, 5, 4),
-    axis_name=parallel.AXIS,
   )
 
 

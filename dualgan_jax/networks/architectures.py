@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from dualgan_jax.networks import lenet, pytorch, resnet, vgg, wide_resnet
+from dualgan_jax.networks import lenet, resnet, torch_layers, vgg, wide_resnet
 from dualgan_jax.networks.classifier import Classifier
 
 
@@ -85,7 +85,7 @@ def abstract(
 def _shapes_for_one(name):
   """The shapes of a state dict for one label and one channel."""
   size = ARCHITECTURES[name].smallest
-  return pytorch.names(abstract(name, 1, (size, size, 1)))
+  return torch_layers.names(abstract(name, 1, (size, size, 1)))
 
 
 def shapes(name: str, labels: int, channels: int) -> dict[str, tuple[int, ...]]:

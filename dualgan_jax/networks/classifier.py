@@ -13,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.networks.normalization import normalize
+
 Variables = dict[str, Any]
 
 
@@ -24,7 +26,6 @@ class _Block(nn.Module):
     depth: convolutions, or units of two.
     stride: of the first one, or of the pooling.
     batch_norm: whether batch norm follows each convolution.
-    axis_name: mapped axis over which batch moments are averaged.
     dtype: that it computes in, that of its input if None; parameters and batch
       moments stay float32.
   """
@@ -33,7 +34,6 @@ class _Block(nn.Module):
   depth: int = 1
   stride: int = 2
   batch_norm: bool = True
-  axis_name: str | None = None
   dtype: jnp.dtype | None = None
 
 
@@ -214,7 +214,6 @@ def create(
   labels: int,
   batch_norm: bool = True,
   single_label: bool = False,
-  axis_name: str | None = None,
   dtype: jnp.dtype | None = None,
 ) -> Classifier:
   """Makes a classifier of `len(widths)` blocks of one kind.
@@ -227,16 +226,13 @@ def create(
     labels: logits of the head.
     batch_norm: see `_Block`.
     single_label: see `Classifier`.
-    axis_name: see `_Block`.
     dtype: see `_Block`.
 
   Raises:
     ValueError: the three tuples differ in length.
   """
   block, pool = KINDS[kind]
-  block = functools.partial(
-    block, batch_norm=batch_norm, axis_name=axis_name, dtype=dtype
-  )
+  block = functools.partial(block, batch_norm=batch_norm, dtype=dtype)
   blocks = tuple(
     block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
@@ -300,9 +296,4 @@ def _convolution(module, x, *, stride=1, kernel=3, padding='SAME'):
 def _norm(module, x, train):
   if not module.batch_norm:
     return x
-  return nn.BatchNorm(
-    use_running_average=not train,
-    momentum=0.9,
-    axis_name=module.axis_name,
-    dtype=module.dtype,
-  )(x)
+  return normalize(x, train=train, dtype=module.dtype)

@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax.networks.convolution import conv_general_dilated
+from dualgan_jax.networks.cpu_convolution import conv_general_dilated
+from dualgan_jax.networks.normalization import normalize
 
 
 class Group(nn.Module):
@@ -19,7 +20,6 @@ class Group(nn.Module):
     channels: channels of its output F_g^j.
     is_image: whether its output is the image, in [0, 1], instead of features
       that like a block's output are not negative.
-    axis_name: mapped axis over which batch moments are averaged.
     dtype: that it computes in, that of its input if None; parameters, batch
       moments and the image stay float32.
   """
@@ -28,21 +28,13 @@ class Group(nn.Module):
   width: int
   channels: int
   is_image: bool = False
-  axis_name: str | None = None
   dtype: jnp.dtype | None = None
 
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
     """Maps noise [N, d] or features [N, h, w, c] to [N, *size, channels]."""
 
-    def norm(x):
-      return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=0.9,
-        axis_name=self.axis_name,
-        dtype=self.dtype,
-      )(x)
-
+    norm = functools.partial(normalize, train=train, dtype=self.dtype)
     conv = functools.partial(
       nn.Conv,
       kernel_size=(3, 3),
@@ -75,7 +67,6 @@ class Generator(nn.Module):
     sizes: (height, width) of F_g^1 .. F_g^B, the last that of the image.
     channels: channels of F_g^1 .. F_g^B, the last those of the image.
     widths: channels inside each group.
-    axis_name: mapped axis over which batch moments are averaged.
     dtype: that it computes in, that of its input if None; parameters, batch
       moments and the image stay float32.
   """
@@ -83,7 +74,6 @@ class Generator(nn.Module):
   sizes: tuple[tuple[int, int], ...]
   channels: tuple[int, ...]
   widths: tuple[int, ...]
-  axis_name: str | None = None
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -111,7 +101,6 @@ class Generator(nn.Module):
         width,
         channels,
         is_image=j == len(self.sizes),
-        axis_name=self.axis_name,
         dtype=self.dtype,
         name=f'group_{j}',
       )(x, train=train)

@@ -4,7 +4,7 @@ import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dualgan_jax.networks import pytorch
+from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
 WIDTHS = (6, 16, 120)
@@ -25,7 +25,7 @@ class LeNetBlock(nn.Module):
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to features: 32×32 → 14×14 → 5×5 → 1×1."""
     del train  # there is no batch norm
-    x = pytorch.conv(
+    x = torch_layers.conv(
       f'conv{self.number}',
       WIDTHS[self.number - 1],
       5,
@@ -33,7 +33,7 @@ class LeNetBlock(nn.Module):
       dtype=self.dtype,
     )(x)
     x = nn.relu(x)
-    return x if self.number == 3 else pytorch.max_pool(x, 2, 2)
+    return x if self.number == 3 else torch_layers.max_pool(x, 2, 2)
 
 
 class LeNetHead(nn.Module):
@@ -49,7 +49,7 @@ class LeNetHead(nn.Module):
   def __call__(self, x: chex.Array) -> chex.Array:
     """Maps [N, 1, 1, 120] to logits [N, labels], in float32."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    x = nn.relu(nn.Dense(84, name='fc1')(pytorch.flatten(x)))
+    x = nn.relu(nn.Dense(84, name='fc1')(torch_layers.flatten(x)))
     return nn.Dense(self.labels, name='fc2')(x)
 
 

@@ -9,7 +9,7 @@ import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dualgan_jax.networks import pytorch
+from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
 # Units of each block, and whether they are bottlenecks.
@@ -30,10 +30,10 @@ class Shortcut(nn.Module):
   @nn.compact
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
-    x = pytorch.conv('0', self.width, 1, stride=self.stride, dtype=self.dtype)(
-      x
-    )
-    return pytorch.norm('1', train=train, dtype=self.dtype)(x)
+    x = torch_layers.conv(
+      '0', self.width, 1, stride=self.stride, dtype=self.dtype
+    )(x)
+    return torch_layers.norm('1', train=train, dtype=self.dtype)(x)
 
 
 class Unit(nn.Module):
@@ -50,7 +50,7 @@ class Unit(nn.Module):
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width or 4·width]."""
 
     def conv(i, width, kernel, stride=1):
-      return pytorch.conv(
+      return torch_layers.conv(
         f'conv{i}',
         width,
         kernel,
@@ -60,7 +60,7 @@ class Unit(nn.Module):
       )
 
     def norm(i):
-      return pytorch.norm(f'bn{i}', train=train, dtype=self.dtype)
+      return torch_layers.norm(f'bn{i}', train=train, dtype=self.dtype)
 
     if self.bottleneck:
       y = nn.relu(norm(1)(conv(1, self.width, 1)(x)))
@@ -125,7 +125,7 @@ class ResNetBlock(nn.Module):
     """Maps images or features [N, h, w, c] to features."""
     if self.number == 1:
       kernel, stride = (3, 1) if self.small else (7, 2)
-      x = pytorch.conv(
+      x = torch_layers.conv(
         'conv1',
         64,
         kernel,
@@ -133,9 +133,9 @@ class ResNetBlock(nn.Module):
         padding=kernel // 2,
         dtype=self.dtype,
       )(x)
-      x = nn.relu(pytorch.norm('bn1', train=train, dtype=self.dtype)(x))
+      x = nn.relu(torch_layers.norm('bn1', train=train, dtype=self.dtype)(x))
       if self.stem_pool:
-        x = pytorch.max_pool(x, 3, 2, padding=1)
+        x = torch_layers.max_pool(x, 3, 2, padding=1)
     return Layer(
       32 * 2**self.number,
       self.depth,
@@ -171,5 +171,5 @@ def create(
     ResNetBlock(b, depth, bottleneck, small, stem_pool, dtype)
     for b, depth in enumerate(depths, start=1)
   )
-  head = pytorch.Linear(labels, 'linear' if small else 'fc')
+  head = torch_layers.Linear(labels, 'linear' if small else 'fc')
   return Classifier(blocks, head)

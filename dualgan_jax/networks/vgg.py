@@ -8,7 +8,7 @@ import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dualgan_jax.networks import pytorch
+from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
 # Channels of each block's convolutions.
@@ -26,10 +26,10 @@ class Layer(nn.Module):
     """Maps [N, h, w, c] to [N, h, w, widths[-1]]."""
     for i, width in enumerate(self.widths):
       # PyTorch numbers the ReLUs, too.
-      x = pytorch.conv(
+      x = torch_layers.conv(
         str(3 * i), width, 3, padding=1, bias=True, dtype=self.dtype
       )(x)
-      x = pytorch.norm(str(3 * i + 1), train=train, dtype=self.dtype)(x)
+      x = torch_layers.norm(str(3 * i + 1), train=train, dtype=self.dtype)(x)
       x = nn.relu(x)
     return x
 
@@ -50,7 +50,7 @@ class VGGBlock(nn.Module):
     """Maps images or features [N, h, w, c] to features."""
     # The image is eight times as high as the features before the last block.
     if 0 < self.number < 4 or (self.number == 4 and x.shape[1] == 64 // 8):
-      x = pytorch.max_pool(x, 2, 2)
+      x = torch_layers.max_pool(x, 2, 2)
     return Layer(WIDTHS[self.number], self.dtype, name=f'block{self.number}')(
       x, train=train
     )
@@ -64,4 +64,4 @@ def create(labels: int, *, dtype: jnp.dtype | None = None) -> Classifier:
     dtype: see `VGGBlock`.
   """
   blocks = tuple(VGGBlock(b, dtype) for b in range(len(WIDTHS)))
-  return Classifier(blocks, pytorch.Linear(labels, 'classifier'))
+  return Classifier(blocks, torch_layers.Linear(labels, 'classifier'))

@@ -7,7 +7,7 @@ import chex
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dualgan_jax.networks import pytorch
+from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
 
@@ -23,16 +23,16 @@ class Unit(nn.Module):
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
 
     def conv(i, stride=1):
-      return pytorch.conv(
+      return torch_layers.conv(
         f'conv{i}', self.width, 3, stride=stride, padding=1, dtype=self.dtype
       )
 
     def norm(i):
-      return pytorch.norm(f'bn{i}', train=train, dtype=self.dtype)
+      return torch_layers.norm(f'bn{i}', train=train, dtype=self.dtype)
 
     y = nn.relu(norm(1)(x))
     if x.shape[-1] != self.width:
-      x = pytorch.conv(
+      x = torch_layers.conv(
         'convShortcut', self.width, 1, stride=self.stride, dtype=self.dtype
       )(y)
     y = nn.relu(norm(2)(conv(1, self.stride)(y)))
@@ -90,7 +90,7 @@ class WideResNetBlock(nn.Module):
   def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
     """Maps images or features [N, h, w, c] to features."""
     if self.number == 1:
-      x = pytorch.conv('conv1', 16, 3, padding=1, dtype=self.dtype)(x)
+      x = torch_layers.conv('conv1', 16, 3, padding=1, dtype=self.dtype)(x)
     x = _Named(
       8 * 2**self.number * self.widen,
       self.depth,
@@ -99,7 +99,7 @@ class WideResNetBlock(nn.Module):
       name=f'block{self.number}',
     )(x, train=train)
     if self.number == 3:
-      x = nn.relu(pytorch.norm('bn1', train=train, dtype=self.dtype)(x))
+      x = nn.relu(torch_layers.norm('bn1', train=train, dtype=self.dtype)(x))
     return x
 
 
@@ -117,4 +117,4 @@ def create(
   blocks = tuple(
     WideResNetBlock(b, (layers - 4) // 6, widen, dtype) for b in (1, 2, 3)
   )
-  return Classifier(blocks, pytorch.Linear(labels, 'fc'))
+  return Classifier(blocks, torch_layers.Linear(labels, 'fc'))

@@ -18,13 +18,15 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from dualgan_jax import discriminators, forward, losses
-from dualgan_jax.forward import feature_shapes
-from dualgan_jax.frozen_generator import FrozenGenerator
-from dualgan_jax.labels import LabelMap
+from dualgan_jax import losses
+from dualgan_jax.method import discriminators
+from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, apply_block, join, split
-from dualgan_jax.stages.phase import Phase, first_state, train_step
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.forward import feature_shapes
+from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training.phase import Phase, first_state, train_step
 
 
 @struct.dataclass

@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dualgan_jax import discriminators
-from dualgan_jax.forward import feature_shapes
-from dualgan_jax.frozen_generator import draw_noise
-from dualgan_jax.labels import LabelMap
+from dualgan_jax.method import discriminators
+from dualgan_jax.method.frozen_generator import draw_noise
+from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages.generator_loss import Objective, l_joint
-from dualgan_jax.stages.phase import Phase, first_state, train_step
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.teachers.forward import feature_shapes
+from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training.phase import Phase, first_state, train_step
 
 
 def phase(

@@ -9,17 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax import (
-  discriminators,
-  forward,
-  losses,
-  monitor,
-  parallel,
-  routing,
-)
-from dualgan_jax.labels import LabelMap
-from dualgan_jax.stages.phase import Metrics
-from dualgan_jax.teachers import Teacher
+from dualgan_jax import losses
+from dualgan_jax.method import discriminators, routing
+from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training import health, parallel
+from dualgan_jax.training.phase import Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +130,7 @@ def l_joint(
       # Their sigmoids are a softmax's already.
       + [losses.label_mean(x) for x in single],
       [[layer[:2] for layer in x.moments] for x in ladders],
-      monitor.batch_means(image, logits),
+      health.batch_means(image, logits),
     )
   )
   l_oh = _mean(
@@ -178,7 +174,7 @@ def l_joint(
     'l_dis': l_dis,
     'l_gan': l_gan,
     'l_bn': l_bn,
-    **monitor.health(seen),
+    **health.health(seen),
   }
   if consistencies:
     metrics['consistency'] = _mean(consistencies)

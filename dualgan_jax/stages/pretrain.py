@@ -5,10 +5,11 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import optax
 
-from dualgan_jax import images, losses
-from dualgan_jax.images import RealImages
+from dualgan_jax import losses
 from dualgan_jax.networks.classifier import Classifier, join, split
-from dualgan_jax.stages.phase import Phase, first_state, train_step
+from dualgan_jax.training import image_batches
+from dualgan_jax.training.image_batches import RealImages
+from dualgan_jax.training.phase import Phase, first_state, train_step
 
 
 def phase(
@@ -39,7 +40,7 @@ def phase(
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x, y = images.draw((frozen,), key, batch, image[:2])
+      x, y = image_batches.draw((frozen,), key, batch, image[:2])
       logits, variables = classifier.apply(
         join(params, batch_stats), x, train=True
       )

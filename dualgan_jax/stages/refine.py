@@ -23,13 +23,15 @@ import numpy as np
 import optax
 from flax import struct
 
-from dualgan_jax import frozen_generator, images, losses, parallel
-from dualgan_jax.frozen_generator import FrozenGenerator
-from dualgan_jax.labels import LabelMap
+from dualgan_jax import losses
+from dualgan_jax.method import frozen_generator
+from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages.generator_loss import Objective, l_joint
-from dualgan_jax.stages.phase import Phase, TrainState, descend
-from dualgan_jax.teachers import Teacher
+from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training import image_batches, parallel
+from dualgan_jax.training.phase import Phase, TrainState, descend
 
 
 @struct.dataclass
@@ -227,7 +229,7 @@ def replayed(
   def draw(key, turn):
     row_key, move_key = jax.random.split(key)
     row = jax.random.randint(row_key, (), 0, held // teachers)
-    x = images.augmented(
+    x = image_batches.augmented(
       pool[row * teachers + turn], move_key, shift=shift, flip=flip
     )
     return x.astype(jnp.float32) / 255

@@ -1,0 +1,286 @@
+"""Runs an experiment: the stages in order, each once, in one folder."""
+
+import contextlib
+
+import jax
+import ml_collections
+
+from dualgan_jax.config import schema
+from dualgan_jax.data import data_folder
+from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
+from dualgan_jax.experiment import (
+  batch_sizes,
+  context,
+  description,
+  evaluation,
+  memory,
+  rehearsal,
+  stage_records,
+  stage_runners,
+  workdir,
+)
+from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.reporting import report
+from dualgan_jax.student import student_config
+from dualgan_jax.teachers import user_module, weight_files
+from dualgan_jax.training import console, metrics_log, parallel
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  workdir_path: str,
+  *,
+  stage: str | None = None,
+  init_from: str | None = None,
+) -> dict | None:
+  """Runs an experiment, or goes on with it.
+
+  Args:
+    config: as `experiments/configs` make them.
+    workdir_path: the run's folder; what is finished there is not done again.
+    stage: only this one of `settings.STAGES`; all of them if None.
+    init_from: another run's folder, to take finished teachers from, unless
+      there are some already, and with them the finished generator if this
+      config would make the same.
+
+  Returns:
+    What `results.json` holds, or None if stage `evaluate` was not to run.
+
+  Raises:
+    UserError: config, folder or checkpoints are not as they should be.
+    TrainingError: a training diverged, or disk or memory is full.
+    InterruptedRun: a signal came; the same call goes on.
+  """
+  if stage is not None and stage not in schema.STAGES:
+    raise UserError(f'stage: {stage!r} is none of {", ".join(schema.STAGES)}.')
+  with _system_told(workdir_path):
+    return _run(config, workdir_path, stage, init_from)
+
+
+def dry_run(
+  config: ml_collections.ConfigDict,
+  workdir_path: str,
+  *,
+  init_from: str | None = None,
+) -> str:
+  """Builds everything that `run` would train, and describes it.
+
+  Args:
+    config: as for `run`.
+    workdir_path: as for `run`; nothing is written.
+    init_from: as for `run`.
+
+  Returns:
+    Lines of text: teachers, labels, shapes, costs.
+
+  Raises:
+    UserError: what `run` would refuse for the config.
+  """
+  with _system_told(workdir_path):
+    config, design, _ = _prepare(config, workdir_path, init_from)
+    stage_records.refuse_other(workdir_path, config)
+    if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
+      stage_records.refuse_source(init_from, config)
+  return description.describe(design, config)
+
+
+def _run(config, workdir_path, stage, init_from):
+  config, design, devices = _prepare(config, workdir_path, init_from)
+  with workdir.Workdir(workdir_path) as folder:
+    stage_records.refuse_other(workdir_path, config)
+    if init_from:
+      console.say(_taken(init_from, *folder.take_over(init_from, config)))
+    chosen = schema.STAGES if stage is None else (stage,)
+    if stage is not None and not design.classifiers:
+      chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
+    damaged = _damaged(folder) if 'evaluate' in chosen else ()
+    for aside in folder.set_aside_stale(config, chosen, damaged):
+      console.say(
+        f'{aside.stem}: done again; the earlier is kept as {aside.name}'
+      )
+    if all(folder.finished(s) for s in chosen):
+      console.say(f'{", ".join(chosen)}: done already in {folder.path}')
+    else:
+      if parallel.is_first():
+        (folder.path / 'config.json').write_text(config.to_json(indent=1))
+      if 'evaluate' in chosen:
+        parallel.on_first(
+          lambda: rehearsal.check_last_stage(folder.path, config.labels)
+        )
+      last = schema.STAGES.index(chosen[-1])
+      stages = schema.STAGES[: last + 1]
+      _run_stages(context.Run(config, design, folder, devices, stages))
+    if chosen[-1] != 'evaluate':
+      return None
+    return evaluation.read(folder.path)
+
+
+def _prepare(config, workdir_path, init_from):
+  """Checks all that can be checked before a folder is touched."""
+  config = schema.check(config)
+  for name, data_config in config.data.items():
+    data_folder.find(name, data_config)
+  config = _with_files(config)
+  config = _with_features(config, workdir_path, init_from)
+  design = build_nets(config)
+  if fault := student_config.net_fault(
+    {
+      'labels': config.labels,
+      'image': config.image,
+      'net': {
+        **config.student.to_dict(),
+        'single_label': design.student.single_label,
+      },
+    }
+  ):
+    # Of a student's folder, whose `net` is the config's group `student`.
+    raise UserError(f'student: {fault.replace("net.", "student.")}.')
+  devices = parallel.choose_devices(config.devices)
+  parts = batch_sizes.equal_parts(
+    config, len(devices), len(design.label_map.asked)
+  )
+  recorded = stage_records.batches(workdir_path, init_from)
+  config = batch_sizes.fill_in(config, parts, recorded)
+  trained = _trained(config, design, workdir_path, init_from)
+  batch_sizes.check(config, parts, trained, len(devices), recorded)
+  memory.check_fits(design, config, devices, trained)
+  return config, design, devices
+
+
+def _trained(config, design, workdir_path, init_from):
+  """The stages that will be trained, and not taken from a folder."""
+  trained, again = [], False
+  for stage in schema.STAGES[:-1]:
+    trains = config[stage].get('steps', True)
+    if stage == 'pretrain':
+      trains = design.classifiers
+    if not trains:
+      continue
+    # What is built on something that is trained again is trained again, too.
+    again |= not stage_records.is_at_hand(
+      stage, config, workdir_path, init_from
+    )
+    if again:
+      trained.append(stage)
+  return trained
+
+
+def _damaged(folder):
+  """The finished stages whose results are lost or damaged; says which."""
+  if not folder.finished('evaluate'):
+    return ()
+  damage = evaluation.damage(folder.path)
+  for line in damage:
+    console.say(f'evaluate: {line}')
+  return ('evaluate',) if damage else ()
+
+
+def _taken(init_from, stages, other):
+  """What to tell about `Workdir.take_over`."""
+  if not stages:
+    return 'init_from: nothing is taken, the teachers here are finished'
+  said = f'init_from: {" and ".join(stages)} taken from {init_from}'
+  if other:
+    return f'{said}; its generator was made otherwise: {", ".join(other)}'
+  if 'generator' not in stages:
+    return f'{said}; its generator is not finished'
+  return said
+
+
+@contextlib.contextmanager
+def _system_told(workdir_path):
+  try:
+    yield
+  except OSError as e:
+    place = e.filename or stage_records.absolute(workdir_path)
+    if isinstance(e, PermissionError):
+      raise UserError(
+        f'workdir: {place} may not be used ({e.strerror}); make it yours '
+        'to read and write, or name another folder.'
+      ) from e
+    problem = 'the disk is full' if e.errno in DISK_FULL else first_line(e)
+    raise TrainingError(
+      f'{place}: {problem}; put that right and start the same command again, '
+      'which goes on from what is saved.'
+    ) from e
+
+
+@contextlib.contextmanager
+def _no_memory_told(stage):
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
+      raise
+    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
+    raise TrainingError(
+      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
+      'more or larger devices. What is saved stays.'
+    ) from e
+
+
+def _run_stages(run_: context.Run) -> None:
+  for stage in run_.stages:
+    finished = run_.folder.finished(stage)
+    if not finished:
+      aside = run_.folder.begin(stage, run_.config)
+      if aside:
+        console.say(
+          f'{stage}: begun with other fields before; that attempt is kept as '
+          f'{aside.name}'
+        )
+    run_.log = metrics_log.MetricsLog(run_.folder.stage(stage))
+    run_.seconds = 0.0
+    try:
+      with _no_memory_told(stage):
+        stage_runners.STAGES[stage](run_)
+    finally:
+      run_.log.close()
+    if not finished:
+      run_.folder.finish(stage, run_.config, run_.seconds)
+      if parallel.is_first():
+        report.curves(run_.folder.stage(stage))
+      console.say(f'{stage}: done in {run_.seconds:.0f} s')
+
+
+def _with_files(config):
+  """Fills in what files say: their sums, by which a run knows its teachers."""
+  user_module.load.cache_clear()  # they may say something else than last time
+  values, sums = config.to_dict(), {}
+  for name, own in values['teachers'].items():
+    field, kind = f'teachers.{name}', schema.origin(own)
+    if kind == 'trained':
+      continue
+    if kind == 'weights':
+      found = weight_files.digest(
+        weight_files.find(f'{field}.weights', own['weights'])
+      )
+    else:
+      teacher = user_module.load(f'{field}.module', own['module'])
+      found = user_module.digest(f'{field}.module', own['module'], teacher)
+      if own['labels'] not in (None, teacher.labels):
+        raise UserError(
+          f'{field}.labels: {own["module"]} has the labels '
+          f'{", ".join(teacher.labels)}; leave them out here.'
+        )
+      own['labels'] = teacher.labels
+    if (own['sha256'] or found).lower() != found:
+      raise UserError(
+        f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
+        'again, or set this to its sum if you trust it.'
+      )
+    own['sha256'] = sums[field] = found
+  parallel.check_same_files(sums)
+  return ml_collections.FrozenConfigDict(values)
+
+
+def _with_features(config, workdir_path, init_from):
+  """Fills in `generator.features`: a generator's at hand, or the student's."""
+  if config.generator.features is not None:
+    return config
+  values = config.to_dict()
+  values['generator']['features'] = (
+    stage_records.generator_features(config, workdir_path, init_from)
+    or config.student.widths[:-1]
+  )
+  return ml_collections.FrozenConfigDict(values)

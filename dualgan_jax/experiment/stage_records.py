@@ -1,0 +1,220 @@
+"""The record of a stage, `DIR/<stage>/stage.json`: made with what, and done?"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import UserError
+
+_FILE = 'stage.json'
+# What nothing is built on, so that it may be done again.
+MEASURING = ('baselines', 'evaluate')
+# What another run's folder may give.
+TAKEN = ('pretrain', 'generator')
+
+
+def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
+  """Reads a stage's record.
+
+  Args:
+    workdir: a run's folder.
+    stage: one of `settings.STAGES`.
+
+  Returns:
+    'fields', what the stage was begun with, 'finished' and, of a finished one,
+    its 'seconds'; None if the stage was never begun.
+
+  Raises:
+    UserError: the file is damaged, or may not be read.
+  """
+  file = workdir / stage / _FILE
+  try:
+    record = json.loads(file.read_bytes()) if _exists(file) else None
+  except PermissionError as e:
+    raise UserError(
+      f'{file}: you may not read it; ask for the right to, or name another '
+      'folder.'
+    ) from e
+  except (OSError, ValueError, RecursionError) as e:
+    raise _damaged(file) from e
+  if record is not None and not _is_record(record):
+    raise _damaged(file)
+  return record
+
+
+def write(workdir: pathlib.Path, stage: str, record: dict[str, Any]) -> None:
+  """Writes a stage's record, whole or not at all."""
+  folder = workdir / stage
+  folder.mkdir(parents=True, exist_ok=True)
+  part = folder / f'{_FILE}.part'
+  part.write_text(json.dumps(record, indent=1))
+  part.replace(folder / _FILE)
+
+
+def differences(
+  workdir: pathlib.Path, stage: str, config: ml_collections.FrozenConfigDict
+) -> list[str] | None:
+  """Names the fields that a finished stage differs from a config in.
+
+  Returns:
+    One text per field, with both values; None if the stage is not finished.
+  """
+  record = read(workdir, stage)
+  if not (record and record['finished']):
+    return None
+  return schema.differing(record['fields'], schema.fields(config, stage))
+
+
+def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
+  """Sees that what is finished in a folder was made with these very fields.
+
+  What only measures may have others, and so may all that comes after a stage
+  which is not finished: it is done again with it.
+
+  Raises:
+    UserError: it was not; names the fields.
+  """
+  for stage in schema.STAGES[: -len(MEASURING)]:
+    other = differences(absolute(path), stage, config)
+    if other is None:
+      return
+    if other:
+      raise UserError(
+        f'{", ".join(other)}: stage {stage} in {absolute(path)} was made '
+        'otherwise; set that back, name another workdir, or delete the folder '
+        'of that stage to do it again with all that come after it.'
+      )
+
+
+def refuse_source(source: str, config: ml_collections.FrozenConfigDict) -> None:
+  """Sees that another run's folder holds the teachers of a config.
+
+  Raises:
+    UserError: they are not finished there, or others.
+  """
+  other = differences(absolute(source), 'pretrain', config)
+  if other is None or other:
+    raise UserError(
+      f'init_from: {absolute(source)} holds no finished stage pretrain made '
+      f'with this config{": " if other else ""}{", ".join(other or ())}; name '
+      'the workdir of a run that has trained these teachers.'
+    )
+
+
+def is_finished(folder: str | pathlib.Path, stage: str) -> bool:
+  """Whether a stage is done in a run's folder."""
+  return (read(absolute(folder), stage) or {}).get('finished', False)
+
+
+def is_at_hand(
+  stage: str,
+  config: ml_collections.FrozenConfigDict,
+  workdir: str,
+  init_from: str | None,
+) -> bool:
+  """Whether nothing of a stage will be trained.
+
+  Args:
+    stage: one of `settings.STAGES`.
+    config: checked.
+    workdir: the run's folder, where the stage may be done.
+    init_from: another run's folder, which it may be taken over from, or None.
+  """
+  if differences(absolute(workdir), stage, config) == []:
+    return True
+  if not init_from or stage not in TAKEN or is_finished(workdir, 'pretrain'):
+    return False
+  return differences(absolute(init_from), stage, config) == []
+
+
+def batches(workdir: str, init_from: str | None) -> dict[str, int]:
+  """Reads the batch that each stage of a run was begun with.
+
+  Args:
+    workdir: the run's folder.
+    init_from: another run's folder, which stages may be taken over from.
+
+  Returns:
+    By stage; those that were never begun are left out.
+  """
+  found = {}
+  for folder, stages in ((init_from, TAKEN), (workdir, schema.STAGES)):
+    for stage in stages if folder else ():
+      record = read(absolute(folder), stage)
+      batch = record and record['fields'].get(f'{stage}.batch')
+      if isinstance(batch, int):
+        found[stage] = batch
+  return found
+
+
+def generator_features(
+  config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
+) -> tuple[int, ...] | None:
+  """The feature widths of the generator that a run will go on with.
+
+  Args:
+    config: checked, its `generator.features` open.
+    workdir: the run's folder, where a generator may be begun.
+    init_from: another run's folder, which a finished one may be taken over
+      from, or None.
+
+  Returns:
+    One width per group but the last, or None: there is no such generator.
+  """
+  for folder in filter(None, (workdir, init_from)):
+    record = read(absolute(folder), 'generator')
+    if record is None:
+      continue
+    values = config.to_dict()
+    features = tuple(record['fields']['generator.features'])
+    values['generator']['features'] = features
+    same = ml_collections.FrozenConfigDict(values)
+    same_fields = schema.fields(same, 'generator')
+    own = folder == workdir and (
+      record['finished'] or not schema.differing(record['fields'], same_fields)
+    )
+    if len(features) == len(config.student.widths) - 1 and (
+      own or is_at_hand('generator', same, workdir, init_from)
+    ):
+      return features
+  return None
+
+
+def absolute(folder: str | pathlib.Path) -> pathlib.Path:
+  """Expands `~`, and makes a path absolute.
+
+  Raises:
+    UserError: it is no path.
+  """
+  if not isinstance(folder, str | os.PathLike) or '\0' in str(folder):
+    raise UserError(f'workdir: {folder!r}, but it should be a path.')
+  return pathlib.Path(os.path.expanduser(folder)).absolute()
+
+
+def _exists(file: pathlib.Path) -> bool:
+  try:
+    return file.exists()
+  except OSError as e:
+    if isinstance(e, PermissionError):
+      raise
+    return False  # no system has a file of such a name
+
+
+def _is_record(record: Any) -> bool:
+  return (
+    isinstance(record, dict)
+    and isinstance(record.get('fields'), dict)
+    and isinstance(record.get('finished'), bool)
+    and isinstance(record.get('seconds', 0.0), int | float)
+  )
+
+
+def _damaged(file: pathlib.Path) -> UserError:
+  return UserError(
+    f'{file}: cannot be read; delete the folder {file.parent} to do that stage '
+    'again.'
+  )

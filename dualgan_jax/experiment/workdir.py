@@ -1,0 +1,289 @@
+"""A run's folder: one run at a time, one folder per stage, its record.
+
+Of several processes that work together only the first writes here.
+"""
+
+import errno
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import filelock
+import ml_collections
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.experiment import stage_records
+from dualgan_jax.training import parallel
+
+_LOCK = 'lock'
+# What stage evaluate leaves beside its folder.
+_RESULTS = ('results.json', 'student', 'branched', 'report.md', 'report.html')
+
+
+class Workdir:
+  """`DIR`, locked while it is open.
+
+  A stage's folder holds its record, which names the fields it was begun with
+  and whether it is finished, beside checkpoints, metrics and pictures.
+  """
+
+  def __init__(self, path: str):
+    """Makes and locks the folder.
+
+    Raises:
+      UserError: it can't be written, another process has it, or it holds files
+        and no run.
+    """
+    self.path = stage_records.absolute(path)
+    # It frees itself when the process ends, however it ends.
+    self._lock = filelock.FileLock(
+      self.path / _LOCK, blocking=False, fallback_to_soft=False
+    )
+    self._identity = None
+    parallel.on_first(self._take)
+
+  def _take(self):
+    try:
+      self.path.mkdir(parents=True, exist_ok=True)
+      is_ours = _is_run_or_empty(self.path)
+    except OSError as e:
+      raise _not_writable(self.path, e) from e
+    if not is_ours:
+      raise UserError(
+        f'workdir: {self.path} holds files, and no run; name a new or an empty '
+        'folder.'
+      )
+    try:
+      self._lock.acquire()
+      self._identity = (self.path / _LOCK).stat()
+    except filelock.Timeout as e:
+      raise UserError(
+        f'workdir: another process works in {self.path}; wait for it, stop it, '
+        'or name another folder.'
+      ) from e
+    except OSError as e:
+      if e.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        raise UserError(
+          f'workdir: {self.path} cannot be locked ({e.strerror}); name a '
+          'folder on a file system that has locks.'
+        ) from e
+      raise _not_writable(self.path, e) from e
+
+  def __enter__(self) -> 'Workdir':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._lock.release()
+
+  def check_in_place(self) -> None:
+    """Sees that the folder is still where the run has begun.
+
+    Raises:
+      TrainingError: somebody has moved, deleted or replaced it.
+    """
+    parallel.on_first(self._check_in_place)
+
+  def _check_in_place(self):
+    try:
+      in_place = os.path.samestat((self.path / _LOCK).stat(), self._identity)
+    except OSError:
+      in_place = False
+    if not in_place:
+      raise TrainingError(
+        f'workdir: {self.path} was moved or deleted while this run worked in '
+        'it; bring it back and start the same command again, which goes on '
+        'from what is saved there.'
+      )
+
+  def stage(self, stage: str) -> pathlib.Path:
+    """A stage's folder."""
+    return self.path / stage
+
+  def finished(self, stage: str) -> bool:
+    """Whether a stage is done."""
+    return stage_records.is_finished(self.path, stage)
+
+  def seconds(self, stage: str) -> float | None:
+    """What a finished stage took; None for another."""
+    return (stage_records.read(self.path, stage) or {}).get('seconds')
+
+  def begin(
+    self, stage: str, config: ml_collections.FrozenConfigDict
+  ) -> pathlib.Path | None:
+    """Records what a stage is begun with.
+
+    A stage that was begun with other fields and never finished is set aside.
+
+    Returns:
+      Where an earlier, unfinished attempt lies now, if there was one.
+    """
+    return parallel.on_first(lambda: self._begin(stage, config))
+
+  def _begin(self, stage, config):
+    self._check_in_place()
+    aside, old = None, stage_records.read(self.path, stage)
+    fields = schema.fields(config, stage)
+    if old and schema.differing(old['fields'], fields):
+      aside = self._set_aside(stage)
+    stage_records.write(self.path, stage, {'fields': fields, 'finished': False})
+    return aside
+
+  def _set_aside(self, stage):
+    suffixes = [
+      path.name.removeprefix(f'{stage}.aside-')
+      for path in self.path.glob(f'{stage}.aside-*')
+    ]
+    last = max((int(x) for x in suffixes if x.isdecimal()), default=0)
+    aside = self.path / f'{stage}.aside-{last + 1}'
+    self.stage(stage).rename(aside)
+    if stage == 'evaluate':
+      # They would pass for what the run has now.
+      for made in _RESULTS:
+        if (self.path / made).exists():
+          (self.path / made).rename(aside / made)
+    return aside
+
+  def finish(
+    self,
+    stage: str,
+    config: ml_collections.FrozenConfigDict,
+    seconds: float,
+  ) -> None:
+    """Records that a stage is done."""
+    record = {
+      'fields': schema.fields(config, stage),
+      'finished': True,
+      'seconds': round(seconds, 1),
+    }
+
+    def write():
+      self._check_in_place()
+      stage_records.write(self.path, stage, record)
+
+    parallel.on_first(write)
+
+  def set_aside_stale(
+    self,
+    config: ml_collections.FrozenConfigDict,
+    chosen: Sequence[str],
+    damaged: Sequence[str] = (),
+  ) -> list[pathlib.Path]:
+    """Sets aside what is to be made again, and all that was built on it.
+
+    What is to be made again is a measurement with other fields, and an
+    evaluation whose results are gone or damaged.
+
+    Args:
+      config: checked.
+      chosen: the stages that are to run, in their order.
+      damaged: finished stages whose results are.
+
+    Returns:
+      Where it lies now.
+
+    Raises:
+      UserError: the last of them needs another stage, which is not done, or
+        with other fields.
+    """
+    last = schema.STAGES.index(chosen[-1])
+    for stage in schema.STAGES[:last]:
+      if stage in chosen:
+        continue
+      if stage_records.differences(self.path, stage, config) != []:
+        raise UserError(
+          f'stage: {chosen[-1]} needs {stage}, which is not finished in '
+          f'{self.path} as this config has it; run it first, or leave --stage '
+          'out.'
+        )
+    return (
+      parallel.on_first(lambda: self._set_aside_stale(config, chosen, damaged))
+      or []
+    )
+
+  def _set_aside_stale(self, config, chosen, damaged):
+    aside, again = [], False
+    for stage in schema.STAGES:
+      own = stage in chosen
+      again |= own and (stage in damaged or self._is_stale(stage, config))
+      if again and self.stage(stage).exists():
+        aside.append(self._set_aside(stage))
+      again |= own and not self.finished(stage)
+    return aside
+
+  def _is_stale(self, stage, config):
+    return stage in stage_records.MEASURING and bool(
+      stage_records.differences(self.path, stage, config)
+    )
+
+  def take_over(
+    self, source: str, config: ml_collections.FrozenConfigDict
+  ) -> tuple[list[str], list[str]]:
+    """Copies finished teachers and generator from another run's folder.
+
+    Nothing is copied if there are finished teachers here: a generator of others
+    would not be theirs. One that was made otherwise than this config says stays
+    there.
+
+    Returns:
+      The stages that were copied, and the fields that such a generator differs
+      in.
+
+    Raises:
+      UserError: `source` has no finished teachers, or others, or they cannot
+        be copied.
+    """
+    found = parallel.on_first(lambda: self._take_over(source, config))
+    return found or ([], [])
+
+  def _take_over(self, source, config):
+    if self.finished('pretrain'):
+      return [], []
+    stage_records.refuse_source(source, config)
+    origin, taken = stage_records.absolute(source), []
+    for stage in schema.STAGES:
+      if self.stage(stage).exists():
+        self._set_aside(stage)
+    # Teachers last: if that is stopped on the way, all is copied again.
+    for stage in reversed(stage_records.TAKEN):
+      if stage_records.differences(origin, stage, config) == []:
+        part = self.path / f'{stage}.part'
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+          shutil.copytree(origin / stage, part)
+        except shutil.Error as e:  # it tells them all; the first will do
+          shutil.rmtree(part, ignore_errors=True)
+          file, _, why = e.args[0][0]
+          if os.strerror(errno.ENOSPC) in why:
+            raise OSError(errno.ENOSPC, why, str(self.path)) from e
+          raise UserError(
+            f'init_from: {file} cannot be copied ({why}); put that right and '
+            'start the same command again.'
+          ) from e
+        part.rename(self.stage(stage))
+        taken.insert(0, stage)
+    return taken, stage_records.differences(origin, 'generator', config) or []
+
+
+def _is_run_or_empty(folder: pathlib.Path) -> bool:
+  """Whether a folder may be worked in without touching what is somebody's."""
+  ours = {_LOCK, 'config.json', 'lost+found', *_RESULTS}
+  foreign = [
+    x.name
+    for x in folder.iterdir()
+    # A stage that was set aside is 'dual.aside-1'.
+    if not x.name.startswith('.')
+    and x.name not in ours
+    and x.name.partition('.')[0] not in schema.STAGES
+  ]
+  return not foreign or any(
+    stage_records.read(folder, x) for x in schema.STAGES
+  )
+
+
+def _not_writable(folder: pathlib.Path, error: OSError) -> UserError:
+  return UserError(
+    f'workdir: {folder} cannot be written ({error.strerror}); name another '
+    'folder.'
+  )

@@ -1,0 +1,28 @@
+"""Batch norm over a whole batch, however many devices share it."""
+
+import chex
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dualgan_jax.training import parallel
+
+
+def normalize(
+  x: chex.Array, *, train: bool, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Normalises features; called inside a module's `nn.compact` method.
+
+  Args:
+    x: features, [N, ..., c], N this device's share of the batch.
+    train: whether to use the moments of the batch, averaged over the devices
+      that share it if there are any, and to update the running averages; else
+      the running averages are used.
+    dtype: to compute in, that of `x` if None; parameters and moments stay
+      float32.
+  """
+  return nn.BatchNorm(
+    use_running_average=not train,
+    momentum=0.9,
+    axis_name=parallel.device_axis(),
+    dtype=dtype,
+  )(x)

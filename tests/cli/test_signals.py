@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM end a command with one line and a documented code."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# Modules that take long to import, on the way to the command's work.
+_HEAVY = ('jax', 'numpy', 'absl', 'flax', 'argparse')
+_PROGRAM = """
+import time
+from dualgan_jax import signals
+signals.exit_on_signals('stopped')
+print('so far')
+try:
+  print('ready', file=__import__('sys').stderr, flush=True)
+  time.sleep(60)
+except BaseException:
+  print('swallowed')
+"""
+
+
+@pytest.mark.parametrize(
+  ('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+)
+def test_a_signal_is_one_line_and_a_code(number, code):
+  with subprocess.Popen(
+    [sys.executable, '-c', _PROGRAM],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    assert process.stderr.readline() == 'ready\n'
+    process.send_signal(number)
+    out, err = process.communicate()
+  assert (out, err) == ('so far\n', 'error: stopped\n')
+  assert process.returncode == code
+
+
+def test_a_signal_while_python_ends_works_after_a_second_call():
+  program = (
+    'import atexit, os, signal; from dualgan_jax.cli import signals; '
+    'signals.exit_on_signals("stopped"); '
+    'atexit.register(os.kill, os.getpid(), signal.SIGTERM); '
+    'signals.exit_on_signals("stopped")'
+  )
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True)
+  assert (done.returncode, done.stderr) == (75, b'error: stopped\n')
+
+
+def test_importing_it_imports_nothing_heavy():
+  program = (
+    'import sys; from dualgan_jax.cli import signals; '
+    f'print([x for x in {_HEAVY} if x in sys.modules])'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program], capture_output=True, text=True, check=True
+  )
+  assert done.stdout == '[]\n'

@@ -1,0 +1,235 @@
+"""Several seeds and fields of one config, each run in its folder."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.experiment import stage_records, workdir
+from experiments import sweep
+from experiments.configs import digits
+from tests.paths import ROOT
+
+
+def test_a_grid_has_every_combination():
+  arms = sweep.grid('objective.prior=0.3,1;dual.filters=stage1,fresh')
+  assert len(arms) == 4
+  assert arms['objective.prior=0.3,dual.filters=fresh'] == {
+    'objective.prior': 0.3,
+    'dual.filters': 'fresh',
+  }
+
+
+def test_values_are_literals_or_texts():
+  arms = sweep.grid('student.widths=(8, 8, 16),(4, 4, 8)')
+  assert [x['student.widths'] for x in arms.values()] == [(8, 8, 16), (4, 4, 8)]
+  assert sweep.grid('objective.never_empty=True,False') == {
+    'objective.never_empty=True': {'objective.never_empty': True},
+    'objective.never_empty=False': {'objective.never_empty': False},
+  }
+  assert sweep.grid('') == {'': {}}
+
+
+@pytest.mark.parametrize(
+  'text', ['steps', '=3', 'steps=', 'a=1;b', 'seed=5', 'a=1; a =2']
+)
+def test_another_form_of_grid_is_refused(text):
+  with pytest.raises(UserError, match='--grid'):
+    sweep.grid(text)
+
+
+def test_a_changed_config_is_a_copy():
+  config = digits.get_config('smoke')
+  other = sweep.changed(config, 7, {'generator.steps': 3})
+  assert (other.seed, other.generator.steps) == (7, 3)
+  assert (config.seed, config.generator.steps) == (0, 20)
+
+
+@pytest.mark.parametrize(
+  'fields', [{'generator.stepz': 3}, {'generator.steps': 'many'}]
+)
+def test_a_field_that_does_not_fit_is_named(fields):
+  with pytest.raises(UserError, match='--grid: .*step'):
+    sweep.changed(digits.get_config('smoke'), 0, fields)
+
+
+def test_the_table_has_mean_and_spread_per_arm_and_model():
+  def results(seed, top1):
+    row = {'top1': top1, 'mAP': 0.5, 'exact_match': 0.25}
+    return {'seed': seed, 'metrics': {'compact': row}}
+
+  text = sweep.table({'': [results(0, 0.9), results(1, 0.7)]})
+  assert '0.8000 ± 0.1414' in text
+  assert '0 1' in text
+  assert '| compact' in text
+
+
+def test_without_real_images_the_table_has_the_agreement():
+  none = dict.fromkeys(('top1', 'mAP', 'exact_match'))
+  metrics = {'teachers': none, 'compact': {**none, 'agreement': 0.75}}
+  text = sweep.table({'': [{'seed': 0, 'metrics': metrics}]})
+  head, _, teachers, compact = text.splitlines()
+  assert 'agreement' in head and 'top1' not in head
+  assert '–' in teachers and '0.7500' in compact
+
+
+def test_a_value_that_is_a_path_is_one_folder():
+  config = digits.get_config('smoke')
+  folder = sweep._folder(pathlib.Path('x'), 'experiment=../y', config)
+  assert folder == pathlib.Path('x', 'experiment=..%2Fy', 'seed-0')
+
+
+@pytest.fixture
+def plan():
+  """Arms that differ in what is made of the same teachers, and one in those."""
+  arms = {
+    'a': {'generator.steps': 5},
+    'b': {'generator.steps': 6},
+    'c': {'generator.steps': 6, 'dual.steps': 3},
+    'd': {'pretrain.steps': 6},
+  }
+  config = digits.get_config('smoke')
+  return [
+    (name, sweep.changed(config, seed, fields))
+    for name, fields in arms.items()
+    for seed in (0, 1)
+  ]
+
+
+def test_what_would_be_the_same_is_shared(tmp_path, plan, monkeypatch):
+  monkeypatch.setattr(stage_records, 'is_finished', lambda folder, stage: True)
+  donors = [sweep.donor(tmp_path, config, plan) for _, config in plan]
+  a, b = ([str(tmp_path / x / f'seed-{n}') for n in (0, 1)] for x in 'ab')
+  # `b` has the teachers of `a`; `c` also has the generator of `b`.
+  assert donors == [None, None, *a, *b, None, None]
+
+
+def test_nothing_is_shared_that_is_not_finished(tmp_path, plan):
+  assert {sweep.donor(tmp_path, config, plan) for _, config in plan} == {None}
+
+
+def test_a_generator_is_as_wide_as_its_own_arms_student():
+  config = digits.get_config('smoke')
+  wide = sweep.changed(config, 0, {'student.widths': (24, 48, 96)})
+  assert wide.generator.features == (24, 48)
+  given = sweep.changed(config, 0, {'generator.features': (4, 4)})
+  assert given.generator.features == (4, 4)
+
+
+def test_runs_are_checked_against_their_own_folders(
+  tmp_path, plan, monkeypatch
+):
+  def begin(folder, config, stage):
+    with workdir.Workdir(str(folder)) as own:
+      own.begin(stage, schema.check(config))
+      own.finish(stage, schema.check(config), 1.0)
+
+  monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
+  # What lies beside the sweep's own folders is no part of it.
+  begin(tmp_path, sweep.changed(plan[0][1], 7, {}), 'pretrain')
+  name, config = plan[3]
+  other = sweep.changed(config, config.seed, {'pretrain.steps': 9})
+  begin(tmp_path / name / f'seed-{config.seed}', other, 'pretrain')
+  with pytest.raises(UserError, match=r'9 there.*/b/seed-1 was made'):
+    sweep.run_all(tmp_path, plan)
+
+
+def test_the_others_are_done_where_one_cannot_go_on(
+  tmp_path, plan, monkeypatch, capsys
+):
+  class Trial:
+    def __init__(self, *bad):
+      self.bad, self.tried = dict(bad), 0
+
+    def __call__(self, config, folder, *, init_from):
+      self.tried += 1
+      if self.tried in self.bad:
+        raise self.bad[self.tried]
+      row = dict.fromkeys(('top1', 'mAP', 'exact_match'), 0.5)
+      return {'seed': config.seed, 'metrics': {'compact': row}}
+
+  def sweep_with(*bad):
+    trial = Trial(*bad)
+    monkeypatch.setattr(sweep, 'run', trial)
+    return trial, lambda: sweep.run_all(tmp_path, plan)
+
+  monkeypatch.setattr(sweep, 'dry_run', lambda *_: '')
+  trial, work = sweep_with(
+    (1, TrainingError('diverged')), (5, UserError('damaged'))
+  )
+  with pytest.raises(TrainingError) as error:
+    work()
+  assert trial.tried == len(plan)
+  sentence = str(error.value)
+  assert 'a/seed-0: diverged' in sentence
+  assert sentence.endswith('c/seed-0: damaged')
+  assert '| d compact |' in capsys.readouterr().out
+  # What is wrong from the start is put right first.
+  trial, work = sweep_with((1, UserError('no data')))
+  with pytest.raises(UserError, match='^no data$'):
+    work()
+  assert trial.tried == 1
+
+
+def _launch(*flags):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.sweep', *flags],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.mark.parametrize(
+  ('flags', 'says'),
+  [
+    (['--seeds=0,x'], '--seeds'),
+    (['--seeds=1,1'], 'different whole numbers'),
+    (['--seeds=²'], 'different whole numbers'),
+    (['--grid=generator.stepz=1'], '--grid: no such field: generator.stepz.'),
+    (['--grid=generator.steps.x=1'], 'no such field: generator.steps.x.'),
+    (['--grid=generator.steps=few'], '--grid: '),
+    (['--grid=generator.steps=0'], 'generator.steps: 0'),
+    (['--grid=generator.batch=7'], 'generator.batch (7): '),
+    (['--grid=student={}'], 'student.'),
+    ([f'--grid=labels={("0",) * 90}'], 'too long for the name of a folder'),
+  ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(
+  tmp_path, flags, says
+):
+  done = _launch(
+    '--config=experiments/configs/digits.py:smoke',
+    f'--workdir={tmp_path}/x',
+    *flags,
+  )
+  assert done.returncode == 2
+  assert says in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_all_and_a_second_start_only_shows(tmp_path):
+  flags = [
+    '--config=experiments/configs/digits.py:smoke',
+    f'--workdir={tmp_path}',
+    '--seeds=0',
+    '--grid=refine.disagreement=0.0,1.0',
+  ]
+  done = _launch(*flags)
+  assert done.returncode == 0, done.stderr
+  assert 'refine.disagreement=1.0 compact ' in done.stdout
+  # The second arm took teachers and generator from the first.
+  assert done.stderr.count('pretrain: done') == 1
+  assert done.stderr.count('generator: done') == 1
+  again = _launch(*flags)
+  assert again.stdout == done.stdout
+  assert 'done already' in again.stderr
+  folder = tmp_path / 'refine.disagreement=0.0' / 'seed-0'
+  with workdir.Workdir(str(folder)) as own:
+    assert own.finished('evaluate')

@@ -1,0 +1,548 @@
+import math
+import random
+import re
+
+import ml_collections
+import pytest
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import UserError
+from experiments.configs import (
+  ablation,
+  base,
+  cifar10,
+  digits,
+  fashion_mnist,
+  mnist,
+  strangers,
+)
+from tests import others
+from tests.trials import odd_settings
+
+MISSING = object()
+
+
+def _config(**changes):
+  """The digits config, fields like `student__kind` changed."""
+  values = digits.get_config().to_dict()
+  for field, value in changes.items():
+    group, (*path, name) = values, field.split('__')
+    for part in path:
+      group = group[part]
+    if value is MISSING:
+      del group[name]
+    else:
+      group[name] = value
+  return ml_collections.ConfigDict(values)
+
+
+@pytest.mark.parametrize(
+  ('experiment', 'variants'),
+  [
+    (digits, ''),
+    (digits, 'smoke'),
+    (digits, 'paper'),
+    (digits, 'smoke,paper'),
+    (mnist, ''),
+    (mnist, 'own,paper'),
+    (fashion_mnist, 'paper'),
+    (strangers, ''),
+    (strangers, 'off'),
+    (cifar10, ''),
+    (cifar10, 'laptop,dafl'),
+    (ablation, 'paper_prior_labels'),
+  ],
+)
+def test_a_good_config_comes_back_frozen(experiment, variants):
+  config = experiment.get_config(variants)
+  checked = schema.check(config)
+  assert isinstance(checked, ml_collections.FrozenConfigDict)
+  assert checked.to_dict() == config.to_dict()
+
+
+def _imported(**changes):
+  values = others.get_config('weights.pt').to_dict()
+  values['teachers']['one'].update(changes)
+  return ml_collections.ConfigDict(values)
+
+
+def test_other_peoples_teachers_need_no_data():
+  config = _imported(data=None)
+  assert schema.check(config).to_dict() == config.to_dict()
+
+
+def test_other_peoples_teachers_may_be_tested_on_any_data():
+  config = _imported()
+  config.data = {'more': base.data_set('ylecun/mnist')}
+  schema.check(config)
+
+
+def test_data_to_be_tested_on_change_no_teacher():
+  config = _imported()
+  tested = _imported()
+  tested.data = {'more': base.data_set('ylecun/mnist')}
+  tested.teachers.one.data = 'more'
+  one, two = map(schema.check, (config, tested))
+  for stage in ('pretrain', 'generator'):
+    assert schema.fields(one, stage) == schema.fields(two, stage)
+  assert 'data.more.source' in schema.fields(two, 'evaluate')
+  measured = schema.fields(two, 'baselines')
+  assert measured['teachers.one.data'] == 'more'
+  # What a teacher is trained on here does.
+  trained = schema.check(_config())
+  assert 'data.digits.source' in schema.fields(trained, 'pretrain')
+
+
+def test_blocks_that_would_learn_nothing_are_refused():
+  config = _config(dual__lambda_own=0.0, dual__lambda_generated=0.0)
+  with pytest.raises(
+    UserError, match=r'^dual\.lambda_own: blocks learn nothin'
+  ):
+    schema.check(config)
+  config.dual.steps = 0
+  schema.check(config)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'said'),
+  [
+    ({'architecture': 'vgg19'}, 'architecture: .* one of resnet18, resnet34'),
+    ({'weights': 3}, 'weights: 3, but it should be a text'),
+    ({'sha256': 7}, 'sha256: 7'),
+    ({'size': (32, 32)}, r'size: \(32, 32\)'),
+    ({'single_label': 1}, 'single_label: 1, but it should be True or False'),
+    (
+      {'single_label': True, 'labels': ('a',)},
+      'single_label: it has one label only',
+    ),
+    ({'mean': 0.5}, 'mean: 0.5, but it should be a tuple of one number'),
+    ({'mean': (0.1, 0.2)}, 'mean: .* one per channel'),
+    ({'mean': (125.3, 0.0, 0.0)}, r'mean: .* of images in \[0, 1\]'),
+    ({'deviation': (0.0,)}, 'deviation: .* above 0'),
+    ({'data': 'nowhere'}, "data: there is no data set 'nowhere'"),
+    ({'index': -1}, 'index: -1, but it should be a key of the file or a list'),
+    ({'index': (1,)}, r'index: \(1,\), but it should be a key'),
+    ({'stem_pool': 1}, 'stem_pool: 1, but it should be True or False'),
+    ({'stem_pool': False, 'architecture': 'lenet5'}, 'stem_pool: no pool can'),
+    ({'reference': 1}, 'reference: 1, but it should be a text'),
+    ({'kind': 'conv'}, 'kind: no such field'),
+  ],
+)
+def test_a_wrong_field_of_a_weight_file_is_named(changes, said):
+  with pytest.raises(UserError, match=rf'^teachers\.one\.{said}'):
+    schema.check(_imported(**changes))
+
+
+def test_a_teacher_is_a_group_of_fields():
+  with pytest.raises(UserError, match=r'^teachers\.low: 3, but .* a group'):
+    schema.check(_config(teachers__low=3))
+
+
+@pytest.mark.parametrize('name', schema.ROWS)
+def test_a_teacher_must_not_be_named_like_another_row(name):
+  teacher = _config().teachers.low
+  with pytest.raises(UserError, match=rf'^teachers\.{name}: .* a row of that'):
+    schema.check(_config(teachers={name: teacher}))
+
+
+def test_variants_may_come_in_any_order():
+  for pair in ('paper,smoke', 'dafl,smoke'):
+    one = digits.get_config(pair)
+    two = digits.get_config(','.join(reversed(pair.split(','))))
+    assert one.to_dict() == two.to_dict()
+    assert one.refine.steps == 0
+    schema.check(one)
+
+
+@pytest.mark.parametrize(
+  ('experiment', 'variants'),
+  [(digits, 'paper,dafl'), (mnist, 'own,plain'), (ablation, 'paper,no_refine')],
+)
+def test_variants_that_exclude_one_another_are_refused(experiment, variants):
+  with pytest.raises(ValueError, match=f'^{variants}: .* exclude one another'):
+    experiment.get_config(variants)
+
+
+@pytest.mark.parametrize('teachers', [{}, None])
+def test_without_teachers_there_is_nothing_to_learn(teachers):
+  with pytest.raises(UserError, match='^teachers: name at least one'):
+    schema.check(_config(teachers=teachers))
+
+
+@pytest.mark.parametrize('index', [None, 0, 3, '', 'ema', 'nets.1'])
+def test_an_index_is_a_key_or_a_position(index):
+  assert schema.check(_imported(index=index)).teachers.one.index == index
+
+
+def test_a_reference_changes_nothing_that_is_learned():
+  one, two = (
+    schema.fields(schema.check(_imported(reference=path)), 'generator')
+    for path in (None, 'a.npz')
+  )
+  assert one == two
+
+
+def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
+  first, second = (
+    schema.check(_imported(weights=path, sha256=found))
+    for path, found in (('a.pt', 'x'), ('b.pt', 'x'))
+  )
+  third = schema.check(_imported(weights='a.pt', sha256='y'))
+  one, two, three = (
+    schema.fields(c, 'generator') for c in (first, second, third)
+  )
+  assert schema.differing(one, two) == []
+  assert schema.differing(one, three) == [
+    "teachers.one.sha256 ('x' there, 'y' now: the teacher's file, or what it "
+    'reads, has changed)'
+  ]
+  # Nothing is trained there that another file would change.
+  assert schema.fields(first, 'pretrain') == schema.fields(third, 'pretrain')
+
+
+def test_an_objectives_name_is_the_evaluations():
+  one, other = (
+    schema.check(_config(objective__name=name)) for name in ('a', 'b')
+  )
+  for stage in schema.STAGES:
+    found = schema.differing(
+      schema.fields(one, stage), schema.fields(other, stage)
+    )
+    assert bool(found) == (stage == 'evaluate')
+  assert schema.fields(one, 'evaluate')['objective.name'] == 'a'
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('seed', 0),
+    ('devices', 0),
+    ('student__kind', 'residual'),
+    ('generator__features', None),
+    ('generator__features', (8, 8)),
+    ('generator__b1', 0.0),
+    ('objective__alpha', 0),  # a whole number is a number
+    ('objective__beta', 1000.0),
+    ('objective__routing', 'auto'),
+    ('objective__routing', 'on'),
+    ('pretrain__teacher_data', 'own'),
+    ('data__digits__source', 'ylecun/mnist'),
+    ('data__digits__path', None),
+    ('data__digits__path', '/data/mnist'),
+    ('data__digits__test_fraction', None),
+    ('data__digits__test_fraction', 0.99),
+    ('data__digits__shift', 2),
+    ('data__digits__flip', True),
+    ('data__digits__overlay', 4),
+    ('dual__filters', 'fresh'),
+    ('targetnet__branch_tolerance', 0.5),
+    ('temperature', 3),
+    ('refine__steps', 0),  # leaves the stage out
+    ('refine__disagreement', 0.0),
+    ('image', (16, 16, 3)),
+    ('labels', ('7',)),
+  ],
+)
+def test_takes_what_is_allowed(field, value):
+  values = schema.check(_config(**{field: value})).to_dict()
+  for part in field.split('__'):
+    values = values[part]
+  assert values == value
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'wanted'),
+  [
+    # The wrong type.
+    ('experiment', 3, 'a name; it is of type int'),
+    ('experiment', '', 'a name; it is empty'),
+    ('objective__name', None, 'a name; it is of'),
+    ('refine__learning_rate', 1e-46, '0, or in size from 1.2e-38 to 3.4e+38'),
+    ('objective__gamma', 1e39, '0, or in size from 1.2e-38 to 3.4e+38'),
+    ('student__widths', (8, 10**6), 'whole numbers from 1 to 65,536'),
+    ('generator__noise', 10**6, 'a whole number from 1 to 65,536'),
+    ('seed', 1.0, 'a whole number from 0'),
+    ('seed', '1', 'a whole number from 0'),
+    ('seed', {'data': 1}, 'a whole number from 0'),
+    ('seed', 2**31, 'a whole number from 0 to 2,147,483,647'),
+    ('generator__batch', 10**12, 'a whole number from 0 to 2,147,483,647'),
+    ('pretrain__steps', 10.5, 'a whole number from 1'),
+    ('pretrain__learning_rate', '1e-3', 'a number above 0'),
+    ('objective__gamma', None, 'a number from 0'),
+    ('labels', '01', 'a tuple of texts'),
+    ('labels', ['0', '1'], 'a tuple of texts'),
+    ('labels', (0, 1), 'a tuple of texts'),
+    ('teachers__low__labels', None, 'a tuple of texts'),
+    ('image', 16, 'a tuple (height, width'),
+    ('image', [16, 16, 1], 'a tuple (height, width'),
+    ('generator__features', 8, 'a tuple of whole numbers from 1'),
+    ('generator__widths', None, 'a tuple of whole numbers from 1'),
+    ('data__digits__source', None, 'a text'),
+    ('data__digits__source', ('a', 'b'), 'a text'),
+    ('data__digits__path', 3, 'a text'),
+    ('data__digits__path', '', 'a text'),
+    ('data__digits__shift', 1.5, 'a whole number from 0'),
+    ('teachers__low__data', None, 'a text'),
+    ('teachers__low__data', ('digits',), 'a text'),
+    ('refine__disagreement', '1', 'a number from 0'),
+    # Out of range.
+    ('seed', -1, 'from 0'),
+    ('log_every', 0, 'from 1'),
+    ('steps_per_call', -1, 'from 0'),
+    ('save_every', -5, 'from 1'),
+    ('generator__batch', -1, 'from 0'),
+    ('targetnet__measure_batches', 0, 'from 1'),
+    ('student__widths', (16, 0, 64), 'from 1'),
+    ('student__widths', (), 'from 1'),
+    ('data__digits__test_fraction', 0.0, 'above 0, less than 1'),
+    ('data__digits__test_fraction', 1.0, 'above 0, less than 1'),
+    ('data__digits__shift', -1, 'from 0'),
+    ('image', (16, 16, 2), 'channels 1 or 3'),
+    ('image', (16, 0, 1), 'a tuple (height, width'),
+    ('pretrain__steps', 0, 'from 1'),
+    ('generator__probe_steps', 0, 'from 1'),
+    ('temperature', 0.0, 'above 0'),
+    ('refine__steps', -1, 'from 0'),
+    ('refine__pool_batches', 0, 'from 1'),
+    ('refine__shift', -1, 'from 0'),
+    ('refine__shift', 16, 'move an image of 16×16 out of sight'),
+    ('refine__flip', 1, 'True or False'),
+    ('refine__mixup', 1.0, 'from 0, less than 1'),
+    ('refine__generator_learning_rate', 0.0, 'above 0'),
+    ('refine__disagreement', -0.5, 'a number from 0'),
+    ('baselines__learning_rate', 0.0, 'above 0'),
+    ('generator__b1', 1.0, 'from 0, less than 1'),
+    ('generator__b1', -0.1, 'from 0, less than 1'),
+    ('dual__lambda_own', -1.0, 'a number from 0'),
+    # True is 1 to Python and nothing to a user.
+    ('devices', True, 'a whole number'),
+    ('dual__batch', True, 'a whole number'),
+    ('image', (16, 16, True), 'a tuple (height, width'),
+    ('objective__prior', True, 'a number'),
+    # And 1 is no answer to a question.
+    ('objective__never_empty', 1, 'True or False'),
+    ('data__digits__flip', 1, 'True or False'),
+    ('data__digits__overlay', 'no', 'a whole number from 0'),
+    ('teachers__high__batch_norm', 'yes', 'True or False'),
+    # No number at all.
+    ('objective__alpha', math.nan, 'a number'),
+    ('objective__beta', math.inf, 'a number'),
+    ('dual__lambda_generated', -math.inf, 'a number'),
+    ('data__digits__test_fraction', math.nan, 'a number'),
+    ('targetnet__branch_tolerance', math.inf, 'a number'),
+    # Not among the choices, which the message gives.
+    ('student__kind', 'dense', 'conv, residual'),
+    ('teachers__low__kind', None, 'conv, residual'),
+    ('objective__entropy', 'sigmoid', 'normalised, bernoulli, softmax'),
+    ('dual__filters', ('fresh',), 'stage1, fresh'),
+    ('pretrain__teacher_data', 'both', 'shared, own'),
+    ('objective__routing', True, 'auto, on, images, off'),
+    ('teachers__low__data', 'mnist', "no data set 'mnist'; there are digits"),
+    # The wrong length.
+    ('image', (16, 16), 'a tuple (height, width'),
+    ('student__depths', (1, 1), '2 values for 3 blocks'),
+    ('student__strides', (2, 2, 1, 1), '4 values for 3 blocks'),
+    ('teachers__high__widths', (8, 8), '3 values for 2 blocks'),
+    # Not there, or not to be there.
+    ('seed', MISSING, 'missing'),
+    ('student', MISSING, 'missing'),
+    ('teachers__low__labels', MISSING, 'missing'),
+    ('generator__noise', MISSING, 'missing'),
+    ('sede', 1, 'no such field'),
+    ('generator__stesp', 5, 'no such field'),
+    ('teachers__low__colour', 'red', 'no such field'),
+    ('teachers__low__data', MISSING, 'missing'),
+    ('data__digits__source', MISSING, 'missing'),
+    ('data__digits__teacher_data', 'own', 'no such field'),
+    ('refine', MISSING, 'missing'),
+    ('student__labels', ('0',), 'no such field'),  # those are `labels`
+    ('extra', {'a': 1}, 'no such field'),
+    # A value where a group should be.
+    ('data__digits', 3, 'a group'),
+    ('objective', 'paper', 'a group'),
+    ('student', (16, 32, 64), 'a group'),
+    ('teachers__low', None, 'a group'),
+    ('teachers', MISSING, 'at least one teacher'),
+    ('teachers', 3, 'at least one teacher'),
+    ('teachers', {}, 'at least one teacher'),
+    ('data', MISSING, 'at least one data set'),
+    ('data', 'scikit-learn/digits', 'at least one data set'),
+    ('data', {}, 'at least one data set'),
+  ],
+)
+def test_names_the_field_and_the_cure(field, value, wanted):
+  with pytest.raises(UserError) as error:
+    schema.check(_config(**{field: value}))
+  message = str(error.value)
+  # Of three tuples that must be equally long, `widths` sets the measure.
+  named = {'teachers__high__widths': 'teachers__high__depths'}.get(field, field)
+  assert message.startswith(named.replace('__', '.') + ': ')
+  assert wanted in message
+  assert '\n' not in message
+
+
+def test_a_teacher_may_have_a_data_set_of_its_own():
+  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  config = _config(
+    data__letters=letters.to_dict(), teachers__low__data='letters'
+  )
+  checked = schema.check(config)
+  assert checked.teachers.low.data == 'letters'
+  assert checked.teachers.high.data == 'digits'
+  with pytest.raises(UserError, match='letters.shift: -1'):
+    schema.check(_config(data__letters={**letters.to_dict(), 'shift': -1}))
+
+
+def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
+  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  config = _config(
+    data__letters=letters.to_dict(), teachers__high__data='words'
+  )
+  with pytest.raises(UserError) as error:
+    schema.check(config)
+  assert str(error.value) == (
+    "teachers.high.data: there is no data set 'words'; there are digits, "
+    'letters.'
+  )
+
+
+def test_shows_the_value_it_refuses():
+  with pytest.raises(UserError, match=re.escape("generator.steps: '12', but")):
+    schema.check(_config(generator__steps='12'))
+
+
+def test_fields_are_those_the_stage_reads():
+  config = schema.check(digits.get_config())
+  fields = schema.fields(config, 'dual')
+  assert fields['student.widths'] == (16, 32, 64)
+  assert fields['dual.filters'] == 'stage1'
+  assert fields['seed'] == 0
+  parts = {field.split('.')[0] for field in fields}
+  assert parts == {'seed', 'labels', 'student', 'dual'}
+
+
+def test_fields_of_the_generator_leave_out_the_customised_labels():
+  # One trained generator serves every Y_cst.
+  fields = schema.fields(schema.check(digits.get_config()), 'generator')
+  assert 'labels' not in fields
+  assert fields['teachers.low.labels'] == ('0', '1', '2', '3', '4')
+
+
+def test_fields_leave_out_where_a_data_set_lies():
+  # Another machine's folder holds the same images.
+  for stage in ('pretrain', 'baselines', 'evaluate'):
+    here = schema.fields(schema.check(_config()), stage)
+    config = _config(data__digits__path='/elsewhere')
+    assert schema.fields(schema.check(config), stage) == here
+    assert here['data.digits.source'] == 'scikit-learn/digits'
+    assert here['data.digits.overlay'] == 0
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'readers'),
+  [
+    ('refine__steps', 5, {'refine'}),
+    ('objective__routing', 'on', {'generator'}),
+    ('pretrain__teacher_data', 'own', {'pretrain'}),
+    ('data__digits__flip', True, {'pretrain', 'baselines', 'evaluate'}),
+    ('teachers__low__widths', (8, 8, 8), {'pretrain', 'generator'}),
+    (
+      'student__widths',
+      (8, 8, 8),
+      {'dual', 'targetnet', 'refine', 'baselines'},
+    ),
+  ],
+)
+def test_a_change_outdates_the_stages_that_read_it(field, value, readers):
+  one, other = (
+    schema.check(config) for config in (_config(), _config(**{field: value}))
+  )
+  differ = {
+    stage
+    for stage in schema.STAGES
+    if schema.fields(one, stage) != schema.fields(other, stage)
+  }
+  assert differ == readers
+
+
+@pytest.mark.parametrize('stage', schema.STAGES)
+def test_no_stage_reads_how_it_is_run(stage):
+  # How often to log must not make a finished stage look outdated.
+  fields = schema.fields(schema.check(digits.get_config()), stage)
+  assert fields
+  assert not {'devices', 'log_every', 'save_every'} & set(fields)
+
+
+def test_differing_gives_both_values_in_order():
+  old = {'seed': 0, 'dual.steps': 10, 'same': 'x'}
+  new = {'seed': 1, 'dual.steps': 20, 'same': 'x'}
+  assert schema.differing(old, new) == [
+    'dual.steps (10 there, 20 now)',
+    'seed (0 there, 1 now)',
+  ]
+
+
+def test_differing_takes_a_list_for_the_tuple_it_was():
+  # A config that was stored as JSON has lists.
+  assert schema.differing({'image': [8, 8, 1]}, {'image': (8, 8, 1)}) == []
+  assert schema.differing({'image': [8, 8, 3]}, {'image': (8, 8, 1)}) == [
+    'image ((8, 8, 3) there, (8, 8, 1) now)'
+  ]
+
+
+def test_differing_sees_fields_that_only_one_has():
+  # A field that is None is there.
+  one, other = {'a': None, 'both': None}, {'both': None, 'z': 3}
+  gone, added = schema.differing(one, other)
+  assert gone.startswith('a (None there, ')
+  assert added.startswith('z (')
+  assert 'nothing' in gone
+  assert 'nothing' in added
+
+
+def test_odd_values_are_taken_or_refused_in_a_sentence():
+  trials = random.Random(0).sample(list(odd_settings.trials()), 1500)
+  assert [x for x in trials if odd_settings.fault(*x)] == []
+
+
+@pytest.mark.parametrize('config', [{}, None, 'digits', [1]])
+def test_what_is_no_config_is_one_sentence(config):
+  with pytest.raises(UserError, match='^config: .* be a ConfigDict'):
+    schema.check(config)
+
+
+@pytest.mark.parametrize(
+  ('name', 'fault'),
+  [
+    ('', 'is empty'),
+    ('a/b', "has a '/'"),
+    ('a\nb', 'has a character that cannot be shown'),
+    ('x' * 101, 'has 101 characters'),
+  ],
+)
+@pytest.mark.parametrize('group', ['teachers', 'data'])
+def test_a_name_that_is_a_path_is_refused(group, name, fault):
+  values = digits.get_config().to_dict()
+  values[group][name] = next(iter(values[group].values()))
+  with pytest.raises(UserError, match=f'^{group}: the name .* {fault}') as e:
+    schema.check(ml_collections.ConfigDict(values))
+  assert str(e.value).isprintable()
+
+
+def test_labels_may_be_any_printable_text():
+  for label in ('T-shirt/top', '猫', 'x' * 200, '$a_b$', '| <b>'):
+    schema.check(_config(labels=(label,)))
+  for label in ('', ' ', 'x' * 201, 'a\x1b[2J', 'a\nb', '\u202eab', 3):
+    with pytest.raises(UserError, match='^labels: ') as e:
+      schema.check(_config(labels=(label,)))
+    assert str(e.value).isprintable()
+
+
+def test_a_field_that_came_later_is_as_it_was_in_an_old_record():
+  new = {'teachers.a.stem_pool': None, 'seed': 0}
+  assert schema.differing({'seed': 0}, new) == []
+  assert schema.differing(new, {'seed': 0}) == []
+  new['teachers.a.stem_pool'] = True
+  assert schema.differing({'seed': 0}, new) == [
+    'teachers.a.stem_pool (None there, True now)'
+  ]

@@ -1,0 +1,235 @@
+"""Two processes of four devices each are one of eight, and end together."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from dualgan_jax.experiment import workdir
+from dualgan_jax.training import parallel, train_loop
+from dualgan_jax.training.checkpoints import Checkpoints
+from tests import processes, tiny
+from tests.paths import ROOT
+
+
+class _Nowhere:
+  def write(self, *_):
+    pass
+
+
+def _phase():
+  """One step of the generator; its optimiser's state is the gradient."""
+  return tiny.generator_phase(tiny.keep_gradient())
+
+
+def _train(folder):
+  return train_loop.train(
+    _phase(),
+    jax.random.PRNGKey(0),
+    parallel.choose_devices(),
+    Checkpoints(folder),
+    _Nowhere(),
+    log_every=1,
+    save_every=100,
+  )
+
+
+def _wait_for(file):
+  while not (file.exists() and file.stat().st_size):
+    time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_step_of_one(tmp_path):
+  code = (
+    'import pathlib, sys; from dualgan_jax.multihost import cluster; '
+    'cluster.connect(cluster.find()); '
+    'from tests.experiment import test_multihost; '
+    'test_multihost._train(pathlib.Path(sys.argv[1]))'
+  )
+  codes, _, said = processes.ends(
+    processes.together('-c', code, tmp_path / 'c')
+  )
+  assert codes == [0, 0], said
+  # One process, of any number of devices, reads what two have written.
+  phase = _phase()
+  step, state, _ = Checkpoints(tmp_path / 'c').newest(
+    lambda: jax.eval_shape(phase.init, jax.random.PRNGKey(0))
+  )
+  assert step == phase.steps
+  for devices in (1, 8):
+    alone, _ = tiny.run(phase, devices=devices, steps=phase.steps)
+    for part in ('params', 'opt_state', 'batch_stats'):
+      jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
+        getattr(state, part),
+        getattr(alone, part),
+      )
+
+
+@pytest.mark.slow
+def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
+  flags = [
+    *processes.MAIN,
+    processes.SMOKE,
+    f'--workdir={tmp_path}/run',
+    '--stage=pretrain',
+  ]
+  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  for line in started[0].stderr:
+    if 'pretrain/high: step' in line:
+      started[1].terminate()  # a signal to one of them
+      break
+  codes, _, said = processes.ends(started)
+  assert codes == [75, 75], said
+  assert 'stopped and saved at step' in said[0]
+  # Nothing but why it leaves.
+  (line,) = [x for x in said[1].splitlines() if 'pretrain' in x]
+  assert line.startswith('error: pretrain/high: stopped and saved')
+
+
+@pytest.mark.slow
+def test_a_whole_run_by_two_is_that_of_one(tmp_path):
+  flags = [processes.SMOKE, '--config.baselines.steps=0']
+  codes, printed, said = processes.ends(
+    processes.together(*processes.MAIN, *flags, f'--workdir={tmp_path}/two')
+  )
+  assert codes == [0, 0], said
+  assert ['| model' in x for x in printed] == [True, False]
+  alone = subprocess.run(
+    [
+      *(sys.executable, '-m', 'experiments.main', *flags),
+      f'--workdir={tmp_path}/one',
+    ],
+    cwd=ROOT,
+    env={**os.environ, 'JAX_NUM_CPU_DEVICES': '8'},
+    check=False,
+  )
+  assert alone.returncode == 0
+  one, two = (
+    json.loads((tmp_path / x / 'results.json').read_text())
+    for x in ('one', 'two')
+  )
+  # They add in another order, so a few images are answered otherwise.
+  for model, metrics in one['metrics'].items():
+    assert two['metrics'][model] == pytest.approx(metrics, abs=0.02), model
+  for part in ('misfits', 'branch_points'):
+    assert two[part] == pytest.approx(one[part], rel=1e-2)
+
+
+@pytest.mark.slow
+def test_what_the_first_refuses_ends_both(tmp_path):
+  with workdir.Workdir(str(tmp_path)):  # the first alone looks at the lock
+    started = processes.together(
+      *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', devices=1
+    )
+    first, second = processes.reasons(started, [2, 2])
+  assert 'another process works in' in first
+  assert 'error: multihost: process 0 on ' in second
+  assert 'another process works in' in second
+
+
+_NO_DATA = """
+from dualgan_jax import errors, real
+def load(*_): raise errors.UserError('data.digits: there is nothing.')
+real.check = load
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('without', [0, 1])
+def test_one_without_data_ends_both(tmp_path, without):
+  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  reasons = processes.reasons(
+    [
+      processes.start(
+        x, *processes.patched(_NO_DATA if x == without else '', flag), port=port
+      )
+      for x in range(2)
+    ],
+    [2, 2],
+  )
+  assert reasons[without] == 'error: data.digits: there is nothing.'
+  assert f'process {without} on ' in reasons[1 - without]
+  assert reasons[1 - without].endswith(
+    'cannot go on: data.digits: there is nothing.'
+  )
+
+
+@pytest.mark.slow
+def test_an_error_of_the_program_ends_both_too(tmp_path):
+  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  bug = (
+    'from dualgan_jax.experiment import real_data; '
+    'real_data.check = lambda *_: {}["bug"]'
+  )
+  codes, _, said = processes.ends(
+    [
+      processes.start(x, *processes.patched(bug if x else '', flag), port=port)
+      for x in range(2)
+    ]
+  )
+  assert codes == [3, 3], said
+  assert "cannot go on: KeyError: 'bug'" in said[0]
+  assert 'Traceback' in said[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('killed', [0, 1])
+def test_a_killed_process_ends_the_other(tmp_path, killed):
+  flags = [
+    *processes.MAIN,
+    processes.SMOKE,
+    f'--workdir={tmp_path}',
+    '--stage=pretrain',
+  ]
+  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  _wait_for(tmp_path / 'pretrain' / 'metrics.jsonl')
+  started[killed].kill()
+  codes = [3, 3]
+  codes[killed] = -9
+  reasons = processes.reasons(started, codes)
+  assert f'process {killed} on ' in reasons[1 - killed]
+  assert 'it was killed, or its machine is gone' in reasons[1 - killed]
+
+
+@pytest.mark.slow
+def test_a_signal_before_the_first_training_ends_both(tmp_path):
+  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  slow = 'from dualgan_jax.experiment import real_data; import time; '
+  slow += 'real_data.check = lambda *_: (print(flush=True), time.sleep(60))'
+  started = [
+    processes.start(x, *processes.patched(slow if x else '', flag), port=port)
+    for x in range(2)
+  ]
+  for line in started[1].stdout:  # it reads its data
+    if not line.strip():
+      break
+  started[1].terminate()
+  first, second = processes.reasons(started, [75, 75])
+  assert 'stopped at once' in first
+  assert second.startswith('error: stopped at once')
+
+
+def test_alone_there_is_nothing_to_connect_to(tmp_path):
+  done = subprocess.run(
+    [
+      sys.executable,
+      *processes.MAIN,
+      processes.SMOKE,
+      f'--workdir={tmp_path}/run',
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert 'error: multihost: this process finds no others' in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'run').exists()

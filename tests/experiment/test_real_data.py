@@ -1,0 +1,135 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import real_data
+from dualgan_jax.teachers.teacher import Teacher
+from experiments.configs import digits
+
+# What stands for a teacher that is trained elsewhere; nobody opens it here.
+_WEIGHTS = {'weights': 'weights.npz', 'labels': tuple('01234'), 'data': None}
+
+
+@pytest.fixture(scope='module')
+def config():
+  return schema.check(digits.get_config())
+
+
+def _changed(config, **teachers):
+  """The config with other fields of some teachers."""
+  values = config.to_dict()
+  for name, own in teachers.items():
+    values['teachers'][name].update(own)
+  return ml_collections.FrozenConfigDict(values)
+
+
+def test_teachers_of_one_set_share_its_images(config):
+  split = real_data.load(config, 'digits', 'train')
+  low, high = (
+    real_data.of_teacher(config, name, {'digits': split})
+    for name in ('low', 'high')
+  )
+  assert np.shares_memory(low.images, high.images)
+  assert low.targets.sum() + high.targets.sum() == len(split.images)
+
+
+def test_images_may_not_be_moved_out_of_sight(config):
+  values = config.to_dict()
+  values['data']['digits']['shift'] = 8  # they are 8×8
+  moved = ml_collections.FrozenConfigDict(values)
+  split = real_data.load(moved, 'digits', 'train')
+  with pytest.raises(UserError, match=r'^data\.digits\.shift: 8 .* 8×8 out of'):
+    real_data.of_teacher(moved, 'low', {'digits': split})
+
+
+def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
+  split = real_data.load(config, 'digits', 'train')
+  alone = _changed(config, low={'single_label': True})
+  low = real_data.of_teacher(alone, 'low', {'digits': split})
+  assert low.targets.shape[1] == 5
+  np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
+
+
+def _asked(low=False):
+  """Both teachers; what their nets are like matters to nobody here."""
+  return [
+    Teacher('low', tuple('01234'), (), None, single_label=low),
+    Teacher('high', tuple('56789'), (), None),
+  ]
+
+
+def test_all_teachers_are_believed_unless_labels_can_be_absent(config):
+  (everything,) = real_data.of_baseline(config, _asked(), absent=False).sets
+  assert everything.targets.shape == (len(everything.images), 2)
+  assert everything.targets.all()
+
+
+def test_teachers_are_believed_on_what_they_were_trained_on(config):
+  own = _changed(config, low={'single_label': True}, high={'data': None})
+  (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
+  split = real_data.load(config, 'digits', 'train')
+  np.testing.assert_array_equal(
+    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+  )
+  assert found.targets[:, 1].all()  # nobody knows what it was trained on
+  other = _changed(config, low={'data': 'others'})
+  (found,) = real_data.of_baseline(other, _asked(), absent=True).sets
+  assert not found.targets[:, 0].any()
+  assert found.targets[:, 1].all()
+
+
+@pytest.mark.parametrize('data', [None, 'digits'])
+def test_a_softmax_of_a_file_is_believed_on_its_own_labels(config, data):
+  own = _changed(config, low={**_WEIGHTS, 'data': data})
+  (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
+  split = real_data.load(config, 'digits', 'train')
+  np.testing.assert_array_equal(
+    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+  )
+  assert found.targets[:, 1].all()
+
+
+def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
+  config,
+):
+  real_data.check(config)
+  high = {**_WEIGHTS, 'labels': tuple('56789')}
+  values = _changed(config, low=_WEIGHTS, high=high).to_dict()
+  real_data.check(ml_collections.FrozenConfigDict(values))
+  values['labels'] = ('0', 'zero')
+  with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
+    real_data.check(ml_collections.FrozenConfigDict(values))
+  values['data'] = {}  # nothing is measured, so nothing is missing
+  real_data.check(ml_collections.FrozenConfigDict(values))
+
+
+def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
+  config, capsys
+):
+  # `high` is trained on the digits, so they cannot be taken out.
+  values = _changed(config, low=_WEIGHTS).to_dict()
+  real_data.check(ml_collections.FrozenConfigDict(values))
+  assert not capsys.readouterr().err
+  values['labels'] = ('5', 'zero')
+  real_data.check(ml_collections.FrozenConfigDict(values))
+  said = capsys.readouterr().err
+  assert "labels: no data set has 'zero', which are measured nowhere" in said
+  # Others are there for nothing else.
+  values['data']['more'] = values['data']['digits']
+  with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
+    real_data.check(ml_collections.FrozenConfigDict(values))
+
+
+def test_some_images_are_of_wanted_labels(config):
+  values = config.to_dict() | {'labels': ('3',)}
+  images, targets = real_data.some(
+    ml_collections.FrozenConfigDict(values),
+    [real_data.load(config, 'digits', 'train')],
+    7,
+  )
+  assert images.shape == (7, *config.image)
+  assert images.dtype == np.float32
+  assert 0 <= images.min() < images.max() <= 1
+  np.testing.assert_array_equal(targets, np.ones((7, 1)))

@@ -1,0 +1,600 @@
+import contextlib
+import errno
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import ml_collections
+import pytest
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.experiment.stage_records import (
+  batches,
+  generator_features,
+  is_at_hand,
+  is_finished,
+  refuse_other,
+)
+from dualgan_jax.experiment.workdir import Workdir
+from experiments.configs import digits
+
+
+def _config(**changes):
+  """The digits config, fields like `generator__steps` changed."""
+  config = digits.get_config()
+  # What the tests below name; the config itself may be tuned.
+  config.generator.features = (16, 32)
+  config.generator.widths = (64, 32, 16)
+  config.generator.steps = 1000
+  config.pretrain.steps = 600
+  config.objective.entropy = 'normalised'
+  config.update_from_flattened_dict(
+    {k.replace('__', '.'): v for k, v in changes.items()}
+  )
+  return schema.check(config)
+
+
+def _finish(folder, *stages, seconds=1.0, **changes):
+  """Leaves a run's folder with finished stages."""
+  config = _config(**changes)
+  with Workdir(folder) as own:
+    for stage in stages:
+      own.begin(stage, config)
+      (own.stage(stage) / 'weights').write_text(f'{folder.name} {stage}')
+      own.finish(stage, config, seconds)
+
+
+def _snapshot(folder):
+  return {
+    str(x.relative_to(folder)): x.read_bytes()
+    for x in folder.rglob('*')
+    if x.is_file()
+  }
+
+
+@contextlib.contextmanager
+def _holder(folder):
+  """Another process that has the folder open."""
+  code = (
+    'import sys; from dualgan_jax.workdir import Workdir; '
+    'own = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
+  )
+  with subprocess.Popen(
+    [sys.executable, '-c', code, str(folder)],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as process:
+    try:
+      assert process.stdout.readline() == 'open\n'
+      yield process
+    finally:
+      process.kill()
+
+
+def test_the_folder_is_made_and_may_be_there(tmp_path):
+  for _ in range(2):
+    with Workdir(tmp_path / 'runs' / 'digits') as own:
+      assert own.path == tmp_path / 'runs' / 'digits'
+      assert own.path.is_dir()
+      assert own.stage('dual') == own.path / 'dual'
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  with Workdir('~/run') as own:
+    assert own.path == tmp_path / 'run'
+  _finish(tmp_path / 'run', 'generator')
+  config = _config(generator__features=None)
+  assert generator_features(config, '~/run', None) == (16, 32)
+
+
+def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
+  with _holder(tmp_path) as process:
+    with pytest.raises(UserError, match='another process') as error:
+      Workdir(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    process.send_signal(signal.SIGKILL)  # no chance to tidy up
+    process.wait()
+    with Workdir(tmp_path) as own:
+      assert own.path == tmp_path
+
+
+def test_closing_frees_the_folder(tmp_path):
+  with Workdir(tmp_path):
+    with pytest.raises(UserError, match='another process'):
+      Workdir(tmp_path)
+    # Being refused does not free it.
+    with pytest.raises(UserError, match='another process'):
+      Workdir(tmp_path)
+    with Workdir(tmp_path.with_name('another')):
+      pass
+  with contextlib.suppress(ZeroDivisionError), Workdir(tmp_path):
+    raise ZeroDivisionError
+  with Workdir(tmp_path):
+    pass
+
+
+@pytest.mark.parametrize('path', ['/proc/dualgan', 'file', 'file/inside'])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, path):
+  (tmp_path / 'file').write_text('')
+  path = tmp_path / path  # /proc/... stays what it is
+  with pytest.raises(UserError) as error:
+    Workdir(path)
+  assert str(error.value).startswith(f'workdir: {path} cannot be written (')
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('names', [['thesis.tex'], ['lock', 'notes.txt']])
+def test_a_folder_of_something_else_is_refused(tmp_path, names):
+  for name in names:
+    (tmp_path / name).write_text('mine')
+  with pytest.raises(UserError, match='holds files, and no run; name a new'):
+    Workdir(tmp_path)
+  assert sorted(x.name for x in tmp_path.iterdir()) == names
+
+
+def test_hidden_files_are_not_in_the_way(tmp_path):
+  (tmp_path / '.DS_Store').touch()
+  with Workdir(tmp_path):
+    pass
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+  (tmp_path / 'precious').write_text('mine')
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / 'lock').symlink_to(tmp_path / 'precious')
+  with pytest.raises(UserError, match='cannot be written'):
+    Workdir(tmp_path / 'run')
+  assert (tmp_path / 'precious').read_text() == 'mine'
+
+
+def test_a_lock_keeps_what_is_in_it(tmp_path):
+  (tmp_path / 'lock').write_text('mine')
+  with Workdir(tmp_path):
+    pass
+  assert (tmp_path / 'lock').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('change', ['move', 'delete', 'replace'])
+def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
+  folder = tmp_path / 'run'
+  with Workdir(folder) as own:
+    own.begin('dual', _config())
+    own.check_in_place()
+    if change == 'delete':
+      shutil.rmtree(folder)
+    else:
+      folder.rename(tmp_path / 'elsewhere')
+    if change == 'replace':
+      Workdir(folder).__exit__()
+    for look in (
+      own.check_in_place,
+      lambda: own.begin('refine', _config()),
+      lambda: own.finish('dual', _config(), 1.0),
+    ):
+      with pytest.raises(TrainingError, match=r'^workdir: .*run was moved or'):
+        look()
+    # Nothing is made anew where it was.
+    assert change == 'replace' or not folder.exists()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, 'No locks available')
+
+  monkeypatch.setattr('fcntl.flock', refuse)
+  with pytest.raises(UserError, match=r'cannot be locked \(No locks'):
+    Workdir(tmp_path)
+
+
+def test_a_stage_is_begun_then_finished(tmp_path):
+  config = _config()
+  with Workdir(tmp_path) as own:
+    assert not own.finished('dual')
+    assert own.seconds('dual') is None
+    assert own.begin('dual', config) is None
+    assert own.stage('dual').is_dir()
+    assert not own.finished('dual')
+    assert own.seconds('dual') is None
+    own.finish('dual', config, 12.345)
+    assert own.finished('dual')
+    assert own.seconds('dual') == 12.3
+    assert not own.finished('pretrain')
+  # It is on disk, for the next process.
+  with Workdir(tmp_path) as own:
+    assert own.finished('dual')
+    assert own.seconds('dual') == 12.3
+
+
+def test_going_on_with_the_same_fields_touches_nothing(tmp_path):
+  with Workdir(tmp_path) as own:
+    own.begin('dual', _config())
+    (own.stage('dual') / 'metrics.jsonl').write_text('rows')
+    before = _snapshot(tmp_path)
+    # Neither a field of another stage nor one that no stage reads counts.
+    for changes in ({}, {'generator__steps': 7}, {'save_every': 3}):
+      assert own.begin('dual', _config(**changes)) is None
+      assert _snapshot(tmp_path) == before
+
+
+def test_an_unfinished_attempt_with_other_fields_is_set_aside(tmp_path):
+  with Workdir(tmp_path) as own:
+    for i, steps in enumerate((10, 20, 30)):
+      aside = own.begin('dual', _config(dual__steps=steps))
+      assert aside == (tmp_path / f'dual.aside-{i}' if i else None)
+      # A new attempt finds no checkpoint of the one before.
+      assert [x.name for x in own.stage('dual').iterdir()] == ['stage.json']
+      (own.stage('dual') / 'steps').write_text(str(steps))
+  kept = {x.name: (x / 'steps').read_text() for x in tmp_path.glob('dual*')}
+  assert kept == {'dual.aside-1': '10', 'dual.aside-2': '20', 'dual': '30'}
+
+
+def test_setting_aside_never_meets_an_older_one(tmp_path):
+  with Workdir(tmp_path) as own:
+    for steps in (10, 20, 30):
+      own.begin('dual', _config(dual__steps=steps))
+      (own.stage('dual') / 'steps').write_text(str(steps))
+    (tmp_path / 'dual.aside-x').mkdir()  # somebody's own
+    # The user has no more need of the first attempt.
+    for file in (tmp_path / 'dual.aside-1').iterdir():
+      file.unlink()
+    (tmp_path / 'dual.aside-1').rmdir()
+    aside = own.begin('dual', _config(dual__steps=40))
+  assert (aside / 'steps').read_text() == '30'
+  assert (tmp_path / 'dual.aside-2' / 'steps').read_text() == '20'
+
+
+def test_the_same_fields_are_not_refused(tmp_path):
+  _finish(tmp_path, *schema.STAGES)
+  refuse_other(tmp_path, _config())
+  refuse_other(tmp_path, _config(log_every=1, save_every=1, devices=1))
+
+
+def test_each_differing_field_is_named_with_both_values(tmp_path):
+  _finish(tmp_path, 'pretrain', 'generator')
+  changed = _config(
+    generator__steps=50,
+    generator__widths=(8, 8, 8),
+    objective__entropy='bernoulli',
+  )
+  with pytest.raises(UserError) as error:
+    refuse_other(tmp_path, changed)
+  for part in (
+    'generator.steps (1000 there, 50 now)',
+    'generator.widths ((64, 32, 16) there, (8, 8, 8) now)',
+    "objective.entropy ('normalised' there, 'bernoulli' now)",
+    'stage generator',
+    str(tmp_path),
+  ):
+    assert part in str(error.value)
+  assert 'batch' not in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_a_teacher_more_or_less_is_named(tmp_path):
+  _finish(tmp_path, 'pretrain')
+  values = _config().to_dict()
+  values['teachers']['other'] = values['teachers'].pop('high')
+  with pytest.raises(UserError) as error:
+    refuse_other(tmp_path, schema.check(ml_collections.ConfigDict(values)))
+  assert "teachers.high.kind ('conv' there, " in str(error.value)
+  assert "'conv' now), teachers.other.labels (" in str(error.value)
+
+
+def test_fields_of_unfinished_stages_may_change(tmp_path):
+  _finish(tmp_path, 'pretrain')
+  with Workdir(tmp_path) as own:
+    own.begin('generator', _config())
+    refuse_other(tmp_path, _config(generator__steps=50, dual__steps=50))
+    with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
+      refuse_other(tmp_path, _config(seed=1))
+
+
+def test_the_batches_that_stages_were_begun_with(tmp_path):
+  own, other = (str(tmp_path / x) for x in ('own', 'other'))
+  _finish(tmp_path / 'other', 'pretrain', 'dual', pretrain__batch=64)
+  assert batches(own, None) == {}
+  assert batches(own, other) == {'pretrain': 64}
+  assert batches(other, None) == {'pretrain': 64, 'dual': 128}
+
+
+def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
+  _finish(tmp_path, *schema.STAGES)
+  changed = _config(temperature=2.0)  # targetnet and refine read it
+  with pytest.raises(UserError, match='stage targetnet in'):
+    refuse_other(tmp_path, changed)
+  shutil.rmtree(tmp_path / 'targetnet')
+  refuse_other(tmp_path, changed)
+  with Workdir(tmp_path) as own:
+    aside = own.set_aside_stale(changed, schema.STAGES)
+  assert {x.stem for x in aside} == {'refine', 'baselines', 'evaluate'}
+
+
+@pytest.mark.parametrize('there', [('pretrain',), ('pretrain', 'generator')])
+def test_takes_over_what_another_run_has_finished(tmp_path, there):
+  source = tmp_path / 'source'
+  _finish(source, *there, 'dual')
+  before = _snapshot(source)
+  with Workdir(tmp_path / 'own') as own:
+    assert own.take_over(str(source), _config()) == (list(there), [])
+    for stage in ('pretrain', 'generator', 'dual'):
+      taken = stage in there  # and nothing of the student's
+      assert own.finished(stage) == taken
+      assert own.stage(stage).exists() == taken
+      if taken:
+        text = (own.stage(stage) / 'weights').read_text()
+        assert text == f'source {stage}'
+    refuse_other(tmp_path / 'own', _config())
+  assert _snapshot(source) == before
+
+
+def test_takes_over_from_a_run_that_still_works(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain')
+  with Workdir(tmp_path / 'source') as source:
+    source.begin('generator', _config())
+    with Workdir(tmp_path / 'own') as own:
+      own.take_over(str(tmp_path / 'source'), _config())
+      assert own.finished('pretrain')
+      assert not own.stage('generator').exists()
+
+
+def test_own_stages_are_not_overwritten(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  _finish(tmp_path / 'own', 'pretrain', 'generator')
+  before = _snapshot(tmp_path / 'own')
+  with Workdir(tmp_path / 'own') as own:
+    own.take_over(str(tmp_path / 'source'), _config())
+    own.take_over(str(tmp_path / 'own'), _config())
+  assert _snapshot(tmp_path / 'own') == before
+
+
+def test_another_generator_stays_where_it_is(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator', generator__steps=10)
+  with Workdir(tmp_path / 'own') as own:
+    taken, other = own.take_over(str(tmp_path / 'source'), _config())
+    assert taken == ['pretrain']
+    assert other == ['generator.steps (10 there, 1000 now)']
+    assert own.finished('pretrain')
+    assert not own.stage('generator').exists()
+
+
+def test_other_teachers_are_refused(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
+  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
+    own.take_over(str(tmp_path / 'source'), _config())
+  assert 'pretrain.steps (10 there, 600 now)' in str(error.value)
+  assert '\n' not in str(error.value)
+  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
+
+
+def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
+  # No field of stage generator tells these teachers from those.
+  _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
+  _finish(tmp_path / 'own', 'pretrain')
+  with Workdir(tmp_path / 'own') as own:
+    assert own.take_over(str(tmp_path / 'source'), _config()) == ([], [])
+    assert not own.stage('generator').exists()
+
+
+def test_teachers_that_were_only_begun_are_set_aside(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  _finish(tmp_path / 'own', 'dual')  # of a generator that was deleted
+  with Workdir(tmp_path / 'own') as own:
+    own.begin('pretrain', _config())
+    own.take_over(str(tmp_path / 'source'), _config())
+    assert not own.finished('dual')
+    for stage in ('pretrain', 'generator'):
+      text = (own.stage(stage) / 'weights').read_text()
+      assert text == f'source {stage}'
+    assert (tmp_path / 'own' / 'pretrain.aside-1').exists()
+
+
+def test_what_cannot_be_copied_is_named_and_leaves_nothing(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+  lost = tmp_path / 'source' / 'pretrain' / 'lost'
+  lost.symlink_to('nowhere')
+  with (
+    Workdir(tmp_path / 'own') as own,
+    pytest.raises(UserError, match=f'^init_from: {lost} cannot be copied'),
+  ):
+    own.take_over(str(tmp_path / 'source'), _config())
+  assert not list((tmp_path / 'own').glob('*.part'))
+  assert not own.finished('pretrain')
+
+
+def test_what_will_not_be_trained(tmp_path):
+  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  _finish(tmp_path / 'source', 'pretrain', 'generator', 'dual')
+  stages = ('pretrain', 'generator', 'dual')
+
+  def at_hand(*args, **changes):
+    return [is_at_hand(s, _config(**changes), *args) for s in stages]
+
+  assert at_hand(own, None) == [False, False, False]
+  assert at_hand(own, source) == [True, True, False]
+  assert at_hand(own, source, generator__steps=10) == [True, False, False]
+  assert at_hand(source, None) == [True, True, True]
+  # A generator of other teachers than those that are here is none of ours.
+  _finish(tmp_path / 'own', 'pretrain')
+  assert at_hand(own, source) == [True, False, False]
+
+
+def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
+  _finish(tmp_path / 'source', 'pretrain')
+  with Workdir(tmp_path / 'own') as own:
+    part = tmp_path / 'own' / 'pretrain.part'
+    part.mkdir()
+    (part / 'half').write_text('')
+    assert not own.finished('pretrain')
+    own.take_over(str(tmp_path / 'source'), _config())
+    assert own.finished('pretrain')
+    assert not (own.stage('pretrain') / 'half').exists()
+    assert not part.exists()
+
+
+@pytest.mark.parametrize('there', ['nothing', 'unfinished', 'only generator'])
+def test_a_run_without_teachers_is_no_source(tmp_path, there):
+  source = tmp_path / 'source'
+  if there == 'unfinished':
+    with Workdir(source) as other:
+      other.begin('pretrain', _config())
+  if there == 'only generator':
+    _finish(source, 'generator')
+  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
+    own.take_over(str(source), _config())
+  assert str(error.value).startswith(f'init_from: {source} holds no finished')
+  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    b'',
+    b'{"fields": {"seed": 0',
+    b'\x00' * 40,
+    b'\xff\xfe\x80',
+    b'[]',
+    b'{"finished": true}',
+    b'{"fields": [], "finished": true}',
+    b'{"fields": {}, "finished": 1}',
+    b'{"fields": {}, "finished": true, "seconds": "3"}',
+    b'[' * 100_000,
+  ],
+)
+def test_a_damaged_record_is_named(tmp_path, content):
+  _finish(tmp_path, 'pretrain', 'generator')
+  file = tmp_path / 'generator' / 'stage.json'
+  file.write_bytes(content)
+  with Workdir(tmp_path) as own:
+    for look in (
+      lambda: own.finished('generator'),
+      lambda: own.seconds('generator'),
+      lambda: own.begin('generator', _config()),
+      lambda: refuse_other(tmp_path, _config()),
+      lambda: generator_features(_config(), str(tmp_path), None),
+    ):
+      with pytest.raises(UserError) as error:
+        look()
+      assert str(file) in str(error.value)
+      assert '\n' not in str(error.value)
+    assert own.finished('pretrain')  # the others are whole
+
+
+def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+  def forbidden(path):
+    raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+
+  # Those who run tests may be root, who may read all.
+  monkeypatch.setattr(pathlib.Path, 'exists', forbidden)
+  with pytest.raises(UserError, match=r'stage\.json: you may not read it; ask'):
+    is_finished(tmp_path, 'pretrain')
+
+
+def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  with Workdir(tmp_path) as own:
+    own.begin('dual', _config())
+    before = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
+
+    def cut(path, text):
+      with path.open('w') as f:
+        f.write(text[:10])
+      raise OSError('no space')
+
+    with monkeypatch.context() as m:
+      m.setattr('pathlib.Path.write_text', cut)
+      with pytest.raises(OSError, match='no space'):
+        own.finish('dual', _config(), 1.0)
+    after = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
+    assert after == before
+    assert not own.finished('dual')
+
+
+def test_measurements_are_made_again_where_they_are_stale(tmp_path):
+  def stale(damaged=(), **changes):
+    with Workdir(tmp_path) as own:
+      config = _config(**changes)
+      found = own.set_aside_stale(config, schema.STAGES, damaged)
+      measured = [own.finished(x) for x in ('baselines', 'evaluate')]
+      return [x.name for x in found], measured
+
+  def finish():
+    _finish(tmp_path, *schema.STAGES)
+
+  assert stale() == ([], [False, False])
+  finish()
+  assert stale(log_every=3) == ([], [True, True])
+  # An evaluation does not outlast the baselines that it was of.
+  aside = ['baselines.aside-1', 'evaluate.aside-1']
+  assert stale(baselines__steps=3) == (aside, [False, False])
+  finish()
+  assert stale(experiment='x') == (['evaluate.aside-2'], [True, False])
+  finish()
+  assert stale(['evaluate']) == (['evaluate.aside-3'], [True, False])
+
+
+def test_results_go_with_their_evaluation(tmp_path):
+  _finish(tmp_path, *schema.STAGES)
+  made = {'results.json', 'report.md', 'student', 'branched'}
+  for name in made:
+    (tmp_path / name).write_text(name)
+  with Workdir(tmp_path) as own:
+    own.set_aside_stale(_config(baselines__steps=3), schema.STAGES)
+  assert not made & {x.name for x in tmp_path.iterdir()}
+  kept = {x.name for x in (tmp_path / 'evaluate.aside-1').iterdir()}
+  assert made <= kept
+
+
+def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
+  _finish(tmp_path, *schema.STAGES)
+  shutil.rmtree(tmp_path / 'targetnet')
+  later = ['refine', 'baselines', 'evaluate']
+  with Workdir(tmp_path) as own:
+    found = own.set_aside_stale(_config(), schema.STAGES)
+    assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
+    # One that is begun is gone on with.
+    own.begin('targetnet', _config())
+    assert own.set_aside_stale(_config(), schema.STAGES) == []
+    assert own.stage('targetnet').exists()
+    assert own.finished('dual')
+
+
+def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
+  _finish(tmp_path, *schema.STAGES)
+  other = _config(baselines__steps=3)
+  before = _snapshot(tmp_path)
+  with Workdir(tmp_path) as own:
+    assert own.set_aside_stale(other, ['refine']) == []
+    with pytest.raises(UserError, match='evaluate needs baselines, which is'):
+      own.set_aside_stale(other, ['evaluate'])
+    assert _snapshot(tmp_path) == before
+    # What is built on it is stale from then on.
+    shutil.rmtree(tmp_path / 'refine')
+    found = own.set_aside_stale(other, ['refine'])
+  later = ('baselines', 'evaluate')
+  assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
+
+
+def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
+  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  _finish(tmp_path / 'source', 'pretrain', 'generator')
+
+  def features(*args, **changes):
+    config = _config(generator__features=None, **changes)
+    return generator_features(config, *args)
+
+  assert features(own, None) is None
+  assert features(own, source) == features(source, None) == (16, 32)
+  # The generator there stays there, or has other groups.
+  assert features(own, source, objective__gamma=0.3) is None
+  student = {f'student__{x}': (1, 1) for x in ('widths', 'depths', 'strides')}
+  assert features(own, source, **student) is None
+  # One that is begun here is gone on with, if nothing else has changed.
+  with Workdir(own) as begun:
+    begun.begin('generator', _config(generator__features=(9, 9)))
+  assert features(own, source) == (9, 9)
+  assert features(own, None, objective__gamma=0.3) is None

@@ -1,0 +1,208 @@
+"""Processes that do not fit together, or do not come, train nothing."""
+
+import contextlib
+import json
+import socket
+import time
+from concurrent import futures
+
+import pytest
+
+from dualgan_jax.errors import UserError
+from dualgan_jax.multihost import meeting
+from dualgan_jax.multihost.cluster import Cluster
+from tests import processes
+
+_IMPATIENT = (
+  'from dualgan_jax.multihost import meeting; meeting._MEETING_SECONDS = 3'
+)
+
+
+@pytest.mark.slow
+def test_all_that_came_say_who_did_not(tmp_path):
+  port, arguments = (
+    processes.free_port(),
+    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+  )
+  started = [
+    processes.start(number, *arguments, port=port, processes=3)
+    for number in (0, 2)
+  ]
+  first, third = processes.reasons(started, [2, 2])
+  assert first == third
+  assert '2 of 3 processes came within 3 s' in first
+  assert 'JAX_PROCESS_ID=1,' in first
+
+
+@pytest.mark.slow
+def test_the_first_did_not_come(tmp_path):
+  port, arguments = (
+    processes.free_port(),
+    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+  )
+  (reason,) = processes.reasons(
+    [processes.start(1, *arguments, port=port)], [2]
+  )
+  assert f'the first process did not answer at localhost:{port}' in reason
+
+
+def test_a_port_in_use_is_said(tmp_path):
+  with socket.create_server(('', 0)) as other:
+    port = other.getsockname()[1]
+    started = processes.start(
+      0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+    )
+    (reason,) = processes.reasons([started], [2])
+  assert f'port {port} of this machine cannot be used' in reason
+  assert 'in use' in reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('code', 'flags', 'sentence'),
+  [
+    ('', ['--config.seed=7'], '--config.seed (7 and 0)'),
+    ('', ['--stage=generator'], '--stage (generator and None)'),
+    (
+      'import importlib.metadata as own; own.version = lambda name: "0.1"',
+      [],
+      ' jax (0.1 and ',
+    ),
+    (
+      'import pathlib; own = pathlib.Path.read_bytes; '
+      'pathlib.Path.read_bytes = lambda x: own(x) + b"#"',
+      [],
+      'the code of dualgan_jax (',
+    ),
+  ],
+  ids=['config', 'stage', 'versions', 'code'],
+)
+def test_other_commands_do_not_work_together(tmp_path, code, flags, sentence):
+  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  first, second = processes.reasons(
+    [
+      processes.start(0, *processes.patched('', flag), port=port),
+      processes.start(1, *processes.patched(code, flag, *flags), port=port),
+    ],
+    [2, 2],
+  )
+  assert first == second
+  assert 'process 1 on ' in first
+  assert sentence in first
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.slow
+def test_other_numbers_of_devices_do_not_work_together(tmp_path):
+  port, arguments = (
+    processes.free_port(),
+    (*processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}/run'),
+  )
+  first, second = processes.reasons(
+    [
+      processes.start(x, *arguments, port=port, devices=4 >> x)
+      for x in range(2)
+    ],
+    [2, 2],
+  )
+  assert first == second
+  assert 'process 0 has 4 devices (cpu), but process 1 has 2' in first
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.fixture
+def port(monkeypatch):
+  """A free port; what has been connected there is closed in the end."""
+  monkeypatch.setattr(meeting, '_MEETING_SECONDS', 20)
+  connections, over = [], meeting.Connection.over
+
+  def recorded(connected):
+    connections.append(over(connected))
+    return connections[-1]
+
+  monkeypatch.setattr(meeting.Connection, 'over', recorded)
+  yield processes.free_port()
+  for x in connections:
+    x.reader.close()
+    x.socket.close()
+
+
+def _meet(port, number, num_processes=2):
+  cluster = Cluster(f'localhost:{port}', num_processes, number)
+  connections = meeting.meet(cluster, {'--config.seed': '0'})
+  return [x.name for x in connections]
+
+
+def _greet(port, content):
+  """Says something to the first process; returns once it closes or answers."""
+  while True:
+    with (
+      contextlib.suppress(ConnectionRefusedError),
+      socket.create_connection(('localhost', port), 10) as stranger,
+    ):
+      stranger.sendall(content + b'\n')
+      with contextlib.suppress(ConnectionResetError):
+        return stranger.recv(1000)
+      return b''
+    time.sleep(0.02)
+
+
+def _greeting(**changes):
+  facts = {'--config.seed': '0', 'JAX_NUM_PROCESSES': '2'}
+  hello = {'process_id': 1, 'name': 'stranger', 'facts': facts, **changes}
+  return json.dumps(hello).encode()
+
+
+_STRANGERS = {
+  'a list as number': _greeting(process_id=[]),
+  'true as number': _greeting(process_id=True),
+  'a fraction as number': _greeting(process_id=1.0),
+  'a number beyond all': _greeting(process_id=7),
+  'the number of the first': _greeting(process_id=0),
+  'a negative number': _greeting(process_id=-1),
+  'a list as name': _greeting(name=[]),
+  'a text as facts': _greeting(facts='none'),
+  'infinitely many processes': _greeting(
+    facts={'JAX_NUM_PROCESSES': float('inf')}
+  ),
+  'many levels': b'[' * 100_000,
+}
+
+
+@pytest.mark.parametrize('stranger', _STRANGERS)
+def test_strangers_do_not_count(port, stranger):
+  with futures.ThreadPoolExecutor(2) as pool:
+    first = pool.submit(_meet, port, 0)
+    assert _greet(port, _STRANGERS[stranger]) == b''
+    second = pool.submit(_meet, port, 1)
+    assert [x[:9] for x in first.result()] == ['process 1']
+    assert [x[:9] for x in second.result()] == ['process 0']
+
+
+@pytest.mark.parametrize(('number', 'num_processes'), [(1, 3), (2, 3)])
+def test_another_number_of_processes_is_named(port, number, num_processes):
+  with futures.ThreadPoolExecutor(2) as pool:
+    both = [
+      pool.submit(_meet, port, 0),
+      pool.submit(_meet, port, number, num_processes),
+    ]
+    for x in both:
+      with pytest.raises(UserError, match=r'in JAX_NUM_PROCESSES \(3 and 2\);'):
+        x.result()
+
+
+def test_a_signal_ends_the_wait_for_others(tmp_path):
+  port = processes.free_port()
+  started = processes.start(
+    0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+  )
+  while True:  # it listens
+    with (
+      contextlib.suppress(OSError),
+      socket.create_connection(('localhost', port)),
+    ):
+      break
+    time.sleep(0.05)
+  started.terminate()
+  (reason,) = processes.reasons([started], [75])
+  assert 'stopped at once' in reason

@@ -1,0 +1,106 @@
+"""Layers with PyTorch's names and PyTorch's ways."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dualgan_jax.networks import architectures, torch_layers
+
+
+def test_a_convolution_pads_both_sides_alike():
+  x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+  ones = {'params': {'kernel': jnp.ones((3, 3, 1, 1))}}
+  y = torch_layers.conv('a', 1, 3, stride=2, padding=1).apply(ones, x)
+  # The windows' middles are 0, 2, 8 and 10; 'SAME' would have 5, 7, 13 and 15.
+  expected = [[0 + 1 + 4 + 5, 1 + 2 + 3 + 5 + 6 + 7], [4 + 5 + 8 + 9 + 12 + 13]]
+  assert y.shape == (1, 2, 2, 1)
+  np.testing.assert_allclose(y[0, 0, :, 0], expected[0])
+  np.testing.assert_allclose(y[0, 1, 0, 0], expected[1][0])
+
+
+def test_a_pooling_pads_with_less_than_anything():
+  x = -jnp.ones((1, 2, 2, 1))
+  y = torch_layers.max_pool(x, 3, 2, padding=1)
+  np.testing.assert_array_equal(y, -np.ones((1, 1, 1, 1)))
+
+
+def test_features_flatten_channel_by_channel():
+  x = jnp.arange(8).reshape(1, 2, 2, 2)  # [N, h, w, c]
+  np.testing.assert_array_equal(
+    torch_layers.flatten(x), [[0, 2, 4, 6, 1, 3, 5, 7]]
+  )
+
+
+def test_the_head_means_over_space_before_it_weighs():
+  variables = {'params': {'fc': {'kernel': jnp.eye(2), 'bias': jnp.ones(2)}}}
+  x = jnp.array([[[[1.0, 2.0], [3.0, 6.0]]]])
+  y = torch_layers.Linear(2, 'fc').apply(variables, x.astype(jnp.bfloat16))
+  np.testing.assert_allclose(y, [[3, 5]])
+  assert y.dtype == jnp.float32
+
+
+def test_names_and_shapes_are_those_of_a_state_dict():
+  like = (
+    {
+      'params': {
+        'layer1': {'0': {'conv1': {'kernel': jnp.zeros((3, 5, 2, 4))}}},
+        'bn1': {'scale': jnp.zeros(4), 'bias': jnp.zeros(4)},
+      },
+      'batch_stats': {'bn1': {'mean': jnp.zeros(4), 'var': jnp.zeros(4)}},
+    },
+    {'params': {'fc': {'kernel': jnp.zeros((4, 7)), 'bias': jnp.zeros(7)}}},
+  )
+  names = {
+    'layer1.0.conv1.weight': (4, 2, 3, 5),
+    'bn1.weight': (4,),
+    'bn1.bias': (4,),
+    'bn1.running_mean': (4,),
+    'bn1.running_var': (4,),
+    'fc.weight': (7, 4),
+    'fc.bias': (7,),
+  }
+  assert torch_layers.names(like) == names
+
+  rng = np.random.default_rng(0)
+  tensors = {k: rng.normal(size=shape) for k, shape in names.items()}
+  block, head = torch_layers.convert(tensors, like)
+  kernel = block['params']['layer1']['0']['conv1']['kernel']
+  assert kernel.dtype == np.float32
+  np.testing.assert_allclose(
+    kernel[1, 2, 0, 3], tensors['layer1.0.conv1.weight'][3, 0, 1, 2], rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    head['params']['fc']['kernel'][2, 5], tensors['fc.weight'][5, 2], rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    block['batch_stats']['bn1']['var'], tensors['bn1.running_var'], rtol=1e-6
+  )
+  jax.tree.map(
+    lambda x, y: np.testing.assert_equal(x.shape, y.shape), (block, head), like
+  )
+
+
+@pytest.mark.parametrize(
+  ('name', 'size', 'heights', 'width'),
+  [
+    ('resnet18', 224, (56, 28, 14, 7), 512),
+    ('resnet50', 224, (56, 28, 14, 7), 2048),
+    ('cifar_resnet34', 32, (32, 16, 8, 4), 512),
+    ('wrn_40_2', 32, (32, 16, 8), 128),
+    ('cifar_vgg11_bn', 32, (32, 16, 8, 4, 4), 512),
+    ('cifar_vgg11_bn', 64, (64, 32, 16, 8, 4), 512),
+    ('lenet5', 32, (14, 5, 1), 120),
+  ],
+)
+def test_blocks_shrink_as_their_papers_say(name, size, heights, width):
+  net = architectures.ARCHITECTURES[name].create(10)
+  like = architectures.abstract(name, 10, (size, size, 3))
+  x, found = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32), []
+  for block, own in zip(net.blocks, like[:-1], strict=True):
+    x = jax.eval_shape(
+      lambda own, x, block=block: block.apply(own, x, train=False), own, x
+    )
+    found.append(x.shape)
+  assert [shape[1:3] for shape in found] == [(h, h) for h in heights]
+  assert found[-1][-1] == width

@@ -1,0 +1,181 @@
+"""A stage's metrics come back as they were, whatever happened to the file."""
+
+import json
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing import event_accumulator
+
+from dualgan_jax.training import metrics_log
+
+
+def _write(folder, *rows, names=()):
+  """Rows of (phase, step, metrics)."""
+  log = metrics_log.MetricsLog(folder)
+  for phase, step, metrics in rows:
+    log.write(phase, step, metrics, names)
+  log.close()
+
+
+def _scalars(folder):
+  """What TensorBoard shows of a folder, {(tag, step): value}."""
+  shown = event_accumulator.EventAccumulator(str(folder)).Reload()
+  return {
+    (tag, event.step): event.value
+    for tag in shown.Tags()['scalars']
+    for event in shown.Scalars(tag)
+  }
+
+
+def test_rows_come_back_by_phase(tmp_path):
+  _write(
+    tmp_path / 'new' / 'folder',
+    ('dual/block_1', 1, {'loss': np.float32(0.5)}),
+    ('dual/block_1', 20, {'loss': np.float32(0.25)}),
+    ('dual/block_2', 1, {'loss': np.float32(2.0), 'count': np.int32(3)}),
+  )
+  assert metrics_log.read_metrics(tmp_path / 'new' / 'folder') == {
+    'dual/block_1': [
+      {'phase': 'dual/block_1', 'step': 1, 'loss': 0.5},
+      {'phase': 'dual/block_1', 'step': 20, 'loss': 0.25},
+    ],
+    'dual/block_2': [
+      {'phase': 'dual/block_2', 'step': 1, 'loss': 2.0, 'count': 3}
+    ],
+  }
+
+
+def test_each_row_is_on_disk_at_once(tmp_path):
+  log = metrics_log.MetricsLog(tmp_path)
+  log.write('p', 1, {'loss': np.float32(0.5)})
+  # A run that is killed now loses nothing of it.
+  line = (tmp_path / 'metrics.jsonl').read_text()
+  log.close()
+  assert json.loads(line) == {'phase': 'p', 'step': 1, 'loss': 0.5}
+
+
+def test_a_later_run_appends(tmp_path):
+  _write(tmp_path, ('p', 1, {'loss': 1.0}))
+  _write(tmp_path, ('p', 2, {'loss': 2.0}))
+  assert [x['loss'] for x in metrics_log.read_metrics(tmp_path)['p']] == [
+    1.0,
+    2.0,
+  ]
+
+
+def test_a_step_done_twice_counts_as_it_was_last(tmp_path):
+  # Killed after step 30, with its last checkpoint at step 10.
+  _write(tmp_path, *[('p', s, {'loss': 1.0 * s}) for s in (10, 20, 30)])
+  _write(tmp_path, *[('p', s, {'loss': 0.1 * s}) for s in (20, 40)])
+  rows = metrics_log.read_metrics(tmp_path)['p']
+  assert [x['step'] for x in rows] == [10, 20, 30, 40]
+  assert [x['loss'] for x in rows] == [10.0, 2.0, 30.0, 4.0]
+
+
+@pytest.mark.parametrize('cut', [1, 8, 20])
+def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path, cut):
+  _write(tmp_path, ('p', 1, {'loss': 1.0}), ('p', 2, {'loss': 2.0}))
+  file = tmp_path / 'metrics.jsonl'
+  file.write_text(file.read_text()[: -1 - cut])
+  assert [x['step'] for x in metrics_log.read_metrics(tmp_path)['p']] == [1]
+
+
+# Without its newline (0) the line itself is whole.
+@pytest.mark.parametrize(('cut', 'steps'), [(0, [1, 2, 3, 4]), (8, [1, 3, 4])])
+def test_a_run_goes_on_after_a_cut_line(tmp_path, cut, steps):
+  _write(tmp_path, ('p', 1, {'loss': 1.0}), ('p', 2, {'loss': 2.0}))
+  file = tmp_path / 'metrics.jsonl'
+  file.write_text(file.read_text()[: -1 - cut])
+  _write(tmp_path, ('p', 3, {'loss': 3.0}), ('p', 4, {'loss': 4.0}))
+  assert [x['step'] for x in metrics_log.read_metrics(tmp_path)['p']] == steps
+
+
+def test_nothing_written_is_no_rows(tmp_path):
+  assert metrics_log.read_metrics(tmp_path / 'never') == {}
+  _write(tmp_path)
+  assert metrics_log.read_metrics(tmp_path) == {}
+
+
+def test_scalars_and_vectors_reach_tensorboard(tmp_path):
+  row = {'loss': np.float32(0.5), 'firing_rate': np.float32([0.25, 0.75])}
+  _write(
+    tmp_path,
+    ('generator', 20, row),
+    ('generator', 40, {'loss': np.float32(0.125)}),
+    names=('cat', 'dog'),
+  )
+  assert _scalars(tmp_path / 'tensorboard' / 'generator') == {
+    ('loss', 20): 0.5,
+    ('firing_rate/cat', 20): 0.25,
+    ('firing_rate/dog', 20): 0.75,
+    ('loss', 40): 0.125,
+  }
+  # In the file the vector stays one.
+  (first, _) = metrics_log.read_metrics(tmp_path)['generator']
+  assert first['firing_rate'] == [0.25, 0.75]
+
+
+def test_each_phase_has_its_own_events(tmp_path):
+  _write(tmp_path, ('dual/a', 1, {'x': 1.0}), ('dual/b', 1, {'x': 2.0}))
+  folder = tmp_path / 'tensorboard' / 'dual'
+  assert _scalars(folder / 'a') == {('x', 1): 1.0}
+  assert _scalars(folder / 'b') == {('x', 1): 2.0}
+
+
+def test_tensorboard_drops_what_a_later_run_does_again(tmp_path):
+  # Killed after step 60, with its last checkpoint at step 20.
+  _write(tmp_path, ('p', 20, {'x': 1.0}), ('p', 40, {'x': 1.0}))
+  _write(tmp_path, ('p', 40, {'x': 0.5}), ('p', 60, {'x': 0.5}))
+  assert _scalars(tmp_path / 'tensorboard' / 'p') == {
+    ('x', 20): 1.0,
+    ('x', 40): 0.5,
+    ('x', 60): 0.5,
+  }
+
+
+def test_labels_that_are_no_words_keep_their_curves_apart(tmp_path):
+  names = ('C++', 'C##', 'C__', 'T-shirt/top')
+  _write(tmp_path, ('p', 1, {'rate': np.arange(4.0)}), names=names)
+  assert _scalars(tmp_path / 'tensorboard' / 'p') == {
+    (f'rate/{name}', 1): i for i, name in enumerate(names)
+  }
+
+
+def test_a_full_disk_costs_the_events_and_nothing_else(
+  tmp_path, monkeypatch, capsys
+):
+  folder = tmp_path / 'tensorboard' / 'p'
+  folder.mkdir(parents=True)
+  monkeypatch.setattr('dualgan_jax.training.event_file.time.time_ns', lambda: 7)
+  (folder / 'events.out.tfevents.7.dualgan_jax').symlink_to('/dev/full')
+  _write(tmp_path, *[('p', step, {'loss': 1.0}) for step in range(1, 30)])
+  assert len(metrics_log.read_metrics(tmp_path)['p']) == 29
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f'{folder}: no more TensorBoard events')
+  assert 'No space left' in line
+
+
+def test_a_vector_needs_a_name_per_entry(tmp_path):
+  log = metrics_log.MetricsLog(tmp_path)
+  with pytest.raises(ValueError, match='longer'):
+    log.write('p', 1, {'rate': np.zeros(3)}, ('a', 'b'))
+  log.close()
+
+
+def test_what_is_no_row_is_left_out(tmp_path):
+  _write(tmp_path, ('p', 1, {'loss': 1.0}))
+  with (tmp_path / 'metrics.jsonl').open('ab') as file:
+    file.write(b'\xff\xfe\n[1]\n{"step": 1}\n{"phase": "p", "step": []}\n')
+    file.write(b'[' * 100_000 + b'\n')
+  _write(tmp_path, ('p', 2, {'loss': 2.0}))
+  rows = metrics_log.read_metrics(tmp_path)
+  assert {k: [x['step'] for x in v] for k, v in rows.items()} == {'p': [1, 2]}
+
+
+def test_a_folder_that_was_moved_is_not_begun_anew(tmp_path, capsys):
+  log = metrics_log.MetricsLog(tmp_path / 'run')
+  (tmp_path / 'run').rename(tmp_path / 'elsewhere')
+  log.write('dual/a', 1, {'x': 1.0})
+  log.close()
+  assert not (tmp_path / 'run').exists()
+  assert 'no more TensorBoard events' in capsys.readouterr().err

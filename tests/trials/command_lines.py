@@ -1,0 +1,162 @@
+"""Gives wrong command lines, and sees that each is refused in one sentence.
+
+    python -m tests.trials.command_lines [--most=N]
+
+A command line is refused with exit code 2 and one line on stderr (the command
+`dualgan` shows its usage, too), or, where a value is odd but allowed, taken.
+Nothing is trained: all are dry runs. Prints what was tried and what failed.
+"""
+
+import argparse
+import itertools
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from tests.paths import ROOT
+
+_CONFIG = '--config=experiments/configs/digits.py'
+_FIELDS = (
+  *(
+    'seed',
+    'labels',
+    'image',
+    'precision',
+    'temperature',
+    'devices',
+    'nothing',
+  ),
+  *('generator.steps', 'generator.batch', 'generator.learning_rate'),
+  *('generator.widths', 'objective.routing', 'objective.beta', 'refine.flip'),
+  *(
+    'student.widths',
+    'teachers.low.labels',
+    'data.digits.path',
+    'dual.filters',
+  ),
+)
+_VALUES = (
+  *('', 'x', '-1', '1e99', 'nan', 'None', "('a',)", '{}', '[', '99999999999'),
+  *('x' * 5000, '\x1b[2J', '0.5'),
+)
+
+_CONFIG_FILES = {
+  'empty.py': b'',
+  'zeros.py': bytes(100),
+  'syntax.py': b'def get_config(:\n',
+  'none.py': b'def get_config(): pass\n',
+  'list.py': b'def get_config(): return [1]\n',
+  'fails.py': b'def get_config(): return 1 / 0\n',
+  'ends.py': b'import sys\nsys.exit(0)\n',
+  'two.py': b'def get_config(): raise ValueError("a\\nb")\n',
+  'imports.py': b'import nothing_of_this_name\n',
+  'bare.py': b'import ml_collections as m\n'
+  b'def get_config(): return m.ConfigDict()\n',
+}
+
+
+def command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
+  """Wrong command lines, without the interpreter.
+
+  Args:
+    folder: for the files that they name.
+  """
+  for name, content in _CONFIG_FILES.items():
+    (folder / name).write_bytes(content)
+  (folder / 'thesis').mkdir()
+  (folder / 'thesis' / 'thesis.tex').write_text('mine')
+  workdir = f'--workdir={folder}/run'
+  run = ['-m', 'experiments.main']
+  main = [*run, '--dry_run']
+  sweep = ['-m', 'experiments.sweep']
+  export = ['-m', 'experiments.export']
+  dualgan = ['-m', 'dualgan_jax']
+  for field, value in itertools.product(_FIELDS, _VALUES):
+    yield [*main, _CONFIG, workdir, f'--config.{field}={value}']
+  files = [f'{folder}/{name}' for name in _CONFIG_FILES]
+  for file in (*files, *('digits', '', '.', '/dev/null', 'no.py', '~nobody/x')):
+    yield [*main, f'--config={file}', workdir]
+  for variant in ('tiny', ',', 'paper,dafl', 'smoke:smoke', '\n', ' smoke'):
+    yield [*main, f'{_CONFIG}:{variant}', workdir]
+  odd = (f'{folder}/\x1b[2J', f'{folder}/{"x" * 5000}')
+  for path in ('', '/proc/x', f'{folder}/empty.py', *odd):
+    yield [
+      '-m',
+      'experiments.main',
+      _CONFIG,
+      f'--workdir={path}',
+      '--stage=dual',
+    ]
+    yield [*main, _CONFIG, workdir, f'--init_from={path}']
+  yield [*run, _CONFIG, f'--workdir={folder}/thesis']
+  for flag in ('--stage=teach', '--stage=dual', '--bogus', '--dry_run=x', 'x'):
+    yield [*main, _CONFIG, workdir, flag]
+  for flag in ('--multihost', '--config.seed', '--', '-x', '---', '--=1'):
+    yield [*main, _CONFIG, workdir, flag, 'x']
+  for seeds in ('', 'x', '0,0', '-1', '1.5', '1,,2'):
+    yield [*sweep, _CONFIG, workdir, f'--seeds={seeds}']
+  for grid in ('x', '=1', 'seed=1', 'x=1', 'dual.filters=no', 'a=1;a=2', 'b='):
+    yield [*sweep, _CONFIG, workdir, f'--grid={grid}']
+  for flags in (
+    [],
+    [workdir],
+    [workdir, '--format=x'],
+    ['--format=onnx'],
+    ['x'],
+  ):
+    yield [*export, *flags]
+  for words in ([], ['x'], ['info'], ['predict'], ['info', 'a', 'b']):
+    yield [*dualgan, *words]
+  for path in (folder / 'thesis', folder / 'empty.py', '', '\x1b', '/dev/null'):
+    yield [*dualgan, 'info', str(path)]
+    yield [*dualgan, 'predict', str(path), str(path)]
+    yield [*dualgan, 'predict', str(path), 'x', '--top=0']
+
+
+def fault(words: list[str]) -> str | None:
+  """Runs a command line; says what is wrong with how it ends, or None."""
+  done = subprocess.run(
+    [sys.executable, *words],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    errors='replace',
+    timeout=120,
+    check=False,
+  )
+  if done.returncode == 0 and 'Traceback' not in done.stderr:
+    return None
+  *others, last = done.stderr.rstrip('\n').split('\n')
+  is_usage = others and others[0].startswith('usage: ')
+  if (
+    done.returncode != 2
+    or (others and not is_usage)
+    or 'error: ' not in last
+    or not last.isprintable()
+  ):
+    return f'exit code {done.returncode}: {done.stderr[-600:]!r}'
+  return None
+
+
+def main() -> None:
+  """Tries them, and reports."""
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('--most', type=int, help='only so many')
+  most = parser.parse_args().most
+  tried = failed = 0
+  with tempfile.TemporaryDirectory() as folder:
+    lines = command_lines(pathlib.Path(folder))
+    for words in itertools.islice(lines, most):
+      problem = fault(words)
+      tried += 1
+      if problem:
+        failed += 1
+        print(f'{[x[:60] for x in words]}: {problem}', flush=True)
+  print(f'{tried} wrong command lines tried, {failed} failed.')
+  sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,112 @@
+"""Sets every field of a config to every odd value, and counts the faults.
+
+    python -m tests.trials.odd_settings
+
+`schema.check` must take each value, or refuse it with one sentence of usual
+length; anything else is a failure.
+"""
+
+import copy
+import datetime
+import decimal
+import fractions
+import math
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from dualgan_jax.config import schema
+from dualgan_jax.errors import UserError
+from experiments.configs import base, cifar10, digits, strangers, voc2007
+
+_LONGEST = 500
+VALUES = (
+  *(None, True, False, 0, 1, -1, 2, 3, 127, 10**9, 10**30, 10**400),
+  *(2**31 - 1, 2**31, 2**63, -(2**63), 0.0, -0.0, 0.5, 1.0, 1.5, -1.5, 1e-300),
+  *(1e-46, 1e38, 1e39, 1e300, math.inf, -math.inf, math.nan, 1j),
+  *('', ' ', 'a', 'auto', 'float32', 'é', '0', 'T-shirt/top', 'x' * 10_000),
+  *('..', '../..', 'a/b', 'a\nb', '\0', '\x1b[2J', '\u202e', '\ud800', b'a'),
+  *((), (1,), (0,), (1, 2, 3), (8, 8, 1), (2, 2, 1), (1.5,), ('a',), ((1,),)),
+  *(('a', 'a'), (None,), (10**20,), (math.nan,), ('\x1b',), ('x' * 300,)),
+  *([], [1, 2], ['a'], {}, {'a': 1}, {'a': {'b': 1}}, {1, 2}, range(3)),
+  *(np.int32(3), np.float32(0.5), np.float64(math.nan), np.array(3)),
+  *(np.array([1, 2]), np.array([]), np.bool_(True), np.str_('a')),
+  *(jnp.float32(1), jnp.arange(3), decimal.Decimal('0.5')),
+  *(fractions.Fraction(1, 2), datetime.date(2020, 1, 1), pathlib.Path('a')),
+  *(object(), len, int, lambda x: x),
+)
+
+
+def configs() -> Iterator[dict]:
+  """Configs that have every kind of teacher, data set and objective."""
+  yield digits.get_config().to_dict()
+  config = digits.get_config('mixed,paper')
+  config.teachers.files = {'labels': ('x',), **base.weights('lenet5', 'x.pt')}
+  config.teachers.code = base.module('nowhere.py')
+  yield config.to_dict()
+  for experiment in (cifar10, strangers, voc2007):
+    yield experiment.get_config().to_dict()
+
+
+def places(values: dict, path: tuple[str, ...] = ()) -> Iterator[tuple]:
+  """The path of every field and group."""
+  for name, value in values.items():
+    yield (*path, name)
+    if isinstance(value, dict):
+      yield from places(value, (*path, name))
+
+
+def trials() -> Iterator[tuple[dict, tuple[str, ...], Any]]:
+  """Every config, field and value."""
+  for values in configs():
+    for path in places(values):
+      for value in VALUES:
+        yield values, path, value
+
+
+def fault(values: dict, path: tuple[str, ...], value: Any) -> str | None:
+  """Checks a config with one value changed.
+
+  Returns:
+    What was wrong with how it was taken or refused; None if nothing was.
+  """
+  changed = copy.deepcopy(values)
+  group = changed
+  for name in path[:-1]:
+    group = group[name]
+  group[path[-1]] = value
+  try:
+    config = ml_collections.ConfigDict(changed)
+  except Exception:
+    return None  # ml_collections itself refuses it
+  try:
+    schema.check(config)
+  except UserError as e:
+    sentence = str(e)
+    if not sentence.isprintable() or len(sentence) > _LONGEST:
+      return f'a sentence that is none: {sentence[:_LONGEST]!r}'
+  except Exception as e:
+    return repr(e)
+  return None
+
+
+def main() -> None:
+  """Tries all, and reports."""
+  tried = failed = 0
+  for values, path, value in trials():
+    problem = fault(values, path, value)
+    tried += 1
+    if problem:
+      failed += 1
+      print(f'{".".join(path)}: {str(value)[:40]!r}: {problem}')
+  print(f'{tried:,} settings tried, {failed} failed.')
+  sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+  main()
