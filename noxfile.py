@@ -67,7 +67,11 @@ def wheel(session: nox.Session) -> None:
   (built,) = (elsewhere / 'dist').glob('*.whl')
   session.install('-q', '-c', str(_ROOT / 'requirements.txt'), str(built))
   session.chdir(elsewhere)
-  session.run('python', str(_ROOT / 'tests' / 'installed.py'), 'run')
+  # A user's own package of this name must not get in the way.
+  pathlib.Path('experiments').mkdir(exist_ok=True)
+  pathlib.Path('experiments/__init__.py').write_text('raise ValueError\n')
+  session.run('python', str(_ROOT / 'tests' / 'installed.py'))
+  session.run('dualgan', 'train', '--config=digits:smoke', '--workdir=run')
   picture = 'run/evaluate/samples.png'
   for folder in ('run/student', 'run/branched'):
     session.run('dualgan', 'info', folder)

@@ -8,9 +8,9 @@ from dualgan_jax.cli import signals
 def main() -> int:
   """Runs the command; signals are minded while its modules are imported."""
   signals.exit_on_signals('stopped')
-  from dualgan_jax.cli import student_commands
+  from dualgan_jax.cli import main as command
 
-  return student_commands.main()
+  return command.main()
 
 
 if __name__ == '__main__':

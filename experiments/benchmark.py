@@ -45,13 +45,13 @@ import numpy as np
 from absl import app, flags, logging
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
 from dualgan_jax.experiment import context, stage_runners
 from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.presets import digits
 from dualgan_jax.training import parallel
 from dualgan_jax.training.image_batches import RealImages
 from dualgan_jax.training.phase import Phase, TrainState
-from experiments.configs import base, digits
 
 _EXPERIMENTS = flags.DEFINE_list(
   'experiments', ['digits', 'mnist', 'cifar10'], 'Configs, by their names.'
@@ -141,7 +141,7 @@ def _has_peer(config):
   nets = config.teachers.values()
   labels = [x for net in nets for x in net.labels]
   return (
-    config.objective == base.get_config().objective
+    config.objective == builders.get_config().objective
     and len({*labels}) == len(labels)
     and all(
       net.get('kind') == 'conv'
@@ -441,14 +441,14 @@ def _sized(many, blocks):
   names = [f'{i}{j}' for i in range(many) for j in 'ab']
   config.labels = tuple(names)
   config.teachers = {
-    f'teacher{i}': base.teacher(
+    f'teacher{i}': builders.teacher(
       tuple(names[2 * i : 2 * i + 2]),
       'digits',
-      base.conv((24, 48, 96, 96)[:blocks], strides),
+      builders.conv((24, 48, 96, 96)[:blocks], strides),
     )
     for i in range(many)
   }
-  config.student = base.conv((16, 32, 64, 64)[:blocks], strides)
+  config.student = builders.conv((16, 32, 64, 64)[:blocks], strides)
   config.generator.widths = (64, 32, 16, 16)[:blocks]
   return config
 

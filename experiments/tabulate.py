@@ -15,12 +15,12 @@ import argparse
 import json
 import pathlib
 import re
-import statistics
 import sys
 from collections.abc import Sequence
 
 from dualgan_jax import display
 from dualgan_jax.reporting import report
+from dualgan_jax.reporting.spread import mean_and_std
 
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'
@@ -144,9 +144,7 @@ def table(experiment: str) -> str:
       rows.append(
         [
           label,
-          *[
-            mean_and_spread([row[key] for row in own]) for key in report.COLUMNS
-          ],
+          *[mean_and_std([row[key] for row in own]) for key in report.COLUMNS],
           *[
             _range([x[k] / y[k] for x, y in zip(own, wholes, strict=True)])
             for k in ('params', 'flops')
@@ -157,12 +155,12 @@ def table(experiment: str) -> str:
     seeds = ', '.join(str(r['seed']) for r in runs)
     notes.append(
       f'`{objective}`: seeds {seeds}; {" + ".join(_DATA_FREE)} took '
-      f'{mean_and_spread(seconds, digits=0)} s.'
+      f'{mean_and_std(seconds, digits=0)} s.'
     )
     share = 'right_world'
     if share in runs[0]['metrics']['compact']:
       shares = [
-        f'{name} {mean_and_spread([r["metrics"][name][share] for r in runs])}'
+        f'{name} {mean_and_std([r["metrics"][name][share] for r in runs])}'
         for name in ('teachers', 'compact')
       ]
       notes.append(
@@ -187,7 +185,7 @@ def summary(experiments: Sequence[str]) -> str:
       first = runs[0]['metrics']
       key = 'mAP' if first['teachers']['top1'] is None else 'top1'
       scores = [
-        mean_and_spread([r['metrics'][model][key] for r in runs], digits=3)
+        mean_and_std([r['metrics'][model][key] for r in runs], digits=3)
         if model in first
         else '–'
         for model in _SUMMARY.values()
@@ -198,7 +196,7 @@ def summary(experiments: Sequence[str]) -> str:
           title,
           {'top1': 'top-1', 'mAP': 'mAP'}[key],
           *scores,
-          mean_and_spread(minutes, digits=0),
+          mean_and_std(minutes, digits=0),
           str(len(runs)),
         ]
       )
@@ -207,16 +205,6 @@ def summary(experiments: Sequence[str]) -> str:
 
 def _seconds(run: dict) -> list[float]:
   return [run['seconds'].get(stage, 0.0) for stage in _DATA_FREE]
-
-
-def mean_and_spread(values: Sequence[float | None], digits: int = 4) -> str:
-  """Mean ± sample standard deviation; the value alone if there is only one."""
-  if None in values:
-    return '–'
-  mean = f'{statistics.mean(values):.{digits}f}'
-  if len(values) == 1:
-    return mean
-  return f'{mean} ± {statistics.stdev(values):.{digits}f}'
 
 
 def _range(shares: Sequence[float]) -> str:

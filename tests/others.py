@@ -2,12 +2,12 @@
 
 import ml_collections
 
-from experiments.configs import base
+from dualgan_jax.config import builders
 
 
 def get_config(path: str) -> ml_collections.ConfigDict:
   """Two wide ResNets of seven labels each; both are the file at `path`."""
-  config = base.get_config()
+  config = builders.get_config()
   config.experiment = 'others'
   config.image = (32, 32, 3)
   config.labels = ('a', 'c', 'k', 'z')  # Y_cst
@@ -15,11 +15,13 @@ def get_config(path: str) -> ml_collections.ConfigDict:
   config.teachers = {
     name: {
       'labels': tuple(labels),
-      **base.weights('wrn_16_1', path, mean=(0.5, 0.4, 0.3), deviation=(0.2,)),
+      **builders.weights(
+        'wrn_16_1', path, mean=(0.5, 0.4, 0.3), deviation=(0.2,)
+      ),
     }
     for name, labels in (('one', 'abcdefg'), ('two', 'hijklmz'))
   }
-  config.student = base.conv((4, 5, 6), (1, 2, 2))
+  config.student = builders.conv((4, 5, 6), (1, 2, 2))
   config.generator.widths = (8, 4, 4)
   config.generator.probe_steps = 2
   for stage in ('generator', 'dual', 'targetnet', 'refine', 'baselines'):

@@ -49,8 +49,8 @@ def patched(code, *flags):
   """Makes the arguments of the command with some of its code replaced."""
   lines = (
     code,
-    'from absl import app; from experiments import cli, main',
-    'app.run(main.main, flags_parser=cli.parse)',
+    'import sys; from dualgan_jax.cli import main',
+    'sys.exit(main.main(["train", *sys.argv[1:]]))',
   )
   return '-c', '\n'.join(lines), '--multihost', SMOKE, *flags
 

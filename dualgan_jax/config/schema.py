@@ -319,7 +319,7 @@ def check(
   """Sees that a config is whole and each of its fields is what it should be.
 
   Args:
-    config: as `experiments/configs` make them.
+    config: as the presets' `get_config` makes it.
 
   Returns:
     The same values, frozen.
@@ -332,7 +332,7 @@ def check(
   ):
     raise UserError(
       f'config: {_brief(config)}, but it should be a ConfigDict, as '
-      'get_config() of a file in experiments/configs returns it.'
+      'get_config() of a preset returns it.'
     )
   values = config.to_dict()
   checks = dict(_CHECKS)
@@ -411,6 +411,11 @@ def check(
       'are 0; set one of them above 0, or dual.steps to 0.'
     )
   return ml_collections.FrozenConfigDict(values)
+
+
+def flattened(config: ml_collections.FrozenConfigDict) -> dict[str, Any]:
+  """Lists all fields of a config: {'generator.steps': 1000, ...}."""
+  return dict(_flatten('', config.to_dict()))
 
 
 def fields(config: ml_collections.FrozenConfigDict, *stages: str) -> dict:

@@ -35,7 +35,7 @@ from dualgan_jax.training.phase import Phase, adam
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Nets:
   """Everything that is built before anything is trained.
 
   Attributes:
@@ -61,7 +61,7 @@ class Plan:
   unmerged: dict[str, Teacher]
 
 
-def make(config: ml_collections.FrozenConfigDict) -> Plan:
+def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
   """Builds the nets; of arrays, only those of teachers that are files.
 
   A teacher of the user's own code is run on some images, to check it.
@@ -130,7 +130,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   asked = {**config.objective.to_dict(), 'routed': False}
   names = [f.name for f in dataclasses.fields(Objective)]
   objective = Objective(**{name: asked[name] for name in names})
-  return Plan(
+  return Nets(
     config.image,
     label_map,
     own,
@@ -142,7 +142,7 @@ def make(config: ml_collections.FrozenConfigDict) -> Plan:
   )
 
 
-def routed(
+def configured_routing(
   config: ml_collections.FrozenConfigDict, everyone: Sequence[Teacher]
 ) -> bool | None:
   """Whether each image belongs to one teacher; None if a training decides it.
@@ -157,7 +157,7 @@ def routed(
 
 
 def generator_phase(
-  plan: Plan,
+  plan: Nets,
   config: ml_collections.FrozenConfigDict,
   frozen: Sequence[Teacher],
   *,

@@ -38,7 +38,8 @@ together 0.993 ± 0.001, compact TargetNet 0.982 ± 0.003, branched 0.973 ± 0.0
 
 import ml_collections
 
-from experiments.configs import base, mnist, objectives
+from dualgan_jax.config import builders, objectives
+from dualgan_jax.presets import mnist
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
@@ -52,7 +53,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.branched_steps = 200
   config.refine.steps = 300
   config.baselines.steps = 0
-  return base.varied(config, variants, VARIANTS)
+  return builders.varied(config, variants, VARIANTS)
 
 
 def _no_refine(config: ml_collections.ConfigDict) -> None:

@@ -17,7 +17,8 @@ with. Copy this config for teachers of your own. It is sized for one GPU, as
 
 import ml_collections
 
-from experiments.configs import base, cifar10
+from dualgan_jax.config import builders
+from dualgan_jax.presets import cifar10
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
@@ -28,7 +29,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.teachers = {
     name: {
       'labels': labels,
-      **base.weights(
+      **builders.weights(
         'cifar_resnet34',
         f'{name}.pth',
         single_label=True,  # they were trained with a softmax
@@ -41,11 +42,11 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
       ('vehicles', cifar10.VEHICLES),
     )
   }
-  return base.varied(config, variants, VARIANTS)
+  return builders.varied(config, variants, VARIANTS)
 
 
 def _tested(config: ml_collections.ConfigDict) -> None:
-  config.data = {'cifar10': base.data_set('uoft-cs/cifar10')}
+  config.data = {'cifar10': builders.data_set('uoft-cs/cifar10')}
 
 
 VARIANTS = {'tested': _tested}

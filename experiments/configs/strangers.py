@@ -29,35 +29,38 @@ answer for each (seed 0: compact TargetNet 0.564); `off` routes nothing (seed 0:
 
 import ml_collections
 
-from experiments.configs import base, fashion_mnist, mnist, objectives
+from dualgan_jax.config import builders, objectives
+from dualgan_jax.presets import fashion_mnist, mnist
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """The config; variants, separated by commas: images, off, dafl and paper."""
-  config = base.get_config()
+  config = builders.get_config()
   config.experiment = 'strangers'
   config.image = (32, 32, 1)
   config.labels = mnist.DIGITS + fashion_mnist.ARTICLES  # Y_cst
   config.data = {
-    'mnist': base.data_set('ylecun/mnist', shift=2),
-    'fashion_mnist': base.data_set(
+    'mnist': builders.data_set('ylecun/mnist', shift=2),
+    'fashion_mnist': builders.data_set(
       'zalando-datasets/fashion_mnist', shift=2, flip=True
     ),
   }
   strides = (2, 2, 2)
   config.teachers = {
-    'digits': base.teacher(
-      mnist.DIGITS, 'mnist', base.conv((32, 64, 128), strides)
+    'digits': builders.teacher(
+      mnist.DIGITS, 'mnist', builders.conv((32, 64, 128), strides)
     ),
-    'articles': base.teacher(
-      fashion_mnist.ARTICLES, 'fashion_mnist', base.conv((32, 64, 128), strides)
+    'articles': builders.teacher(
+      fashion_mnist.ARTICLES,
+      'fashion_mnist',
+      builders.conv((32, 64, 128), strides),
     ),
   }
-  config.student = base.conv((24, 48, 96), strides)
+  config.student = builders.conv((24, 48, 96), strides)
   config.pretrain.steps = 4000
   config.generator.steps = 2000
   config.refine.steps = 2400
-  return base.varied(config, variants, VARIANTS)
+  return builders.varied(config, variants, VARIANTS)
 
 
 def _images(config: ml_collections.ConfigDict) -> None:

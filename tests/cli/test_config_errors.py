@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import config_errors
+from dualgan_jax.cli import config_errors
 
 # ml_collections loads a file by what Python 3.11 calls deprecated.
 pytestmark = pytest.mark.filterwarnings('ignore:the load_module')

@@ -5,17 +5,10 @@ import re
 import ml_collections
 import pytest
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
-from experiments.configs import (
-  ablation,
-  base,
-  cifar10,
-  digits,
-  fashion_mnist,
-  mnist,
-  strangers,
-)
+from dualgan_jax.presets import cifar10, digits, fashion_mnist, mnist
+from experiments.configs import ablation, strangers
 from tests import others
 from tests.trials import odd_settings
 
@@ -73,14 +66,14 @@ def test_other_peoples_teachers_need_no_data():
 
 def test_other_peoples_teachers_may_be_tested_on_any_data():
   config = _imported()
-  config.data = {'more': base.data_set('ylecun/mnist')}
+  config.data = {'more': builders.data_set('ylecun/mnist')}
   schema.check(config)
 
 
 def test_data_to_be_tested_on_change_no_teacher():
   config = _imported()
   tested = _imported()
-  tested.data = {'more': base.data_set('ylecun/mnist')}
+  tested.data = {'more': builders.data_set('ylecun/mnist')}
   tested.teachers.one.data = 'more'
   one, two = map(schema.check, (config, tested))
   for stage in ('pretrain', 'generator'):
@@ -382,7 +375,7 @@ def test_names_the_field_and_the_cure(field, value, wanted):
 
 
 def test_a_teacher_may_have_a_data_set_of_its_own():
-  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  letters = ml_collections.ConfigDict(builders.data_set('someone/letters'))
   config = _config(
     data__letters=letters.to_dict(), teachers__low__data='letters'
   )
@@ -394,7 +387,7 @@ def test_a_teacher_may_have_a_data_set_of_its_own():
 
 
 def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
-  letters = ml_collections.ConfigDict(base.data_set('someone/letters'))
+  letters = ml_collections.ConfigDict(builders.data_set('someone/letters'))
   config = _config(
     data__letters=letters.to_dict(), teachers__high__data='words'
   )

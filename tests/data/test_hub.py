@@ -9,9 +9,9 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
 
+from dualgan_jax.config import builders
 from dualgan_jax.data import hub, sources
 from dualgan_jax.errors import UserError
-from experiments.configs import base
 
 _PETS = ClassLabel(names=['cat', 'dog'])
 
@@ -49,7 +49,7 @@ def _written(folder, *parts, columns=None, **features):
 
 
 def _parts(folder, **fields):
-  own = base.data_set('someone/pets', path=str(folder), **fields)
+  own = builders.data_set('someone/pets', path=str(folder), **fields)
   own = ml_collections.FrozenConfigDict(ml_collections.ConfigDict(own))
   sources.check('pets', own, (8, 8, 1), 0)
   return [sources.load('pets', own, x, (8, 8, 1), 0) for x in sources.PARTS]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualgan_jax.config import builders
 from dualgan_jax.data import image_folder, sources
 from dualgan_jax.errors import UserError
-from experiments.configs import base
 
 
 def _tree(folder, *parts, labels=('cat', 'dog'), n=4):
@@ -27,7 +27,7 @@ def _tree(folder, *parts, labels=('cat', 'dog'), n=4):
 
 
 def _own(folder, **fields):
-  own = base.data_set('someone/pets', path=str(folder), **fields)
+  own = builders.data_set('someone/pets', path=str(folder), **fields)
   return ml_collections.FrozenConfigDict(ml_collections.ConfigDict(own))
 
 

@@ -10,9 +10,9 @@ from datasets import ClassLabel, Features, Image, List, Value
 from PIL import Image as Picture
 from sklearn import datasets as bundled
 
+from dualgan_jax.config import builders
 from dualgan_jax.data import overlay, sources
 from dualgan_jax.errors import UserError
-from experiments.configs import base
 
 CAT_OR_DOG = ClassLabel(names=['cat', 'dog'])
 PETS = Features({'image': Image(), 'label': CAT_OR_DOG})
@@ -33,7 +33,7 @@ def _load(own, part='train', image=(8, 8, 1), seed=0):
 
 
 def _digits(part='train', image=(8, 8, 1), test_fraction=0.3, seed=0):
-  own = base.data_set('scikit-learn/digits', test_fraction=test_fraction)
+  own = builders.data_set('scikit-learn/digits', test_fraction=test_fraction)
   return _load(own, part, image, seed)
 
 
@@ -43,7 +43,7 @@ def _folder(path, features=PETS, **parts):
   for part, columns in parts.items():
     table = datasets.Dataset.from_dict(columns, features=features)
     table.to_parquet(path / f'{part}.parquet')
-  return base.data_set('someone/pets', path=str(path))
+  return builders.data_set('someone/pets', path=str(path))
 
 
 def _plain(*values, size=(8, 8), mode='L'):
@@ -175,7 +175,7 @@ def test_a_tree_of_picture_files_is_a_folder(tmp_path):
     folder = tmp_path / 'set' / part / label
     folder.mkdir(parents=True)
     _plain(grey)[0].save(folder / 'a.png')
-  own = base.data_set('someone/pets', path=str(tmp_path / 'set'))
+  own = builders.data_set('someone/pets', path=str(tmp_path / 'set'))
   found = _load(own)
   shown = dict(zip(_greys(found), found.targets.tolist()))
   assert shown == {10: [0, 1], 20: [1, 0]}
@@ -391,7 +391,7 @@ def test_parts_that_number_their_labels_otherwise_are_refused(tmp_path, names):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-  own = base.data_set('someone/pets', path=str(tmp_path / 'gone'))
+  own = builders.data_set('someone/pets', path=str(tmp_path / 'gone'))
   with pytest.raises(UserError) as error:
     _load(own)
   message = str(error.value)
@@ -433,7 +433,7 @@ def _no_card(path):
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, make):
   path = tmp_path / 'set'
   make(path)
-  own = base.data_set('someone/pets', path=str(path), test_fraction=0.5)
+  own = builders.data_set('someone/pets', path=str(path), test_fraction=0.5)
   with pytest.raises(UserError) as error:
     _load(own)
   message = str(error.value)
@@ -461,7 +461,7 @@ def test_a_picture_that_cannot_be_read_is_told(tmp_path, broken, said):
 
 def test_what_the_hub_does_not_give_can_be_a_folder():
   with pytest.raises(UserError) as error:
-    _load(base.data_set('someone/pets'))
+    _load(builders.data_set('someone/pets'))
   message = str(error.value)
   assert message.startswith('data.pets: ')
   assert 'someone/pets on the Hugging Face Hub (' in message
@@ -481,7 +481,7 @@ def test_a_missing_library_is_named_with_its_cure(tmp_path, monkeypatch):
 @pytest.mark.parametrize('source', ['digits', 'folder'])
 def test_each_part_is_overlaid_alone(tmp_path, source):
   if source == 'digits':
-    own = base.data_set('scikit-learn/digits', test_fraction=0.3)
+    own = builders.data_set('scikit-learn/digits', test_fraction=0.3)
   else:
     own = _one_part(tmp_path / 'set', test_fraction=0.5)
   for seed, part in enumerate(sources.PARTS):

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from dualgan_jax import run
+from dualgan_jax.config import builders
 from dualgan_jax.data import sources, voc2007
 from dualgan_jax.errors import UserError
-from experiments.configs import base
-from experiments.configs import voc2007 as voc2007_config
+from dualgan_jax.presets import voc2007 as voc2007_config
 
 # By image: its size, and its objects, some of them difficult.
 _TRAIN = {
@@ -44,8 +44,8 @@ def devkit(tmp_path):
 
 
 def _load(path, part, **changes):
-  own = base.data_set(voc2007.SOURCE, path=path and str(path), **changes)
-  config = base.get_config()
+  own = builders.data_set(voc2007.SOURCE, path=path and str(path), **changes)
+  config = builders.get_config()
   config.data = {'voc': own}
   return sources.load('voc', config.data.voc, part, (4, 5, 3), seed=0)
 
@@ -134,7 +134,7 @@ def test_a_whole_run(devkit, tmp_path):
   config.data.voc2007.path = str(devkit)
   strides = (2, 2, 2)
   for net in (*config.teachers.values(), config.student):
-    net.update(base.conv((4, 4, 4), strides))
+    net.update(builders.conv((4, 4, 4), strides))
   config.generator.widths = (4, 4, 4)
   config.generator.probe_steps = 2
   for stage in ('pretrain', 'generator', 'dual', 'refine', 'baselines'):

@@ -5,7 +5,7 @@ import pytest
 from dualgan_jax.config import schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import batch_sizes
-from experiments.configs import digits
+from dualgan_jax.presets import digits
 
 # As of three devices, and two teachers where images are routed.
 PARTS = {'pretrain': 3, 'generator': 6, 'dual': 6, 'targetnet': 6, 'refine': 6}

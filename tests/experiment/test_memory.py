@@ -5,7 +5,7 @@ import pytest
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import memory, run
-from experiments.configs import digits
+from dualgan_jax.presets import digits
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import description
 from dualgan_jax.experiment.nets import abstract_teacher, build_nets
 from dualgan_jax.networks import architectures
+from dualgan_jax.presets import digits
 from dualgan_jax.teachers import forward, reference_logits
-from experiments.configs import base, digits
 from tests import others, state_dicts
 
 
@@ -63,7 +63,7 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
 
 def test_files_of_more_blocks_can_be_cut_into_less(file):
   config = others.get_config(file)
-  config.student = base.conv((4, 6), (1, 4))
+  config.student = builders.conv((4, 6), (1, 4))
   config.generator.widths = (8, 4)
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
@@ -119,7 +119,7 @@ def test_a_student_meets_lenet_5(tmp_path):
   save_file(state_dicts.tensors('lenet5'), path)
   config = others.get_config(str(path))
   config.image = (32, 32, 1)
-  config.student = base.conv((3, 8, 60), (2, 2, 1), kind='lenet')
+  config.student = builders.conv((3, 8, 60), (2, 2, 1), kind='lenet')
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.update(architecture='lenet5', mean=(0.1,), deviation=(0.3,))
@@ -167,7 +167,7 @@ def test_the_pool_of_a_stem_halves_the_features(tmp_path):
   path = tmp_path / 'resnet.safetensors'
   save_file(state_dicts.tensors('cifar_resnet18'), path)
   config = others.get_config(str(path))
-  config.student = base.conv((4, 4, 5, 6), (2, 2, 2, 2))
+  config.student = builders.conv((4, 4, 5, 6), (2, 2, 2, 2))
   config.generator.widths = (8, 4, 4, 4)
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():

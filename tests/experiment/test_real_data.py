@@ -5,8 +5,8 @@ import pytest
 from dualgan_jax.config import schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import real_data
+from dualgan_jax.presets import digits
 from dualgan_jax.teachers.teacher import Teacher
-from experiments.configs import digits
 
 # What stands for a teacher that is trained elsewhere; nobody opens it here.
 _WEIGHTS = {'weights': 'weights.npz', 'labels': tuple('01234'), 'data': None}

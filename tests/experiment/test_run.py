@@ -18,13 +18,13 @@ from safetensors.numpy import save_file
 
 import dualgan_jax
 from dualgan_jax import run
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
 from dualgan_jax.data import sources
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import stage_runners
+from dualgan_jax.presets import digits
 from dualgan_jax.reporting import report
 from dualgan_jax.training.metrics_log import read_metrics
-from experiments.configs import base, digits
 from tests import state_dicts
 from tests.paths import ROOT
 from tests.trials import kills
@@ -52,9 +52,8 @@ for name in (
 ):
   assert importlib.util.find_spec(name), name
   sys.modules[name] = None
-from absl import app
-from experiments import cli, main
-app.run(main.main, flags_parser=cli.parse)
+from dualgan_jax.cli import main
+sys.exit(main.main(['train', *sys.argv[1:]]))
 """
 
 
@@ -385,7 +384,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   config = digits.get_config('smoke')
   config.teachers = {
     'low': config.teachers.low,
-    'sides': base.module(str(file)),
+    'sides': builders.module(str(file)),
   }
   config.labels = ('0', 'left')
   config.objective.routing = 'off'

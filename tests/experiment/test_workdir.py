@@ -20,7 +20,7 @@ from dualgan_jax.experiment.stage_records import (
   refuse_other,
 )
 from dualgan_jax.experiment.workdir import Workdir
-from experiments.configs import digits
+from dualgan_jax.presets import digits
 
 
 def _config(**changes):

@@ -12,10 +12,10 @@ from absl import app
 from dualgan_jax.config import schema
 from dualgan_jax.experiment import stage_runners
 from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.presets import digits
 from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import Phase
 from experiments import benchmark
-from experiments.configs import digits
 
 
 def _product(frozen, state):

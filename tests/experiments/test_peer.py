@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dualgan_jax.method import frozen_generator
+from dualgan_jax.presets import digits
 from dualgan_jax.training import parallel
 from experiments import benchmark
-from experiments.configs import digits
 
 pytestmark = pytest.mark.torch
 

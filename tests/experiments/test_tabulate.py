@@ -9,9 +9,9 @@ import re
 
 import pytest
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
+from dualgan_jax.reporting.spread import mean_and_std
 from experiments import configs, tabulate
-from experiments.configs import base
 
 
 @pytest.mark.parametrize('page', tabulate.PAGES, ids=lambda p: p.name)
@@ -73,7 +73,7 @@ def test_a_kept_run_had_a_config_of_ours(path):
   earlier = {'refine.shift': 0, 'refine.flip': False, 'refine.mixup': 0.0}
   # ... and each data set was of the usual form.
   for name in {k.split('.')[1] for k in run['config'] if k.startswith('data.')}:
-    usual = base.data_set('').items()
+    usual = builders.data_set('').items()
     earlier |= {f'data.{name}.{k}': v for k, v in usual if k != 'path'}
   kept = _read({**earlier, **run['config'], 'generator.features': None})
   left = []
@@ -104,14 +104,7 @@ def test_a_config_states_its_kept_results(name):
     measure = 'mAP' if rows[0]['top1'] is None else 'top1'
     stated = ' '.join(config.__doc__.split())
     found = [row[measure] for row in rows]
-    assert tabulate.mean_and_spread(found, digits=3) in stated
-
-
-def test_mean_and_spread_by_hand():
-  # Deviations -1, 0, 1: variance 2 / (3 - 1) = 1.
-  assert tabulate.mean_and_spread([1, 2, 3]) == '2.0000 ± 1.0000'
-  assert tabulate.mean_and_spread([0.98765], digits=3) == '0.988'
-  assert tabulate.mean_and_spread([None, None]) == '–'
+    assert mean_and_std(found, digits=3) in stated
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from dualgan_jax.networks import classifier
-from dualgan_jax.teachers.teacher import (
-  Teacher,
-  from_classifier,
-)
+from dualgan_jax.teachers.teacher import Teacher, from_classifier
 
 KEY = jax.random.PRNGKey(0)
 IMAGE = (7, 8, 1)

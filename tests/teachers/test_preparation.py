@@ -3,9 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax.teachers.teacher import (
-  Preparation,
-)
+from dualgan_jax.teachers.teacher import Preparation
 
 
 def test_images_are_prepared_as_a_teacher_is_used_to():

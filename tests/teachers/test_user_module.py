@@ -13,12 +13,12 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import save_file
 
+from dualgan_jax.config import builders
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import run
 from dualgan_jax.teachers import forward, user_module
 from dualgan_jax.teachers.teacher import Teacher, single_label
 from experiments import flax_teacher
-from experiments.configs import base
 from tests import others
 
 IMAGE = (32, 32, 3)
@@ -69,9 +69,9 @@ def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
 def _config(path, **changes):
   config = others.get_config('')
   config.labels = ('both', 'left')
-  config.student = base.conv((4, 5), (2, 2))
+  config.student = builders.conv((4, 5), (2, 2))
   config.generator.widths = (8, 4)
-  config.teachers = {'mine': {**base.module(path), **changes}}
+  config.teachers = {'mine': {**builders.module(path), **changes}}
   return config
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from dualgan_jax import run
-from experiments.configs import digits, objectives
+from dualgan_jax.config import objectives
+from dualgan_jax.presets import digits
 
 pytestmark = pytest.mark.slow
 

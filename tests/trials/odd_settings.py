@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
-from experiments.configs import base, cifar10, digits, strangers, voc2007
+from dualgan_jax.presets import cifar10, digits, voc2007
+from experiments.configs import strangers
 
 _LONGEST = 500
 VALUES = (
@@ -46,8 +47,11 @@ def configs() -> Iterator[dict]:
   """Configs that have every kind of teacher, data set and objective."""
   yield digits.get_config().to_dict()
   config = digits.get_config('mixed,paper')
-  config.teachers.files = {'labels': ('x',), **base.weights('lenet5', 'x.pt')}
-  config.teachers.code = base.module('nowhere.py')
+  config.teachers.files = {
+    'labels': ('x',),
+    **builders.weights('lenet5', 'x.pt'),
+  }
+  config.teachers.code = builders.module('nowhere.py')
   yield config.to_dict()
   for experiment in (cifar10, strangers, voc2007):
     yield experiment.get_config().to_dict()

@@ -1,4 +1,4 @@
-"""What the commands share: flags, errors as one sentence, compiled code.
+"""Does a command's work: errors as one sentence, peers, compiled programs.
 
 Exit codes: 0 done, 2 something to put right, 3 a training that cannot go on, 75
 ended by SIGTERM where nothing trained, or interrupted and saved, 130 ended at
@@ -7,8 +7,6 @@ once: by Ctrl-C where nothing trained, or by a second signal.
 
 import hashlib
 import importlib.metadata
-import itertools
-import logging as std_logging
 import os
 import pathlib
 import signal
@@ -19,31 +17,56 @@ from typing import NoReturn
 
 import jax
 from absl import flags, logging
-from ml_collections import config_flags
 
 import dualgan_jax
 from dualgan_jax import errors
-from dualgan_jax.cli import signals, student_commands
+from dualgan_jax.cli import experiment_flags, help_pages, signals
+from dualgan_jax.cli.experiment_flags import CONFIG, MULTIHOST, WORKDIR
 from dualgan_jax.display import printable
 from dualgan_jax.multihost import cluster, meeting, peers
+from dualgan_jax.stdout import printing
 from dualgan_jax.training import parallel
-from experiments import config_errors
 
-CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'What to run.', lock_config=True
-)
-WORKDIR = flags.DEFINE_string('workdir', None, 'The folder to work in.')
-_MULTIHOST = flags.DEFINE_bool(
-  'multihost', False, 'Work together with the same command on other hosts.'
-)
 # Of other versions they could compute something else.
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 # What compiled programs may take on disk; those used last stay.
 _COMPILED_BYTES = 2**30
 
 
-def call(argv: Sequence[str], work: Callable[[], str]) -> None:
-  """Prints what `work` returns, or leaves with a sentence and an exit code."""
+def launch(
+  argv: Sequence[str],
+  work: Callable[[], str],
+  usage: str,
+  *,
+  needs_workdir: bool = True,
+) -> None:
+  """Parses flags, and prints what `work` returns; else leaves with a sentence.
+
+  Args:
+    argv: the program's name and its arguments.
+    work: what the command does; it finds its values in its flags.
+    usage: text of `--help`, with `{program}` to be filled in.
+    needs_workdir: whether --workdir must be given.
+
+  Raises:
+    SystemExit: with the exit codes that stand above.
+  """
+  try:
+    page = help_pages.find(argv, usage)
+    if page is not None:
+      with printing():
+        print(page)
+      return
+    arguments = experiment_flags.parse(argv)
+  except errors.UserError as e:
+    _leave(str(e), e.exit_code)
+  call(arguments, work, needs_workdir=needs_workdir)
+
+
+def call(
+  argv: Sequence[str], work: Callable[[], str], *, needs_workdir: bool = True
+) -> None:
+  """Does a command's work, once its flags are parsed; see `launch`."""
   logging.set_verbosity(logging.WARNING)
   # Where nothing trains, there is nothing to save first.
   signals.exit_on_signals()
@@ -54,10 +77,10 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       raise errors.UserError(
         f'{argv[1]}: not a flag; flags look like --workdir=DIR.'
       )
-    for flag in (CONFIG, WORKDIR):
+    for flag in (CONFIG, WORKDIR) if needs_workdir else (CONFIG,):
       if flag.value in (None, ''):
         raise errors.UserError(f'--{flag.name}: missing; see --help.')
-    if _MULTIHOST.value:
+    if MULTIHOST.value:
       # The others have to hear of it.
       signal.signal(signal.SIGINT, signal.default_int_handler)
       signal.signal(signal.SIGTERM, _interrupt)
@@ -68,7 +91,7 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
     parallel.check_shares(parallel.choose_devices())
     text = work()
     if text and parallel.is_first():
-      with student_commands.printing():
+      with printing():
         print(text)
     if run_peers:
       run_peers.part()
@@ -94,40 +117,6 @@ def call(argv: Sequence[str], work: Callable[[], str]) -> None:
       errors.TrainingError.exit_code,
       run_peers,
     )
-
-
-def parse(argv: Sequence[str]) -> list[str]:
-  """Parses flags, with one sentence and exit code 2 for what is wrong."""
-  argument = _config_argument(argv)
-  # config_flags warns of what the sentence below is about.
-  std_logging.disable(std_logging.WARNING)
-  try:
-    rest = flags.FLAGS(argv)
-    # A file that could not be opened says so only when it is looked at.
-    getattr(CONFIG.value, 'to_dict', None)
-    sentence = config_errors.explain_value(CONFIG.value, argument)
-  except SystemExit as e:  # of --help, or of the file
-    sentence = config_errors.explain(e, argument)
-    if sentence is None:
-      raise
-  # A config file is code: whatever it raises, the user has to put right.
-  except Exception as e:
-    sentence = config_errors.explain(e, argument)
-  std_logging.disable(std_logging.NOTSET)
-  if sentence:
-    _leave(sentence, errors.UserError.exit_code)
-  return rest
-
-
-def _config_argument(argv: Sequence[str]) -> str:
-  """What --config is given, by the last one that counts; empty if none is."""
-  argument = ''
-  for flag, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
-    if flag in ('--config', '-config'):
-      argument = following
-    elif flag.startswith(('--config=', '-config=')):
-      argument = flag.partition('=')[2]
-  return argument
 
 
 def _keep_compiled() -> None:

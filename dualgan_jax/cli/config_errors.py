@@ -9,11 +9,9 @@ from typing import Any
 
 import ml_collections
 
+from dualgan_jax import presets
 from dualgan_jax.errors import UserError
 
-_CONFIGS = pathlib.Path(__file__).with_name('configs')
-# No experiments, but what they are made of.
-_PARTS = ('__init__', 'base', 'objectives')
 _LONGEST = 300
 
 
@@ -85,10 +83,9 @@ def _line(error: BaseException, path: pathlib.Path) -> str:
 
 
 def _no_file(file: str) -> str:
-  names = sorted(x.stem for x in _CONFIGS.glob('*.py') if x.stem not in _PARTS)
   return (
-    f'there is no file {file}; name yours, or experiments/configs/NAME.py, '
-    f'where NAME is {", ".join(names)}'
+    f'there is no file {file}; name yours, or a preset: '
+    f'{", ".join(presets.names())}'
   )
 
 

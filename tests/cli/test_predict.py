@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualgan_jax.cli import student_commands
+from dualgan_jax.cli import main
 from dualgan_jax.student import student
 from tests.test_student import IMAGE, LABELS, write_program, write_toy
 from tests.trials import fuzz_students
@@ -33,7 +33,7 @@ def pictures(tmp_path):
 
 
 def test_info_says_what_it_is(folder, capsys):
-  assert student_commands.main(['info', folder]) == 0
+  assert main.main(['info', folder]) == 0
   said = capsys.readouterr().out
   assert 'labels: a, b, c' in said
   assert 'images: 8×8×1' in said
@@ -42,9 +42,7 @@ def test_info_says_what_it_is(folder, capsys):
 
 
 def test_predict_prints_a_table(folder, pictures, capsys):
-  assert (
-    student_commands.main(['predict', folder, str(pictures / 'a.png')]) == 0
-  )
+  assert main.main(['predict', folder, str(pictures / 'a.png')]) == 0
   head, _, row = capsys.readouterr().out.splitlines()
   assert head.split('|')[1].strip() == 'image'
   cells = [x.strip() for x in row.split('|')[1:-1]]
@@ -62,9 +60,7 @@ def test_predict_prints_a_table(folder, pictures, capsys):
 def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
   folder, pictures, capsys
 ):
-  assert (
-    student_commands.main(['predict', '--json', folder, str(pictures)]) == 1
-  )
+  assert main.main(['predict', '--json', folder, str(pictures)]) == 1
   said = capsys.readouterr()
   rows = [json.loads(x) for x in said.out.splitlines()]
   assert [x['image'] for x in rows] == [
@@ -75,10 +71,7 @@ def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
 
 
 def test_who_reads_may_stop_early(folder, pictures):
-  program = (
-    'from dualgan_jax.cli import student_commands; '
-    'raise SystemExit(student_commands.main())'
-  )
+  program = 'from dualgan_jax.cli import main; raise SystemExit(main.main())'
   command = (
     f"{sys.executable} -c '{program}' predict {folder} {pictures}/a.png"
     ' | head -0; exit ${PIPESTATUS[0]}'
@@ -92,7 +85,7 @@ def test_who_reads_may_stop_early(folder, pictures):
 
 def test_more_labels_than_there_are_may_be_asked_for(folder, pictures, capsys):
   path = str(pictures / 'c.png')
-  assert student_commands.main(['predict', '--top=5', folder, path]) == 0
+  assert main.main(['predict', '--top=5', folder, path]) == 0
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) == 3
   assert lines[0].count('label') == len(LABELS)
@@ -103,25 +96,23 @@ def test_an_image_too_large_to_be_true_is_skipped(
 ):
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 40)  # a.png has 64
   path = str(pictures / 'b.png')  # 180: more than twice as many
-  assert student_commands.main(['predict', folder, path]) == 2
+  assert main.main(['predict', folder, path]) == 2
   assert f'{path}: skipped, no image' in capsys.readouterr().err
 
 
 def test_a_name_that_the_system_refuses_is_skipped(folder, pictures, capsys):
   path = str(pictures / 'a.png')
-  assert student_commands.main(['predict', folder, 'a' * 300, path]) == 1
+  assert main.main(['predict', folder, 'a' * 300, path]) == 1
   assert 'aaa: skipped, no image' in capsys.readouterr().err
 
 
 def test_nothing_to_read_is_an_error(folder, tmp_path, capsys):
-  assert (
-    student_commands.main(['predict', folder, str(tmp_path / 'none.png')]) == 2
-  )
+  assert main.main(['predict', folder, str(tmp_path / 'none.png')]) == 2
   assert 'error: no image could be read' in capsys.readouterr().err
 
 
 def test_no_student_is_one_sentence(tmp_path, capsys):
-  assert student_commands.main(['info', str(tmp_path)]) == 2
+  assert main.main(['info', str(tmp_path)]) == 2
   said = capsys.readouterr().err
   assert said.startswith(f'error: {tmp_path}: no folder of a student')
   assert len(said.splitlines()) == 1
@@ -133,7 +124,7 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as e:
-    student_commands.main(arguments)
+    main.main(arguments)
   assert e.value.code == 2
   assert '_' not in capsys.readouterr().err.splitlines()[-1]
 
@@ -181,7 +172,7 @@ def test_what_others_have_named_is_one_harmless_line(
   for field in (('origin', 'experiment'), ('net', 'kind'), ('answers',)):
     if field != ('net', 'kind'):
       fuzz_students.with_value(folder, field, 'x\x1b[2J\nerror: forged')
-  assert student_commands.main(['info', str(folder)]) == 0
+  assert main.main(['info', str(folder)]) == 0
   said = capsys.readouterr().out
   assert '\x1b' not in said
   assert len(said.splitlines()) == 5
@@ -189,19 +180,17 @@ def test_what_others_have_named_is_one_harmless_line(
 
   path = pictures / 'a\x1b[2J\nerror: forged.png'
   (pictures / 'a.png').rename(path)
-  assert student_commands.main(['predict', str(folder), str(path)]) == 0
+  assert main.main(['predict', str(folder), str(path)]) == 0
   assert len(capsys.readouterr().out.splitlines()) == 3
-  assert (
-    student_commands.main(['predict', '--json', str(folder), str(path)]) == 0
-  )
+  assert main.main(['predict', '--json', str(folder), str(path)]) == 0
   said = capsys.readouterr().out
   assert said.isascii() and len(said.splitlines()) == 1
   assert json.loads(said)['image'] == str(path)
 
   path.write_text('no image')
-  assert student_commands.main(['predict', str(folder), str(path)]) == 2
+  assert main.main(['predict', str(folder), str(path)]) == 2
   for line in capsys.readouterr().err.splitlines():
     assert line.startswith(('error: no image', str(pictures)))
     assert line.isprintable()
-  assert student_commands.main(['info', 'no\n\x1bfolder']) == 2
+  assert main.main(['info', 'no\n\x1bfolder']) == 2
   assert capsys.readouterr().err.startswith(r'error: no\n\x1bfolder: no folder')

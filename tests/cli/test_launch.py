@@ -12,16 +12,13 @@ from tests.paths import ROOT
 _FLAGS = ('--config=experiments/configs/digits.py:smoke', '--stage=pretrain')
 # Prints what is compiled anew, and what is read from disk.
 _COUNTED = """
-import collections, jax
-from absl import app
-from experiments import cli, main
+import collections, jax, sys
+from dualgan_jax.cli import main
 seen = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: seen.update([event]))
-def counted(argv):
-  main.main(argv)
-  prefix = '/jax/compilation_cache/cache_'
-  print(seen[prefix + 'misses'], seen[prefix + 'hits'])
-app.run(counted, flags_parser=cli.parse)
+main.main(['train', *sys.argv[1:]])
+prefix = '/jax/compilation_cache/cache_'
+print(seen[prefix + 'misses'], seen[prefix + 'hits'])
 """
 
 
@@ -65,10 +62,11 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path):
 def test_a_signal_before_any_training_is_one_sentence(number, code):
   # What starts the tests in the background has SIGINT ignored.
   program = (
-    'import os, signal, sys; from experiments import cli; '
+    'import os, signal, sys; '
+    'from dualgan_jax.cli import experiment_flags, launch; '
     'signal.signal(signal.SIGINT, signal.default_int_handler); '
-    'cli.parse(sys.argv); '
-    f'cli.call(["x"], lambda: os.kill(os.getpid(), {number.value}))'
+    'experiment_flags.parse(sys.argv); '
+    f'launch.call(["x"], lambda: os.kill(os.getpid(), {number.value}))'
   )
   done = subprocess.run(
     [sys.executable, '-c', program, *_FLAGS[:1], '--workdir=x'],

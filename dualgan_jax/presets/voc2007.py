@@ -1,0 +1,78 @@
+"""Two teachers of PASCAL VOC 2007, ten of its twenty labels each.
+
+    dualgan train --config=voc2007 --workdir=runs/voc2007 \\
+        --config.data.voc2007.path=VOCdevkit
+
+Who answers what is the split of the authors' earlier paper (Ye et al.,
+Amalgamating Filtered Knowledge, IJCAI 2019). VOC's trainval trains the
+teachers, its test part evaluates; objects marked as difficult count as VOC
+counts them, and `mAP_11` in `results.json` is its 11-point average precision.
+
+It is sized for one GPU. There are no results: the project has had no VOC
+images. Teachers trained on those 5,011 images alone will be weak; bring
+pretrained ones, as `experiments/configs/pytorch_cifar10.py` does.
+"""
+
+import ml_collections
+
+from dualgan_jax.config import builders, objectives
+
+FIRST = (
+  'aeroplane',
+  'bicycle',
+  'bird',
+  'boat',
+  'bus',
+  'car',
+  'horse',
+  'motorbike',
+  'person',
+  'train',
+)
+SECOND = (
+  'bottle',
+  'cat',
+  'chair',
+  'cow',
+  'diningtable',
+  'dog',
+  'pottedplant',
+  'sheep',
+  'sofa',
+  'tvmonitor',
+)
+
+
+def get_config(variants: str = '') -> ml_collections.ConfigDict:
+  """The config; variants, separated by commas: dafl and paper."""
+  config = builders.get_config()
+  config.experiment = 'voc2007'
+  config.image = (64, 64, 3)
+  config.labels = FIRST + SECOND  # Y_cst
+  config.data = {
+    'voc2007': builders.data_set('PASCAL/VOC2007', shift=6, flip=True)
+  }
+  strides = (2, 2, 2, 2)
+  net = builders.conv(
+    (64, 128, 256, 512), strides, kind='residual', depths=(2, 2, 2, 2)
+  )
+  config.teachers = {
+    'first': builders.teacher(FIRST, 'voc2007', net),
+    'second': builders.teacher(SECOND, 'voc2007', net),
+  }
+  config.student = builders.conv(
+    (48, 96, 192, 384), strides, kind='residual', depths=(1, 1, 1, 1)
+  )
+  config.pretrain.steps = 8000
+  config.pretrain.learning_rate = 1e-3
+  config.generator.noise = 256
+  config.generator.widths = (256, 128, 64, 32)
+  config.generator.steps = 4000
+  config.refine.steps = 4000
+  config.refine.replays = 4
+  config.refine.pool_batches = 100
+  config.baselines.steps = 4000
+  return builders.varied(config, variants, VARIANTS)
+
+
+VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}
