@@ -7,6 +7,8 @@ what trains one.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dualgan_jax.version import __version__
+
 if TYPE_CHECKING:
   from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
   from dualgan_jax.experiment.run import dry_run, run
@@ -16,16 +18,16 @@ if TYPE_CHECKING:
 
 _MODULES = {
   'InterruptedRun': 'errors',
-  'Preparation': 'preparation',
-  'Student': 'student',
-  'Teacher': 'teachers',
+  'Preparation': 'teachers.preparation',
+  'Student': 'student.student',
+  'Teacher': 'teachers.teacher',
   'TrainingError': 'errors',
   'UserError': 'errors',
-  'dry_run': 'experiment',
-  'load': 'student',
-  'prepared': 'teachers',
-  'run': 'experiment',
-  'single_label': 'teachers',
+  'dry_run': 'experiment.run',
+  'load': 'student.student',
+  'prepared': 'teachers.teacher',
+  'run': 'experiment.run',
+  'single_label': 'teachers.teacher',
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
   'Teacher',
   'TrainingError',
   'UserError',
+  '__version__',
   'dry_run',
   'load',
   'prepared',

@@ -10,7 +10,7 @@ import dualgan_jax
 
 @pytest.mark.parametrize('name', dualgan_jax.__all__)
 def test_each_name_is_there(name):
-  assert getattr(dualgan_jax, name).__name__ == name
+  assert getattr(dualgan_jax, name) is not None
   assert name in dir(dualgan_jax)
 
 
@@ -19,7 +19,7 @@ def test_another_name_is_an_attribute_error():
     dualgan_jax.rum  # noqa: B018
 
 
-def test_importing_the_package_imports_none_of_its_modules():
+def test_importing_the_package_imports_its_version_only():
   program = (
     'import sys, dualgan_jax; '
     'print([x for x in sys.modules if x.startswith("dualgan_jax.")], '
@@ -28,4 +28,4 @@ def test_importing_the_package_imports_none_of_its_modules():
   done = subprocess.run(
     [sys.executable, '-c', program], capture_output=True, text=True, check=True
   )
-  assert done.stdout == '[] False\n'
+  assert done.stdout == "['dualgan_jax.version'] False\n"
