@@ -45,10 +45,11 @@ import numpy as np
 from absl import app, flags, logging
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import builders, schema
+from dualgan_jax.config import builders, schema, stage_fields
 from dualgan_jax.experiment import context, stage_runners
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
+from dualgan_jax.stages import generator
 from dualgan_jax.training import parallel
 from dualgan_jax.training.image_batches import RealImages
 from dualgan_jax.training.phase import Phase, TrainState
@@ -207,7 +208,7 @@ def compare(
     'JAX': ours,
     **{
       f'PyTorch, {form}': peer.training(
-        stage, own.batch, own.noise, own.learning_rate, own.b1
+        stage, own.batch, own.noise, own.learning_rate, generator.ADAM_B1
       )
       for form, stage in stages.items()
     },
@@ -234,7 +235,7 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
   from experiments import peer
 
   devices = list(jax.local_devices()[:1])
-  run_ = _Untrained(*_parts(config), devices, schema.STAGES)
+  run_ = _Untrained(*_parts(config), devices, stage_fields.STAGES)
   for stage in ('pretrain', 'generator'):
     stage_runners.STAGES[stage](run_)
   phase, state = run_.built['generator/train']
@@ -413,7 +414,7 @@ def _run(config, devices, repeats, stages):
   return _Measured(
     *_parts(config),
     list(devices),
-    schema.STAGES,
+    stage_fields.STAGES,
     repeats=repeats,
     measured=stages,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, help_pages, launch
-from dualgan_jax.config.schema import STAGES
+from dualgan_jax.config.stage_fields import STAGES
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting import report

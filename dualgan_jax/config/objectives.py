@@ -2,25 +2,12 @@
 
 import ml_collections
 
+from dualgan_jax.config.fields import Objective
+
 
 def default() -> ml_collections.ConfigDict:
   """Eq. 8 without L_a, Eq. 11, the statistics prior and never-empty labels."""
-  return ml_collections.ConfigDict(
-    {
-      'name': 'default',
-      'oracle': False,  # whether real data chose its weights
-      'alpha': 0.0,  # weight of L_a in Eq. 8
-      'beta': 1.0,  # of L_ie
-      'gamma': 0.1,  # of L_dis
-      'entropy': 'normalised',  # of L_ie; bernoulli, softmax or dafl
-      'prior': 1.0,  # weight of the batch-norm statistics prior
-      'one_hot': 'labels',  # L_oh label by label; class: of one per image
-      'never_empty': True,  # each image has a pseudo label at least
-      'groups': True,  # teachers judge the groups, too, Eq. 4, 9 and 11
-      'image_filter': False,  # Eq. 9's also before the first teacher block
-      'routing': 'auto',  # each image of one teacher: on, images or off
-    }
-  )
+  return ml_collections.ConfigDict(Objective().model_dump())
 
 
 def paper() -> ml_collections.ConfigDict:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import stage_fields
 from dualgan_jax.errors import UserError
 
 # What a batch of 0 stands for: the largest that can be shared up to this.
@@ -30,7 +30,7 @@ def equal_parts(
   Returns:
     By stage.
   """
-  parts = dict.fromkeys(schema.STAGES[:-1], num_devices)
+  parts = dict.fromkeys(stage_fields.STAGES[:-1], num_devices)
   if config.objective.routing != 'off':
     for stage in ('generator', 'refine'):
       parts[stage] *= len(config.teachers)

@@ -17,6 +17,9 @@ from dualgan_jax.training import metrics_log, train_loop
 from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
 
+# The stages that `student_seed` varies with teachers and generator fixed.
+_OF_THE_STUDENT = ('dual', 'targetnet', 'refine', 'baselines')
+
 
 @dataclasses.dataclass
 class Run:
@@ -82,6 +85,13 @@ class Run:
     return state
 
   def key(self, name: str) -> jax.Array:
-    """A PRNG key of the seed for everything that bears this name."""
-    base = jax.random.PRNGKey(self.config.seed)
+    """Makes the PRNG key for everything that bears this name.
+
+    Args:
+      name: of a phase, 'stage/part', or of something else.
+    """
+    seed, student_seed = self.config.seed, self.config.student_seed
+    if student_seed is not None and name.partition('/')[0] in _OF_THE_STUDENT:
+      seed = student_seed
+    base = jax.random.PRNGKey(seed)
     return jax.random.fold_in(base, zlib.crc32(name.encode()))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -163,7 +163,7 @@ def _branched(design: Nets, nets: list[Teacher], student: Teacher) -> list[str]:
 
 
 def _origin(own: ml_collections.FrozenConfigDict) -> str:
-  match schema.origin(own):
+  match teacher_kind(own):
     case 'trained':
       return own.kind
     case 'module':

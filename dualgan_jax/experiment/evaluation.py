@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from dualgan_jax import version
-from dualgan_jax.config import schema
+from dualgan_jax.config import stage_fields
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.experiment import real_data
 from dualgan_jax.experiment.context import Run
@@ -112,7 +112,7 @@ def measure(run_: Run) -> None:
       real=real_data.some(config, trains, _SAMPLES) if tests else None,
     )
   run_.seconds = time.monotonic() - began
-  stages = [s for s in schema.STAGES if s != 'evaluate']
+  stages = [s for s in stage_fields.STAGES if s != 'evaluate']
   results = {
     'experiment': config.experiment,
     'objective': config.objective.name,
@@ -140,7 +140,7 @@ def measure(run_: Run) -> None:
     },
     'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
     'versions': _versions(),
-    'config': schema.fields(config, *schema.STAGES),
+    'config': stage_fields.fields_of(config, *stage_fields.STAGES),
   }
   if parallel.is_first():
     _take_away(run_, results)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.errors import UserError
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -78,13 +78,13 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
   classifiers = {
     name: _classifier(net, len(net.labels), config.precision, net.single_label)
     for name, net in config.teachers.items()
-    if schema.origin(net) == 'trained'
+    if teacher_kind(net) == 'trained'
   }
   for name, net in classifiers.items():
     _refuse_too_small(f'teachers.{name}', net, config.image)
   own, unmerged = {}, {}
   for name, net in config.teachers.items():
-    match schema.origin(net):
+    match teacher_kind(net):
       case 'trained':
         own[name] = abstract_teacher(
           name, net.labels, classifiers[name], config.image
@@ -105,7 +105,7 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
     'student', config.labels, student, config.image
   )
   files = {
-    f'teachers.{name}': schema.origin(net)
+    f'teachers.{name}': teacher_kind(net)
     for name, net in config.teachers.items()
     if name not in classifiers
   }
@@ -185,7 +185,7 @@ def generator_phase(
     noise=own.noise,
     steps=steps,
     batch=own.batch,
-    optimiser=adam(own.learning_rate, steps, b1=own.b1),
+    optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),
   )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ml_collections
 import numpy as np
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
 from dualgan_jax.teachers.teacher import Teacher
@@ -146,7 +146,7 @@ def of_baseline(
 
 
 def _trained_here(teacher: ml_collections.FrozenConfigDict) -> bool:
-  return schema.origin(teacher) == 'trained'
+  return teacher_kind(teacher) == 'trained'
 
 
 def _sees_own_only(

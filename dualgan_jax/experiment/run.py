@@ -5,7 +5,8 @@ import contextlib
 import jax
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.data import data_folder
 from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
@@ -51,8 +52,10 @@ def run(
     TrainingError: a training diverged, or disk or memory is full.
     InterruptedRun: a signal came; the same call goes on.
   """
-  if stage is not None and stage not in schema.STAGES:
-    raise UserError(f'stage: {stage!r} is none of {", ".join(schema.STAGES)}.')
+  if stage is not None and stage not in stage_fields.STAGES:
+    raise UserError(
+      f'stage: {stage!r} is none of {", ".join(stage_fields.STAGES)}.'
+    )
   with _system_told(workdir_path):
     return _run(config, workdir_path, stage, init_from)
 
@@ -90,7 +93,7 @@ def _run(config, workdir_path, stage, init_from):
     stage_records.refuse_other(workdir_path, config)
     if init_from:
       console.say(_taken(init_from, *folder.take_over(init_from, config)))
-    chosen = schema.STAGES if stage is None else (stage,)
+    chosen = stage_fields.STAGES if stage is None else (stage,)
     if stage is not None and not design.classifiers:
       chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
     damaged = _damaged(folder) if 'evaluate' in chosen else ()
@@ -107,8 +110,8 @@ def _run(config, workdir_path, stage, init_from):
         parallel.on_first(
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
-      last = schema.STAGES.index(chosen[-1])
-      stages = schema.STAGES[: last + 1]
+      last = stage_fields.STAGES.index(chosen[-1])
+      stages = stage_fields.STAGES[: last + 1]
       _run_stages(context.Run(config, design, folder, devices, stages))
     if chosen[-1] != 'evaluate':
       return None
@@ -150,7 +153,7 @@ def _prepare(config, workdir_path, init_from):
 def _trained(config, design, workdir_path, init_from):
   """The stages that will be trained, and not taken from a folder."""
   trained, again = [], False
-  for stage in schema.STAGES[:-1]:
+  for stage in stage_fields.STAGES[:-1]:
     trains = config[stage].get('steps', True)
     if stage == 'pretrain':
       trains = design.classifiers
@@ -248,7 +251,7 @@ def _with_files(config):
   user_module.load.cache_clear()  # they may say something else than last time
   values, sums = config.to_dict(), {}
   for name, own in values['teachers'].items():
-    field, kind = f'teachers.{name}', schema.origin(own)
+    field, kind = f'teachers.{name}', teacher_kind(own)
     if kind == 'trained':
       continue
     if kind == 'weights':

@@ -7,7 +7,7 @@ from typing import Any
 
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import stage_fields
 from dualgan_jax.errors import UserError
 
 _FILE = 'stage.json'
@@ -66,7 +66,9 @@ def differences(
   record = read(workdir, stage)
   if not (record and record['finished']):
     return None
-  return schema.differing(record['fields'], schema.fields(config, stage))
+  return stage_fields.differing(
+    record['fields'], stage_fields.fields_of(config, stage)
+  )
 
 
 def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
@@ -78,7 +80,7 @@ def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
   Raises:
     UserError: it was not; names the fields.
   """
-  for stage in schema.STAGES[: -len(MEASURING)]:
+  for stage in stage_fields.STAGES[: -len(MEASURING)]:
     other = differences(absolute(path), stage, config)
     if other is None:
       return
@@ -142,7 +144,7 @@ def batches(workdir: str, init_from: str | None) -> dict[str, int]:
     By stage; those that were never begun are left out.
   """
   found = {}
-  for folder, stages in ((init_from, TAKEN), (workdir, schema.STAGES)):
+  for folder, stages in ((init_from, TAKEN), (workdir, stage_fields.STAGES)):
     for stage in stages if folder else ():
       record = read(absolute(folder), stage)
       batch = record and record['fields'].get(f'{stage}.batch')
@@ -173,9 +175,10 @@ def generator_features(
     features = tuple(record['fields']['generator.features'])
     values['generator']['features'] = features
     same = ml_collections.FrozenConfigDict(values)
-    same_fields = schema.fields(same, 'generator')
+    same_fields = stage_fields.fields_of(same, 'generator')
     own = folder == workdir and (
-      record['finished'] or not schema.differing(record['fields'], same_fields)
+      record['finished']
+      or not stage_fields.differing(record['fields'], same_fields)
     )
     if len(features) == len(config.student.widths) - 1 and (
       own or is_at_hand('generator', same, workdir, init_from)

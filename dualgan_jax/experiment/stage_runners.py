@@ -21,6 +21,7 @@ from dualgan_jax.stages import (
   branch_points,
   distillation,
   dual,
+  generator,
   pretrain,
   refine,
   routing_probe,
@@ -32,6 +33,10 @@ from dualgan_jax.training.phase import adam
 
 # Batches that the misfit of the teachers' statistics is measured on.
 _PROBED = 16
+# Batches that branch losses are measured on.
+_MEASURED_BATCHES = 8
+# The generator has learned already: half of stage `generator`'s rate.
+_REFINED_GENERATOR_RATE = 1e-3
 _OPENING_DATA = {'pretrain', 'baselines', 'evaluate'}
 
 
@@ -209,7 +214,7 @@ def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
       design.student,
       run_.label_map,
       branch_points.Measured(frozen, run_.filters),
-      batches=own.measure_batches,
+      batches=_MEASURED_BATCHES,
       batch=own.batch,
     )
   )
@@ -251,7 +256,7 @@ def _refine(run_: Run) -> None:
     batch=own.batch,
     optimisers={
       'generator': adam(
-        own.generator_learning_rate, own.steps, b1=run_.config.generator.b1
+        _REFINED_GENERATOR_RATE, own.steps, b1=generator.ADAM_B1
       ),
       # For each of the generator's one on its images, and the replays.
       'student': adam(own.learning_rate, (1 + own.replays) * own.steps),

@@ -15,7 +15,7 @@ import jax
 import ml_collections
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting.spread import mean_and_std
@@ -190,5 +190,7 @@ def donor(
 
 
 def _same(one, other, stage):
-  fields = [schema.fields(schema.check(x), stage) for x in (one, other)]
+  fields = [
+    stage_fields.fields_of(schema.check(x), stage) for x in (one, other)
+  ]
   return fields[0] == fields[1]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import filelock
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import stage_fields
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.training import parallel
@@ -124,8 +124,8 @@ class Workdir:
   def _begin(self, stage, config):
     self._check_in_place()
     aside, old = None, stage_records.read(self.path, stage)
-    fields = schema.fields(config, stage)
-    if old and schema.differing(old['fields'], fields):
+    fields = stage_fields.fields_of(config, stage)
+    if old and stage_fields.differing(old['fields'], fields):
       aside = self._set_aside(stage)
     stage_records.write(self.path, stage, {'fields': fields, 'finished': False})
     return aside
@@ -153,7 +153,7 @@ class Workdir:
   ) -> None:
     """Records that a stage is done."""
     record = {
-      'fields': schema.fields(config, stage),
+      'fields': stage_fields.fields_of(config, stage),
       'finished': True,
       'seconds': round(seconds, 1),
     }
@@ -187,8 +187,8 @@ class Workdir:
       UserError: the last of them needs another stage, which is not done, or
         with other fields.
     """
-    last = schema.STAGES.index(chosen[-1])
-    for stage in schema.STAGES[:last]:
+    last = stage_fields.STAGES.index(chosen[-1])
+    for stage in stage_fields.STAGES[:last]:
       if stage in chosen:
         continue
       if stage_records.differences(self.path, stage, config) != []:
@@ -204,7 +204,7 @@ class Workdir:
 
   def _set_aside_stale(self, config, chosen, damaged):
     aside, again = [], False
-    for stage in schema.STAGES:
+    for stage in stage_fields.STAGES:
       own = stage in chosen
       again |= own and (stage in damaged or self._is_stale(stage, config))
       if again and self.stage(stage).exists():
@@ -242,7 +242,7 @@ class Workdir:
       return [], []
     stage_records.refuse_source(source, config)
     origin, taken = stage_records.absolute(source), []
-    for stage in schema.STAGES:
+    for stage in stage_fields.STAGES:
       if self.stage(stage).exists():
         self._set_aside(stage)
     # Teachers last: if that is stopped on the way, all is copied again.
@@ -275,10 +275,10 @@ def _is_run_or_empty(folder: pathlib.Path) -> bool:
     # A stage that was set aside is 'dual.aside-1'.
     if not x.name.startswith('.')
     and x.name not in ours
-    and x.name.partition('.')[0] not in schema.STAGES
+    and x.name.partition('.')[0] not in stage_fields.STAGES
   ]
   return not foreign or any(
-    stage_records.read(folder, x) for x in schema.STAGES
+    stage_records.read(folder, x) for x in stage_fields.STAGES
   )
 
 

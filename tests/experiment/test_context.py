@@ -10,6 +10,7 @@ from tests import tiny
 
 class _Config:
   seed, log_every, save_every, steps_per_call = 3, 1, 10, 1
+  student_seed = None
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def test_keys_are_of_a_seed_and_a_name(run_):
   assert keys['dual/1'] != keys['dual/2']
   run_.config.seed = 4
   assert tuple(run_.key('dual/1')) != keys['dual/1']
+
+
+def test_a_students_seed_changes_its_keys_only(run_):
+  names = ('pretrain/low', 'generator/train', 'dual/1', 'targetnet', 'refine')
+  before = {name: tuple(run_.key(name)) for name in names}
+  run_.config.student_seed = 4
+  changed = {name for name in names if tuple(run_.key(name)) != before[name]}
+  assert changed == {'dual/1', 'targetnet', 'refine'}
 
 
 def test_what_is_trained_is_read_and_not_trained_again(run_):

@@ -10,7 +10,7 @@ import sys
 import ml_collections
 import pytest
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment.stage_records import (
   batches,
@@ -250,7 +250,7 @@ def test_setting_aside_never_meets_an_older_one(tmp_path):
 
 
 def test_the_same_fields_are_not_refused(tmp_path):
-  _finish(tmp_path, *schema.STAGES)
+  _finish(tmp_path, *stage_fields.STAGES)
   refuse_other(tmp_path, _config())
   refuse_other(tmp_path, _config(log_every=1, save_every=1, devices=1))
 
@@ -304,14 +304,14 @@ def test_the_batches_that_stages_were_begun_with(tmp_path):
 
 
 def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
-  _finish(tmp_path, *schema.STAGES)
+  _finish(tmp_path, *stage_fields.STAGES)
   changed = _config(temperature=2.0)  # targetnet and refine read it
   with pytest.raises(UserError, match='stage targetnet in'):
     refuse_other(tmp_path, changed)
   shutil.rmtree(tmp_path / 'targetnet')
   refuse_other(tmp_path, changed)
   with Workdir(tmp_path) as own:
-    aside = own.set_aside_stale(changed, schema.STAGES)
+    aside = own.set_aside_stale(changed, stage_fields.STAGES)
   assert {x.stem for x in aside} == {'refine', 'baselines', 'evaluate'}
 
 
@@ -518,12 +518,12 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   def stale(damaged=(), **changes):
     with Workdir(tmp_path) as own:
       config = _config(**changes)
-      found = own.set_aside_stale(config, schema.STAGES, damaged)
+      found = own.set_aside_stale(config, stage_fields.STAGES, damaged)
       measured = [own.finished(x) for x in ('baselines', 'evaluate')]
       return [x.name for x in found], measured
 
   def finish():
-    _finish(tmp_path, *schema.STAGES)
+    _finish(tmp_path, *stage_fields.STAGES)
 
   assert stale() == ([], [False, False])
   finish()
@@ -538,33 +538,33 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
 
 
 def test_results_go_with_their_evaluation(tmp_path):
-  _finish(tmp_path, *schema.STAGES)
+  _finish(tmp_path, *stage_fields.STAGES)
   made = {'results.json', 'report.md', 'student', 'branched'}
   for name in made:
     (tmp_path / name).write_text(name)
   with Workdir(tmp_path) as own:
-    own.set_aside_stale(_config(baselines__steps=3), schema.STAGES)
+    own.set_aside_stale(_config(baselines__steps=3), stage_fields.STAGES)
   assert not made & {x.name for x in tmp_path.iterdir()}
   kept = {x.name for x in (tmp_path / 'evaluate.aside-1').iterdir()}
   assert made <= kept
 
 
 def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
-  _finish(tmp_path, *schema.STAGES)
+  _finish(tmp_path, *stage_fields.STAGES)
   shutil.rmtree(tmp_path / 'targetnet')
   later = ['refine', 'baselines', 'evaluate']
   with Workdir(tmp_path) as own:
-    found = own.set_aside_stale(_config(), schema.STAGES)
+    found = own.set_aside_stale(_config(), stage_fields.STAGES)
     assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
     # One that is begun is gone on with.
     own.begin('targetnet', _config())
-    assert own.set_aside_stale(_config(), schema.STAGES) == []
+    assert own.set_aside_stale(_config(), stage_fields.STAGES) == []
     assert own.stage('targetnet').exists()
     assert own.finished('dual')
 
 
 def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
-  _finish(tmp_path, *schema.STAGES)
+  _finish(tmp_path, *stage_fields.STAGES)
   other = _config(baselines__steps=3)
   before = _snapshot(tmp_path)
   with Workdir(tmp_path) as own:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl import app
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 from dualgan_jax.experiment import stage_runners
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
@@ -134,7 +134,7 @@ def test_the_generators_step_costs_what_a_hand_count_says():
   config = digits.get_config()
   (device,) = jax.local_devices()[:1]
   run_ = benchmark._Untrained(
-    *benchmark._parts(config), [device], schema.STAGES
+    *benchmark._parts(config), [device], stage_fields.STAGES
   )
   for stage in ('pretrain', 'generator'):
     stage_runners.STAGES[stage](run_)

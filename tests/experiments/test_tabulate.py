@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from dualgan_jax.config import builders, schema
+from dualgan_jax.config import builders, schema, stage_fields
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import configs, tabulate
 
@@ -78,11 +78,11 @@ def test_a_kept_run_had_a_config_of_ours(path):
   kept = _read({**earlier, **run['config'], 'generator.features': None})
   left = []
   for config in _configs():
-    fields = _read(schema.fields(config, *schema.STAGES))
+    fields = _read(stage_fields.fields_of(config, *stage_fields.STAGES))
     if config.experiment == run['experiment'] and (
       config.objective.name == run['objective']
     ):
-      left.append(schema.differing(kept, {**fields, 'seed': run['seed']}))
+      left.append(stage_fields.differing(kept, {**fields, 'seed': run['seed']}))
   assert [] in left, left
 
 

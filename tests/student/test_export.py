@@ -15,7 +15,7 @@ from jax import export as jax_export
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import export, student
-from tests.test_student import IMAGE, LABELS, NET, write_toy
+from tests.student.test_student import IMAGE, LABELS, NET, write_toy
 
 # jax2onnx meets what JAX is about to take away.
 pytestmark = pytest.mark.filterwarnings('ignore')

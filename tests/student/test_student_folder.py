@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import student, student_folder
-from tests.test_student import NET, write_toy
+from tests.student.test_student import NET, write_toy
 from tests.trials import fuzz_students
 
 
