@@ -114,7 +114,7 @@ def _defaults(group: type[Group]) -> dict[str, Any]:
   return values
 
 
-def _type_besides_none(annotation: types.UnionType) -> type:
+def _type_besides_none(annotation: Any) -> type:
   """Finds `tuple` in `tuple[int, ...] | None`."""
   (alternative,) = set(typing.get_args(annotation)) - {types.NoneType}
   return typing.get_origin(alternative) or alternative
@@ -142,7 +142,7 @@ def varied(
         f'{config.experiment}.py:{variant}: no such variant; there are '
         f'{", ".join(known)}.'
       )
-  named = {}
+  named: dict[str, str] = {}
   for variant in filter(asked.__contains__, known):
     before = config.experiment, config.objective.name
     known[variant](config)

@@ -305,7 +305,10 @@ class Baselines(Group):
 
 
 # The fields of a teacher that say by which of these it is described.
-TEACHER_KINDS = {'weights': WeightsTeacher, 'module': ModuleTeacher}
+TEACHER_KINDS: dict[str, type[Group]] = {
+  'weights': WeightsTeacher,
+  'module': ModuleTeacher,
+}
 
 
 def teacher_kind(teacher: Any) -> str:
@@ -318,10 +321,10 @@ def teacher_kind(teacher: Any) -> str:
     'trained', or the field that names the file it comes from.
   """
   if isinstance(teacher, Group):
-    found = type(teacher).model_fields
+    names = set(type(teacher).model_fields)
   else:
-    found = teacher if hasattr(teacher, 'keys') else ()
-  return next((kind for kind in TEACHER_KINDS if kind in found), 'trained')
+    names = set(teacher) if hasattr(teacher, 'keys') else set()
+  return next((kind for kind in TEACHER_KINDS if kind in names), 'trained')
 
 
 Teacher = Annotated[

@@ -3,6 +3,7 @@
 python -m dualgan_jax.config.reference > docs/fields.md
 """
 
+import inspect
 import typing
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,7 +18,7 @@ a default must be given. `dualgan train --config=digits --help` lists the fields
 of a config with their values.
 """
 # What a group of fields describes, by where it stands in a config.
-_GROUPS = {
+_GROUPS: dict[str, type[fields.Group]] = {
   '': fields.Experiment,
   'student': fields.Net,
   'teachers.NAME': fields.TrainedTeacher,
@@ -61,7 +62,7 @@ def describe(group: type[fields.Group]) -> Iterator[Field]:
     ]
     if kinds:
       default = '' if info.is_required() else repr(info.default)
-      yield Field(name, kinds[0].words, default, info.description)
+      yield Field(name, kinds[0].words, default, info.description or '')
 
 
 def find(path: str) -> Field | None:
@@ -83,7 +84,7 @@ def page() -> str:
     lines += [
       f'## {f"`{place}`" if " " not in place and place else place or "Top"}',
       '',
-      model.__doc__,
+      inspect.getdoc(model) or '',
       '',
       '| field | value | default | meaning |',
       '|---|---|---|---|',

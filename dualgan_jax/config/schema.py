@@ -4,6 +4,7 @@ from typing import Any
 
 import ml_collections
 import pydantic
+from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
 from dualgan_jax.config.fields import (
@@ -66,7 +67,7 @@ def check(
   return ml_collections.FrozenConfigDict(experiment.model_dump())
 
 
-def _sentence(error: dict[str, Any]) -> str:
+def _sentence(error: ErrorDetails) -> str:
   """Says what is wrong with a field, and what to do."""
   # The kind of a teacher is a part of its place, and no field.
   place = error['loc']

@@ -96,7 +96,7 @@ def fields_of(
     for name, teacher in teachers.items()
     if teacher_kind(teacher) != 'trained'
   }
-  found = {}
+  found: dict[str, Any] = {}
   for stage in stages:
     groups = {part: values[part] for part in READS[stage]}
     if stage == 'pretrain':
@@ -165,11 +165,10 @@ def _models(group: str) -> Sequence[type[Group]]:
     return (DataSet,)
   if not part:
     return (Experiment,)
-  return (
-    (Experiment.model_fields[part].annotation,)
-    if (part in Experiment.model_fields and not rest)
-    else ()
-  )
+  info = None if rest else Experiment.model_fields.get(part)
+  model = info and info.annotation
+  is_group = isinstance(model, type) and issubclass(model, Group)
+  return (model,) if is_group else ()
 
 
 def _as_list(value: Any) -> Any:
