@@ -78,7 +78,10 @@ def test_a_kept_run_had_a_config_of_ours(path):
   kept = _read({**earlier, **run['config'], 'generator.features': None})
   left = []
   for config in _configs():
-    fields = _read(stage_fields.fields_of(config, *stage_fields.STAGES))
+    fields = {}
+    for stage in stage_fields.by_stage(config).values():
+      fields |= stage
+    fields = _read(fields)
     if config.experiment == run['experiment'] and (
       config.objective.name == run['objective']
     ):
