@@ -89,7 +89,7 @@ def test_all_of_the_papers_equations_are_listed():
 
 
 def _row(line):
-  return [re.findall(r'`([\w.]+)`', cell) for cell in line.split('|')[2:4]]
+  return [re.findall(r'`([\w./]+)`', cell) for cell in line.split('|')[2:4]]
 
 
 # Behind the table's head and its rule.
