@@ -1,4 +1,4 @@
-"""What README and docs/ say is so: commands run, links lead somewhere.
+"""What README, docs/ and notes say is so: commands run, links lead somewhere.
 
 A block marked `bash` is run as it stands, in one folder for all pages, by one
 rule: every experiment becomes `digits.py:smoke`. A comment before a block that
@@ -16,7 +16,11 @@ import pytest
 
 from tests.paths import ROOT
 
-_PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+_PAGES = [
+  ROOT / 'README.md',
+  *sorted((ROOT / 'docs').glob('*.md')),
+  *sorted((ROOT / 'experiments' / 'notes').glob('*.md')),
+]
 _BLOCK = re.compile(r'(?:<!-- (.+) -->\n)?```bash\n(.*?)```', re.DOTALL)
 
 
