@@ -95,8 +95,9 @@ def _models(group: str) -> Sequence[type[Group]]:
     return (Experiment,)
   info = None if rest else Experiment.model_fields.get(part)
   model = info and info.annotation
-  is_group = isinstance(model, type) and issubclass(model, Group)
-  return (model,) if is_group else ()
+  if isinstance(model, type) and issubclass(model, Group):
+    return (model,)
+  return ()
 
 
 def _as_list(value: Any) -> Any:

@@ -29,6 +29,7 @@ class Stage:
       each device, where images may be routed, all teachers or those that are
       asked for a label.
     has_batch: whether it has a batch at all.
+    is_of_student: whether its random numbers follow `student_seed`.
   """
 
   name: str
@@ -40,6 +41,7 @@ class Stage:
     'devices', 'all teachers', 'relevant teachers'
   ] = 'devices'
   has_batch: bool = True
+  is_of_student: bool = False
 
 
 def _pick(*names: str) -> Callable[[Values], Values]:
@@ -112,22 +114,26 @@ STAGES = (
     'dual',
     _pick(*_OF_A_STUDENT, 'dual'),
     batch_is_shared_by='relevant teachers',
+    is_of_student=True,
   ),
   Stage(
     'targetnet',
     _pick(*_OF_A_STUDENT, 'temperature', 'targetnet'),
     batch_is_shared_by='relevant teachers',
+    is_of_student=True,
   ),
   Stage(
     'refine',
     _pick(*_OF_A_STUDENT, 'temperature', 'refine'),
     batch_is_shared_by='all teachers',
+    is_of_student=True,
   ),
   Stage(
     'baselines',
     _baselines_dependencies,
     uses_data=True,
     is_measurement=True,
+    is_of_student=True,
   ),
   Stage(
     'evaluate',
