@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -10,13 +11,14 @@ from ml_collections import config_dict
 from dualgan_jax.config.fields import (
   DataSet,
   Experiment,
+  GivenTeacher,
   Group,
   ModuleTeacher,
   Net,
   TrainedTeacher,
   WeightsTeacher,
 )
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -96,6 +98,15 @@ def module(path: str) -> dict[str, Any]:
   return {**_defaults(ModuleTeacher), 'module': path}
 
 
+def given(**changes: Any) -> dict[str, Any]:
+  """Makes a teacher in memory: `run(config, ..., teachers={NAME: ...})`.
+
+  Args:
+    **changes: other fields than usual, of `fields.GivenTeacher`.
+  """
+  return {**_defaults(GivenTeacher), 'given': True, **changes}
+
+
 def _defaults(group: type[Group]) -> dict[str, Any]:
   """Gives the fields of a group that have a default, as a config holds them."""
   values = {}
@@ -118,6 +129,32 @@ def _type_besides_none(annotation: Any) -> type:
   """Finds `tuple` in `tuple[int, ...] | None`."""
   (alternative,) = set(typing.get_args(annotation)) - {types.NoneType}
   return typing.get_origin(alternative) or alternative
+
+
+def changed(
+  config: ml_collections.ConfigDict,
+  fields: Mapping[str, Any],
+  prefix: str = '',
+) -> ml_collections.ConfigDict:
+  """Copies a config, with other values in some fields.
+
+  Args:
+    config: that knows all these fields.
+    fields: {'generator.steps': 100}.
+    prefix: where they come from, for the messages.
+
+  Raises:
+    UserError: there is no such field, or its type is another.
+  """
+  copy = config.copy_and_resolve_references().lock()
+  for field, value in fields.items():
+    try:
+      copy.update_from_flattened_dict({field: value})
+    except (KeyError, AttributeError) as e:
+      raise UserError(f'{prefix}no such field: {field}.') from e
+    except (TypeError, ValueError) as e:
+      raise UserError(f'{prefix}{field}={value!r}: {first_line(e)}') from e
+  return copy
 
 
 def varied(

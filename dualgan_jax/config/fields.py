@@ -137,6 +137,22 @@ class ModuleTeacher(Group):
   )
 
 
+class GivenTeacher(Group):
+  """A teacher in memory, passed as `run(config, ..., teachers={NAME: ...})`."""
+
+  given: Flag = Field(description='True; says that the teacher is passed.')
+  labels: OptionalLabels = Field(
+    None,
+    description='Labels, in the order of its logits; None: those that it has.',
+  )
+  sha256: OptionalText = Field(
+    None, description='SHA-256 of functions and variables; None: any.'
+  )
+  data: OptionalText = Field(
+    None, description='Set of `data` that it was trained on, if known.'
+  )
+
+
 class DataSet(Group):
   """A set of real images, to pretrain teachers and to evaluate."""
 
@@ -308,6 +324,7 @@ class Baselines(Group):
 TEACHER_KINDS: dict[str, type[Group]] = {
   'weights': WeightsTeacher,
   'module': ModuleTeacher,
+  'given': GivenTeacher,
 }
 
 
@@ -318,7 +335,7 @@ def teacher_kind(teacher: Any) -> str:
     teacher: a group of fields, checked or not.
 
   Returns:
-    'trained', or the field that names the file it comes from.
+    'trained', or the field that says where else it comes from.
   """
   if isinstance(teacher, Group):
     names = set(type(teacher).model_fields)
@@ -330,7 +347,8 @@ def teacher_kind(teacher: Any) -> str:
 Teacher = Annotated[
   Annotated[TrainedTeacher, pydantic.Tag('trained')]
   | Annotated[WeightsTeacher, pydantic.Tag('weights')]
-  | Annotated[ModuleTeacher, pydantic.Tag('module')],
+  | Annotated[ModuleTeacher, pydantic.Tag('module')]
+  | Annotated[GivenTeacher, pydantic.Tag('given')],
   pydantic.Discriminator(teacher_kind),
 ]
 

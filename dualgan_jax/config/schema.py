@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from dualgan_jax import names
 from dualgan_jax.config.fields import (
   Experiment,
+  GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,
   WeightsTeacher,
@@ -125,7 +126,7 @@ def _check_teachers(experiment: Experiment) -> None:
         f'{field}.stem_pool: no pool can follow the first convolution of a '
         f'{teacher.architecture}; leave it out.'
       )
-    if isinstance(teacher, ModuleTeacher):
+    if isinstance(teacher, ModuleTeacher | GivenTeacher):
       continue
     if teacher.single_label and len(teacher.labels) < 2:
       raise UserError(

@@ -126,7 +126,7 @@ def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
 
 def _cause(field: str) -> str:
   if field.startswith('teachers.') and field.endswith('.sha256'):
-    return ": the teacher's file, or what it reads, has changed"
+    return ': the teacher, its file or what that reads, has changed'
   return ''
 
 

@@ -55,18 +55,34 @@ def read(
   """
   # What Pillow warns of is either read well or refused here.
   with warnings.catch_warnings(action='ignore'), _opened(file) as picture:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.has_transparency_data:
-      seen = picture.convert('RGBA')
-      picture = Image.new('RGBA', seen.size, 'white')
-      picture.alpha_composite(seen)
-    if picture.mode.startswith('I;16'):
-      # Pillow would make 255 of all that is more.
-      picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
-    elif picture.mode in ('I', 'F'):
-      raise ValueError('its pixels have 32 bits; bring them to 8 or 16')
-    picture = picture.convert('L' if channels == 1 else 'RGB')
-    x = np.asarray(picture).reshape(picture.height, picture.width, channels)
+    return pixels(picture, channels, size)
+
+
+def pixels(
+  picture: Image.Image, channels: int, size: tuple[int, int] | None = None
+) -> np.ndarray:
+  """The pixels of an open image, as `read` gives them.
+
+  Args:
+    picture: of Pillow.
+    channels: see `read`.
+    size: see `read`.
+
+  Raises:
+    One of `UNREADABLE`: as `read` does.
+  """
+  picture = ImageOps.exif_transpose(picture)
+  if picture.has_transparency_data:
+    seen = picture.convert('RGBA')
+    picture = Image.new('RGBA', seen.size, 'white')
+    picture.alpha_composite(seen)
+  if picture.mode.startswith('I;16'):
+    # Pillow would make 255 of all that is more.
+    picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
+  elif picture.mode in ('I', 'F'):
+    raise ValueError('its pixels have 32 bits; bring them to 8 or 16')
+  picture = picture.convert('L' if channels == 1 else 'RGB')
+  x = np.asarray(picture).reshape(picture.height, picture.width, channels)
   return x if size is None else resized(x, size)
 
 

@@ -38,6 +38,7 @@ class RunContext:
     workdir: the run's folder.
     devices: to train on.
     last_stage: the stage to end with.
+    on_metrics: called with each row of metrics.
   """
 
   config: ml_collections.FrozenConfigDict
@@ -45,6 +46,7 @@ class RunContext:
   workdir: Workdir
   devices: list[jax.Device]
   last_stage: str = 'evaluate'
+  on_metrics: metrics_log.OnMetrics | None = None
   _log: metrics_log.MetricsLog | None = None
   _seconds: float = 0.0
 
@@ -75,7 +77,9 @@ class RunContext:
           f'{stage}: begun with other fields before; that attempt is kept as '
           f'{aside.name}'
         )
-    self._log = metrics_log.MetricsLog(self.workdir.stage(stage))
+    self._log = metrics_log.MetricsLog(
+      self.workdir.stage(stage), self.on_metrics
+    )
     self._seconds = 0.0
     try:
       with _explain_lack_of_memory(stage):

@@ -168,6 +168,8 @@ def _origin(own: ml_collections.FrozenConfigDict) -> str:
       return own.kind
     case 'module':
       return own.module
+    case 'given':
+      return 'in memory'
   sized = f', shown {_by(own.size)}' if own.size else ''
   return f'{own.architecture} of {own.weights}{sized}'
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,6 @@ from dualgan_jax.teachers import (
   agreement,
   forward,
   reference_logits,
-  user_module,
   weight_files,
   weight_matching,
 )
@@ -61,13 +61,15 @@ class Nets:
   unmerged: dict[str, Teacher]
 
 
-def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
-  """Builds the nets; of arrays, only those of teachers that are files.
-
-  A teacher of the user's own code is run on some images, to check it.
+def build_nets(
+  config: ml_collections.FrozenConfigDict,
+  own_teachers: Mapping[str, Teacher] = MappingProxyType({}),
+) -> Nets:
+  """Builds the nets; of arrays, only those of teachers that are not trained.
 
   Args:
     config: checked (`schema.check`); `generator.features` given.
+    own_teachers: by name, those that a user's own code makes.
 
   Raises:
     UserError: labels or nets don't fit together, or weights don't fit theirs.
@@ -91,8 +93,8 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
         )
       case 'weights':
         own[name], unmerged[name] = _of_weights(name, net, config)
-      case 'module':
-        own[name] = _of_module(name, net, config)
+      case _:
+        own[name] = own_teachers[name]
   student = _classifier(
     config.student,
     len(config.labels),
@@ -186,14 +188,6 @@ def abstract_teacher(
     lambda key: net.init(key, image), jax.random.PRNGKey(0)
   )
   return from_classifier(name, tuple(labels), net, variables)
-
-
-def _of_module(name, own, config):
-  """A teacher from a Python file."""
-  field = f'teachers.{name}.module'
-  teacher = user_module.load(field, own.module).replace(name=name)
-  user_module.check(field, teacher, config.image)
-  return teacher
 
 
 def _of_weights(name, own, config):

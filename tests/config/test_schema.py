@@ -188,8 +188,8 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
   )
   assert stage_fields.differing(one, two) == []
   assert stage_fields.differing(one, three) == [
-    "teachers.one.sha256 ('x' there, 'y' now: the teacher's file, or what it "
-    'reads, has changed)'
+    "teachers.one.sha256 ('x' there, 'y' now: the teacher, its file or what "
+    'that reads, has changed)'
   ]
   # Nothing is trained there that another file would change.
   assert (
