@@ -49,8 +49,8 @@ def measure(run_: Run) -> None:
   answered = {}  # to the real images, by model
 
   def targets(labels):
-    found = np.concatenate([test.columns(labels) for test in tests])
-    told = np.any([np.isin(labels, test.names) for test in tests], axis=0)
+    found = np.concatenate([test.label_targets(labels) for test in tests])
+    told = np.any([np.isin(labels, test.label_names) for test in tests], axis=0)
     found[:, ~told] = np.nan  # nobody knows
     return found
 
@@ -61,7 +61,7 @@ def measure(run_: Run) -> None:
       metrics.answers(apply, variables, test.images, config.image[:2])
       for test in tests
     ]
-    known = [np.isin(labels, test.names) for test in tests]
+    known = [np.isin(labels, test.label_names) for test in tests]
     worlds = {}
     if len(tests) > 1 and all(x.any() for x in known):
       worlds['right_world'] = metrics.right_world(logits, known)
