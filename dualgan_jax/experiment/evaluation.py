@@ -19,7 +19,7 @@ from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.experiment import real_data
 from dualgan_jax.experiment.context import Run
 from dualgan_jax.method import discriminators, routing
-from dualgan_jax.reporting import cost, report
+from dualgan_jax.reporting import cost, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import student
 from dualgan_jax.teachers import forward
@@ -58,21 +58,21 @@ def measure(run_: Run) -> None:
     if not tests:
       return dict.fromkeys(report.COLUMNS)
     logits = [
-      metrics.answers(apply, variables, test.images, config.image[:2])
+      metrics.compute_logits(apply, variables, test.images, config.image[:2])
       for test in tests
     ]
     known = [np.isin(labels, test.label_names) for test in tests]
     worlds = {}
     if len(tests) > 1 and all(x.any() for x in known):
-      worlds['right_world'] = metrics.right_world(logits, known)
+      worlds['right_world'] = metrics.right_world_share(logits, known)
     answered[name] = np.concatenate(logits)
-    return {**metrics.scores(answered[name], targets(labels)), **worlds}
+    return {**metrics.compute_scores(answered[name], targets(labels)), **worlds}
 
   def measured(name, apply, variables, labels):
     return {
       **scores(name, apply, variables, labels),
-      'params': cost.parameters(variables),
-      'flops': cost.flops(apply, variables, image),
+      'params': cost.count_parameters(variables),
+      'flops': cost.count_flops(apply, variables, image),
     }
 
   def together(variables, x):
@@ -104,7 +104,7 @@ def measure(run_: Run) -> None:
   if not tests:
     answered['teachers'] = said
   if parallel.is_first():
-    report.samples(
+    plots.draw_samples(
       run_.folder.stage('evaluate') / 'samples.png',
       config.labels,
       generated,
@@ -124,7 +124,7 @@ def measure(run_: Run) -> None:
       for name, train, test in zip(config.data, trains, tests, strict=True)
     },
     'metrics': rows,
-    'per_label': metrics.per_label(
+    'per_label': metrics.compare_per_label(
       config.labels,
       answered['compact'],
       answered['teachers'],
@@ -158,7 +158,7 @@ def damage(workdir: pathlib.Path) -> list[str]:
   """
   lines = []
   try:
-    report.table(read(workdir))
+    report.results_table(read(workdir))
   # Whatever a table trips over: the file may hold anything.
   except Exception as e:
     file = workdir / 'results.json'

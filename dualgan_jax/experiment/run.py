@@ -21,7 +21,7 @@ from dualgan_jax.experiment import (
   workdir,
 )
 from dualgan_jax.experiment.nets import build_nets
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import plots
 from dualgan_jax.student import student_config
 from dualgan_jax.teachers import user_module, weight_files
 from dualgan_jax.training import console, metrics_log, parallel
@@ -242,7 +242,7 @@ def _run_stages(run_: context.Run) -> None:
     if not finished:
       run_.folder.finish(stage, run_.config, run_.seconds)
       if parallel.is_first():
-        report.curves(run_.folder.stage(stage))
+        plots.draw_curves(run_.folder.stage(stage))
       console.say(f'{stage}: done in {run_.seconds:.0f} s')
 
 

@@ -16,7 +16,7 @@ from dualgan_jax.experiment.context import Run
 from dualgan_jax.experiment.nets import configured_routing, generator_phase
 from dualgan_jax.method import branched, frozen_generator
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import plots
 from dualgan_jax.stages import (
   branch_points,
   distillation,
@@ -95,7 +95,7 @@ def _generator(run_: Run) -> None:
     state.params['filters'],
   )
   if parallel.is_first() and not run_.folder.finished('generator'):
-    report.samples(
+    plots.draw_samples(
       run_.folder.stage('generator') / 'samples.png',
       run_.design.label_map.union,
       *evaluation.samples(run_, run_.design.label_map.union),
