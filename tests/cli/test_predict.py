@@ -120,7 +120,7 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
 
 @pytest.mark.parametrize(
   'arguments',
-  [[], ['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
+  [['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as e:
