@@ -66,4 +66,4 @@ def _train() -> str:
       raise UserError('--stage: --dry_run is of all stages; leave one out.')
     return dry_run(config, workdir, init_from=_INIT_FROM.value)
   results = run(config, workdir, stage=_STAGE.value, init_from=_INIT_FROM.value)
-  return report.table(results) if results else ''
+  return report.results_table(results) if results else ''

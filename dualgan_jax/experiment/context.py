@@ -13,7 +13,7 @@ from dualgan_jax.config import stage_fields, stage_table
 from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.workdir import Workdir
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import plots
 from dualgan_jax.training import console, metrics_log, parallel, train_loop
 from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
@@ -89,7 +89,7 @@ class RunContext:
     if not is_finished:
       self.workdir.finish(stage, fields, self._seconds)
       if parallel.is_first():
-        report.curves(self.workdir.stage(stage))
+        plots.draw_curves(self.workdir.stage(stage))
       console.say(f'{stage}: done in {self._seconds:.0f} s')
     if stage == self.last_stage:
       raise LastStageDone

@@ -117,7 +117,7 @@ def _generator(
     )
     lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
   lines.append(f'  F_g^{len(groups) + 1} {_by(image.shape[1:])}: the image')
-  filters = cost.parameters(state.params['filters'])
+  filters = cost.count_parameters(state.params['filters'])
   lines.append(
     f'generator: {_cost(generate, variables, noise)}; filters: {filters:,} '
     'parameters'
@@ -184,8 +184,8 @@ def _net(net: Teacher, design: Nets) -> str:
 
 def _cost(fn: Any, variables: Any, x: jax.ShapeDtypeStruct) -> str:
   return (
-    f'{cost.parameters(variables):,} parameters, '
-    f'{cost.flops(fn, variables, x):,} FLOPs per image'
+    f'{cost.count_parameters(variables):,} parameters, '
+    f'{cost.count_flops(fn, variables, x):,} FLOPs per image'
   )
 
 

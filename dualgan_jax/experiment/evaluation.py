@@ -22,7 +22,7 @@ from dualgan_jax.experiment.outcomes import (
 )
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
-from dualgan_jax.reporting import cost, report
+from dualgan_jax.reporting import cost, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import student
 from dualgan_jax.teachers import forward
@@ -72,7 +72,7 @@ def measure(
   scorer.logits.setdefault('teachers', ensemble_logits)
 
   if parallel.is_first():
-    report.samples(
+    plots.draw_samples(
       context.workdir.stage('evaluate') / 'samples.png',
       config.labels,
       generated,
@@ -142,14 +142,14 @@ class _Scorer:
     image = jax.ShapeDtypeStruct((1, *self._config.image), np.float32)
     return {
       **self._score(name, apply, variables, labels),
-      'params': cost.parameters(variables),
-      'flops': cost.flops(apply, variables, image),
+      'params': cost.count_parameters(variables),
+      'flops': cost.count_flops(apply, variables, image),
     }
 
   def per_label(self) -> Any:
     """Compares compact TargetNet and teachers label by label."""
     labels = self._config.labels
-    return self._metrics.per_label(
+    return self._metrics.compare_per_label(
       labels,
       self.logits['compact'],
       self.logits['teachers'],
@@ -160,24 +160,24 @@ class _Scorer:
     if not self._splits:
       return dict.fromkeys(report.COLUMNS)
     logits = [
-      self._metrics.answers(
+      self._metrics.compute_logits(
         apply, variables, split.images, self._config.image[:2]
       )
       for split in self._splits
     ]
-    known = [np.isin(labels, split.names) for split in self._splits]
+    known = [np.isin(labels, split.label_names) for split in self._splits]
     extra = {}
     if len(known) > 1 and all(x.any() for x in known):
-      extra['right_world'] = self._metrics.right_world(logits, known)
+      extra['right_world'] = self._metrics.right_world_share(logits, known)
     self.logits[name] = np.concatenate(logits)
     targets = self._targets(labels)
-    return {**self._metrics.scores(self.logits[name], targets), **extra}
+    return {**self._metrics.compute_scores(self.logits[name], targets), **extra}
 
   def _targets(self, labels):
     """Gives 0 or 1 per test image and label, NaN where nobody knows."""
-    columns = [split.columns(labels) for split in self._splits]
+    columns = [split.label_targets(labels) for split in self._splits]
     targets = np.concatenate(columns)
-    known = [np.isin(labels, split.names) for split in self._splits]
+    known = [np.isin(labels, split.label_names) for split in self._splits]
     targets[:, ~np.any(known, axis=0)] = np.nan
     return targets
 

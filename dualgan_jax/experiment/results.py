@@ -20,7 +20,7 @@ def damage(workdir: pathlib.Path) -> list[str]:
   """
   lines = []
   try:
-    report.table(read(workdir))
+    report.results_table(read(workdir))
   # Whatever a table trips over: the file may hold anything.
   except Exception as e:
     file = workdir / 'results.json'

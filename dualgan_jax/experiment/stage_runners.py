@@ -26,7 +26,7 @@ from dualgan_jax.experiment.routing_decision import decide_routing
 from dualgan_jax.method import branched
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import plots
 from dualgan_jax.stages import (
   branch_points,
   distillation,
@@ -134,7 +134,7 @@ def train_generator(
   )
   if parallel.is_first() and not is_finished:
     labels = nets.label_map.union
-    report.samples(
+    plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
       labels,
       *evaluation.samples(context, teachers.everyone, frozen, labels),
