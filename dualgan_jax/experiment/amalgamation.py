@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualgan_jax.config import builders, schema
+from dualgan_jax.config import builders, stage_table
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import run
@@ -58,8 +58,10 @@ def amalgamate(
   config.student = dict(student or _student(named, image_shape))
   blocks = len(config.student.widths)
   config.generator.widths = _last(config.generator.widths, blocks)
-  for stage in schema.STAGES[:-1]:
-    config[stage].batch = 0  # the largest that devices and teachers can share
+  for stage in stage_table.STAGES:
+    if stage.has_batch:
+      # The largest that devices and teachers can share.
+      config[stage.name].batch = 0
   run(builders.changed(config, config_fields), workdir, teachers=named)
   return load(stage_records.absolute(workdir) / 'student')
 
@@ -95,7 +97,9 @@ def _common_image_shape(named):
 
 def _student(named, image_shape):
   """A net about as wide as the smallest teacher, with features of its sizes."""
-  name = min(named, key=lambda name: cost.parameters(named[name].variables))
+  name = min(
+    named, key=lambda name: cost.count_parameters(named[name].variables)
+  )
   with protocol.blamed(
     f'teachers.{name}: cannot answer images of {protocol.by(image_shape)}'
   ):
