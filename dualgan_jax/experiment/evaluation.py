@@ -130,7 +130,7 @@ def measure(run_: Run) -> None:
       answered['teachers'],
       targets(config.labels) if tests else None,
     ),
-    'routed': bool(run_.source.routes),
+    'routed': bool(run_.source.routed_teachers),
     'misfits': run_.misfits,
     'branch_points': run_.points,
     'branch_losses': run_.branch_losses,
@@ -227,19 +227,19 @@ def samples(
 
   @jax.jit
   def draw(source, asked, key):
-    z = routing.told(
-      jax.random.normal(key, (rows, source.noise)),
-      label_map.asked if source.routes else (),
-      source.teachers,
+    z = routing.condition_latents(
+      jax.random.normal(key, (rows, source.latent_dim)),
+      label_map.asked if source.routed_teachers else (),
+      source.num_teachers,
     )
     image = source.module.apply(source.variables, z, train=False)[-1]
-    shown = [source.seen_by(t, image) for t in asked]
-    return image, discriminators.told(
-      asked, shown, owners, routed=source.absent
+    filtered_images = [source.filtered_image(t, image) for t in asked]
+    return image, discriminators.ensemble_logits(
+      asked, filtered_images, owners, routed=source.foreign_labels_absent
     )
 
-  images, said = draw(run_.source, asked, run_.key('samples'))
-  return np.asarray(images), np.asarray(said)
+  images, logits = draw(run_.source, asked, run_.key('samples'))
+  return np.asarray(images), np.asarray(logits)
 
 
 def _versions() -> dict[str, str]:

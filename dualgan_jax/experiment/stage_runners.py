@@ -225,7 +225,7 @@ def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
     [run_.points[t.name] for t in run_.asked],
     run_.label_map,
     single_label=design.student.single_label,
-    absent=run_.source.absent,
+    absent=run_.source.foreign_labels_absent,
   )
 
 
@@ -240,7 +240,9 @@ def _refine(run_: Run) -> None:
     run_.source,
     run_.everyone,
     design.label_map,
-    dataclasses.replace(design.objective, routed=bool(run_.source.routes)),
+    dataclasses.replace(
+      design.loss_weights, routed=bool(run_.source.routed_teachers)
+    ),
     image=design.image,
     temperature=run_.config.temperature,
     disagreement=own.disagreement,
@@ -276,7 +278,7 @@ def _baselines(run_: Run) -> None:
       lambda: real_data.of_baseline(
         run_.config,
         run_.asked,
-        absent=run_.source.absent,
+        absent=run_.source.foreign_labels_absent,
       ),
     )
   for name, (draw, origin) in kinds.items():
