@@ -254,4 +254,4 @@ def _added(pool: chex.Array, first: chex.Array, x: chex.Array) -> chex.Array:
   new = parallel.gather(jnp.round(x * 255).astype(pool.dtype))
   rows = first + jnp.arange(len(new))
   # A scatter: on a CPU, dynamic_update_slice would copy the whole pool.
-  return pool.at[rows].set(new, unique_indices=True)
+  return jnp.asarray(pool).at[rows].set(new, unique_indices=True)

@@ -1,5 +1,6 @@
 """Forward passes of teachers, and the statistics that are read on the way."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,8 +8,65 @@ import numpy as np
 import pytest
 
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.teacher import Teacher
 from tests.teachers import nets
 from tests.teachers.nets import IMAGE, KEY
+
+
+def _by_hand(x):
+  """The only logit of `nets.by_hand` for features x after its first block."""
+  return x + 10 * (x + 1)
+
+
+class ForwardPassTest(chex.TestCase):
+  """A user's own transformations give the answers worked by hand."""
+
+  @chex.all_variants
+  def test_tail(self):
+    teacher = nets.by_hand()
+
+    def total(features):
+      logits = forward.tail(teacher, teacher.variables[1:], features, 1)
+      return jnp.sum(logits), logits
+
+    value_and_grad = self.variant(jax.value_and_grad(total, has_aux=True))
+    features = jnp.array([3.0, -1.0])[:, None, None, None] * jnp.ones(
+      (1, 4, 4, 1)
+    )
+    (_, logits), grad = value_and_grad(features)
+    np.testing.assert_allclose(logits, [[_by_hand(3)], [_by_hand(-1)]])
+    # A mean over 4×4 places.
+    np.testing.assert_allclose(grad, np.full((2, 4, 4, 1), 11 / 16))
+
+  @chex.all_variants
+  def test_ladder(self):
+    teacher = nets.by_hand()
+    answers = self.variant(
+      lambda image, features: forward.ladder(teacher, image, {1: features})
+    )(jnp.full((2, *IMAGE), 0.5), jnp.full((3, 4, 4, 1), -1.0))
+    # Its first block doubles the image.
+    np.testing.assert_allclose(answers.image, np.full((2, 1), _by_hand(1)))
+    np.testing.assert_allclose(
+      answers.entries[1], np.full((3, 1), _by_hand(-1))
+    )
+    np.testing.assert_allclose(
+      answers.activations, np.broadcast_to([1.0, 2.0], (2, 4, 4, 2))
+    )
+    assert answers.moments == []
+
+  @chex.all_variants
+  def test_moments(self):
+    norm = nn.BatchNorm(use_running_average=True)
+    variables = norm.init(KEY, jnp.zeros((1, 1)))
+    teacher = Teacher(
+      'norm', ('a',), (norm.apply,), lambda _, x: x, (variables, ())
+    )
+    answers = self.variant(lambda x: forward.ladder(teacher, x, {}))(
+      jnp.array([[1.0], [3.0]])
+    )
+    (moments,) = answers.moments
+    # E[x] = (1 + 3) / 2 and E[x²] = (1 + 9) / 2, beside 0 and 1.
+    np.testing.assert_allclose(moments, [[2.0], [5.0], [0.0], [1.0]])
 
 
 def test_feature_shapes_of_plain_functions():
