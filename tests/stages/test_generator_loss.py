@@ -6,6 +6,7 @@ To the first a pixel x has its label with logit k x, to the second with -k x;
 
 import dataclasses
 import math
+import re
 
 import chex
 import flax.linen as nn
@@ -18,6 +19,7 @@ from dualgan_jax.method import discriminators
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
 from dualgan_jax.teachers.teacher import Teacher
+from tests.paths import ROOT
 
 LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
 HUGE = 1e4
@@ -148,3 +150,14 @@ def test_default_weights_are_those_of_the_default_objective():
   assert weights == {name: objective[name] for name in weights}
   # Whether to route is found out from the teachers; the loss takes the answer.
   assert (objective.routing, routed) == ('auto', False)
+
+
+def test_the_example_of_the_equations_page_runs():
+  page = (ROOT / 'docs' / 'equations.md').read_text()
+  (example,) = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+  names = {}
+  exec(example, names)
+  assert names['logits'].shape == (8, 4)
+  chex.assert_tree_all_finite(names['gradients'])
+  for gradient in names['gradients']:
+    assert np.any(gradient != 0)
