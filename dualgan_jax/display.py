@@ -2,7 +2,7 @@
 
 Labels, paths and messages of other libraries may hold any character. A terminal
 obeys escape sequences, a newline forges a line, and a bidirectional override
-turns the rest of a line round.
+reverses the rest of a line.
 """
 
 import unicodedata
@@ -13,9 +13,10 @@ _JOINERS = '\u200c\u200d'
 
 
 def is_printable(character: str) -> bool:
-  """Tells whether a character may be shown as it is.
+  """Returns whether a character may be shown as it is.
 
-  Python's `str.isprintable` refuses spaces other than ASCII's, and joiners.
+  Unlike Python's `str.isprintable`, it accepts joiners, and spaces other than
+  ASCII's.
   """
   return (
     character.isprintable()
@@ -24,36 +25,47 @@ def is_printable(character: str) -> bool:
   )
 
 
-def printable(text: object, length: int | None = None) -> str:
+def printable(text: object, max_length: int | None = None) -> str:
   r"""Escapes what a terminal would obey or hide, as Python's `repr` does.
 
   Use it wherever text from outside is printed: a label, a path, an exception.
 
   Args:
-    text: shown as `str` gives it.
-    length: characters of it that are shown; all if None.
+    text: any object, shown as `str` gives it.
+    max_length: number of characters of the text that are shown; None for all.
 
   Returns:
     One line; a newline in it is `\n`, an escape character `\x1b`.
   """
   return ''.join(
-    c if is_printable(c) else c.encode('unicode_escape').decode()
-    for c in str(text)[:length]
+    character
+    if is_printable(character)
+    else character.encode('unicode_escape').decode()
+    for character in str(text)[:max_length]
   )
 
 
-def align(rows: Sequence[Sequence[str]]) -> str:
+def align(table_rows: Sequence[Sequence[str]]) -> str:
   """Lays out a Markdown table whose columns also line up in a terminal.
 
   Args:
-    rows: the first column is text, the others are numbers.
+    table_rows: the cells, row by row. The first column is text, the others are
+      numbers.
+
+  Returns:
+    The table's lines, without a newline at the end.
   """
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  column_widths = [
+    max(map(len, column)) for column in zip(*table_rows, strict=True)
+  ]
   lines = []
-  for row in rows:
-    cells = [
-      cell.ljust(width) if i == 0 else cell.rjust(width)
-      for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+  for row in table_rows:
+    # Text is read from its left end, numbers are compared at their right end.
+    padded_cells = [
+      cell.ljust(width) if column_index == 0 else cell.rjust(width)
+      for column_index, (cell, width) in enumerate(
+        zip(row, column_widths, strict=True)
+      )
     ]
-    lines.append('| ' + ' | '.join(cells) + ' |')
+    lines.append('| ' + ' | '.join(padded_cells) + ' |')
   return '\n'.join(lines)

@@ -1,19 +1,19 @@
-"""What can stop a run, each with the exit code that the launcher gives it.
+"""Errors that stop a run, each with the exit code that the launcher gives it.
 
 Every message is one sentence for the user: the thing and the cure.
 """
 
 import errno
 
-# What the system says when there is no room left.
+# Error numbers of the system for a full disk, and for a used-up quota.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(ValueError):
-  """Something that the user can put right.
+  """A mistake that the user can correct.
 
-  It is found before any training wherever that can be; what is behind it, a
-  damaged test image or checkpoint, leaves all that was trained as it is.
+  Wherever possible it is raised before any training. Where that is impossible,
+  as for a damaged test image or checkpoint, everything trained is still there.
   """
 
   exit_code = 2
@@ -26,15 +26,16 @@ class TrainingError(RuntimeError):
 
 
 class PeerError(TrainingError):
-  """Another process of the same run cannot go on, and says why itself."""
+  """Another process of the same run cannot go on, and reports why itself."""
 
 
 class InterruptedRun(RuntimeError):
-  """Stopped by a signal, saved; the same command goes on."""
+  """A run that a signal stopped once it was saved; the same command resumes."""
 
+  # EX_TEMPFAIL of sysexits.h: schedulers may start the command again.
   exit_code = 75
 
 
 def first_line(error: BaseException) -> str:
-  """What an error of others says, in one line; its type if it says nothing."""
+  """Returns the first line of a message; the error's type if it is empty."""
   return str(error).strip().partition('\n')[0] or type(error).__name__

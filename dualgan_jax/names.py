@@ -1,4 +1,4 @@
-"""Says what is wrong with a name or a label, in the same words everywhere.
+"""Checks names and labels, and reports faults in the same words everywhere.
 
 Both functions return the end of a sentence, to follow the name itself:
 `f'{field}: {name!r} {fault}.'`
@@ -8,47 +8,54 @@ from dualgan_jax.display import is_printable, printable
 
 LABEL_LENGTH = 200
 NAME_LENGTH = 100
-# File systems take 255 bytes; what a stage puts behind a name needs some.
+# File systems allow 255 bytes, and stages append suffixes to a name.
 _NAME_BYTES = 200
 
 
-def label_fault(text: object) -> str | None:
+def label_fault(label: object) -> str | None:
   """Checks a label: any printable text of 1 to 200 characters.
 
+  Args:
+    label: any object, as a config may hold it.
+
   Returns:
-    What is wrong with it, or None.
+    The fault, as the end of a sentence, or None.
   """
-  return _text_fault(text, LABEL_LENGTH)
+  return _text_fault(label, LABEL_LENGTH)
 
 
-def name_fault(text: object) -> str | None:
+def name_fault(name: object) -> str | None:
   """Checks the name of a teacher, a data set, an experiment or an objective.
 
-  It is part of paths, so that it has at most 100 characters (200 bytes in
+  A name is part of paths, so it has at most 100 characters (200 bytes in
   UTF-8), no `/`, and is neither `.` nor `..`.
 
+  Args:
+    name: any object, as a config may hold it.
+
   Returns:
-    What is wrong with it, or None.
+    The fault, as the end of a sentence, or None.
   """
-  fault = _text_fault(text, NAME_LENGTH)
+  fault = _text_fault(name, NAME_LENGTH)
   if fault:
     return fault
-  if '/' in text:
+  if '/' in name:
     return "has a '/', which no name may have"
-  if text in ('.', '..'):
+  if name in ('.', '..'):
     return 'is the name of a folder in every folder; choose another'
-  if len(text.encode()) > _NAME_BYTES:
+  if len(name.encode()) > _NAME_BYTES:
     return f'takes more than {_NAME_BYTES} bytes in UTF-8'
   return None
 
 
-def _text_fault(text, length):
+def _text_fault(text, max_length):
+  """Checks that an object is printable, non-empty text of limited length."""
   if not isinstance(text, str):
     return f'is of type {type(text).__name__}, but must be text'
   if not text.strip():
     return 'is empty'
-  if len(text) > length:
-    return f'has {len(text)} characters, but {length} are the most'
+  if len(text) > max_length:
+    return f'has {len(text)} characters, but {max_length} are the most'
   for character in text:
     if not is_printable(character):
       return f'has a character that cannot be shown, {printable(character)}'

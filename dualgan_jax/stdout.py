@@ -1,4 +1,4 @@
-"""Printing on standard output, whoever reads it, and for as long as they do."""
+"""Prints on standard output, whether its reader stays or leaves early."""
 
 import contextlib
 import os
@@ -10,27 +10,32 @@ from dualgan_jax.errors import UserError
 
 @contextlib.contextmanager
 def printing() -> Iterator[None]:
-  """Prints any text, to a reader who may leave.
+  """Wraps the code that prints, so that no text and no reader breaks it.
+
+  A reader that leaves early, like `head`, ends the block without an error.
 
   Raises:
-    UserError: nothing can be printed there.
+    UserError: standard output is closed, or cannot be written.
   """
   if sys.stdout is None:
     raise UserError('standard output is closed; open it, or send it to a file.')
-  # Labels are anybody's text, and a terminal may not know all letters.
+  # Labels hold any letters, and a terminal may not know all of them.
   sys.stdout.reconfigure(errors='replace')
   try:
     yield
     sys.stdout.flush()
-  except OSError as e:
-    if not isinstance(e, BrokenPipeError):
+  except OSError as error:
+    if not isinstance(error, BrokenPipeError):
       _close_stdout()
       raise UserError(
-        f'standard output cannot be written ({e.strerror}); send it elsewhere.'
-      ) from e
-    # Who reads has seen enough; Python would complain of it at its end.
+        f'standard output cannot be written ({error.strerror}); send it '
+        'elsewhere.'
+      ) from error
+    # The reader has left, which is fine; Python would report it at its exit.
     _close_stdout()
 
 
 def _close_stdout() -> None:
-  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  """Sends to the null device what is still to be flushed."""
+  null_device = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(null_device, sys.stdout.fileno())

@@ -3,7 +3,9 @@
 from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
-  signals.exit_on_signals()  # also while the modules below are imported
+  signals.exit_on_signals(
+    signals.STOPPED_EXPORT
+  )  # also while the modules below are imported
 
 import sys
 

@@ -1,9 +1,10 @@
-"""Keeps results and writes the tables of README and docs from what is kept.
+"""Keeps results and writes the tables of all pages from what is kept.
 
     python -m experiments.tabulate [WORKDIR ...]
 
 copies the `results.json` of each WORKDIR under `experiments/results/`, then
-writes every table in README.md and docs/results.md anew from the files there.
+writes every table in README.md, docs/results.md and `experiments/notes/` anew
+from the files there.
 """
 
 from dualgan_jax.cli import signals
@@ -25,6 +26,8 @@ from dualgan_jax.reporting.spread import mean_and_std
 _ROOT = pathlib.Path(__file__).parents[1]
 KEPT = _ROOT / 'experiments' / 'results'
 PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
+# How the values of each config were chosen.
+NOTES = tuple(sorted((_ROOT / 'experiments' / 'notes').glob('*.md')))
 # The training that no data is needed for.
 _DATA_FREE = ('generator', 'dual', 'targetnet', 'refine')
 # What a TargetNet is called in the rows of an objective other than the default.
@@ -239,7 +242,7 @@ def main(workdirs: Sequence[str]) -> None:
   refuse_unlike(folders)
   for folder in folders:
     print(keep(folder).relative_to(_ROOT))
-  for page in PAGES:
+  for page in (*PAGES, *NOTES):
     text = rewritten(page.read_text(encoding='utf-8'))
     page.write_text(text, encoding='utf-8')
 

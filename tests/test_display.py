@@ -26,11 +26,11 @@ from dualgan_jax.display import align, printable
     ('', ''),
   ],
 )
-def test_what_a_terminal_obeys_is_escaped(text, shown):
+def test_characters_that_a_terminal_obeys_are_escaped(text, shown):
   assert printable(text) == shown
 
 
-def test_whatever_has_a_text_is_shown():
+def test_any_object_is_shown_by_its_text():
   assert printable(ValueError('two\nlines')) == r'two\nlines'
 
 
@@ -39,7 +39,10 @@ def test_any_text_is_one_line_that_can_be_encoded(text):
   shown = printable(text)
   assert len(shown.splitlines()) <= 1
   shown.encode('utf-8')
-  assert not {unicodedata.category(c) for c in shown} & {'Cc', 'Cs'}
+  assert not {unicodedata.category(character) for character in shown} & {
+    'Cc',
+    'Cs',
+  }
   assert printable(shown) == shown
 
 

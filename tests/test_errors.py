@@ -1,4 +1,4 @@
-"""What errors of others are cut to."""
+"""Errors of other libraries are cut to their first line."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from dualgan_jax import errors
 
 
 @pytest.mark.parametrize(
-  ('error', 'said'),
+  ('error', 'line'),
   [
     (ValueError('too large'), 'too large'),
     (OSError('\n no room \nat all'), 'no room '),
@@ -14,5 +14,5 @@ from dualgan_jax import errors
     (MemoryError(' \n'), 'MemoryError'),
   ],
 )
-def test_the_first_line_says_what_or_else_which(error, said):
-  assert errors.first_line(error) == said
+def test_an_empty_message_is_replaced_by_the_type_of_the_error(error, line):
+  assert errors.first_line(error) == line

@@ -48,5 +48,5 @@ def test_names_of_folders_are_names(text, tmp_path):
     ('a' * 101, 'has 101 characters, but 100 are the most'),
   ],
 )
-def test_what_no_folder_can_be_called_is_no_name(text, fault):
+def test_text_that_cannot_name_a_folder_is_no_name(text, fault):
   assert name_fault(text) == fault

@@ -1,12 +1,14 @@
 """What `--help` and `--config=?` print."""
 
 import ast
+import textwrap
 from collections.abc import Sequence
 
 from dualgan_jax import presets
 from dualgan_jax.cli import experiment_flags
-from dualgan_jax.config import schema
+from dualgan_jax.config import reference, schema, stage_fields
 
+_WIDTH, _INDENT = 80, ' ' * 4
 _HELP = {'-h', '-help', '--help', '--helpshort', '--helpfull'}
 # Of the commands that train, at the end of their usage.
 NOTES = """\
@@ -51,7 +53,16 @@ def _preset_list() -> str:
 
 def _fields() -> str:
   config = schema.check(experiment_flags.CONFIG.value)
-  return '\n'.join(
-    f'--config.{field}={value!r}'
-    for field, value in schema.flattened(config).items()
-  )
+  lines = []
+  for path, value in stage_fields.flattened(config).items():
+    field = reference.find(path)
+    lines += [
+      f'--config.{path}={value!r}',
+      textwrap.fill(
+        f'{field.meaning} Takes {field.values}.',
+        _WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+      ),
+    ]
+  return '\n'.join(lines)

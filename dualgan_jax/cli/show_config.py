@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dualgan_jax.cli import experiment_flags, launch
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 
 _USAGE = """usage: {program} --config=NAME [--config.FIELD=VALUE ...]
 
@@ -29,5 +29,6 @@ def main(argv: Sequence[str]) -> None:
 def _show() -> str:
   config = schema.check(experiment_flags.CONFIG.value)
   return '\n'.join(
-    f'{field} = {value!r}' for field, value in schema.flattened(config).items()
+    f'{field} = {value!r}'
+    for field, value in stage_fields.flattened(config).items()
   )

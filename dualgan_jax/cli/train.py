@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, help_pages, launch
-from dualgan_jax.config.schema import STAGES
+from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting import report
@@ -31,7 +31,7 @@ dualgan predict DIR/student IMAGE
 """
   + help_pages.NOTES
 )
-_STAGE = flags.DEFINE_enum('stage', None, STAGES, 'Only this stage.')
+_STAGE = flags.DEFINE_enum('stage', None, NAMES, 'Only this stage.')
 _INIT_FROM = flags.DEFINE_string(
   'init_from', None, "Take teachers and generator from this run's folder."
 )
@@ -66,4 +66,4 @@ def _train() -> str:
       raise UserError('--stage: --dry_run is of all stages; leave one out.')
     return dry_run(config, workdir, init_from=_INIT_FROM.value)
   results = run(config, workdir, stage=_STAGE.value, init_from=_INIT_FROM.value)
-  return report.table(results) if results else ''
+  return report.results_table(results) if results else ''

@@ -1,35 +1,22 @@
-"""What the generator is asked for: the named objectives."""
+"""Named objectives of the generator: which losses, and their weights.
+
+Where the weights come from: experiments/notes/objectives.md
+"""
 
 import ml_collections
 
+from dualgan_jax.config.fields import Objective
+
 
 def default() -> ml_collections.ConfigDict:
-  """Eq. 8 without L_a, Eq. 11, the statistics prior and never-empty labels."""
-  return ml_collections.ConfigDict(
-    {
-      'name': 'default',
-      'oracle': False,  # whether real data chose its weights
-      'alpha': 0.0,  # weight of L_a in Eq. 8
-      'beta': 1.0,  # of L_ie
-      'gamma': 0.1,  # of L_dis
-      'entropy': 'normalised',  # of L_ie; bernoulli, softmax or dafl
-      'prior': 1.0,  # weight of the batch-norm statistics prior
-      'one_hot': 'labels',  # L_oh label by label; class: of one per image
-      'never_empty': True,  # each image has a pseudo label at least
-      'groups': True,  # teachers judge the groups, too, Eq. 4, 9 and 11
-      'image_filter': False,  # Eq. 9's also before the first teacher block
-      'routing': 'auto',  # each image of one teacher: on, images or off
-    }
-  )
+  """Returns ours: Eq. 8 without L_a, Eq. 11, the prior, never-empty labels."""
+  return ml_collections.ConfigDict(Objective().model_dump())
 
 
 def paper() -> ml_collections.ConfigDict:
-  """Eq. 8 and 11 as printed: Eq. 5 may find no label, and no prior helps.
+  """Returns Eq. 8 and 11 as printed: no prior, and Eq. 5 may find no label.
 
-  The weights are unpublished. Of α in {0.1, 1}, β in {0.5, 1, 5, 20}, γ in
-  {0.1, 0.3, 1} and two forms of L_ie, seven combinations of them were tried on
-  `digits` with 400 generator steps, and the one whose compact TargetNet was
-  right most often on the real training images was taken: an oracle.
+  The paper does not publish its weights; real images of `digits` chose these.
   """
   return ml_collections.ConfigDict(
     {
@@ -50,12 +37,11 @@ def paper() -> ml_collections.ConfigDict:
 
 
 def dafl() -> ml_collections.ConfigDict:
-  """DAFL's (Chen et al., ICCV 2019), as its code has it: no groups, no prior.
+  """Returns DAFL's (Chen et al., ICCV 2019), as its code has it.
 
-  One generator whose image the teachers judge by a softmax over all labels,
-  those with one label per image each by its own:
-  one-hot loss + 0.1 · activation loss + 5 · information entropy with log10, the
-  weights that its code has for CIFAR-10 and MNIST alike.
+  One-hot loss + 0.1 · activation loss + 5 · information entropy with log10. It
+  has no groups and no prior. The teachers judge the image by one softmax over
+  all labels; a teacher with one label per image judges by its own softmax.
   """
   return ml_collections.ConfigDict(
     {
@@ -76,20 +62,20 @@ def dafl() -> ml_collections.ConfigDict:
 
 
 def use_paper(config: ml_collections.ConfigDict) -> None:
-  """Makes a config the paper's."""
+  """Gives a config the objective `paper`, and trains without refinement."""
   config.objective = paper()
   _use_earlier_training(config)
 
 
 def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Makes a config DAFL's: no groups, so the student learns end to end only."""
+  """Gives a config the objective `dafl`; the student learns end to end only."""
   config.objective = dafl()
   config.dual.steps = 0
   _use_earlier_training(config)
 
 
 def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Both have no refinement and temperature 1; the paper has λ² in Eq. 16."""
+  """Sets temperature 1, λ² = 1 in Eq. 16, and no refinement."""
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0

@@ -7,12 +7,12 @@ from typing import Any
 from dualgan_jax.errors import UserError
 
 
-def find(name: str, data_config: Any) -> pathlib.Path | None:
+def find(data_name: str, data_config: Any) -> pathlib.Path | None:
   """Finds the folder that a data set is read from.
 
   Args:
-    name: of the set in the config, for messages.
-    data_config: the config's group `data.<name>`.
+    data_name: the set's name in the config, for messages.
+    data_config: the config's group `data.<data_name>`.
 
   Returns:
     The folder; None for a set of the Hub, or one that scikit-learn bundles.
@@ -23,9 +23,10 @@ def find(name: str, data_config: Any) -> pathlib.Path | None:
   if not data_config.path:
     return None
   folder = pathlib.Path(os.path.expanduser(data_config.path))
+  # Unlike `Path.is_dir`, it does not raise for a name that is too long.
   if not os.path.isdir(folder):
     raise UserError(
-      f'data.{name}.path: there is no folder {folder}; give one that '
+      f'data.{data_name}.path: there is no folder {folder}; give one that '
       'datasets.load_dataset reads, or none to get '
       f'{data_config.source} from the Hugging Face Hub.'
     )

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub's form, read by the library `datasets`."""
+"""Reads data sets of the Hugging Face Hub's form by the library `datasets`."""
 
 import atexit
 import functools
@@ -15,167 +15,208 @@ from dualgan_jax.data.image_files import LabelledParts, other_test_part
 from dualgan_jax.errors import UserError, first_line
 
 
-def read(name: str, own: Any, folder: pathlib.Path | None) -> LabelledParts:
+def read(
+  data_name: str, data_config: Any, folder: pathlib.Path | None
+) -> LabelledParts:
   """Opens a data set, and finds its images and labels.
 
   Args:
-    name: of the set in the config, for messages.
-    own: the config's group `data.<name>`.
-    folder: to read instead of the Hub.
+    data_name: the set's name in the config, for messages.
+    data_config: the config's group `data.<data_name>`.
+    folder: a folder to read instead of the Hub, or None.
+
+  Returns:
+    The training part, the test part if there is one, and the names of other
+    parts that have labels.
 
   Raises:
     UserError: the set is not there, or not of a form that we can read.
   """
-  tables = _open(name, own, folder)
-  others = [x for x in tables if x not in (own.train_part, own.test_part)]
-  unread = tuple(
-    x for x in others if label_columns.are_labelled(tables[x].features)
+  tables = _open(data_name, data_config, folder)
+  part_names = (data_config.train_part, data_config.test_part)
+  # Other parts are named to the user only if they could be used.
+  other_parts = [part for part in tables if part not in part_names]
+  unread_parts = tuple(
+    part
+    for part in other_parts
+    if label_columns.are_labelled(tables[part].features)
   )
-  used = {x: tables[x] for x in (own.train_part, own.test_part) if x in tables}
-  if own.train_part not in used:
+  used_tables = {part: tables[part] for part in part_names if part in tables}
+  if data_config.train_part not in used_tables:
     raise UserError(
-      f'data.{name}.train_part: the set has no part {own.train_part}; it has '
-      f'{", ".join(tables)}: --config.data.{name}.train_part=NAME.'
+      f'data.{data_name}.train_part: the set has no part '
+      f'{data_config.train_part}; it has {", ".join(tables)}: '
+      f'--config.data.{data_name}.train_part=NAME.'
     )
-  for part, table in used.items():
+  for part, table in used_tables.items():
     if not len(table):
       raise UserError(
-        f'data.{name}: its part {part} has no images; bring it again.'
+        f'data.{data_name}: its part {part} has no images; bring it again.'
       )
-  parts = label_columns.read(name, own, used)
-  for part, files in parts.items():
-    if not files.targets.any():
+  parts = label_columns.read(data_name, data_config, used_tables)
+  # Many test parts of the Hub come without their labels.
+  for part, image_files in parts.items():
+    if not image_files.targets.any():
       cure = (
-        other_test_part(name, unread)
-        if part == own.test_part
+        other_test_part(data_name, unread_parts)
+        if part == data_config.test_part
         else f'put the images of each label into DIR/{part}/LABEL, or take a '
         'set whose labels are given'
       )
       raise UserError(
-        f'data.{name}: no image of its part {part} has a label; {cure}.'
+        f'data.{data_name}: no image of its part {part} has a label; {cure}.'
       )
-  return LabelledParts(parts[own.train_part], parts.get(own.test_part), unread)
+  return LabelledParts(
+    parts[data_config.train_part],
+    parts.get(data_config.test_part),
+    unread_parts,
+  )
 
 
 def _open(
-  name: str, own: Any, folder: pathlib.Path | None
+  data_name: str, data_config: Any, folder: pathlib.Path | None
 ) -> Mapping[str, Any]:
-  """The set's tables by the names of its parts."""
+  """Opens the set's tables, by the names of its parts."""
   try:
     import datasets
-  except ImportError as e:
+  except ImportError as error:
     raise UserError(
-      f'data.{name}.source: reading it needs the library `datasets`; '
+      f'data.{data_name}.source: reading it needs the library `datasets`; '
       "pip install '.[data]' brings it."
-    ) from e
+    ) from error
 
-  # One sentence of ours says it all.
+  # Our error is one sentence; bars and logs would bury it.
   datasets.disable_progress_bars()
   logging.getLogger('huggingface_hub').setLevel(logging.CRITICAL)
-  origin = own.source if folder is None else str(folder)
+  origin = data_config.source if folder is None else str(folder)
   try:
+    # `load_dataset` does not read what `save_to_disk` wrote.
     if folder is not None and (folder / 'state.json').is_file():
-      return {own.train_part: datasets.load_from_disk(origin)}
+      return {data_config.train_part: datasets.load_from_disk(origin)}
     if folder is not None and (folder / 'dataset_dict.json').is_file():
       return datasets.load_from_disk(origin)
     builder = datasets.load_dataset_builder(
       origin,
-      own.subset,
-      data_files=_files_by_part(own, folder) if folder else None,
-      cache_dir=_cache(),
+      data_config.subset,
+      data_files=_files_by_part(data_config, folder) if folder else None,
+      cache_dir=_cache_folder(),
       download_config=datasets.DownloadConfig(max_retries=0),
     )
     if folder is not None:
-      _refuse_unlike(name, builder.config.data_files)
+      _check_label_numbers(data_name, builder.config.data_files)
     builder.download_and_prepare()
     return builder.as_dataset()
   except UserError:
     raise
-  except Exception as e:  # whatever its many readers may raise
-    if isinstance(e, ValueError):
-      _check_subset(name, own, origin)
-    where = origin if folder else f'{origin} on the Hugging Face Hub'
+  except Exception as error:  # whatever the library's readers may raise
+    # It raises ValueError, too, where a set has several subsets.
+    if isinstance(error, ValueError):
+      _check_subset(data_name, data_config, origin)
+    place = origin if folder else f'{origin} on the Hugging Face Hub'
     raise UserError(
-      f'data.{name}: nothing readable in {where} ({first_line(e)}); '
-      f'bring it into a folder, and name that: --config.data.{name}.path=DIR.'
-    ) from e
+      f'data.{data_name}: nothing readable in {place} ({first_line(error)}); '
+      'bring it into a folder, and name that: '
+      f'--config.data.{data_name}.path=DIR.'
+    ) from error
 
 
-def _check_subset(name: str, own: Any, origin: str) -> None:
-  """Sees that a set of several subsets is opened with one of them."""
+def _check_subset(data_name: str, data_config: Any, origin: str) -> None:
+  """Raises UserError if the config names none of a set's several subsets."""
   import datasets
 
   try:
-    subsets = datasets.get_dataset_config_names(origin)
-  except Exception:  # it cannot be opened for another reason
+    subset_names = datasets.get_dataset_config_names(origin)
+  except Exception:  # the set cannot be opened for another reason
     return
-  if len(subsets) > 1 and own.subset not in subsets:
+  if len(subset_names) > 1 and data_config.subset not in subset_names:
     raise UserError(
-      f'data.{name}.subset: {origin} has the subsets {", ".join(subsets)}; '
-      f'name one: --config.data.{name}.subset={subsets[0]}.'
+      f'data.{data_name}.subset: {origin} has the subsets '
+      f'{", ".join(subset_names)}; name one: '
+      f'--config.data.{data_name}.subset={subset_names[0]}.'
     )
 
 
 def _files_by_part(
-  own: Any, folder: pathlib.Path
+  data_config: Any, folder: pathlib.Path
 ) -> dict[str, list[str]] | None:
-  """The files of each part, where the parts are folders."""
-  if own.subset or not (folder / own.train_part).is_dir():
+  """Returns patterns of the files of each part, if parts are folders."""
+  if data_config.subset or not (folder / data_config.train_part).is_dir():
     return None
-  parts = (own.train_part, own.test_part)
+  part_names = (data_config.train_part, data_config.test_part)
   return {
-    x: [f'{_escaped(folder / x)}/**'] for x in parts if (folder / x).is_dir()
+    part: [f'{_escaped(folder / part)}/**']
+    for part in part_names
+    if (folder / part).is_dir()
   }
 
 
 def _escaped(path: pathlib.Path) -> str:
-  """A path in whose name brackets and asterisks stand for themselves."""
-  return ''.join(f'[{x}]' if x in '[?*' else x for x in str(path.resolve()))
+  """Returns a pattern in which brackets and asterisks stand for themselves."""
+  return ''.join(
+    f'[{character}]' if character in '[?*' else character
+    for character in str(path.resolve())
+  )
 
 
-def _cache() -> str | None:
-  """Where the library may keep what it unpacks; None for its usual place."""
+def _cache_folder() -> str | None:
+  """Returns the folder that the library unpacks into; None for its usual one.
+
+  The usual one lies in the user's home, which containers and clusters may lack
+  or may not let us write to.
+  """
   import datasets
 
-  usual = pathlib.Path(datasets.config.HF_DATASETS_CACHE)
+  usual_folder = pathlib.Path(datasets.config.HF_DATASETS_CACHE)
   try:
-    if usual.is_absolute():
-      usual.mkdir(parents=True, exist_ok=True)
-      if os.access(usual, os.W_OK):
+    # Without a home it is a relative path that begins with `~`.
+    if usual_folder.is_absolute():
+      usual_folder.mkdir(parents=True, exist_ok=True)
+      if os.access(usual_folder, os.W_OK):
         return None
   except OSError:
     pass
-  return _passing_cache()
+  return _temporary_cache()
 
 
 @functools.cache
-def _passing_cache() -> str:
-  """A folder that goes with the process, for who has no home."""
+def _temporary_cache() -> str:
+  """Makes a folder that is removed when the process ends, once per process."""
   folder = tempfile.mkdtemp(prefix='dualgan_jax-')
   atexit.register(shutil.rmtree, folder, ignore_errors=True)
   return folder
 
 
-def _refuse_unlike(name: str, files: Mapping[str, list[str]]) -> None:
-  """Sees that all Parquet files number their labels alike.
+def _check_label_numbers(
+  data_name: str, files_by_part: Mapping[str, list[str]]
+) -> None:
+  """Checks that all Parquet files number their labels alike.
 
-  `datasets` reads all of them by the names of the first.
+  `datasets` reads all of them by the label names of the first file.
+
+  Raises:
+    UserError: two files have different label names.
   """
   import datasets
   from pyarrow import parquet
 
-  first = {}
-  for file in sorted(x for part in files.values() for x in part):
+  first_names = {}  # by column: label names, and the file that has them
+  for file in sorted(
+    file for part_files in files_by_part.values() for file in part_files
+  ):
     if not file.endswith('.parquet'):
       continue
+    # The schema is all that is read here, so large files cost little.
     features = datasets.Features.from_arrow_schema(parquet.read_schema(file))
     for column, feature in features.items():
-      label = label_columns.class_label(feature)
-      if label is None:
+      class_label = label_columns.class_label(feature)
+      if class_label is None:
         continue
-      names, other = first.setdefault(column, (label.names, file))
-      if names != label.names:
+      label_names, first_file = first_names.setdefault(
+        column, (class_label.names, file)
+      )
+      if label_names != class_label.names:
         raise UserError(
-          f'data.{name}.path: {file} numbers the labels of its column {column} '
-          f'otherwise than {other}; write both with the same ClassLabel.'
+          f'data.{data_name}.path: {file} numbers the labels of its column '
+          f'{column} otherwise than {first_file}; write both with the same '
+          'ClassLabel.'
         )

@@ -1,4 +1,4 @@
-"""Images and labels among the columns of a data set's tables."""
+"""Finds images and labels among the columns of a data set's tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,116 +10,167 @@ from dualgan_jax.errors import UserError
 
 
 def read(
-  name: str, own: Any, tables: Mapping[str, Any]
+  data_name: str, data_config: Any, tables: Mapping[str, Any]
 ) -> dict[str, ImageFiles]:
   """Finds images and labels by the types of columns, if they are not named.
 
   Args:
-    name: of the set in the config, for messages.
-    own: the config's group `data.<name>`.
-    tables: of the library `datasets`, by the names of the parts.
+    data_name: the set's name in the config, for messages.
+    data_config: the config's group `data.<data_name>`.
+    tables: tables of the library `datasets`, by the names of the parts.
 
   Returns:
-    The same parts; all have the same labels.
+    The images of each part, by its name; all parts have the same labels.
 
   Raises:
-    UserError: which columns hold them cannot be told, or differs.
+    UserError: several columns may hold the images, none holds labels, or parts
+      have different columns.
   """
-  first, *_ = tables.values()
-  image_column = _image_column(name, own, first.features)
-  columns = _label_columns(name, own, first.features)
+  # The first part decides which columns are read in all of them.
+  first_table, *_ = tables.values()
+  image_column = _image_column(data_name, data_config, first_table.features)
+  label_columns = _label_columns(data_name, data_config, first_table.features)
   for part, table in tables.items():
-    for column in (image_column, *columns):
+    for column in (image_column, *label_columns):
       if column not in table.features:
-        raise UserError(f'data.{name}: its part {part} has no column {column}.')
-  values = {x: _values(name, x, tables) for x in columns}
-  labels = [label for column in values.values() for label in column]
-  if len(set(labels)) < len(labels):
+        raise UserError(
+          f'data.{data_name}: its part {part} has no column {column}.'
+        )
+  label_values = {
+    column: _label_values(data_name, column, tables) for column in label_columns
+  }
+  # A label that two columns share would have two columns of targets.
+  label_names = [
+    label for column_labels in label_values.values() for label in column_labels
+  ]
+  if len(set(label_names)) < len(label_names):
     raise UserError(
-      f'data.{name}: two label columns share a label, name one of '
-      f'{", ".join(columns)}: --config.data.{name}.label_column={columns[0]}.'
+      f'data.{data_name}: two label columns share a label, name one of '
+      f'{", ".join(label_columns)}: '
+      f'--config.data.{data_name}.label_column={label_columns[0]}.'
     )
   return {
-    part: _image_files(part, table, image_column, values)
+    part: _image_files(part, table, image_column, label_values)
     for part, table in tables.items()
   }
 
 
 def are_labelled(features: Mapping[str, Any]) -> bool:
-  """Whether a table has a column of labels by its type."""
-  return any(class_label(x) is not None for x in features.values())
+  """Returns whether a table has a column whose type is that of labels."""
+  return any(class_label(feature) is not None for feature in features.values())
 
 
 def class_label(feature: Any) -> Any:
-  """The ClassLabel of a label or label-list column, None for another."""
+  """Returns the ClassLabel of a label or label-list column, None for others."""
   import datasets
 
   feature = getattr(feature, 'feature', feature)
   return feature if isinstance(feature, datasets.ClassLabel) else None
 
 
-def _image_column(name: str, own: Any, features: Mapping[str, Any]) -> str:
-  field = f'data.{name}.image_column'
-  found = [k for k, f in features.items() if _is_image(f)]
-  files = [k for k, f in features.items() if _plain(f).endswith('binary')]
-  column = own.image_column
-  if column is not None and column not in found + files:
+def _image_column(
+  data_name: str, data_config: Any, features: Mapping[str, Any]
+) -> str:
+  """Returns the column of images: the config's, or the only one of the type.
+
+  Raises:
+    UserError: the config's column holds no images, or the only one of the type
+      does not exist.
+  """
+  field = f'data.{data_name}.image_column'
+  image_columns = [
+    column for column, feature in features.items() if _is_image(feature)
+  ]
+  # Bytes may be image files, but are only tried if the config says so.
+  bytes_columns = [
+    column
+    for column, feature in features.items()
+    if _value_type(feature).endswith('binary')
+  ]
+  chosen_column = data_config.image_column
+  if (
+    chosen_column is not None
+    and chosen_column not in image_columns + bytes_columns
+  ):
     raise UserError(
-      f'{field}: {column} holds no image files; there are {_shown(features)}.'
+      f'{field}: {chosen_column} holds no image files; there are '
+      f'{_list_columns(features)}.'
     )
-  if column is None and len(found) != 1:
-    example = (*found, *files, 'NAME')[0]
+  if chosen_column is None and len(image_columns) != 1:
+    example = (*image_columns, *bytes_columns, 'NAME')[0]
     raise UserError(
-      f'{field}: {"several columns hold" if found else "no column holds"} '
+      f'{field}: '
+      f'{"several columns hold" if image_columns else "no column holds"} '
       'images, name one of type Image or of the bytes of image files: '
-      f'--config.{field}={example}; there are {_shown(features)}.'
+      f'--config.{field}={example}; there are {_list_columns(features)}.'
     )
-  return column or found[0]
+  return chosen_column or image_columns[0]
 
 
 def _label_columns(
-  name: str, own: Any, features: Mapping[str, Any]
+  data_name: str, data_config: Any, features: Mapping[str, Any]
 ) -> list[str]:
-  field = f'data.{name}.label_column'
-  plain = [k for k, f in features.items() if _is_text_or_integer(f)]
-  found = [k for k, f in features.items() if class_label(f) is not None]
-  column = own.label_column
-  if column is not None and column not in found + plain:
+  """Returns the columns of labels: the config's, or all of type ClassLabel.
+
+  Raises:
+    UserError: the config's column holds no labels, or it names none and there
+      is no column of type ClassLabel.
+  """
+  field = f'data.{data_name}.label_column'
+  # Texts and whole numbers are labels only if the config says so.
+  value_columns = [
+    column
+    for column, feature in features.items()
+    if _is_text_or_integer(feature)
+  ]
+  label_columns = [
+    column
+    for column, feature in features.items()
+    if class_label(feature) is not None
+  ]
+  chosen_column = data_config.label_column
+  if (
+    chosen_column is not None
+    and chosen_column not in label_columns + value_columns
+  ):
     raise UserError(
-      f'{field}: {column} holds no labels; there are {_shown(features)}.'
+      f'{field}: {chosen_column} holds no labels; there are '
+      f'{_list_columns(features)}.'
     )
-  if column is None and not found and not plain:
+  if chosen_column is None and not label_columns and not value_columns:
     raise UserError(
-      f'data.{name}: it has no labels, put the images of each label into '
+      f'data.{data_name}: it has no labels, put the images of each label into '
       'DIR/train/LABEL and DIR/test/LABEL, or take a set with a column of type '
-      f'ClassLabel; there are {_shown(features)}.'
+      f'ClassLabel; there are {_list_columns(features)}.'
     )
-  if column is None and not found:
-    example = 'label' if 'label' in plain else plain[0]
+  if chosen_column is None and not label_columns:
+    example = 'label' if 'label' in value_columns else value_columns[0]
     raise UserError(
       f'{field}: no column is of type ClassLabel or list of it, name one whose '
       'texts or whole numbers are to be the labels: '
-      f'--config.{field}={example}; there are {_shown(features)}.'
+      f'--config.{field}={example}; there are {_list_columns(features)}.'
     )
-  return found if column is None else [column]
+  return label_columns if chosen_column is None else [chosen_column]
 
 
-def _shown(features: Mapping[str, Any]) -> str:
-  """Lists columns and their types."""
+def _list_columns(features: Mapping[str, Any]) -> str:
+  """Lists columns and their types, for messages."""
 
-  def kind(feature):
-    plain = _plain(feature)
+  def type_name(feature):
+    value_type = _value_type(feature)
     if _is_image(feature):
       return 'Image'
-    if plain and hasattr(feature, 'feature'):
-      return f'list of {plain}'
-    return plain or type(feature).__name__
+    if value_type and hasattr(feature, 'feature'):
+      return f'list of {value_type}'
+    return value_type or type(feature).__name__
 
-  return ', '.join(f'{k}: {kind(f)}' for k, f in features.items())
+  return ', '.join(
+    f'{column}: {type_name(feature)}' for column, feature in features.items()
+  )
 
 
 def _is_image(feature: Any) -> bool:
-  """Whether a column holds images, also as pandas writes them."""
+  """Returns whether a column holds images, also as pandas writes them."""
   import datasets
 
   if isinstance(feature, dict):
@@ -127,8 +178,8 @@ def _is_image(feature: Any) -> bool:
   return isinstance(feature, datasets.Image)
 
 
-def _plain(feature: Any) -> str:
-  """The type of a column of plain values or of lists of them, '' of another."""
+def _value_type(feature: Any) -> str:
+  """Returns the type of a column of values or of lists of them, else ''."""
   import datasets
 
   feature = getattr(feature, 'feature', feature)
@@ -136,63 +187,85 @@ def _plain(feature: Any) -> str:
 
 
 def _is_text_or_integer(feature: Any) -> bool:
-  plain = _plain(feature)
-  return plain.endswith('string') or plain.startswith(('int', 'uint'))
+  value_type = _value_type(feature)
+  return value_type.endswith('string') or value_type.startswith(('int', 'uint'))
 
 
-def _values(
-  name: str, column: str, tables: Mapping[str, Any]
+def _label_values(
+  data_name: str, column: str, tables: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """The labels of a column, each with the value that stands for it.
+  """Returns the labels of a column, each with the value that stands for it.
 
-  Texts and whole numbers are their own names, of all parts together, in order.
+  A ClassLabel's values are numbers. Texts and whole numbers are their own
+  names; their labels are those of all parts, sorted.
+
+  Raises:
+    UserError: parts have different ClassLabels.
   """
-  labels = [class_label(x.features[column]) for x in tables.values()]
-  if any(x != labels[0] for x in labels):
+  class_labels = [
+    class_label(table.features[column]) for table in tables.values()
+  ]
+  if any(part_label != class_labels[0] for part_label in class_labels):
     raise UserError(
-      f'data.{name}: {column} has other labels in {" than in ".join(tables)}; '
-      'write both with the same ClassLabel.'
+      f'data.{data_name}: {column} has other labels in '
+      f'{" than in ".join(tables)}; write both with the same ClassLabel.'
     )
-  if labels[0] is not None:
-    return {x: i for i, x in enumerate(labels[0].names)}
-  values = {x for table in tables.values() for x in _known(table[column])}
-  return {str(x): x for x in sorted(values)}
+  if class_labels[0] is not None:
+    return {name: number for number, name in enumerate(class_labels[0].names)}
+  values = {
+    value for table in tables.values() for value in _known_values(table[column])
+  }
+  return {str(value): value for value in sorted(values)}
 
 
-def _known(values: Iterable[Any]) -> Iterator[Any]:
-  """All labels of a column, one after the other, but for unknown ones."""
-  for value in values:
-    for label in value if isinstance(value, list) else [value]:
+def _known_values(cells: Iterable[Any]) -> Iterator[Any]:
+  """Yields all label values in a column's cells, except for unknown ones."""
+  for cell in cells:
+    for value in cell if isinstance(cell, list) else [cell]:
       # The Hub writes -1 or nothing for a label that is not known.
-      if label not in (None, '') and (isinstance(label, str) or label >= 0):
-        yield label
+      if value not in (None, '') and (isinstance(value, str) or value >= 0):
+        yield value
 
 
 def _image_files(
-  part: str,
+  part_name: str,
   table: Any,
   image_column: str,
-  values: Mapping[str, Mapping[str, Any]],
+  label_values: Mapping[str, Mapping[str, Any]],
 ) -> ImageFiles:
-  """One part: its images, still encoded, and its targets."""
+  """Makes a part of a table: its images, still encoded, and its targets.
+
+  Args:
+    part_name: the part's name, for messages.
+    table: a table of the library `datasets`.
+    image_column: the column of images.
+    label_values: for each column of labels, the value of each label.
+  """
   import datasets
 
+  # Columns of targets stand side by side, in the order of `label_values`.
   targets = []
-  for column, own in values.items():
-    number = {value: i for i, value in enumerate(own.values())}
-    found = np.zeros((len(table), len(own)), np.float32)
-    for row, value in enumerate(table[column]):
-      for label in _known([value]):
-        found[row, number[label]] = 1
-    targets.append(found)
-  # Decoding them ourselves is faster, and tells which one is broken.
-  images = table.select_columns(image_column).cast_column(
+  for column, column_labels in label_values.items():
+    target_columns = {
+      value: index for index, value in enumerate(column_labels.values())
+    }
+    column_targets = np.zeros((len(table), len(column_labels)), np.float32)
+    for row, cell in enumerate(table[column]):
+      for value in _known_values([cell]):
+        column_targets[row, target_columns[value]] = 1
+    targets.append(column_targets)
+  # Decoding the files here is faster than in `datasets`, and a broken one can
+  # be named.
+  encoded_images = table.select_columns(image_column).cast_column(
     image_column, datasets.Image(decode=False)
   )
+  label_names = [
+    label for column_labels in label_values.values() for label in column_labels
+  ]
   return ImageFiles(
-    part,
+    part_name,
     np.arange(len(table)),
-    lambda rows: images.select(rows)[image_column],
+    lambda row_indices: encoded_images.select(row_indices)[image_column],
     np.concatenate(targets, axis=1),
-    tuple(label for own in values.values() for label in own),
+    tuple(label_names),
   )

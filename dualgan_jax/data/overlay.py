@@ -1,8 +1,8 @@
-"""Two images of different classes in one, after Sabour et al. (NIPS 2017).
+"""Overlays two images of different classes, after Sabour et al. (NIPS 2017).
 
 "Dynamic Routing Between Capsules", MultiMNIST: each image is shifted by up to
-`SHIFT` pixels in each direction on a canvas that leaves room for it, and laid
-over another of a different class.
+`MAX_SHIFT` pixels in each direction on a canvas that leaves room for it, and
+laid over another of a different class.
 """
 
 import dataclasses
@@ -15,28 +15,32 @@ from dualgan_jax.errors import UserError
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
 
-SHIFT = 4
+MAX_SHIFT = 4
 
 
-def pairs(split: 'Split', seed: int, times: int = 1) -> 'Split':
-  """Two-in-one images, in which each image is on top `times` times.
+def make_pairs(split: 'Split', seed: int, pairs_per_image: int = 1) -> 'Split':
+  """Makes images of two, with each image on top `pairs_per_image` times.
 
-  Image i is laid over a random other image of a different label set, both
+  Image i is laid over a random other image of a different label set. Both are
   shifted independently and uniformly by -4 .. 4 pixels along each axis; pixels
   add up, and stop at 255. 28×28 becomes 36×36. The labels are the union.
 
   Args:
-    split: images [n, h, w, c] with at least two different label sets.
-    seed: of partners and shifts.
-    times: the result has n · times images.
+    split: images uint8 [n, h, w, c] with at least two different label sets.
+    seed: seed of partners and shifts.
+    pairs_per_image: how often each image is on top.
+
+  Returns:
+    Images uint8 [n · pairs_per_image, h + 8, w + 8, c], and their targets.
 
   Raises:
     UserError: there is only one label set.
   """
   check(split)
-  rng = np.random.default_rng(seed)
+  random_generator = np.random.default_rng(seed)
   images, targets = zip(
-    *(_round(split, rng) for _ in range(times)), strict=True
+    *(_pair_all(split, random_generator) for _ in range(pairs_per_image)),
+    strict=True,
   )
   return dataclasses.replace(
     split, images=np.concatenate(images), targets=np.concatenate(targets)
@@ -44,7 +48,7 @@ def pairs(split: 'Split', seed: int, times: int = 1) -> 'Split':
 
 
 def check(split: 'Split') -> None:
-  """Sees that each image has another to be laid over.
+  """Checks that each image has another to be laid over.
 
   Raises:
     UserError: there is only one label set.
@@ -56,21 +60,32 @@ def check(split: 'Split') -> None:
     )
 
 
-def _round(split, rng):
-  n, height, width, channels = split.images.shape
-  partner = rng.integers(0, n, n)
+def _pair_all(split, random_generator):
+  """Lays each image once over a partner, and returns images and targets."""
+  num_images, height, width, channels = split.images.shape
+  # Draw again for images whose partner has the same label set. Every image has
+  # another to be drawn, since `check` has passed.
+  partners = random_generator.integers(0, num_images, num_images)
   while True:
-    same = np.flatnonzero((split.targets == split.targets[partner]).all(axis=1))
-    if not same.size:
+    unfit_rows = np.flatnonzero(
+      (split.targets == split.targets[partners]).all(axis=1)
+    )
+    if not unfit_rows.size:
       break
-    partner[same] = rng.integers(0, n, same.size)
+    partners[unfit_rows] = random_generator.integers(
+      0, num_images, unfit_rows.size
+    )
+  # 16 bits hold the sum of two images, which may exceed 255.
   canvas = np.zeros(
-    (n, height + 2 * SHIFT, width + 2 * SHIFT, channels), np.uint16
+    (num_images, height + 2 * MAX_SHIFT, width + 2 * MAX_SHIFT, channels),
+    np.uint16,
   )
-  for rows in (np.arange(n), partner):
-    down, right = rng.integers(0, 2 * SHIFT + 1, (2, n))
+  for rows in (np.arange(num_images), partners):
+    down, right = random_generator.integers(
+      0, 2 * MAX_SHIFT + 1, (2, num_images)
+    )
     y = down[:, None, None] + np.arange(height)[:, None]  # [n, h, 1]
     x = right[:, None, None] + np.arange(width)  # [n, 1, w]
-    canvas[np.arange(n)[:, None, None], y, x] += split.images[rows]
-  targets = np.maximum(split.targets, split.targets[partner])
+    canvas[np.arange(num_images)[:, None, None], y, x] += split.images[rows]
+  targets = np.maximum(split.targets, split.targets[partners])
   return np.minimum(canvas, 255).astype(np.uint8), targets

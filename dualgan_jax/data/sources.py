@@ -1,6 +1,6 @@
-"""Real data: to pretrain teachers, for one baseline, and to evaluate.
+"""Loads real data: to pretrain teachers, for one baseline, and to evaluate.
 
-Nothing else may import this module.
+No other stage may import this module.
 """
 
 import dataclasses
@@ -17,109 +17,111 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.training import console
 
 PARTS = ('train', 'test')
-# The one source that is neither on the Hub nor in a folder.
+# The only source that is neither on the Hub nor in a folder.
 _BUNDLED = 'scikit-learn/digits'
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """Images with their labels.
+  """Decoded images with their labels.
 
   Attributes:
     images: uint8 [n, h, w, c].
-    targets: 0 or 1, float32 [n, labels of the data set]; NaN where the data set
-      does not want to say, since the label is there, but hard to see.
-    names: of the labels, in the order of the columns.
+    targets: 0 or 1, float32 [n, num_labels of the data set]; NaN where the data
+      set leaves it open, since the label is there, but hard to see.
+    label_names: the labels, in the order of the columns of `targets`.
   """
 
   images: np.ndarray
   targets: np.ndarray
-  names: tuple[str, ...]
+  label_names: tuple[str, ...]
 
-  def columns(self, labels: Sequence[str]) -> np.ndarray:
-    """The targets of some labels, in that order, [n, len(labels)].
+  def label_targets(self, labels: Sequence[str]) -> np.ndarray:
+    """Returns the targets of some labels, in that order.
 
-    A label that the data set does not have is on none of its images.
+    No image carries a label that the data set does not have.
+
+    Args:
+      labels: names of any labels.
+
+    Returns:
+      0, 1 or NaN, float32 [n, len(labels)].
     """
-    found = np.zeros((len(self.targets), len(labels)), np.float32)
-    for i, label in enumerate(labels):
-      if label in self.names:
-        found[:, i] = self.targets[:, self.names.index(label)]
-    return found
+    targets = np.zeros((len(self.targets), len(labels)), np.float32)
+    for column, label in enumerate(labels):
+      if label in self.label_names:
+        targets[:, column] = self.targets[:, self.label_names.index(label)]
+    return targets
 
-  def showing(self, labels: Sequence[str]) -> 'Split':
-    """Only the images that carry at least one of these labels."""
-    rows = self.columns(labels).any(axis=1)
+  def with_any_label(self, labels: Sequence[str]) -> 'Split':
+    """Selects the images that carry at least one of these labels."""
+    rows = self.label_targets(labels).any(axis=1)
     return dataclasses.replace(
       self, images=self.images[rows], targets=self.targets[rows]
     )
 
-  def refuse_unknown(self, field: str, labels: Sequence[str]) -> None:
-    """Sees that all labels are the data set's.
+  def check_labels(self, field: str, labels: Sequence[str]) -> None:
+    """Checks that the data set has all of these labels.
+
+    Args:
+      field: the config's field of the labels, for messages.
+      labels: names of labels.
 
     Raises:
-      UserError: one is not; names it and `field`.
+      UserError: it lacks some of them.
     """
-    missing = [x for x in labels if x not in self.names]
+    missing = [label for label in labels if label not in self.label_names]
     if missing:
       raise UserError(
         f'{field}: the data set has no {", ".join(map(repr, missing))}; it has '
-        f'{", ".join(map(repr, self.names))}.'
+        f'{", ".join(map(repr, self.label_names))}.'
       )
 
 
 def load(
-  name: str,
-  own: ml_collections.FrozenConfigDict,
+  data_name: str,
+  data_config: ml_collections.FrozenConfigDict,
   part: str,
-  image: tuple[int, int, int],
+  image_shape: tuple[int, int, int],
   seed: int,
 ) -> Split:
   """Loads one part of a data set.
 
   Args:
-    name: of the set in the config, for messages.
-    own: the config's group `data.<name>`: `source`, a data set's name on the
-      Hugging Face Hub, or 'scikit-learn/digits' for the 1,797 images of 8×8
-      that scikit-learn bundles, or 'PASCAL/VOC2007'; `path`, a folder of the
-      Hub's form or of a folder per label to take instead, or the VOCdevkit;
-      `subset`, the one of several that the Hub has under that name;
-      `train_part` and `test_part`, what the set calls its parts;
-      `image_column` and `label_column`, if they cannot be found by their types;
-      `test_fraction`, the share to keep for testing of a set without a test
-      part; `overlay`, how often each training image is laid over another
-      (`overlay.pairs`), 0 for not; a test image is so once.
+    data_name: the set's name in the config, for messages.
+    data_config: the config's group `data.<data_name>`, explained in
+      docs/fields.md. Its `source` is a name on the Hugging Face Hub,
+      'scikit-learn/digits' or 'PASCAL/VOC2007'.
     part: one of `PARTS`.
-    image: (height, width, channels); the images get these channels, and keep
-      their size, if all have the same. Others are brought to this one.
-    seed: draws the test part of a set that has none.
+    image_shape: (height, width, channels). Images get these channels, and keep
+      their size if all have the same; otherwise they get this size.
+    seed: seed that draws the test part of a set that has none.
+
+  Returns:
+    The part; overlaid images are 8 pixels higher and wider.
 
   Raises:
     UserError: the set is not there, or not of a form that we can read.
   """
-  if _is_bundled(own):
-    split = _digits(name, own, part, seed, image[-1])
+  if _is_bundled(data_config):
+    split = _load_digits(data_name, data_config, part, seed, image_shape[-1])
   else:
-    split = _decoded(name, own, _files(name, own, seed)[part], image)
-  return _overlaid(own, part, split)
+    image_files = _image_files(data_name, data_config, seed)[part]
+    split = _decode(data_name, data_config, image_files, image_shape)
+  return _overlaid(data_config, part, split)
 
 
 def check(
-  name: str,
-  own: ml_collections.FrozenConfigDict,
-  image: tuple[int, int, int],
+  data_name: str,
+  data_config: ml_collections.FrozenConfigDict,
+  image_shape: tuple[int, int, int],
   seed: int,
 ) -> Split:
   """Reads both parts of a data set before anything is trained.
 
-  What only the last stage needs is so missed first. Says which labelled parts
-  are not read, and how many test images are training images, too.
-
-  Args:
-    name: as for `load`.
-    own: as for `load`.
-    image: as for `load`.
-    seed: as for `load`.
+  Data that only the last stage needs is so missed at once, not after hours. The
+  console names labelled parts that are not read, and the number of test images
+  that are training images, too. Arguments are those of `load`.
 
   Returns:
     The training part, as `load` gives it.
@@ -128,158 +130,215 @@ def check(
     UserError: `load` would raise it for one of the parts, or they do not fit
       each other.
   """
-  if _is_bundled(own):
-    train, test = (_digits(name, own, x, seed, image[-1]) for x in PARTS)
+  if _is_bundled(data_config):
+    train, test = (
+      _load_digits(data_name, data_config, part, seed, image_shape[-1])
+      for part in PARTS
+    )
   else:
-    files = _files(name, own, seed, say_unread=True)
-    _refuse_shared(name, files)
-    train, test = (_decoded(name, own, files[x], image) for x in PARTS)
-  _compare(name, train, test)
-  if own.overlay:
+    image_files = _image_files(data_name, data_config, seed, report_unread=True)
+    _check_disjoint(data_name, image_files)
+    train, test = (
+      _decode(data_name, data_config, image_files[part], image_shape)
+      for part in PARTS
+    )
+  _compare(data_name, train, test)
+  if data_config.overlay:
     overlay.check(test)
-  return _overlaid(own, 'train', train)
+  return _overlaid(data_config, 'train', train)
 
 
-def _compare(name: str, train: Split, test: Split) -> None:
-  """Says what is odd about two parts."""
-  trained, tested = ((x.targets > 0).any(axis=0) for x in (train, test))
-  untrained = np.array(test.names)[tested & ~trained]
+def _compare(data_name: str, train: Split, test: Split) -> None:
+  """Reports labels and images by which two parts do not fit each other.
+
+  Raises:
+    UserError: they have no label in common.
+  """
+  trained, tested = ((split.targets > 0).any(axis=0) for split in (train, test))
+  untrained_labels = np.array(test.label_names)[tested & ~trained]
   if tested.any() and not (trained & tested).any():
     raise UserError(
-      f'data.{name}: no training image carries one of the labels of the test '
-      f'images ({", ".join(untrained)}); name them alike in both parts.'
+      f'data.{data_name}: no training image carries one of the labels of the '
+      f'test images ({", ".join(untrained_labels)}); name them alike in both '
+      'parts.'
     )
-  if untrained.size:
+  if untrained_labels.size:
     console.say(
-      f'data.{name}: no training image carries {", ".join(untrained)}'
+      f'data.{data_name}: no training image carries '
+      f'{", ".join(untrained_labels)}'
     )
 
-  def sums(split):
-    return [hashlib.sha256(x).digest() for x in split.images]
+  # Equal images in both parts make a model look better than it is.
+  def digests(split):
+    return [hashlib.sha256(image).digest() for image in split.images]
 
-  copies = np.isin(sums(test), sums(train)).sum()
-  if copies:
+  num_copies = np.isin(digests(test), digests(train)).sum()
+  if num_copies:
     console.say(
-      f'data.{name}: {copies:,} of {len(test.images):,} test images are equal '
-      'to a training image'
+      f'data.{data_name}: {num_copies:,} of {len(test.images):,} test images '
+      'are equal to a training image'
     )
 
 
-def _is_bundled(own: Any) -> bool:
-  return own.source == _BUNDLED and not own.path
+def _is_bundled(data_config: Any) -> bool:
+  """Returns whether the set is the one that scikit-learn bundles."""
+  return data_config.source == _BUNDLED and not data_config.path
 
 
-def _overlaid(own: Any, part: str, split: Split) -> Split:
-  if not own.overlay:
+def _overlaid(data_config: Any, part: str, split: Split) -> Split:
+  """Returns images of two, if the config wants them; test images once each."""
+  if not data_config.overlay:
     return split
-  times = own.overlay if part == 'train' else 1
-  return overlay.pairs(split, PARTS.index(part), times)
+  pairs_per_image = data_config.overlay if part == 'train' else 1
+  return overlay.make_pairs(split, PARTS.index(part), pairs_per_image)
 
 
-def _digits(name, own, part, seed, channels):
-  # scikit-learn takes a second to import: only who opens data pays for it.
+def _load_digits(data_name, data_config, part, seed, channels):
+  """Loads a part of scikit-learn's 1,797 digits of 8×8 pixels."""
+  # scikit-learn takes a second to import: only runs that open data pay for it.
   from sklearn import datasets
 
   digits = datasets.load_digits()
-  rows = _drawn(name, own, seed, digits.target)[part]
+  rows = _draw_parts(data_name, data_config, seed, digits.target)[part]
+  # Its pixels are 0 .. 16.
   images = np.uint8(digits.images[rows] * 255 / 16)
   return Split(
     np.repeat(images[..., None], channels, axis=-1),
     np.eye(10, dtype=np.float32)[digits.target[rows]],
-    tuple(str(x) for x in digits.target_names),
+    tuple(str(digit) for digit in digits.target_names),
   )
 
 
-def _files(
-  name: str, own: Any, seed: int, *, say_unread: bool = False
+def _image_files(
+  data_name: str, data_config: Any, seed: int, *, report_unread: bool = False
 ) -> dict[str, ImageFiles]:
-  """Both parts of a set of image files, by `PARTS`."""
-  if own.source == voc2007.SOURCE:
-    _refuse_fraction(name, own)
-    return {part: voc2007.read(name, own.path, part) for part in PARTS}
-  if own.train_part == own.test_part:
+  """Finds both parts of a set of image files, without decoding them.
+
+  Args:
+    data_name: the set's name in the config.
+    data_config: the config's group `data.<data_name>`.
+    seed: seed that draws the test part of a set that has none.
+    report_unread: whether the console names labelled parts that are not read.
+
+  Returns:
+    The parts, by `PARTS`.
+  """
+  if data_config.source == voc2007.SOURCE:
+    _check_no_fraction(data_name, data_config)
+    return {
+      part: voc2007.read(data_name, data_config.path, part) for part in PARTS
+    }
+  if data_config.train_part == data_config.test_part:
     raise UserError(
-      f'data.{name}.test_part: it is the training part; name another.'
+      f'data.{data_name}.test_part: it is the training part; name another.'
     )
-  folder = data_folder.find(name, own)
+  # `datasets` reads the folders that are not of a folder per label.
+  folder = data_folder.find(data_name, data_config)
   parts = None
-  if folder and not own.subset:
-    parts = image_folder.read(name, own, folder)
-  parts = parts or hub.read(name, own, folder)
-  if say_unread and parts.unread:
+  if folder and not data_config.subset:
+    parts = image_folder.read(data_name, data_config, folder)
+  parts = parts or hub.read(data_name, data_config, folder)
+  if report_unread and parts.unread_parts:
     console.say(
-      f'data.{name}: not read: {", ".join(parts.unread)}; train_part and '
-      'test_part name the parts that are'
+      f'data.{data_name}: not read: {", ".join(parts.unread_parts)}; '
+      'train_part and test_part name the parts that are'
     )
   if parts.test is not None:
-    _refuse_fraction(name, own)
+    _check_no_fraction(data_name, data_config)
     return {'train': parts.train, 'test': parts.test}
-  if own.test_fraction is None:
-    other = ' or '.join(parts.unread)
+  # The set has no test part: draw it from the training images.
+  if data_config.test_fraction is None:
+    other_parts = ' or '.join(parts.unread_parts)
     raise UserError(
-      f'data.{name}.test_part: the set has no part {own.test_part}; '
+      f'data.{data_name}.test_part: the set has no part '
+      f'{data_config.test_part}; '
       + (
-        f'name {other}, --config.data.{name}.test_part=NAME, or '
-        if other
+        f'name {other_parts}, --config.data.{data_name}.test_part=NAME, or '
+        if other_parts
         else ''
       )
       + 'give the share of the training images to keep as one, '
-      f'--config.data.{name}.test_fraction=0.2.'
+      f'--config.data.{data_name}.test_fraction=0.2.'
     )
-  rows = _drawn(name, own, seed, parts.train.targets.argmax(axis=1))
-  return {part: parts.train.select(rows[part]) for part in PARTS}
+  classes = parts.train.targets.argmax(axis=1)
+  part_rows = _draw_parts(data_name, data_config, seed, classes)
+  return {part: parts.train.select(part_rows[part]) for part in PARTS}
 
 
-def _decoded(
-  name: str, own: Any, files: ImageFiles, image: tuple[int, int, int]
+def _decode(
+  data_name: str,
+  data_config: Any,
+  image_files: ImageFiles,
+  image_shape: tuple[int, int, int],
 ) -> Split:
-  images = files.decoded(name, image, resize=own.source == voc2007.SOURCE)
-  return Split(images, files.targets, files.names)
+  """Decodes a part; images of VOC, which differ in size, are all resized."""
+  resize = data_config.source == voc2007.SOURCE
+  images = image_files.decode(data_name, image_shape, resize=resize)
+  return Split(images, image_files.targets, image_files.label_names)
 
 
-def _refuse_shared(name: str, files: Mapping[str, ImageFiles]) -> None:
-  """Sees that no image file is in both parts."""
-  shared = sorted(files['train'].paths() & files['test'].paths())
-  if shared:
+def _check_disjoint(
+  data_name: str, image_files: Mapping[str, ImageFiles]
+) -> None:
+  """Raises UserError if an image file is in both parts."""
+  train_files, test_files = (image_files[part] for part in PARTS)
+  shared_paths = sorted(train_files.paths() & test_files.paths())
+  if shared_paths:
     raise UserError(
-      f'data.{name}.path: {len(shared):,} image files are in two parts, '
-      f'{files["train"].part} and {files["test"].part}, like {shared[0]}; put '
-      'the parts into DIR/train and DIR/test, or name their folders: '
-      f'--config.data.{name}.train_part=NAME --config.data.{name}.test_part='
-      'NAME.'
+      f'data.{data_name}.path: {len(shared_paths):,} image files are in two '
+      f'parts, {train_files.part_name} and {test_files.part_name}, like '
+      f'{shared_paths[0]}; put the parts into DIR/train and DIR/test, or name '
+      f'their folders: --config.data.{data_name}.train_part=NAME '
+      f'--config.data.{data_name}.test_part=NAME.'
     )
 
 
-def _refuse_fraction(name: str, own: Any) -> None:
-  if own.test_fraction is not None:
+def _check_no_fraction(data_name: str, data_config: Any) -> None:
+  """Raises UserError if the config gives a share to draw all the same."""
+  if data_config.test_fraction is not None:
     raise UserError(
-      f'data.{name}.test_fraction: the data set has a test part of its own; '
-      'set it to None.'
+      f'data.{data_name}.test_fraction: the data set has a test part of its '
+      'own; set it to None.'
     )
 
 
-def _drawn(
-  name: str, own: Any, seed: int, classes: np.ndarray
+def _draw_parts(
+  data_name: str, data_config: Any, seed: int, classes: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """The rows of the parts of a set that has no test part."""
+  """Draws the parts of a set without a test part, stratified by class.
+
+  Args:
+    data_name: the set's name in the config, for messages.
+    data_config: the config's group `data.<data_name>`.
+    seed: seed of the draw.
+    classes: the class of each row, int [n].
+
+  Returns:
+    The rows of each part, by `PARTS`.
+
+  Raises:
+    UserError: the config gives no share, or one that leaves a part without some
+      class.
+  """
   from sklearn import model_selection
 
-  field = f'data.{name}.test_fraction'
-  if own.test_fraction is None:
+  field = f'data.{data_name}.test_fraction'
+  if data_config.test_fraction is None:
     raise UserError(
       f'{field}: the data set has no test part; give the share to keep as one, '
       'like 0.2.'
     )
-  # What there is only once cannot be on both sides: it goes with the others.
-  counts = np.bincount(classes)
-  classes = np.where(counts[classes] < 2, counts.argmax(), classes)
+  # A class of one image cannot be in both parts, which stratifying demands: its
+  # image is drawn as one of the largest class.
+  class_counts = np.bincount(classes)
+  classes = np.where(class_counts[classes] < 2, class_counts.argmax(), classes)
   try:
-    parts = model_selection.train_test_split(
+    part_rows = model_selection.train_test_split(
       np.arange(len(classes)),
-      test_size=own.test_fraction,
+      test_size=data_config.test_fraction,
       stratify=classes,
       random_state=seed,
     )
-  except ValueError as e:
-    raise UserError(f'{field}: {e}; take one nearer 0.5.') from e
-  return dict(zip(PARTS, parts, strict=True))
+  except ValueError as error:
+    raise UserError(f'{field}: {error}; take one nearer 0.5.') from error
+  return dict(zip(PARTS, part_rows, strict=True))

@@ -1,8 +1,8 @@
-"""PASCAL VOC 2007 from its `VOCdevkit` folder (Everingham et al., 2010).
+"""Reads PASCAL VOC 2007 from its `VOCdevkit` (Everingham et al., 2010).
 
-An image carries the labels of the objects in it. Of a label that only objects
-marked as difficult have, VOC counts an image neither as one with it nor as one
-without: its target is NaN.
+An image carries the labels of the objects in it. If all its objects of a label
+are marked as difficult, VOC counts the image neither as a positive nor as a
+negative of that label: the target is NaN.
 """
 
 import os
@@ -37,62 +37,70 @@ LABELS = (
   'train',
   'tvmonitor',
 )
-# What VOC calls our parts.
-_SETS = {'train': 'trainval', 'test': 'test'}
+# VOC's names of the parts.
+_PART_NAMES = {'train': 'trainval', 'test': 'test'}
 
 
-def read(name: str, path: str | None, part: str) -> ImageFiles:
+def read(data_name: str, path: str | None, part: str) -> ImageFiles:
   """Lists the images of a part, with their targets.
 
   Args:
-    name: of the set in the config, for messages.
-    path: of the folder `VOCdevkit`, or of `VOC2007` in it.
+    data_name: the set's name in the config, for messages.
+    path: path of the folder `VOCdevkit`, or of `VOC2007` in it.
     part: 'train', which is VOC's trainval, or 'test'.
 
   Returns:
-    The images; a target is NaN as said above, columns are as `LABELS`.
+    The images; targets are 0, 1 or NaN, and their columns are `LABELS`.
 
   Raises:
     UserError: the folder or one of its files is missing, or not of VOC's form.
   """
   if path is None:
     raise UserError(
-      f'data.{name}.path: {SOURCE} is read from a folder only; name your '
-      f'VOCdevkit: --config.data.{name}.path=DIR.'
+      f'data.{data_name}.path: {SOURCE} is read from a folder only; name your '
+      f'VOCdevkit: --config.data.{data_name}.path=DIR.'
     )
   folder = pathlib.Path(os.path.expanduser(path))
   if (folder / 'VOC2007').is_dir():
     folder /= 'VOC2007'
-  listed = folder / 'ImageSets' / 'Main' / f'{_SETS[part]}.txt'
+  voc_part = _PART_NAMES[part]
+  list_file = folder / 'ImageSets' / 'Main' / f'{voc_part}.txt'
   try:
-    # Lists of one label have a second column, and that of all has none.
-    images = [line.split()[0] for line in listed.read_text().splitlines()]
-    targets = [
-      _targets(folder / 'Annotations' / f'{image}.xml') for image in images
+    # Lists of one label have a second column; the list of all images has none.
+    image_names = [
+      line.split()[0] for line in list_file.read_text().splitlines()
     ]
-  except (OSError, IndexError, ElementTree.ParseError, ValueError) as e:
+    targets = [
+      _targets(folder / 'Annotations' / f'{image_name}.xml')
+      for image_name in image_names
+    ]
+  except (OSError, IndexError, ElementTree.ParseError, ValueError) as error:
     raise UserError(
-      f'data.{name}.path: {folder} is no VOC2007 folder with a part '
-      f'{_SETS[part]} ({e}); bring it again.'
-    ) from e
-  if not images:
+      f'data.{data_name}.path: {folder} is no VOC2007 folder with a part '
+      f'{voc_part} ({error}); bring it again.'
+    ) from error
+  if not image_names:
     raise UserError(
-      f'data.{name}.path: {listed} names no images; bring it again.'
+      f'data.{data_name}.path: {list_file} names no images; bring it again.'
     )
-  files = [folder / 'JPEGImages' / f'{image}.jpg' for image in images]
+  image_paths = [
+    folder / 'JPEGImages' / f'{image_name}.jpg' for image_name in image_names
+  ]
   return ImageFiles.of_paths(
-    _SETS[part], files, np.array(targets, np.float32), LABELS
+    voc_part, image_paths, np.array(targets, np.float32), LABELS
   )
 
 
-def _targets(file: pathlib.Path) -> list[float]:
-  found = dict.fromkeys(LABELS, 0.0)
-  for thing in ElementTree.parse(file).iter('object'):
-    label = thing.findtext('name', '').strip()
-    if label not in found:
-      raise ValueError(f'{file.name} has an object {label!r}')
-    if thing.findtext('difficult', '0').strip() == '0':
-      found[label] = 1.0
-    elif found[label] == 0:
-      found[label] = np.nan
-  return list(found.values())
+def _targets(annotation_file: pathlib.Path) -> list[float]:
+  """Reads an image's annotation, and returns its targets, as `LABELS`."""
+  label_targets = dict.fromkeys(LABELS, 0.0)
+  for annotated_object in ElementTree.parse(annotation_file).iter('object'):
+    label = annotated_object.findtext('name', '').strip()
+    if label not in label_targets:
+      raise ValueError(f'{annotation_file.name} has an object {label!r}')
+    if annotated_object.findtext('difficult', '0').strip() == '0':
+      label_targets[label] = 1.0
+    elif label_targets[label] == 0:
+      # An easy object of this label that comes later sets it to 1.
+      label_targets[label] = np.nan
+  return list(label_targets.values())

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
-  configured_routing,
   generator_phase,
 )
+from dualgan_jax.experiment.routing_decision import configured_routing
 from dualgan_jax.method import branched, discriminators
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.reporting import cost
@@ -117,7 +117,7 @@ def _generator(
     )
     lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
   lines.append(f'  F_g^{len(groups) + 1} {_by(image.shape[1:])}: the image')
-  filters = cost.parameters(state.params['filters'])
+  filters = cost.count_parameters(state.params['filters'])
   lines.append(
     f'generator: {_cost(generate, variables, noise)}; filters: {filters:,} '
     'parameters'
@@ -163,11 +163,13 @@ def _branched(design: Nets, nets: list[Teacher], student: Teacher) -> list[str]:
 
 
 def _origin(own: ml_collections.FrozenConfigDict) -> str:
-  match schema.origin(own):
+  match teacher_kind(own):
     case 'trained':
       return own.kind
     case 'module':
       return own.module
+    case 'given':
+      return 'in memory'
   sized = f', shown {_by(own.size)}' if own.size else ''
   return f'{own.architecture} of {own.weights}{sized}'
 
@@ -182,8 +184,8 @@ def _net(net: Teacher, design: Nets) -> str:
 
 def _cost(fn: Any, variables: Any, x: jax.ShapeDtypeStruct) -> str:
   return (
-    f'{cost.parameters(variables):,} parameters, '
-    f'{cost.flops(fn, variables, x):,} FLOPs per image'
+    f'{cost.count_parameters(variables):,} parameters, '
+    f'{cost.count_flops(fn, variables, x):,} FLOPs per image'
   )
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.errors import UserError
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -20,7 +21,6 @@ from dualgan_jax.teachers import (
   agreement,
   forward,
   reference_logits,
-  user_module,
   weight_files,
   weight_matching,
 )
@@ -61,13 +61,15 @@ class Nets:
   unmerged: dict[str, Teacher]
 
 
-def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
-  """Builds the nets; of arrays, only those of teachers that are files.
-
-  A teacher of the user's own code is run on some images, to check it.
+def build_nets(
+  config: ml_collections.FrozenConfigDict,
+  own_teachers: Mapping[str, Teacher] = MappingProxyType({}),
+) -> Nets:
+  """Builds the nets; of arrays, only those of teachers that are not trained.
 
   Args:
     config: checked (`schema.check`); `generator.features` given.
+    own_teachers: by name, those that a user's own code makes.
 
   Raises:
     UserError: labels or nets don't fit together, or weights don't fit theirs.
@@ -78,21 +80,21 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
   classifiers = {
     name: _classifier(net, len(net.labels), config.precision, net.single_label)
     for name, net in config.teachers.items()
-    if schema.origin(net) == 'trained'
+    if teacher_kind(net) == 'trained'
   }
   for name, net in classifiers.items():
     _refuse_too_small(f'teachers.{name}', net, config.image)
   own, unmerged = {}, {}
   for name, net in config.teachers.items():
-    match schema.origin(net):
+    match teacher_kind(net):
       case 'trained':
         own[name] = abstract_teacher(
           name, net.labels, classifiers[name], config.image
         )
       case 'weights':
         own[name], unmerged[name] = _of_weights(name, net, config)
-      case 'module':
-        own[name] = _of_module(name, net, config)
+      case _:
+        own[name] = own_teachers[name]
   student = _classifier(
     config.student,
     len(config.labels),
@@ -105,7 +107,7 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
     'student', config.labels, student, config.image
   )
   files = {
-    f'teachers.{name}': schema.origin(net)
+    f'teachers.{name}': teacher_kind(net)
     for name, net in config.teachers.items()
     if name not in classifiers
   }
@@ -143,20 +145,6 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
   )
 
 
-def configured_routing(
-  config: ml_collections.FrozenConfigDict, everyone: Sequence[Teacher]
-) -> bool | None:
-  """Whether each image belongs to one teacher; None if a training decides it.
-
-  Beside others, a teacher with one label per image names one whatever it sees.
-  """
-  if config.objective.routing != 'auto':
-    return config.objective.routing != 'off'
-  if len(everyone) == 1:
-    return False
-  return True if any(t.single_label for t in everyone) else None
-
-
 def generator_phase(
   plan: Nets,
   config: ml_collections.FrozenConfigDict,
@@ -186,7 +174,7 @@ def generator_phase(
     latent_dim=own.noise,
     steps=steps,
     batch=own.batch,
-    optimiser=adam(own.learning_rate, steps, b1=own.b1),
+    optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),
   )
 
 
@@ -201,14 +189,6 @@ def abstract_teacher(
     lambda key: net.init(key, image), jax.random.PRNGKey(0)
   )
   return from_classifier(name, tuple(labels), net, variables)
-
-
-def _of_module(name, own, config):
-  """A teacher from a Python file."""
-  field = f'teachers.{name}.module'
-  teacher = user_module.load(field, own.module).replace(name=name)
-  user_module.check(field, teacher, config.image)
-  return teacher
 
 
 def _of_weights(name, own, config):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ml_collections
 import numpy as np
 
-from dualgan_jax.config import schema
+from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
 from dualgan_jax.teachers.teacher import Teacher
@@ -51,7 +51,9 @@ def check(
     name: sources.check(name, own, config.image, config.seed)
     for name, own in config.data.items()
   }
-  _check_labels(config, {x for split in splits.values() for x in split.names})
+  _check_labels(
+    config, {x for split in splits.values() for x in split.label_names}
+  )
   return splits
 
 
@@ -94,16 +96,16 @@ def of_teacher(
   """
   teacher = config.teachers[name]
   split = splits[teacher.data]
-  split.refuse_unknown(f'teachers.{name}.labels', teacher.labels)
+  split.check_labels(f'teachers.{name}.labels', teacher.labels)
   if _sees_own_only(teacher, config):
-    split = split.showing(teacher.labels)
+    split = split.with_any_label(teacher.labels)
   if not len(split.images):
     raise UserError(
       f'teachers.{name}.labels: no training image of data.{teacher.data} '
       'carries one of them; name others.'
     )
   # A label that is hard to see is there.
-  targets = np.nan_to_num(split.columns(teacher.labels), nan=1.0)
+  targets = np.nan_to_num(split.label_targets(teacher.labels), nan=1.0)
   if teacher.single_label and (targets.sum(axis=1) > 1).any():
     raise UserError(
       f'teachers.{name}.single_label: images of data.{teacher.data} carry '
@@ -140,13 +142,13 @@ def of_baseline(
         elif teacher.single_label or (
           _trained_here(own) and _sees_own_only(own, config)
         ):
-          believed[:, m] = split.columns(teacher.labels).any(axis=1)
+          believed[:, m] = split.label_targets(teacher.labels).any(axis=1)
     sets.append(_augmented(config, name, split, believed))
   return distillation.Real(tuple(sets), config.image[:2])
 
 
 def _trained_here(teacher: ml_collections.FrozenConfigDict) -> bool:
-  return schema.origin(teacher) == 'trained'
+  return teacher_kind(teacher) == 'trained'
 
 
 def _sees_own_only(
@@ -185,7 +187,7 @@ def some(
   """
   images, targets = [], []
   for split in splits:
-    wanted = split.showing(config.labels)
+    wanted = split.with_any_label(config.labels)
     images.append(np.asarray(prepared(wanted.images[:most], config.image[:2])))
-    targets.append(wanted.columns(config.labels)[:most])
+    targets.append(wanted.label_targets(config.labels)[:most])
   return np.concatenate(images), np.concatenate(targets)

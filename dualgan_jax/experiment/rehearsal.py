@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import plots
 from dualgan_jax.student import student, student_folder
 from dualgan_jax.training import console
 
@@ -38,8 +38,8 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
       from dualgan_jax.reporting import metrics  # noqa: F401
     with _blamed('pictures cannot be drawn'):
       image, scores = np.zeros((1, *_IMAGE)), np.zeros((1, len(labels)))
-      report.samples(folder / 'samples.png', labels, image, scores)
-      if letters := report.missing_letters(labels):
+      plots.draw_samples(folder / 'samples.png', labels, image, scores)
+      if letters := plots.missing_letters(labels):
         console.say(
           f'evaluate: pictures have a box in place of each {letters}; install '
           'a font that has them as font.sans-serif of matplotlib'

@@ -1,35 +1,41 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
-import jax
 import ml_collections
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields, stage_table
 from dualgan_jax.data import data_folder
 from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
   batch_sizes,
-  context,
   description,
-  evaluation,
+  generator_features,
   memory,
+  own_teachers,
   rehearsal,
+  results,
   stage_records,
   stage_runners,
   workdir,
 )
+from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import build_nets
-from dualgan_jax.reporting import report
 from dualgan_jax.student import student_config
-from dualgan_jax.teachers import user_module, weight_files
+from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, metrics_log, parallel
+
+_NO_TEACHERS: Mapping[str, Teacher] = MappingProxyType({})
 
 
 def run(
   config: ml_collections.ConfigDict,
   workdir_path: str,
   *,
+  teachers: Mapping[str, Teacher] = _NO_TEACHERS,
+  on_metrics: metrics_log.OnMetrics | None = None,
   stage: str | None = None,
   init_from: str | None = None,
 ) -> dict | None:
@@ -38,7 +44,13 @@ def run(
   Args:
     config: as `experiments/configs` make them.
     workdir_path: the run's folder; what is finished there is not done again.
-    stage: only this one of `settings.STAGES`; all of them if None.
+    teachers: by name, teachers in memory, beside those of `config.teachers`,
+      which may be empty or missing then. A second start is given them again.
+    on_metrics: called with a phase's name ('generator/train'), its steps done
+      and its metrics by name, a float or an array of one per label, for each
+      row of metrics (`config.log_every`), on the first process. If it raises,
+      the training is saved, and `run` raises the same.
+    stage: only this one of `stage_table.NAMES`; all of them if None.
     init_from: another run's folder, to take finished teachers from, unless
       there are some already, and with them the finished generator if this
       config would make the same.
@@ -51,16 +63,24 @@ def run(
     TrainingError: a training diverged, or disk or memory is full.
     InterruptedRun: a signal came; the same call goes on.
   """
-  if stage is not None and stage not in schema.STAGES:
-    raise UserError(f'stage: {stage!r} is none of {", ".join(schema.STAGES)}.')
-  with _system_told(workdir_path):
-    return _run(config, workdir_path, stage, init_from)
+  if stage is not None and stage not in stage_table.NAMES:
+    raise UserError(
+      f'stage: {stage!r} is none of {", ".join(stage_table.NAMES)}.'
+    )
+  try:
+    with _system_told(workdir_path):
+      return _run(config, workdir_path, teachers, on_metrics, stage, init_from)
+  except metrics_log.CallbackError as e:
+    failure = e.failure
+  # Out here, or Python would add our error to the user's.
+  raise failure
 
 
 def dry_run(
   config: ml_collections.ConfigDict,
   workdir_path: str,
   *,
+  teachers: Mapping[str, Teacher] = _NO_TEACHERS,
   init_from: str | None = None,
 ) -> str:
   """Builds everything that `run` would train, and describes it.
@@ -68,6 +88,7 @@ def dry_run(
   Args:
     config: as for `run`.
     workdir_path: as for `run`; nothing is written.
+    teachers: as for `run`.
     init_from: as for `run`.
 
   Returns:
@@ -77,24 +98,26 @@ def dry_run(
     UserError: what `run` would refuse for the config.
   """
   with _system_told(workdir_path):
-    config, design, _ = _prepare(config, workdir_path, init_from)
-    stage_records.refuse_other(workdir_path, config)
+    config, design, _ = _prepare(config, workdir_path, teachers, init_from)
+    fields = stage_fields.by_stage(config)
+    stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
-      stage_records.refuse_source(init_from, config)
+      stage_records.check_source(init_from, fields)
   return description.describe(design, config)
 
 
-def _run(config, workdir_path, stage, init_from):
-  config, design, devices = _prepare(config, workdir_path, init_from)
+def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
+  config, design, devices = _prepare(config, workdir_path, teachers, init_from)
   with workdir.Workdir(workdir_path) as folder:
-    stage_records.refuse_other(workdir_path, config)
+    fields = stage_fields.by_stage(config)
+    stage_records.check_same_fields(workdir_path, fields)
     if init_from:
-      console.say(_taken(init_from, *folder.take_over(init_from, config)))
-    chosen = schema.STAGES if stage is None else (stage,)
+      console.say(_taken(init_from, *folder.take_over(init_from, fields)))
+    chosen = stage_table.NAMES if stage is None else (stage,)
     if stage is not None and not design.classifiers:
       chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
     damaged = _damaged(folder) if 'evaluate' in chosen else ()
-    for aside in folder.set_aside_stale(config, chosen, damaged):
+    for aside in folder.set_aside_stale(fields, chosen, damaged):
       console.say(
         f'{aside.stem}: done again; the earlier is kept as {aside.name}'
       )
@@ -107,22 +130,24 @@ def _run(config, workdir_path, stage, init_from):
         parallel.on_first(
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
-      last = schema.STAGES.index(chosen[-1])
-      stages = schema.STAGES[: last + 1]
-      _run_stages(context.Run(config, design, folder, devices, stages))
+      stage_runners.run_stages(
+        RunContext(config, design, folder, devices, chosen[-1], on_metrics)
+      )
     if chosen[-1] != 'evaluate':
       return None
-    return evaluation.read(folder.path)
+    return results.read(folder.path)
 
 
-def _prepare(config, workdir_path, init_from):
+def _prepare(config, workdir_path, teachers, init_from):
   """Checks all that can be checked before a folder is touched."""
+  config = own_teachers.add(config, teachers)
+  own_teachers.check_passed(config, teachers, workdir_path)
   config = schema.check(config)
   for name, data_config in config.data.items():
     data_folder.find(name, data_config)
-  config = _with_files(config)
-  config = _with_features(config, workdir_path, init_from)
-  design = build_nets(config)
+  config, made_by_users = own_teachers.read(config, teachers)
+  config = generator_features.fill_in(config, workdir_path, init_from)
+  design = build_nets(config, made_by_users)
   if fault := student_config.net_fault(
     {
       'labels': config.labels,
@@ -139,29 +164,37 @@ def _prepare(config, workdir_path, init_from):
   parts = batch_sizes.equal_parts(
     config, len(devices), len(design.label_map.asked)
   )
-  recorded = stage_records.batches(workdir_path, init_from)
+  # Batches that are left open, of stages that go on.
+  recorded = {
+    stage: batch
+    for stage, batch in stage_records.batches(workdir_path, init_from).items()
+    if not config[stage].batch
+  }
   config = batch_sizes.fill_in(config, parts, recorded)
-  trained = _trained(config, design, workdir_path, init_from)
+  trained = _list_trained_stages(config, design, workdir_path, init_from)
   batch_sizes.check(config, parts, trained, len(devices), recorded)
   memory.check_fits(design, config, devices, trained)
   return config, design, devices
 
 
-def _trained(config, design, workdir_path, init_from):
-  """The stages that will be trained, and not taken from a folder."""
-  trained, again = [], False
-  for stage in schema.STAGES[:-1]:
-    trains = config[stage].get('steps', True)
-    if stage == 'pretrain':
+def _list_trained_stages(config, design, workdir_path, init_from):
+  """Lists the stages that will be trained, and not taken from a folder."""
+  fields = stage_fields.by_stage(config)
+  trained, is_outdated = [], False
+  for stage in stage_table.STAGES:
+    if not stage.has_batch:
+      continue
+    trains = config[stage.name].get('steps', True)
+    if stage.name == 'pretrain':
       trains = design.classifiers
     if not trains:
       continue
     # What is built on something that is trained again is trained again, too.
-    again |= not stage_records.is_at_hand(
-      stage, config, workdir_path, init_from
+    is_outdated |= not stage_records.is_at_hand(
+      stage.name, fields, workdir_path, init_from
     )
-    if again:
-      trained.append(stage)
+    if is_outdated:
+      trained.append(stage.name)
   return trained
 
 
@@ -169,7 +202,7 @@ def _damaged(folder):
   """The finished stages whose results are lost or damaged; says which."""
   if not folder.finished('evaluate'):
     return ()
-  damage = evaluation.damage(folder.path)
+  damage = results.damage(folder.path)
   for line in damage:
     console.say(f'evaluate: {line}')
   return ('evaluate',) if damage else ()
@@ -203,84 +236,3 @@ def _system_told(workdir_path):
       f'{place}: {problem}; put that right and start the same command again, '
       'which goes on from what is saved.'
     ) from e
-
-
-@contextlib.contextmanager
-def _no_memory_told(stage):
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
-      raise
-    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
-    raise TrainingError(
-      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
-      'more or larger devices. What is saved stays.'
-    ) from e
-
-
-def _run_stages(run_: context.Run) -> None:
-  for stage in run_.stages:
-    finished = run_.folder.finished(stage)
-    if not finished:
-      aside = run_.folder.begin(stage, run_.config)
-      if aside:
-        console.say(
-          f'{stage}: begun with other fields before; that attempt is kept as '
-          f'{aside.name}'
-        )
-    run_.log = metrics_log.MetricsLog(run_.folder.stage(stage))
-    run_.seconds = 0.0
-    try:
-      with _no_memory_told(stage):
-        stage_runners.STAGES[stage](run_)
-    finally:
-      run_.log.close()
-    if not finished:
-      run_.folder.finish(stage, run_.config, run_.seconds)
-      if parallel.is_first():
-        report.curves(run_.folder.stage(stage))
-      console.say(f'{stage}: done in {run_.seconds:.0f} s')
-
-
-def _with_files(config):
-  """Fills in what files say: their sums, by which a run knows its teachers."""
-  user_module.load.cache_clear()  # they may say something else than last time
-  values, sums = config.to_dict(), {}
-  for name, own in values['teachers'].items():
-    field, kind = f'teachers.{name}', schema.origin(own)
-    if kind == 'trained':
-      continue
-    if kind == 'weights':
-      found = weight_files.digest(
-        weight_files.find(f'{field}.weights', own['weights'])
-      )
-    else:
-      teacher = user_module.load(f'{field}.module', own['module'])
-      found = user_module.digest(f'{field}.module', own['module'], teacher)
-      if own['labels'] not in (None, teacher.labels):
-        raise UserError(
-          f'{field}.labels: {own["module"]} has the labels '
-          f'{", ".join(teacher.labels)}; leave them out here.'
-        )
-      own['labels'] = teacher.labels
-    if (own['sha256'] or found).lower() != found:
-      raise UserError(
-        f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
-        'again, or set this to its sum if you trust it.'
-      )
-    own['sha256'] = sums[field] = found
-  parallel.check_same_files(sums)
-  return ml_collections.FrozenConfigDict(values)
-
-
-def _with_features(config, workdir_path, init_from):
-  """Fills in `generator.features`: a generator's at hand, or the student's."""
-  if config.generator.features is not None:
-    return config
-  values = config.to_dict()
-  values['generator']['features'] = (
-    stage_records.generator_features(config, workdir_path, init_from)
-    or config.student.widths[:-1]
-  )
-  return ml_collections.FrozenConfigDict(values)

@@ -232,9 +232,9 @@ def create(
     ValueError: the three tuples differ in length.
   """
   block, pool = KINDS[kind]
-  block = functools.partial(block, batch_norm=batch_norm, dtype=dtype)
+  make_block = functools.partial(block, batch_norm=batch_norm, dtype=dtype)
   blocks = tuple(
-    block(width=width, depth=depth, stride=stride)
+    make_block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
   )
   return Classifier(blocks, Head(labels, pool), single_label)

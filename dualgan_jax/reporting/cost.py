@@ -1,4 +1,4 @@
-"""What a net costs: parameters and floating-point operations."""
+"""Measures the cost of a net: parameters and floating-point operations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,31 +7,37 @@ import jax
 import numpy as np
 
 
-def parameters(variables: Any) -> int:
-  """Number of learned values: all leaves but batch norm's running averages."""
+def count_parameters(variables: Any) -> int:
+  """Counts learned values: all leaves but batch norm's running averages.
+
+  Args:
+    variables: any pytree of arrays and numbers.
+  """
   return sum(
     np.size(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
-    if not any(getattr(k, 'key', None) == 'batch_stats' for k in path)
+    if not any(getattr(entry, 'key', None) == 'batch_stats' for entry in path)
   )
 
 
-def flops(fn: Callable[..., Any], *args: Any) -> int:
-  """FLOPs of one call, as XLA counts them for a CPU before it optimises.
+def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
+  """Counts the FLOPs of one call, as XLA does for a CPU before it optimises.
 
-  Where JAX_PLATFORMS leaves the CPU out, as it counts them in what it made.
+  If JAX_PLATFORMS leaves the CPU out, the count is that of the device's
+  compiled program, and may differ from it.
 
   Args:
-    fn: any jittable function.
-    *args: arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
+    function: any jittable function.
+    *arguments: arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
   """
-  shapes = jax.eval_shape(lambda *x: x, *args)
+  shapes = jax.eval_shape(lambda *arrays: arrays, *arguments)
+  # The same device everywhere, so that tables of several machines agree.
   try:
     device = jax.local_devices(backend='cpu')[0]
   except RuntimeError:
     device = jax.local_devices()[0]
   with jax.default_device(device):
-    lowered = jax.jit(fn).lower(*shapes)
-  # GPUs and TPUs count only what they have compiled.
-  counted = lowered.cost_analysis() or lowered.compile().cost_analysis()
-  return int(counted['flops'])
+    lowered = jax.jit(function).lower(*shapes)
+  # GPUs and TPUs count only programs that they have compiled.
+  cost_analysis = lowered.cost_analysis() or lowered.compile().cost_analysis()
+  return int(cost_analysis['flops'])

@@ -1,4 +1,4 @@
-"""How good answers are on real, labelled images."""
+"""Measures how well logits answer real, labelled images."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,94 +9,118 @@ from sklearn import metrics
 
 from dualgan_jax.training import image_batches
 
-_BATCH = 500
+_BATCH_SIZE = 500
 
 
-def answers(
+def compute_logits(
   apply: Callable[[Any, Any], Any],
   variables: Any,
-  real: np.ndarray,
-  size: tuple[int, int],
+  images: np.ndarray,
+  image_size: tuple[int, int],
 ) -> np.ndarray:
-  """Answers many images, some at a time.
+  """Computes a net's logits of any number of images, batch by batch.
 
   Args:
     apply: `(variables, images in [0, 1]) -> logits`.
-    variables: of the net.
-    real: images, uint8 [n, h, w, c].
-    size: (height, width) that the net takes.
+    variables: variables of the net.
+    images: real images, uint8 [n, h, w, c].
+    image_size: (height, width) that the net takes.
 
   Returns:
     Logits, [n, L].
   """
-  run = jax.jit(lambda v, x: apply(v, image_batches.prepared(x, size)))
-  parts = []
-  for i in range(0, len(real), _BATCH):
-    part = real[i : i + _BATCH]
-    # The last part is filled up: one shape, one compilation.
-    full = np.zeros((_BATCH, *part.shape[1:]), np.uint8)
-    full[: len(part)] = part
-    parts.append(np.asarray(run(variables, full))[: len(part)])
-  return np.concatenate(parts)
+  apply_batch = jax.jit(
+    lambda variables, batch: apply(
+      variables, image_batches.prepared(batch, image_size)
+    )
+  )
+  logits = []
+  for start in range(0, len(images), _BATCH_SIZE):
+    batch = images[start : start + _BATCH_SIZE]
+    # The last batch is filled up: one shape needs one compilation.
+    full_batch = np.zeros((_BATCH_SIZE, *batch.shape[1:]), np.uint8)
+    full_batch[: len(batch)] = batch
+    batch_logits = np.asarray(apply_batch(variables, full_batch))
+    logits.append(batch_logits[: len(batch)])
+  return np.concatenate(logits)
 
 
-def right_world(
-  logits: Sequence[np.ndarray], known: Sequence[np.ndarray]
+def right_world_share(
+  logits: Sequence[np.ndarray], known_labels: Sequence[np.ndarray]
 ) -> float:
-  """Share of images whose most probable label is one of their own data set.
+  """Returns the share of images answered by a label of their own data set.
+
+  An image is answered by its most probable label.
 
   Args:
-    logits: per data set, [n, L].
-    known: per data set, which of the L labels it has, bool [L].
+    logits: per data set, the logits of its images, [n, L].
+    known_labels: per data set, which of the L labels it has, bool [L].
   """
-  right = [own[x.argmax(axis=1)] for x, own in zip(logits, known, strict=True)]
-  return float(np.concatenate(right).mean())
+  right_answers = [
+    set_labels[set_logits.argmax(axis=1)]
+    for set_logits, set_labels in zip(logits, known_labels, strict=True)
+  ]
+  return float(np.concatenate(right_answers).mean())
 
 
-def per_label(
+def compare_per_label(
   labels: Sequence[str],
-  student: np.ndarray,
-  teachers: np.ndarray,
+  student_logits: np.ndarray,
+  teacher_logits: np.ndarray,
   targets: np.ndarray | None,
 ) -> dict[str, dict[str, float | None]]:
-  """How student and teachers do on each label, and where they are apart.
+  """Compares student and teachers label by label.
 
   Args:
     labels: L names.
-    student: its logits, [n, L].
-    teachers: theirs, [n, L].
-    targets: 0 or 1, [n, L], NaN counts neither way; None if they are not known.
+    student_logits: the student's, [n, L].
+    teacher_logits: the ensemble's, [n, L].
+    targets: 0 or 1, [n, L]; NaN counts neither way. None if they are not known.
 
   Returns:
     By label: `student_ap` and `teachers_ap`, average precision, None where no
     image is known to carry the label; `student_only` and `teachers_only`, the
-    share of images on which only the one says, at probability 0.5, that the
-    label is there.
+    share of images that only the student or only the teachers give the label,
+    at probability 0.5.
   """
-  found = {}
-  for i, label in enumerate(labels):
-    ours, theirs = student[:, i], teachers[:, i]
-
-    def precision(logits, i=i):
-      if targets is None:
-        return None
-      rows = ~np.isnan(targets[:, i])
-      present = targets[rows, i] > 0.5
-      if not present.any():
-        return None
-      return float(metrics.average_precision_score(present, logits[rows]))
-
-    found[label] = {
-      'student_ap': precision(ours),
-      'teachers_ap': precision(theirs),
-      'student_only': float(np.mean((ours > 0) & ~(theirs > 0))),
-      'teachers_only': float(np.mean((theirs > 0) & ~(ours > 0))),
+  comparison = {}
+  for column, label in enumerate(labels):
+    label_targets = None if targets is None else targets[:, column]
+    student, teachers = student_logits[:, column], teacher_logits[:, column]
+    comparison[label] = {
+      'student_ap': _average_precision(label_targets, student),
+      'teachers_ap': _average_precision(label_targets, teachers),
+      'student_only': float(np.mean((student > 0) & ~(teachers > 0))),
+      'teachers_only': float(np.mean((teachers > 0) & ~(student > 0))),
     }
-  return found
+  return comparison
 
 
-def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
-  """The metrics of `results.json`.
+def _average_precision(
+  targets: np.ndarray | None, logits: np.ndarray
+) -> float | None:
+  """Computes a label's average precision over the images of known target.
+
+  Args:
+    targets: 0, 1 or NaN, [n]; None if they are not known.
+    logits: the label's, [n].
+
+  Returns:
+    None if no image is known to carry the label.
+  """
+  if targets is None:
+    return None
+  rows = ~np.isnan(targets)
+  present = targets[rows] > 0.5
+  if not present.any():
+    return None
+  return float(metrics.average_precision_score(present, logits[rows]))
+
+
+def compute_scores(
+  logits: np.ndarray, targets: np.ndarray
+) -> dict[str, float | None]:
+  """Computes the metrics of `results.json`.
 
   Args:
     logits: [n, L].
@@ -104,66 +128,86 @@ def scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float | None]:
       negatives, except for top1. NaN counts neither way.
 
   Returns:
-    top1: over images with one of the labels, the share whose most probable
-      label is right; None where an image has several, a target is NaN, but
-      for labels of which nothing is known, or there is one label only, which is
-      always the most probable.
+    top1: share of images whose most probable label is right, of those with one
+      of the labels. None where an image has several; where a target is NaN,
+      except for labels that are NaN throughout; and where there is one label
+      only, which is always the most probable.
     mAP: average precision, mean over labels that occur; None if none does.
-    mAP_11: the same of VOC 2007's precision at eleven recalls (`ap_11`).
-    f1_macro: F1 at probability 0.5, mean over labels of which anything is
-      known; None if there are none.
-    f1_micro: F1 at probability 0.5 over all answers; None as well.
-    exact_match: share of images all of whose answers at 0.5 are right; None as
-      well.
+    mAP_11: the same of VOC 2007's precision at eleven recalls.
+    f1_macro: F1 at probability 0.5, mean over labels with known targets; None
+      if there are none.
+    f1_micro: F1 at probability 0.5 over all pairs of image and label whose
+      target is known; None if there are none.
+    exact_match: share of images all of whose answers at 0.5 are right; None if
+      no target is known.
   """
-  known, present, said = ~np.isnan(targets), targets > 0.5, logits > 0
-  counts = present.sum(axis=1)
+  known, present, predicted = ~np.isnan(targets), targets > 0.5, logits > 0
+  # Top-1 accuracy is that of a single-label problem.
+  label_counts = present.sum(axis=1)
   top1 = None
-  sure = (known | ~known.any(axis=0)).all()
-  if counts.max(initial=0) <= 1 and sure and targets.shape[1] > 1:
-    rows = counts == 1
+  all_known = (known | ~known.any(axis=0)).all()
+  if label_counts.max(initial=0) <= 1 and all_known and targets.shape[1] > 1:
+    rows = label_counts == 1
     right = logits[rows].argmax(axis=1) == present[rows].argmax(axis=1)
     top1 = float(right.mean()) if rows.any() else None
-  columns = [
-    (present[rows, i], logits[rows, i], said[rows, i])
-    for i, rows in enumerate(known.T)
+  # Per label, only the images count whose target is known.
+  label_columns = [
+    (present[rows, column], logits[rows, column], predicted[rows, column])
+    for column, rows in enumerate(known.T)
     if rows.any()
   ]
-  occurring = [(y, x) for y, x, _ in columns if y.any()]
+  occurring_columns = [
+    (label_present, label_logits)
+    for label_present, label_logits, _ in label_columns
+    if label_present.any()
+  ]
 
   def mean(values):
     return float(np.mean(values)) if values else None
 
   return {
     'top1': top1,
-    'mAP': mean([metrics.average_precision_score(*own) for own in occurring]),
-    'mAP_11': mean([ap_11(*own) for own in occurring]),
+    'mAP': mean(
+      [
+        metrics.average_precision_score(label_present, label_logits)
+        for label_present, label_logits in occurring_columns
+      ]
+    ),
+    'mAP_11': mean(
+      [
+        eleven_point_precision(label_present, label_logits)
+        for label_present, label_logits in occurring_columns
+      ]
+    ),
     'f1_macro': mean(
-      [metrics.f1_score(y, own, zero_division=0) for y, _, own in columns]
+      [
+        metrics.f1_score(label_present, label_predicted, zero_division=0)
+        for label_present, _, label_predicted in label_columns
+      ]
     ),
     'f1_micro': float(
-      metrics.f1_score(present[known], said[known], zero_division=0)
+      metrics.f1_score(present[known], predicted[known], zero_division=0)
     )
-    if columns
+    if label_columns
     else None,
-    'exact_match': float(((said == present) | ~known).all(axis=1).mean())
-    if columns
+    'exact_match': float(((predicted == present) | ~known).all(axis=1).mean())
+    if label_columns
     else None,
   }
 
 
-def ap_11(present: np.ndarray, logits: np.ndarray) -> float:
-  """VOC 2007's average precision: the mean over recalls 0, 0.1, ..., 1.
+def eleven_point_precision(present: np.ndarray, logits: np.ndarray) -> float:
+  """Computes VOC 2007's average precision: the mean at recalls 0, 0.1, ..., 1.
 
-  At each the best precision at that recall or a larger one counts (Everingham
-  et al., 2010).
+  At each of them the best precision at that recall or a larger one counts
+  (Everingham et al., 2010).
 
   Args:
-    present: which images carry the label, bool [n], one at least.
+    present: which images carry the label, bool [n], at least one.
     logits: [n].
   """
   precision, recall, _ = metrics.precision_recall_curve(present, logits)
-  # The last point, precision 1 at recall 0, is no image's.
+  # The last point, precision 1 at recall 0, belongs to no image.
   precision, recall = precision[:-1], recall[:-1]
   # Recalls are fractions: 0.3 must not miss 3 of 10 by rounding.
   return float(

@@ -1,22 +1,23 @@
-"""Mean and standard deviation over seeds, as tables show them."""
+"""Formats mean and standard deviation over seeds, for tables."""
 
 import statistics
 from collections.abc import Sequence
 
 
-def mean_and_std(values: Sequence[float | None], digits: int = 4) -> str:
+def mean_and_std(seed_values: Sequence[float | None], digits: int = 4) -> str:
   """Formats mean ± sample standard deviation.
 
   Args:
-    values: one per seed; None where there is none.
-    digits: after the point.
+    seed_values: a value per seed; None for a missing one.
+    digits: number of digits after the point.
 
   Returns:
-    The value alone if there is only one, and a dash if some is missing.
+    The mean only if there is one seed, and a dash if a value is missing.
   """
-  if None in values:
+  if None in seed_values:
     return '–'
-  mean = f'{statistics.mean(values):.{digits}f}'
-  if len(values) == 1:
+  mean = f'{statistics.mean(seed_values):.{digits}f}'
+  # A standard deviation needs two values.
+  if len(seed_values) == 1:
     return mean
-  return f'{mean} ± {statistics.stdev(values):.{digits}f}'
+  return f'{mean} ± {statistics.stdev(seed_values):.{digits}f}'

@@ -21,6 +21,9 @@ from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training.phase import Phase, first_state, train_step
 
+# Adam's decay of the mean gradient, lower than usual, as for most GANs.
+ADAM_B1 = 0.5
+
 
 def phase(
   name: str,

@@ -1,7 +1,7 @@
-"""The student in formats that other programs run, each checked once written.
+"""Writes the student in formats of other programs, and checks each file.
 
 An exported model takes images of the student's size, uint8 [n, h, w, c] for any
-n, and gives probabilities, [n, L].
+n, and returns probabilities, [n, L].
 """
 
 import contextlib
@@ -21,91 +21,108 @@ from dualgan_jax.student import student_folder
 from dualgan_jax.student.program import PLATFORMS
 from dualgan_jax.student.student import Student
 
-_IMAGES = 5
+_NUM_TRIAL_IMAGES = 5
 
 
-def stablehlo(student: Student, path: pathlib.Path) -> Callable:
+def write_stablehlo(student: Student, path: pathlib.Path) -> Callable:
   """Writes a model that `jax.export.deserialize` reads, for CPU, GPU and TPU.
 
+  Args:
+    student: a student of `student.load`.
+    path: path of the file to write.
+
   Returns:
-    The written model: images → probabilities.
+    The written model: a function of images that returns probabilities.
   """
-  (n,) = export.symbolic_shape('n')
-  images = jax.ShapeDtypeStruct((n, *student.image), jnp.uint8)
-  exported = export.export(jax.jit(_answer(student)), platforms=PLATFORMS)
-  path.write_bytes(exported(images).serialize())
+  (num_images,) = export.symbolic_shape('n')
+  images = jax.ShapeDtypeStruct((num_images, *student.image), jnp.uint8)
+  export_model = export.export(
+    jax.jit(_probabilities(student)), platforms=PLATFORMS
+  )
+  path.write_bytes(export_model(images).serialize())
+  # Read it back: the file is tried, not the model in memory.
   return export.deserialize(bytearray(path.read_bytes())).call
 
 
-def onnx(student: Student, path: pathlib.Path) -> Callable:
+def write_onnx(student: Student, path: pathlib.Path) -> Callable:
   """Writes an ONNX model; its metadata hold the labels.
 
+  Args:
+    student: a student of `student.load`.
+    path: path of the file to write.
+
   Returns:
-    The written model in onnxruntime: images → probabilities.
+    The written model in onnxruntime: a function of images that returns
+    probabilities.
 
   Raises:
     UserError: the extra `export` is not installed, or its converter is too old
       for this JAX.
   """
-  with _quiet():
+  with _silenced():
     try:
       import onnxruntime
       from jax2onnx import to_onnx
-    except ModuleNotFoundError as e:
+    except ModuleNotFoundError as error:
       raise UserError(
-        f"format: onnx needs {e.name}; pip install '.[export]' brings it."
-      ) from e
+        f"format: onnx needs {error.name}; pip install '.[export]' brings it."
+      ) from error
     try:
       model = to_onnx(
-        _answer(student),
+        _probabilities(student),
         [jax.ShapeDtypeStruct(('n', *student.image), jnp.uint8)],
         model_name='student',
       )
-    except Exception as e:  # it reads what JAX keeps to itself
+    # It relies on internals of JAX, and breaks in any way when they change.
+    except Exception as error:
       raise UserError(
         f'format: onnx cannot be written with JAX {jax.__version__} '
-        f"({type(e).__name__}: {first_line(e)}); pip install 'jax<0.12' first."
-      ) from e
-  labels = model.metadata_props.add()
-  labels.key, labels.value = 'labels', json.dumps(student.labels)
+        f'({type(error).__name__}: {first_line(error)}); '
+        "pip install 'jax<0.12' first."
+      ) from error
+  labels_property = model.metadata_props.add()
+  labels_property.key = 'labels'
+  labels_property.value = json.dumps(student.labels)
   path.write_bytes(model.SerializeToString())
-  options = onnxruntime.SessionOptions()
-  options.log_severity_level = 3  # errors
-  session = onnxruntime.InferenceSession(path, options)
-  name = session.get_inputs()[0].name
-  return lambda images: session.run(None, {name: images})[0]
+  session_options = onnxruntime.SessionOptions()
+  session_options.log_severity_level = 3  # errors
+  session = onnxruntime.InferenceSession(path, session_options)
+  input_name = session.get_inputs()[0].name
+  return lambda images: session.run(None, {input_name: images})[0]
 
 
-FORMATS = {'stablehlo': stablehlo, 'onnx': onnx}
+FORMATS = {'stablehlo': write_stablehlo, 'onnx': write_onnx}
 
 
-def write(student: Student, folder: pathlib.Path, form: str) -> float:
-  """Writes `model.<form>` into a student's folder, and its sum into the config.
+def write(student: Student, folder: pathlib.Path, format_name: str) -> float:
+  """Writes `model.<format_name>` into a student's folder, and its digest.
 
   Args:
-    student: of `student.load`.
-    folder: that is there; it is as it was until the model has been tried.
-    form: a key of `FORMATS`.
+    student: a student of `student.load`.
+    folder: the student's folder, which changes only once the model has run.
+    format_name: a key of `FORMATS`.
 
   Returns:
-    The largest difference of the written model's probabilities to the live
-    student's, on random images.
+    The largest difference of probabilities between the written model and the
+    student in memory, on random images.
   """
-  rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (_IMAGES, *student.image), dtype=np.uint8)
-  part = folder / f'model.{form}.part'
+  random_generator = np.random.default_rng(0)
+  images = random_generator.integers(
+    0, 256, (_NUM_TRIAL_IMAGES, *student.image), dtype=np.uint8
+  )
+  part_file = folder / f'model.{format_name}.part'
   try:
-    model = FORMATS[form](student, part)
-    difference = np.asarray(model(images)) - student.predict(images)
-    student_folder.add(folder, part)
+    model = FORMATS[format_name](student, part_file)
+    differences = np.asarray(model(images)) - student.predict(images)
+    student_folder.add_export(folder, part_file)
   finally:
-    part.unlink(missing_ok=True)
-  return float(np.max(np.abs(difference)))
+    part_file.unlink(missing_ok=True)
+  return float(np.max(np.abs(differences)))
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-  """What jax2onnx tells of its own work, at length, is not for users."""
+def _silenced() -> Iterator[None]:
+  """Suppresses the long reports that jax2onnx makes of its work."""
   logging.disable(logging.WARNING)
   try:
     with contextlib.redirect_stdout(io.StringIO()):
@@ -114,5 +131,6 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def _answer(student):
+def _probabilities(student: Student) -> Callable:
+  """Returns a function from images, uint8 [n, h, w, c], to probabilities."""
   return lambda images: student.answer(images.astype(jnp.float32) / 255)

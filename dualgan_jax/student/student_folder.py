@@ -1,9 +1,9 @@
-"""The folder of a student on disk: its files, their sums, safe replacement.
+"""Reads and writes the folder of a student: files, digests, safe replacement.
 
-It holds `config.json`, `model.safetensors` and perhaps exports,
-`model.stablehlo` and `model.onnx`. All is written beside and renamed, so that
-whoever reads the folder sees a whole one, and nothing that a user has put there
-is ever removed.
+The folder holds `config.json`, `model.safetensors` and perhaps exports,
+`model.stablehlo` and `model.onnx`. Everything is written under another name and
+then renamed, so that a reader always finds a complete folder. Files that a user
+has put there are never removed.
 """
 
 import hashlib
@@ -24,38 +24,40 @@ from dualgan_jax.student import student_config
 
 CONFIG = 'config.json'
 MODEL = 'model.safetensors'
-# The tensor of bytes that a net has which no config describes.
+# The tensor that holds the program of a net that no config describes.
 PROGRAM = 'program'
 _EXPORTS = ('model.stablehlo', 'model.onnx')
-_PART = '.part'  # ends the name of what is being written
-_FILES = {
+_PART_SUFFIX = '.part'  # of files and folders that are being written
+_KNOWN_FILES = {
   *(CONFIG, MODEL, *_EXPORTS),
-  *(name + _PART for name in (CONFIG, *_EXPORTS)),
+  *(name + _PART_SUFFIX for name in (CONFIG, *_EXPORTS)),
 }
-_MOST_BYTES = 2**31
+_MAX_BYTES = 2**31
 
 
 def read(
   folder: pathlib.Path,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-  """Reads config and tensors, each checked.
+  """Reads and checks config and tensors.
 
   Args:
-    folder: that `write` wrote, or what somebody says is one.
+    folder: a folder that `write` wrote, or one that a user claims to be one.
 
   Raises:
-    UserError: it is none, damaged, too large, or its weights are not finite.
+    UserError: it is no student's, damaged, too large, or its weights are not
+      finite.
   """
   try:
     config = student_config.read(folder / CONFIG)
-    tensors = _tensors(folder / MODEL, config.get('sha256', {}))
-  except (OSError, ValueError) as e:
-    reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+    tensors = _read_tensors(folder / MODEL, config.get('sha256', {}))
+  except (OSError, ValueError) as error:
+    is_system_error = isinstance(error, OSError) and error.strerror
+    reason = error.strerror if is_system_error else error
     raise UserError(
       f'{printable(folder)}: no folder of a student, or damaged '
       f'({printable(reason, 300)}); give the folder `student` or `branched` of '
       f'a finished run, with its {CONFIG} and {MODEL}.'
-    ) from e
+    ) from error
   return config, tensors
 
 
@@ -64,46 +66,52 @@ def write(
   tensors: Mapping[str, np.ndarray],
   config: Mapping[str, Any],
 ) -> None:
-  """Writes a folder, in place of a student's that is there.
+  """Writes a folder, and replaces a student's that is there.
 
   Args:
-    folder: to write.
-    tensors: by name.
-    config: `config.json`, without sums.
+    folder: the folder to write.
+    tensors: arrays of any shapes, by their names.
+    config: content of `config.json`, without digests.
 
   Raises:
     UserError: the folder is not a student's, a symbolic link, or has other
       files in it; or it could not be read again.
   """
-  # In C order: it writes memory as it lies, and looks at no strides.
-  model = save({k: np.asarray(x, order='C') for k, x in tensors.items()})
-  config = {**config, 'sha256': {MODEL: hashlib.sha256(model).hexdigest()}}
-  text = _json(config)
-  written = json.loads(text)
-  problem = student_config.fault(written)
-  if not problem and PROGRAM not in tensors:
-    problem = student_config.net_fault(written)
-  if len(model) > _MOST_BYTES:
-    problem = f'more than {_MOST_BYTES:,} bytes'
-  if problem:
+  # In C order: `save` writes memory as it lies, and ignores strides.
+  model_bytes = save(
+    {name: np.asarray(tensor, order='C') for name, tensor in tensors.items()}
+  )
+  digest = hashlib.sha256(model_bytes).hexdigest()
+  config_text = _to_json({**config, 'sha256': {MODEL: digest}})
+  # Check what a reader would check, on the values that it would read.
+  written_config = json.loads(config_text)
+  fault = student_config.config_fault(written_config)
+  if not fault and PROGRAM not in tensors:
+    fault = student_config.net_fault(written_config)
+  if len(model_bytes) > _MAX_BYTES:
+    fault = f'more than {_MAX_BYTES:,} bytes'
+  if fault:
     raise UserError(
       f'{printable(folder)}: not written, since it could not be read again '
-      f'({problem}).'
+      f'({fault}).'
     )
-  part, old = (folder.with_name(folder.name + x) for x in (_PART, '.old'))
-  for path in (folder, part, old):
+  # Write beside the folder; a write that was killed may have left either.
+  part_folder, old_folder = (
+    folder.with_name(folder.name + suffix) for suffix in (_PART_SUFFIX, '.old')
+  )
+  for path in (folder, part_folder, old_folder):
     check_replaceable(path)
-  shutil.rmtree(part, ignore_errors=True)
-  part.mkdir(parents=True)
-  # Not `save_file`, whose files only their owner may read.
-  (part / MODEL).write_bytes(model)
-  (part / CONFIG).write_text(text, encoding='utf-8')
+  shutil.rmtree(part_folder, ignore_errors=True)
+  part_folder.mkdir(parents=True)
+  # Not by `save_file`, whose files only their owner may read.
+  (part_folder / MODEL).write_bytes(model_bytes)
+  (part_folder / CONFIG).write_text(config_text, encoding='utf-8')
   if folder.exists():
-    # Killed in between, it leaves `old`, which the next write removes.
-    shutil.rmtree(old, ignore_errors=True)
-    folder.rename(old)
-  part.rename(folder)
-  shutil.rmtree(old, ignore_errors=True)
+    # If this is killed halfway, the next write removes the old folder.
+    shutil.rmtree(old_folder, ignore_errors=True)
+    folder.rename(old_folder)
+  part_folder.rename(folder)
+  shutil.rmtree(old_folder, ignore_errors=True)
 
 
 def copy(folder: pathlib.Path, target: pathlib.Path) -> None:
@@ -111,7 +119,7 @@ def copy(folder: pathlib.Path, target: pathlib.Path) -> None:
 
   Args:
     folder: a student's.
-    target: to make, in place of an unfinished one.
+    target: the folder to make; it replaces an unfinished copy.
 
   Raises:
     OSError: it cannot be made.
@@ -125,68 +133,84 @@ def copy(folder: pathlib.Path, target: pathlib.Path) -> None:
       shutil.copy(folder / name, target)
 
 
-def add(folder: pathlib.Path, part: pathlib.Path) -> None:
-  """Adds a written file, without `.part` in its name, and its sum.
+def add_export(folder: pathlib.Path, part_file: pathlib.Path) -> None:
+  """Adds a written export, and its digest to the config.
 
   Args:
     folder: a student's.
-    part: a file in it whose name ends in `.part`.
+    part_file: a file in it whose name ends in `.part`, which it loses.
   """
-  name = part.name.removesuffix(_PART)
+  name = part_file.name.removesuffix(_PART_SUFFIX)
   config = student_config.read(folder / CONFIG)
-  sums = config.get('sha256', {MODEL: _digest(folder / MODEL)})
-  config['sha256'] = {**sums, name: _digest(part)}
-  os.replace(part, folder / name)
-  new = folder / (CONFIG + _PART)
-  new.write_text(_json(config), encoding='utf-8')
-  os.replace(new, folder / CONFIG)
+  # Folders of older versions have no digests.
+  digests = config.get('sha256', {MODEL: _digest(folder / MODEL)})
+  config['sha256'] = {**digests, name: _digest(part_file)}
+  os.replace(part_file, folder / name)
+  config_file = folder / (CONFIG + _PART_SUFFIX)
+  config_file.write_text(_to_json(config), encoding='utf-8')
+  os.replace(config_file, folder / CONFIG)
 
 
-def _tensors(
-  path: pathlib.Path, sums: Mapping[str, str]
+def _read_tensors(
+  path: pathlib.Path, digests: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
+  """Reads the tensors, and checks that training could have left them.
+
+  Raises:
+    OSError: there is no file that may be read.
+    ValueError: it is damaged; the message is the end of a sentence.
+  """
+  # Reading a pipe would wait for ever, and a device would never end.
   if not path.is_file():
     raise FileNotFoundError(f'there is no file {path.name}')
-  if path.stat().st_size > _MOST_BYTES:
-    raise ValueError(f'{path.name} has more than {_MOST_BYTES:,} bytes')
-  # Folders of older versions have no sums.
-  if path.name in sums and sums[path.name] != _digest(path):
+  if path.stat().st_size > _MAX_BYTES:
+    raise ValueError(f'{path.name} has more than {_MAX_BYTES:,} bytes')
+  # Folders of older versions have no digests.
+  if path.name in digests and digests[path.name] != _digest(path):
     raise ValueError(f'{path.name} has not the sum that {CONFIG} names')
   try:
     tensors = load_file(path)
-  # NumPy has not all the kinds of numbers that there may be.
-  except (SafetensorError, AttributeError, LookupError, TypeError) as e:
-    raise ValueError(f'{path.name}: {e}') from e
-  for name, x in tensors.items():
-    if not np.isfinite(x).all():
+  # NumPy lacks some of the number types that a file may declare.
+  except (SafetensorError, AttributeError, LookupError, TypeError) as error:
+    raise ValueError(f'{path.name}: {error}') from error
+  for name, tensor in tensors.items():
+    if not np.isfinite(tensor).all():
       raise ValueError(f'{path.name}: {name!r} holds NaN or infinity')
-    if 'batch_stats' in name and name.endswith('/var') and (x < 0).any():
+    is_variance = 'batch_stats' in name and name.endswith('/var')
+    if is_variance and (tensor < 0).any():
       raise ValueError(f'{path.name}: {name!r} holds negative variances')
   return tensors
 
 
 def _digest(path: pathlib.Path) -> str:
+  """Computes a file's SHA-256 digest, as hexadecimal digits."""
   with path.open('rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _json(config: Mapping[str, Any]) -> str:
+def _to_json(config: Mapping[str, Any]) -> str:
   return json.dumps(config, indent=1, ensure_ascii=False) + '\n'
 
 
 def check_replaceable(folder: pathlib.Path) -> None:
-  """Sees that a folder may be replaced: that it is not there, or a student's.
+  """Checks that a folder is not there, or a student's that may be replaced.
 
   Raises:
-    UserError: it may not.
+    UserError: it may not be replaced.
   """
+  # A link to nothing does not exist, but is in the way.
   if not os.path.lexists(folder):
     return
   if folder.is_symlink() or not folder.is_dir():
     fault = 'it is no folder'
   else:
-    others = sorted({x.name for x in folder.iterdir()} - _FILES)
-    fault = f'it holds {others[0]}, too' if others else _config_fault(folder)
+    file_names = {path.name for path in folder.iterdir()}
+    other_files = sorted(file_names - _KNOWN_FILES)
+    fault = (
+      f'it holds {other_files[0]}, too'
+      if other_files
+      else _origin_fault(folder)
+    )
   if fault:
     raise UserError(
       f'{printable(folder)}: not replaced, since it is not a student’s folder '
@@ -194,11 +218,16 @@ def check_replaceable(folder: pathlib.Path) -> None:
     )
 
 
-def _config_fault(folder: pathlib.Path) -> str | None:
-  """Tells other programs' `config.json` from ours, which may be damaged."""
+def _origin_fault(folder: pathlib.Path) -> str | None:
+  """Returns a fault if a folder's `config.json` is another program's.
+
+  A config that is missing or damaged may be a student's, and is none.
+  """
   try:
     config = json.loads((folder / CONFIG).read_bytes())
   except (OSError, ValueError, RecursionError):
     return None
-  ours = isinstance(config, dict) and {'format', 'labels'} <= config.keys()
-  return None if ours else f'its {CONFIG} is of another program'
+  is_student = (
+    isinstance(config, dict) and {'format', 'labels'} <= config.keys()
+  )
+  return None if is_student else f'its {CONFIG} is of another program'

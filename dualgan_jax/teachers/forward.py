@@ -5,7 +5,9 @@ blocks, for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the
 student's block b (Eq. 12), which is D_m^{B-b}.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -15,6 +17,8 @@ import jax.numpy as jnp
 
 from dualgan_jax.losses import Moments
 from dualgan_jax.teachers.teacher import BlockFn, Teacher
+
+_ON_PLACEHOLDERS = contextvars.ContextVar('_ON_PLACEHOLDERS', default=False)
 
 
 class Ladder(NamedTuple):
@@ -99,8 +103,8 @@ def record_moments(
 
   Args:
     block: a teacher's block or head, of any code: each `nn.BatchNorm` inside is
-      met through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
-      `nn.scan`, `nn.jit`) hides it, which Linen does not let one look into.
+      met through `nn.intercept_methods`. None may lie in a lifted transform
+      (`nn.remat`, `nn.scan`, `nn.jit`), which Linen does not let one look into.
     variables: the block's.
     x: [N, h, w, c].
     rows: only the first `rows` of N are looked at.
@@ -111,8 +115,10 @@ def record_moments(
   moments, count = [], len(x)
 
   def read(next_method, args, kwargs, context):
-    if isinstance(context.module, nn.BatchNorm) and (
-      context.method_name == '__call__'
+    if (
+      isinstance(context.module, nn.BatchNorm)
+      and context.method_name == '__call__'
+      and not _ON_PLACEHOLDERS.get()
     ):
       x = args[0] if args else kwargs['x']
       # The block may have made rows of an image's places before.
@@ -134,6 +140,20 @@ def record_moments(
 
   with nn.intercept_methods(read):
     return block(variables, x), moments
+
+
+@contextlib.contextmanager
+def placeholders() -> Iterator[Callable[[bool], None]]:
+  """Hides from `record_moments` what batch norms see of placeholder images.
+
+  Yields:
+    A function that says whether placeholders run from now on; they do first.
+  """
+  token = _ON_PLACEHOLDERS.set(True)
+  try:
+    yield _ON_PLACEHOLDERS.set
+  finally:
+    _ON_PLACEHOLDERS.reset(token)
 
 
 def feature_shapes(

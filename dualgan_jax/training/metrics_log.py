@@ -5,20 +5,41 @@ Of several processes only the first writes.
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from dualgan_jax.training import parallel
 from dualgan_jax.training.event_file import EventFile
 
+# Takes a phase's name, the steps done, and the metrics by name.
+OnMetrics = Callable[[str, int, dict[str, float | np.ndarray]], None]
+
+
+class CallbackError(Exception):
+  """Carries what a user's `on_metrics` has raised, for `run` to raise."""
+
+  def __init__(self, failure: Exception):
+    super().__init__(str(failure))
+    self.failure = failure
+
 
 class MetricsLog:
-  """One stage's metrics: JSON lines and TensorBoard events."""
+  """One stage's metrics: JSON lines, TensorBoard events, and who else listens.
 
-  def __init__(self, folder: pathlib.Path):
-    """Appends to what `folder` holds."""
+  Attributes:
+    failure: what `on_metrics` has raised, after which it is not called again.
+  """
+
+  def __init__(self, folder: pathlib.Path, on_metrics: OnMetrics | None = None):
+    """Appends to what `folder` holds.
+
+    Args:
+      folder: the stage's.
+      on_metrics: called with each row, too.
+    """
     self._lines, self._events = None, {}
+    self._on_metrics, self.failure = on_metrics, None
     if not parallel.is_first():
       return
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +73,14 @@ class MetricsLog:
     if phase not in self._events:
       self._events[phase] = EventFile(self._folder, phase, first_step=step)
     self._events[phase].write(step, _scalars(row, names))
+    if self._on_metrics is None or self.failure is not None:
+      return
+    arrays = {k: np.asarray(v) for k, v in metrics.items()}
+    shown = {k: x if x.ndim else x.item() for k, x in arrays.items()}
+    try:
+      self._on_metrics(phase, step, shown)
+    except Exception as e:  # whatever the user's code may raise
+      self.failure = e
 
   def close(self) -> None:
     """Closes the files."""

@@ -134,8 +134,8 @@ def check_same_files(sums: Mapping[str, str]) -> None:
     if not same.all():
       field = list(sums)[int(same.argmin())]
       raise UserError(
-        f'{field}: the file of process {process} is not that of process 0; '
-        'bring the same file to all hosts.'
+        f'{field}: that of process {process} is not that of process 0; bring '
+        'the same to all hosts.'
       )
 
 

@@ -49,6 +49,7 @@ def train(
   Raises:
     TrainingError: the loss or a value of the state is not finite.
     InterruptedRun: SIGINT or SIGTERM came; the state is saved.
+    CallbackError: the log's `on_metrics` raised something; the state is saved.
     UserError: there are checkpoints, and all of them are damaged.
   """
   began = time.monotonic()
@@ -80,22 +81,26 @@ def train(
   watch = Watch(phase.teacher_labels)
   read = functools.partial(_read, phase, log, log_every, watch, progress)
   pending = None
-  with _signals() as stop, contextlib.closing(progress):
+  with _signals() as signalled, contextlib.closing(progress):
+
+    def stops():
+      return parallel.anywhere(signalled() or log.failure is not None)
+
     for step in range(done + many, phase.steps + 1, many):
       state, metrics = step_fn(frozen, state)
       # Read one call late: the devices already work on the next.
       read(pending)
       pending = range(step - many + 1, step + 1), metrics
-      if step < phase.steps and parallel.anywhere(stop()):
+      if step < phase.steps and stops():
         read(pending)
         save(state, step)
-        raise _interrupted(phase, step)
+        raise _stopped(phase, step, log)
       if step % save_every < many and step < phase.steps:
         save(state, step)
     read(pending)
     host = save(state, phase.steps)
-    if parallel.anywhere(stop()):
-      raise _interrupted(phase, phase.steps)
+    if stops():
+      raise _stopped(phase, phase.steps, log)
     return host, seconds + time.monotonic() - began
 
 
@@ -130,7 +135,9 @@ def _read(
         console.say(f'{phase.name}: {line}')
 
 
-def _interrupted(phase: Phase, step: int) -> InterruptedRun:
+def _stopped(phase: Phase, step: int, log: metrics_log.MetricsLog) -> Exception:
+  if log.failure is not None:
+    return metrics_log.CallbackError(log.failure)
   return InterruptedRun(
     f'{phase.name}: stopped and saved at step {step}; the same command goes on '
     'from there.'

@@ -95,12 +95,10 @@ def test_a_file_without_a_config(tmp_path):
   )
 
 
-def test_a_name_without_a_path_lists_the_experiments():
-  sentence = _explain('digits')
-  assert sentence.startswith(
-    '--config: there is no file digits; name yours, or'
-  )
-  assert 'ablation, cifar10, digits, fashion_mnist' in sentence
+def test_a_name_that_is_no_preset_lists_the_presets():
+  sentence = _explain('digit')
+  assert sentence.startswith('--config: there is no file digit; name yours, or')
+  assert 'cifar10, digits, fashion_mnist' in sentence
   assert 'objectives' not in sentence
 
 

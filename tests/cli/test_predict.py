@@ -10,7 +10,7 @@ from PIL import Image
 
 from dualgan_jax.cli import main
 from dualgan_jax.student import student
-from tests.test_student import IMAGE, LABELS, write_program, write_toy
+from tests.student.test_student import IMAGE, LABELS, write_program, write_toy
 from tests.trials import fuzz_students
 
 
@@ -120,7 +120,7 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
 
 @pytest.mark.parametrize(
   'arguments',
-  [[], ['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
+  [['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as e:
@@ -133,7 +133,14 @@ def test_wrong_arguments_are_exit_code_2(arguments, capsys):
 _NOT_IMPORTED = {
   *('torch', 'tensorboardX', 'tensorboard', 'matplotlib', 'orbax', 'optax'),
   *('huggingface_hub', 'sklearn', 'pandas', 'datasets', 'tqdm'),
-  *('ml_collections', 'markdown_it', 'onnx', 'onnxruntime', 'tensorflow'),
+  *(
+    'ml_collections',
+    'markdown_it',
+    'pydantic',
+    'onnx',
+    'onnxruntime',
+    'tensorflow',
+  ),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 _HEAVY = ('jax', 'numpy', 'absl', 'flax', 'argparse')
 _PROGRAM = """
 import time
-from dualgan_jax import signals
+from dualgan_jax.cli import signals
 signals.exit_on_signals('stopped')
 print('so far')
 try:

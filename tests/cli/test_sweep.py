@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import stage_records, sweep, workdir
 from dualgan_jax.presets import digits
@@ -123,8 +123,8 @@ def test_runs_are_checked_against_their_own_folders(
 ):
   def begin(folder, config, stage):
     with workdir.Workdir(str(folder)) as own:
-      own.begin(stage, schema.check(config))
-      own.finish(stage, schema.check(config), 1.0)
+      own.begin(stage, stage_fields.by_stage(schema.check(config))[stage])
+      own.finish(stage, stage_fields.by_stage(schema.check(config))[stage], 1.0)
 
   monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
   # What lies beside the sweep's own folders is no part of it.

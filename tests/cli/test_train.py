@@ -94,4 +94,4 @@ def test_a_platform_that_is_not_there_is_one_sentence(tmp_path):
 def test_help_shows_all_flags():
   done = _launch('--help')
   for flag in ('config', 'workdir', 'stage', 'init_from'):
-    assert f'--{flag}:' in done.stdout
+    assert f'--{flag}' in done.stdout

@@ -49,13 +49,18 @@ def _written(folder, *parts, columns=None, **features):
 
 
 def _parts(folder, **fields):
-  own = builders.data_set('someone/pets', path=str(folder), **fields)
-  own = ml_collections.FrozenConfigDict(ml_collections.ConfigDict(own))
-  sources.check('pets', own, (8, 8, 1), 0)
-  return [sources.load('pets', own, x, (8, 8, 1), 0) for x in sources.PARTS]
+  values = builders.data_set('someone/pets', path=str(folder), **fields)
+  data_config = ml_collections.FrozenConfigDict(
+    ml_collections.ConfigDict(values)
+  )
+  sources.check('pets', data_config, (8, 8, 1), 0)
+  return [
+    sources.load('pets', data_config, part, (8, 8, 1), 0)
+    for part in sources.PARTS
+  ]
 
 
-def test_an_unread_part_is_told_and_can_be_named(tmp_path, capsys):
+def test_an_unread_part_is_reported_and_can_be_named(tmp_path, capsys):
   folder = _written(tmp_path / 'set', 'train', 'validation', 'test')
   _parts(folder)
   assert 'data.pets: not read: validation;' in capsys.readouterr().err
@@ -73,15 +78,15 @@ def test_hidden_labels_lead_to_the_part_that_has_some(tmp_path):
 
 def test_a_training_part_that_is_missing_is_named(tmp_path):
   folder = _written(tmp_path / 'set', 'train', 'test')
-  said = r'^data\.pets\.train_part: .* no part dev; it has train, test: --conf'
-  with pytest.raises(UserError, match=said):
+  message = r'^data\.pets\.train_part: .* no part dev; it has train, test: --'
+  with pytest.raises(UserError, match=message):
     _parts(folder, train_part='dev')
 
 
 def test_folders_of_parquet_are_parts_whatever_the_files_are_called(tmp_path):
   folder = _written(tmp_path / 'set [1]', 'train/test-0', 'test/train-0')
   _written(folder, 'train/test-1')
-  assert [len(x.images) for x in _parts(folder)] == [4, 2]
+  assert [len(part.images) for part in _parts(folder)] == [4, 2]
 
 
 def test_a_file_in_two_parts_is_refused(tmp_path):
@@ -90,8 +95,8 @@ def test_a_file_in_two_parts_is_refused(tmp_path):
       place = tmp_path / 'set' / 'data' / part / label
       place.mkdir(parents=True)
       _images(1)[0].save(place / 'a.png')
-  said = r'^data\.pets\.path: 1 image files are in two parts, train and test'
-  with pytest.raises(UserError, match=said):
+  message = r'^data\.pets\.path: 1 image files are in two parts, train and test'
+  with pytest.raises(UserError, match=message):
     _parts(tmp_path / 'set')
 
 
@@ -114,21 +119,22 @@ def test_one_of_several_subsets_is_named(tmp_path):
   owls = ClassLabel(names=['owl', 'eel'])
   _written(folder, 'large/train', 'large/test', label=owls)
   (folder / 'README.md').write_text(_CARD)
-  said = r'^data\.pets\.subset: .* small, large; .*subset=small\.$'
+  message = r'^data\.pets\.subset: .* small, large; .*subset=small\.$'
   for fields in ({}, {'subset': 'huge'}):
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
       _parts(folder, **fields)
-  assert _parts(folder, subset='large')[0].names == ('owl', 'eel')
+  assert _parts(folder, subset='large')[0].label_names == ('owl', 'eel')
 
 
 def test_what_save_to_disk_wrote_is_read(tmp_path):
-  tables = {x: _table({'image': _images(1, 2), 'label': [0, 1]}) for x in 'ab'}
-  DatasetDict(train=tables['a'], test=tables['b']).save_to_disk(tmp_path / 'x')
-  assert [len(x.images) for x in _parts(tmp_path / 'x')] == [2, 2]
+  table = _table({'image': _images(1, 2), 'label': [0, 1]})
+  DatasetDict(train=table, test=table).save_to_disk(tmp_path / 'two parts')
+  parts = _parts(tmp_path / 'two parts')
+  assert [len(part.images) for part in parts] == [2, 2]
   columns = {'image': _images(*range(8)), 'label': [0, 1] * 4}
-  _table(columns).save_to_disk(tmp_path / 'y')
-  found = _parts(tmp_path / 'y', test_fraction=0.25)
-  assert [len(x.images) for x in found] == [6, 2]
+  _table(columns).save_to_disk(tmp_path / 'one part')
+  parts = _parts(tmp_path / 'one part', test_fraction=0.25)
+  assert [len(part.images) for part in parts] == [6, 2]
 
 
 @pytest.mark.parametrize(
@@ -140,17 +146,20 @@ def test_texts_and_numbers_are_labels_where_they_are_named(
 ):
   """As pandas writes them, images without the Hub's types."""
   (tmp_path / 'set').mkdir()
-  for part, wanted in (('train', labels), ('test', labels[:1])):
+  for part, part_labels in (('train', labels), ('test', labels[:1])):
     rows = [
-      {'image': {'bytes': _file(i), 'path': f'{i}.png'}, 'label': kind(x)}
-      for i, x in enumerate(wanted)
+      {
+        'image': {'bytes': _file(level), 'path': f'{level}.png'},
+        'label': kind(label),
+      }
+      for level, label in enumerate(part_labels)
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / 'set' / f'{part}.parquet')
-  said = r'^data\.pets\.label_column: .*label_column=label; there are image: I'
-  with pytest.raises(UserError, match=said):
+  message = r'^data\.pets\.label_column: .*label_column=label; there are image:'
+  with pytest.raises(UserError, match=message):
     _parts(tmp_path / 'set')
   train, test = _parts(tmp_path / 'set', label_column='label')
-  assert train.names == names
+  assert train.label_names == names
   assert train.targets.tolist() == [[0, 1], [1, 0]]
   assert test.targets.tolist() == [[0, 1]]
 
@@ -159,9 +168,9 @@ def test_metadata_beside_images_names_their_labels(tmp_path):
   for part, labels in (('train', ('cat', 'dog')), ('test', ('dog',))):
     (tmp_path / 'set' / part).mkdir(parents=True)
     rows = []
-    for i, label in enumerate(labels):
-      _images(i)[0].save(tmp_path / 'set' / part / f'{i}.png')
-      rows.append(f'{{"file_name": "{i}.png", "label": "{label}"}}')
+    for level, label in enumerate(labels):
+      _images(level)[0].save(tmp_path / 'set' / part / f'{level}.png')
+      rows.append(f'{{"file_name": "{level}.png", "label": "{label}"}}')
     (tmp_path / 'set' / part / 'metadata.jsonl').write_text('\n'.join(rows))
   train, test = _parts(tmp_path / 'set', label_column='label')
   assert train.targets.tolist() == [[1, 0], [0, 1]]
@@ -213,18 +222,18 @@ def test_a_column_of_another_kind_is_refused(tmp_path, field, column):
   folder = _written(
     tmp_path / 'set', 'train', 'test', columns=columns, **features
   )
-  said = rf'^data\.pets\.{field}: {column} holds no .*weight: float32\.$'
-  with pytest.raises(UserError, match=said):
+  message = rf'^data\.pets\.{field}: {column} holds no .*weight: float32\.$'
+  with pytest.raises(UserError, match=message):
     _parts(folder, **{field: column})
 
 
-def test_without_a_home_a_passing_cache_serves(tmp_path, monkeypatch):
+def test_without_a_home_a_temporary_cache_is_used(tmp_path, monkeypatch):
   folder = _written(tmp_path / 'set', 'train', 'test')
   file = tmp_path / 'file'
   file.write_text('')
-  for nowhere in ('~/.cache', str(file / 'cache')):
-    monkeypatch.setattr(datasets.config, 'HF_DATASETS_CACHE', nowhere)
+  for unusable_folder in ('~/.cache', str(file / 'cache')):
+    monkeypatch.setattr(datasets.config, 'HF_DATASETS_CACHE', unusable_folder)
     monkeypatch.chdir(tmp_path)
     assert len(_parts(folder)[0].images) == 2
     assert not (tmp_path / '~').exists()
-  hub._passing_cache.cache_clear()
+  hub._temporary_cache.cache_clear()

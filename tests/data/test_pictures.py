@@ -9,9 +9,9 @@ from PIL import Image
 from dualgan_jax.data import pictures
 
 
-def _file(picture, kind='PNG', **options):
+def _file(picture, image_format='PNG', **options):
   file = io.BytesIO()
-  picture.save(file, kind, **options)
+  picture.save(file, image_format, **options)
   file.seek(0)
   return file
 
@@ -26,9 +26,9 @@ def test_grey_and_colours_by_hand():
 
 def test_another_size_is_bilinear():
   step = Image.fromarray(np.uint8([[0, 200]]))
-  found = pictures.read(_file(step), 1, (2, 4))
+  image = pictures.read(_file(step), 1, (2, 4))
   # 1/4 and 3/4 of the way between the two pixels.
-  assert found[..., 0].tolist() == [[0, 50, 150, 200]] * 2
+  assert image[..., 0].tolist() == [[0, 50, 150, 200]] * 2
 
 
 def test_of_16_bits_the_upper_8_are_taken():
@@ -42,23 +42,23 @@ def test_pixels_of_32_bits_are_refused():
     pictures.read(_file(depth, 'TIFF'), 1)
 
 
-def test_it_stands_as_the_camera_was_held():
+def test_an_image_is_turned_as_its_exif_orientation_says():
   lying = Image.fromarray(np.uint8([[9, 9, 9], [0, 0, 0]]))
   exif = Image.Exif()
   exif[0x0112] = 6  # to be turned right: the top is then on the right
-  found = pictures.read(_file(lying, exif=exif), 1)
-  assert found[..., 0].tolist() == [[0, 9], [0, 9], [0, 9]]
+  image = pictures.read(_file(lying, exif=exif), 1)
+  assert image[..., 0].tolist() == [[0, 9], [0, 9], [0, 9]]
 
 
 @pytest.mark.parametrize('mode', ['RGBA', 'LA', 'P'])
 @pytest.mark.parametrize('channels', [1, 3])
-def test_what_is_transparent_is_on_white(mode, channels):
+def test_transparent_pixels_are_white(mode, channels):
   # Black all over, and only the first pixel is there.
   black = Image.new('LA', (2, 1), (0, 0))
   black.putpixel((0, 0), (0, 255))
   file = _file(black.convert('RGBA').convert(mode))
-  found = pictures.read(file, channels)
-  assert found.tolist() == [[[0] * channels, [255] * channels]]
+  image = pictures.read(file, channels)
+  assert image.tolist() == [[[0] * channels, [255] * channels]]
 
 
 def test_a_damaged_file_is_unreadable():
@@ -66,10 +66,10 @@ def test_a_damaged_file_is_unreadable():
   whole = _file(Image.fromarray(noise)).getvalue()
   length = slice(35, 36)  # one byte of how long the pixels' chunk is
   assert whole[length] != b'\0'
-  other = whole[: length.start] + b'\0' + whole[length.stop :]
+  shortened = whole[: length.start] + b'\0' + whole[length.stop :]
   flipped = bytearray(_file(Image.fromarray(noise), 'AVIF').getvalue())
   flipped[flipped.index(b'iloc')] ^= 1  # where the pixels are is not found
-  for damaged in (b'no picture', whole[:100], other, bytes(flipped)):
+  for damaged in (b'no picture', whole[:100], shortened, bytes(flipped)):
     with pytest.raises(pictures.UNREADABLE):
       pictures.read(io.BytesIO(damaged), 1)
 
@@ -106,7 +106,7 @@ def test_a_program_is_no_image():
     pictures.read(file, 1)
 
 
-def test_what_pillow_warns_of_is_read_without_a_word(capfd, recwarn):
+def test_pillow_warns_nobody_of_an_image_that_is_read(capfd, recwarn):
   palette = Image.new('P', (2, 1))
   file = _file(palette, transparency=b'\0\xff')
   assert pictures.read(file, 1)[0, :, 0].tolist() == [255, 255]

@@ -18,12 +18,12 @@ _TRAIN = {
 _TEST = {'000001': ((8, 10), []), '000002': ((6, 6), [('train', 1)])}
 
 
-def _annotation(things):
-  parts = ''.join(
-    f'<object><name>{label}</name><difficult>{hard}</difficult></object>'
-    for label, hard in things
+def _annotation(objects):
+  elements = ''.join(
+    f'<object><name>{label}</name><difficult>{difficult}</difficult></object>'
+    for label, difficult in objects
   )
-  return f'<annotation>{parts}</annotation>'
+  return f'<annotation>{elements}</annotation>'
 
 
 @pytest.fixture
@@ -35,18 +35,18 @@ def devkit(tmp_path):
   for part, images in (('trainval', _TRAIN), ('test', _TEST)):
     names = ''.join(f'{name}\n' for name in images)
     (folder / 'ImageSets' / 'Main' / f'{part}.txt').write_text(names)
-    for i, (name, (size, things)) in enumerate(images.items()):
+    for index, (name, (size, objects)) in enumerate(images.items()):
       file = folder / 'Annotations' / f'{name}.xml'
-      file.write_text(_annotation(things))
-      picture = Image.new('RGB', size, (100 + 50 * i,) * 3)
+      file.write_text(_annotation(objects))
+      picture = Image.new('RGB', size, (100 + 50 * index,) * 3)
       picture.save(folder / 'JPEGImages' / f'{name}.jpg')
   return folder.parent
 
 
 def _load(path, part, **changes):
-  own = builders.data_set(voc2007.SOURCE, path=path and str(path), **changes)
+  values = builders.data_set(voc2007.SOURCE, path=path and str(path), **changes)
   config = builders.get_config()
-  config.data = {'voc': own}
+  config.data = {'voc': values}
   return sources.load('voc', config.data.voc, part, (4, 5, 3), seed=0)
 
 
@@ -59,15 +59,15 @@ def test_images_and_targets_by_hand(devkit, inside):
   np.testing.assert_allclose(split.images[1], 150, atol=2)
   # The first one's cat is difficult; the second one has an easy one, too.
   np.testing.assert_array_equal(
-    split.columns(['dog', 'cat', 'person', 'bus']),
+    split.label_targets(['dog', 'cat', 'person', 'bus']),
     [[1, np.nan, 0, 0], [0, 1, 1, 0]],
   )
 
 
 def test_the_test_part_is_another(devkit):
   split = _load(devkit, 'test')
-  np.testing.assert_array_equal(split.columns(['train']), [[0], [np.nan]])
-  assert split.names == voc2007.LABELS
+  np.testing.assert_array_equal(split.label_targets(['train']), [[0], [np.nan]])
+  assert split.label_names == voc2007.LABELS
 
 
 def test_the_teachers_of_the_config_answer_all_of_voc():
@@ -77,7 +77,7 @@ def test_the_teachers_of_the_config_answer_all_of_voc():
 
 
 @pytest.mark.parametrize(
-  ('breaks', 'said'),
+  ('breaks', 'message'),
   [
     (lambda f: (f / 'Annotations' / '000005.xml').unlink(), '000005.xml'),
     (
@@ -102,9 +102,9 @@ def test_the_teachers_of_the_config_answer_all_of_voc():
     (lambda f: (f / 'ImageSets' / 'Main' / 'test.txt').unlink(), 'test.txt'),
   ],
 )
-def test_what_is_no_voc_is_one_sentence(devkit, breaks, said):
+def test_a_damaged_devkit_is_one_sentence(devkit, breaks, message):
   breaks(devkit / 'VOC2007')
-  with pytest.raises(UserError, match=rf'^data\.voc\.path: .*{said}'):
+  with pytest.raises(UserError, match=rf'^data\.voc\.path: .*{message}'):
     _load(devkit, 'train')
 
 
@@ -141,8 +141,8 @@ def test_a_whole_run(devkit, tmp_path):
     config[stage].steps = 2
   config.targetnet.compact_steps = config.targetnet.branched_steps = 2
   results = run(config, str(tmp_path / 'run'))
-  found = results['metrics']['teachers']
-  assert found['top1'] is None
+  scores = results['metrics']['teachers']
+  assert scores['top1'] is None
   # No test image is known to carry a label: there is none to find.
-  assert found['mAP'] is None
-  assert 0 <= found['exact_match'] <= 1
+  assert scores['mAP'] is None
+  assert 0 <= scores['exact_match'] <= 1

@@ -18,6 +18,8 @@ from tests.paths import ROOT
 
 
 class _Nowhere:
+  failure = None
+
   def write(self, *_):
     pass
 

@@ -71,7 +71,7 @@ def test_teachers_are_believed_on_what_they_were_trained_on(config):
   (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
   split = real_data.load(config, 'digits', 'train')
   np.testing.assert_array_equal(
-    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+    found.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
   )
   assert found.targets[:, 1].all()  # nobody knows what it was trained on
   other = _changed(config, low={'data': 'others'})
@@ -86,7 +86,7 @@ def test_a_softmax_of_a_file_is_believed_on_its_own_labels(config, data):
   (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
   split = real_data.load(config, 'digits', 'train')
   np.testing.assert_array_equal(
-    found.targets[:, 0], split.columns(tuple('01234')).any(axis=1)
+    found.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
   )
   assert found.targets[:, 1].all()
 

@@ -1,47 +1,42 @@
-"""When images are routed; what the stages do is in `test_experiment`."""
+"""The method on one page; what its stages do is in `test_run`."""
 
-import types
-
-import pytest
-
+from dualgan_jax.config import stage_table
 from dualgan_jax.experiment import stage_runners
-from tests import tiny
+from dualgan_jax.experiment.context import LastStageDone
 
 
-def _run(routing='auto', prior=0.3, everyone=None, **changes):
-  return types.SimpleNamespace(
-    config=types.SimpleNamespace(
-      image=tiny.IMAGE,
-      objective=types.SimpleNamespace(routing=routing, prior=prior),
-    ),
-    everyone=everyone or tiny.both_teachers(),
-    folder=types.SimpleNamespace(finished=lambda stage: False),
-    **changes,
+class _Recorder:
+  """Records the stages that are run, up to a last one."""
+
+  def __init__(self, last_stage='evaluate'):
+    self.last_stage, self.stages, self.inputs = last_stage, [], {}
+
+  def run_stage(self, stage, work, *inputs):
+    self.stages.append(stage)
+    self.inputs[stage] = inputs
+    if stage == self.last_stage:
+      raise LastStageDone
+    return f'outcome of {stage}'
+
+
+def test_all_stages_of_the_table_run_in_its_order():
+  recorder = _Recorder()
+  stage_runners.run_stages(recorder)
+  assert tuple(recorder.stages) == stage_table.NAMES
+
+
+def test_a_run_ends_with_the_stage_that_is_asked_for():
+  recorder = _Recorder('dual')
+  stage_runners.run_stages(recorder)
+  assert recorder.stages == ['pretrain', 'generator', 'dual']
+
+
+def test_stages_get_what_earlier_stages_return():
+  recorder = _Recorder()
+  stage_runners.run_stages(recorder)
+  teachers, generator = 'outcome of pretrain', 'outcome of generator'
+  assert recorder.inputs['dual'] == (teachers, generator)
+  # Those that were refined are measured.
+  assert recorder.inputs['evaluate'] == (
+    *(teachers, generator, 'outcome of refine', 'outcome of baselines'),
   )
-
-
-@pytest.mark.parametrize(
-  ('routing', 'routed'), [('on', True), ('images', True), ('off', False)]
-)
-def test_a_config_decides_if_it_says_how(routing, routed):
-  assert stage_runners._routed(_run(routing)) == routed
-
-
-def test_one_teacher_needs_no_routes():
-  assert not stage_runners._routed(_run(everyone=tiny.both_teachers()[:1]))
-
-
-def test_teachers_of_one_label_per_image_need_routes(capsys):
-  everyone = tuple(
-    types.SimpleNamespace(name=name, single_label=name == 'one')
-    for name in ('one', 'two')
-  )
-  assert stage_runners._routed(_run(everyone=everyone))
-  assert 'routing is on; a teacher with one label per image (one)' in (
-    capsys.readouterr().err
-  )
-
-
-def test_without_the_prior_nothing_tells(capsys):
-  assert not stage_runners._routed(_run(prior=0.0))
-  assert 'without the statistics prior nothing tells' in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.presets import digits
+from dualgan_jax.stages import generator
 from dualgan_jax.training import parallel
 from experiments import benchmark
 
@@ -54,5 +55,5 @@ def test_the_same_loss_and_the_same_gradient(form):
   ours = moments['generator']['group_3']['Conv_1']['kernel']
   theirs = stages[form].groups[2].conv_2.weight.grad.permute(2, 3, 1, 0)
   np.testing.assert_allclose(
-    theirs.numpy() * (1 - config.generator.b1), ours, rtol=1e-3, atol=1e-6
+    theirs.numpy() * (1 - generator.ADAM_B1), ours, rtol=1e-3, atol=1e-6
   )

@@ -136,7 +136,7 @@ def test_parameters_are_those_of_the_parts():
   # block 2: 2 channels, 2 labels; the heads look at 2×2 places.
   one = (9 * 2 * 4 + 2 * 4) + (9 * 4 * 3 + 2 * 3) + (2 * 2 * 3 * 3 + 3)
   two = (9 * 3 * 2 + 2 * 2) + (2 * 2 * 2 * 2 + 2)
-  assert cost.parameters(variables) == trunk + filters + one + two
+  assert cost.count_parameters(variables) == trunk + filters + one + two
 
 
 def test_filters_project_to_the_width_of_the_teacher():

@@ -1,3 +1,5 @@
+"""Parameters and FLOPs are counted as by hand."""
+
 import jax
 import jax.numpy as jnp
 
@@ -11,32 +13,36 @@ def test_parameters_by_hand():
   )
   variables = jax.eval_shape(lambda: net.init(jax.random.PRNGKey(0), (4, 4, 1)))
   # 3×3 kernels without bias, scale and bias per batch norm, a head on 2×2;
-  # running averages are remembered and not learned.
-  wanted = (9 * 1 * 2 + 2 * 2) + (9 * 2 * 4 + 2 * 4) + (2 * 2 * 4 * 3 + 3)
-  assert cost.parameters(variables) == wanted
+  # running averages are not learned.
+  expected = (9 * 1 * 2 + 2 * 2) + (9 * 2 * 4 + 2 * 4) + (2 * 2 * 4 * 3 + 3)
+  assert cost.count_parameters(variables) == expected
 
 
 def test_parameters_of_arrays_in_any_tree():
-  own = {
+  variables = {
     'params': {'kernel': jnp.zeros((3, 5))},
     'batch_stats': {'mean': jnp.zeros(5)},
   }
-  assert cost.parameters([own, {'branch': (own, own)}]) == 3 * 15
+  assert (
+    cost.count_parameters([variables, {'branch': (variables, variables)}]) == 45
+  )
 
 
 def test_a_number_is_a_parameter():
-  assert cost.parameters({'params': {'scale': 14.3, 'w': jnp.zeros(4)}}) == 5
+  assert (
+    cost.count_parameters({'params': {'scale': 14.3, 'w': jnp.zeros(4)}}) == 5
+  )
 
 
 def test_parameters_of_nothing():
-  assert cost.parameters(({}, ())) == 0
+  assert cost.count_parameters(({}, ())) == 0
 
 
 def test_flops_of_a_matrix_product():
   a = jax.ShapeDtypeStruct((2, 3), jnp.float32)
   b = jax.ShapeDtypeStruct((3, 4), jnp.float32)
   # 2 · 4 entries, three products and three sums each.
-  assert cost.flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2
+  assert cost.count_flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2
 
 
 def test_flops_of_a_convolution():
@@ -49,20 +55,22 @@ def test_flops_of_a_convolution():
     )
 
   # 3 · 3 places, 5 · 2 multiply-adds each.
-  assert cost.flops(convolve, x, kernel) == 3 * 3 * 5 * 2 * 2
+  assert cost.count_flops(convolve, x, kernel) == 3 * 3 * 5 * 2 * 2
 
 
 def test_flops_take_pytrees():
-  def heads(variables, x):
-    return [x @ w for w in variables]
+  def heads(kernels, x):
+    return [x @ kernel for kernel in kernels]
 
-  weights = [jnp.ones((3, 4)), jnp.ones((3, 1))]
-  assert cost.flops(heads, weights, jnp.ones((2, 3))) == 2 * 3 * (4 + 1) * 2
+  kernels = [jnp.ones((3, 4)), jnp.ones((3, 1))]
+  assert (
+    cost.count_flops(heads, kernels, jnp.ones((2, 3))) == 2 * 3 * (4 + 1) * 2
+  )
 
 
-def test_flops_where_only_what_is_compiled_is_counted(monkeypatch):
+def test_flops_where_only_compiled_programs_are_counted(monkeypatch):
   # As on GPUs and TPUs.
   monkeypatch.setattr(jax.stages.Lowered, 'cost_analysis', lambda self: None)
   a = jax.ShapeDtypeStruct((2, 3), jnp.float32)
   b = jax.ShapeDtypeStruct((3, 4), jnp.float32)
-  assert cost.flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2
+  assert cost.count_flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2

@@ -1,56 +1,58 @@
+"""Metrics are those of small examples worked out by hand."""
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dualgan_jax.reporting import metrics
 from dualgan_jax.reporting.metrics import (
-  answers,
-  ap_11,
-  per_label,
-  right_world,
-  scores,
+  compare_per_label,
+  compute_logits,
+  compute_scores,
+  eleven_point_precision,
+  right_world_share,
 )
 
 
 def _scores(logits, targets):
-  return scores(np.float32(logits), np.float32(targets))
+  return compute_scores(np.float32(logits), np.float32(targets))
 
 
 def test_scores_of_single_labels_by_hand():
-  found = _scores(
+  scores = _scores(
     [[2, -1, -3], [1, 3, -2], [-1, -2, -3], [-1, 2, 1]],
     [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]],
   )
   # Only the first image's best label is its own.
-  assert found['top1'] == 1 / 4
+  assert scores['top1'] == 1 / 4
   # Label 0 ranks its images first and second; label 1 has three images, 3, 2
   # and -1, before its own; label 2 has its own first.
-  assert found['mAP'] == pytest.approx((1 + 1 / 4 + 1) / 3)
+  assert scores['mAP'] == pytest.approx((1 + 1 / 4 + 1) / 3)
   # Hits, false alarms, misses: (2, 0, 0), (0, 2, 1), (1, 0, 0).
-  assert found['f1_macro'] == pytest.approx((1 + 0 + 1) / 3)
-  assert found['f1_micro'] == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
+  assert scores['f1_macro'] == pytest.approx((1 + 0 + 1) / 3)
+  assert scores['f1_micro'] == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
   # The first alone: two others fire for two labels, one for none.
-  assert found['exact_match'] == 1 / 4
+  assert scores['exact_match'] == 1 / 4
 
 
 def test_scores_of_several_labels_by_hand():
-  found = _scores(
+  scores = _scores(
     [[3, 1], [2, -1], [1, 2], [-1, -2]],
     [[1, 1], [0, 0], [1, 0], [0, 1]],
   )
-  assert found['top1'] is None  # the first image has two labels
+  assert scores['top1'] is None  # the first image has two labels
   # Label 0: its images are first and third. Label 1: second and fourth.
   label_0 = (1 / 1 + 2 / 3) / 2
   label_1 = (1 / 2 + 2 / 4) / 2
-  assert found['mAP'] == pytest.approx((label_0 + label_1) / 2)
+  assert scores['mAP'] == pytest.approx((label_0 + label_1) / 2)
   # The best precision at or after each of eleven recalls.
   eleven = ((6 * 1 + 5 * 2 / 3) / 11 + 1 / 2) / 2
-  assert found['mAP_11'] == pytest.approx(eleven)
+  assert scores['mAP_11'] == pytest.approx(eleven)
   # Hits, false alarms, misses: (2, 1, 0) and (1, 1, 1).
-  assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 4) / 2)
-  assert found['f1_micro'] == pytest.approx(6 / 9)
+  assert scores['f1_macro'] == pytest.approx((4 / 5 + 2 / 4) / 2)
+  assert scores['f1_micro'] == pytest.approx(6 / 9)
   # Both answers to the first image are right; of each other, one is not.
-  assert found['exact_match'] == 1 / 4
+  assert scores['exact_match'] == 1 / 4
 
 
 def test_perfect_answers():
@@ -65,85 +67,84 @@ def test_perfect_answers():
   }
 
 
-def test_images_without_a_wanted_label_are_negatives_except_for_top1():
-  own = ([[2, 1], [1, 2]], [[1, 0], [0, 1]])
+def test_images_without_any_label_are_negatives_except_for_top1():
+  logits, targets = [[2, 1], [1, 2]], [[1, 0], [0, 1]]
+  labelled_only = _scores(logits, targets)
   # Two images of something else, and label 0 fires at the first of them.
-  other = ([[3, -2], [-3, -1]], [[0, 0], [0, 0]])
-  alone = _scores(*own)
-  found = _scores(*(a + b for a, b in zip(own, other)))
-  assert alone['top1'] == found['top1'] == 1.0
-  assert alone['mAP'] == 1.0
-  assert found['mAP'] == pytest.approx((1 / 2 + 1) / 2)
+  scores = _scores([*logits, [3, -2], [-3, -1]], [*targets, [0, 0], [0, 0]])
+  assert labelled_only['top1'] == scores['top1'] == 1.0
+  assert labelled_only['mAP'] == 1.0
+  assert scores['mAP'] == pytest.approx((1 / 2 + 1) / 2)
   # One false alarm for each label before; one more for label 0.
-  assert alone['f1_micro'] == pytest.approx(4 / 6)
-  assert found['f1_micro'] == pytest.approx(4 / 7)
-  # Both own images fire twice; saying nothing of the last one is right.
-  assert alone['exact_match'] == 0.0
-  assert found['exact_match'] == 1 / 4
+  assert labelled_only['f1_micro'] == pytest.approx(4 / 6)
+  assert scores['f1_micro'] == pytest.approx(4 / 7)
+  # Both labels fire at the first two images; none does at the last, rightly.
+  assert labelled_only['exact_match'] == 0.0
+  assert scores['exact_match'] == 1 / 4
 
 
 def test_a_label_that_never_occurs():
-  found = _scores(
+  scores = _scores(
     [[2, -1, -1], [-2, 1, -1], [-1, -1, 1]],
     [[1, 0, 0], [0, 1, 0], [1, 0, 0]],
   )
-  assert found['top1'] == pytest.approx(2 / 3)
+  assert scores['top1'] == pytest.approx(2 / 3)
   # Label 0 ranks its images first and second, label 1 its own first; label 2
   # has none to find and does not count.
-  assert found['mAP'] == 1.0
+  assert scores['mAP'] == 1.0
   # Hits, false alarms, misses: (1, 0, 1), (1, 0, 0) and (0, 1, 0).
-  assert found['f1_macro'] == pytest.approx((2 / 3 + 1 + 0) / 3)
-  assert found['f1_micro'] == pytest.approx(4 / 6)
+  assert scores['f1_macro'] == pytest.approx((2 / 3 + 1 + 0) / 3)
+  assert scores['f1_micro'] == pytest.approx(4 / 6)
 
 
 def test_the_only_label():
   # Four images, one with the label; the two best answers say yes.
-  found = _scores([[2], [1], [-1], [-2]], [[0], [1], [0], [0]])
-  assert found['mAP'] == 1 / 2
-  assert found['top1'] is None  # it is always the most probable
+  scores = _scores([[2], [1], [-1], [-2]], [[0], [1], [0], [0]])
+  assert scores['mAP'] == 1 / 2
+  assert scores['top1'] is None  # it is always the most probable
   # One hit, one false alarm, no miss. That two images rightly carry no label
   # is no merit in an F1.
-  assert found['f1_macro'] == pytest.approx(2 / 3)
-  assert found['f1_micro'] == pytest.approx(2 / 3)
+  assert scores['f1_macro'] == pytest.approx(2 / 3)
+  assert scores['f1_micro'] == pytest.approx(2 / 3)
   # But they are answered exactly, as is the hit.
-  assert found['exact_match'] == 3 / 4
+  assert scores['exact_match'] == 3 / 4
 
 
 def test_no_answer_at_all_is_f1_0():
-  found = _scores([[-1, -2], [-2, -1]], [[1, 0], [0, 1]])
-  assert found['f1_macro'] == found['f1_micro'] == 0.0
-  assert found['top1'] == 1.0
-  assert found['exact_match'] == 0.0
+  scores = _scores([[-1, -2], [-2, -1]], [[1, 0], [0, 1]])
+  assert scores['f1_macro'] == scores['f1_micro'] == 0.0
+  assert scores['top1'] == 1.0
+  assert scores['exact_match'] == 0.0
 
 
-def test_the_border_of_a_half_is_a_no():
+def test_a_probability_of_one_half_is_a_no():
   # Like everywhere else, a label fires above 0.
-  found = _scores([[0, 1]], [[1, 1]])
-  assert found['f1_micro'] == pytest.approx(2 / 3)
-  assert found['exact_match'] == 0.0
+  scores = _scores([[0, 1]], [[1, 1]])
+  assert scores['f1_micro'] == pytest.approx(2 / 3)
+  assert scores['exact_match'] == 0.0
   assert _scores([[0, 1]], [[0, 1]])['exact_match'] == 1.0
 
 
 def test_sure_answers_count_as_others_do():
-  found = _scores(
+  scores = _scores(
     [[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4]], [[1, 0], [1, 0], [1, 1]]
   )
-  assert found['top1'] is None
-  assert found['exact_match'] == pytest.approx(2 / 3)
+  assert scores['top1'] is None
+  assert scores['exact_match'] == pytest.approx(2 / 3)
   # Hits, false alarms, misses: (2, 0, 1) and (1, 1, 0).
-  assert found['f1_macro'] == pytest.approx((4 / 5 + 2 / 3) / 2)
+  assert scores['f1_macro'] == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
 def test_scores_can_be_written_as_json():
-  found = _scores([[2, 1], [1, 2]], [[1, 0], [0, 1]])
-  assert {type(x) for x in found.values()} == {float}
+  scores = _scores([[2, 1], [1, 2]], [[1, 0], [0, 1]])
+  assert {type(x) for x in scores.values()} == {float}
 
 
-@pytest.mark.parametrize('n', [1, 3, 4, 5, 11])
-def test_answers_in_parts_are_the_answers(n, monkeypatch):
-  monkeypatch.setattr(metrics, '_BATCH', 4)
+@pytest.mark.parametrize('num_images', [1, 3, 4, 5, 11])
+def test_logits_in_batches_are_the_logits(num_images, monkeypatch):
+  monkeypatch.setattr(metrics, '_BATCH_SIZE', 4)
   rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (n, 2, 3, 1), dtype=np.uint8)
+  images = rng.integers(0, 256, (num_images, 2, 3, 1), dtype=np.uint8)
   weights = np.float32(rng.normal(size=(6, 5)))
   shapes = []
 
@@ -151,49 +152,55 @@ def test_answers_in_parts_are_the_answers(n, monkeypatch):
     shapes.append(x.shape)  # as often as it is compiled
     return x.reshape(len(x), -1) @ variables
 
-  found = answers(apply, weights, images, (2, 3))
-  assert isinstance(found, np.ndarray)
+  logits = compute_logits(apply, weights, images, (2, 3))
+  assert isinstance(logits, np.ndarray)
   assert shapes == [(4, 2, 3, 1)]
-  whole = (images.reshape(n, 6) / 255) @ weights
-  np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-5)
+  whole = (images.reshape(num_images, 6) / 255) @ weights
+  np.testing.assert_allclose(logits, whole, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize('n', [499, 500, 501])
-def test_answers_lose_no_image_at_the_border_of_a_part(n):
-  images = np.arange(n, dtype=np.uint16).view(np.uint8).reshape(n, 1, 2, 1)
+@pytest.mark.parametrize('num_images', [499, 500, 501])
+def test_no_image_is_lost_at_the_border_of_a_batch(num_images):
+  images = (
+    np.arange(num_images, dtype=np.uint16)
+    .view(np.uint8)
+    .reshape(num_images, 1, 2, 1)
+  )
   # Each image tells its own number, low byte first.
-  found = answers(
+  logits = compute_logits(
     lambda place, x: jnp.sum(jnp.round(x[:, 0, :, 0] * 255) * place, axis=1),
     np.float32([[1, 256]]),
     images,
     (1, 2),
   )
-  np.testing.assert_array_equal(found, np.arange(n))
+  np.testing.assert_array_equal(logits, np.arange(num_images))
 
 
 def test_images_are_brought_to_the_size_that_the_net_takes():
   images = np.uint8([[0, 255], [255, 0]]).reshape(2, 1, 2, 1)
-  found = answers(
+  logits = compute_logits(
     lambda offset, x: x[:, 0, :, 0] + offset, np.float32(1), images, (1, 4)
   )
   # Bilinear: 1/4 and 3/4 of the way between the two pixels.
   ramp = np.array([0, 1 / 4, 3 / 4, 1])
-  np.testing.assert_allclose(found, 1 + np.array([ramp, ramp[::-1]]), atol=1e-6)
+  np.testing.assert_allclose(
+    logits, 1 + np.array([ramp, ramp[::-1]]), atol=1e-6
+  )
 
 
 def test_labels_by_hand():
   student = np.array([[2.0, -1], [-1, -3], [1, 1]])
   teachers = np.array([[2.0, 1], [1, -3], [-1, 2]])
   targets = np.array([[1, 0], [1, 0], [0, 0]])
-  found = per_label(['a', 'b'], student, teachers, targets)
+  comparison = compare_per_label(['a', 'b'], student, teachers, targets)
   # The student ranks the images of `a` first and third.
-  assert found['a'] == {
+  assert comparison['a'] == {
     'student_ap': pytest.approx((1 + 2 / 3) / 2),
     'teachers_ap': 1.0,
     'student_only': pytest.approx(1 / 3),
     'teachers_only': pytest.approx(1 / 3),
   }
-  assert found['b'] == {
+  assert comparison['b'] == {
     'student_ap': None,  # no image carries it
     'teachers_ap': None,
     'student_only': 0.0,
@@ -203,8 +210,8 @@ def test_labels_by_hand():
 
 def test_without_real_images_labels_have_no_precision():
   logits = np.array([[1.0], [-1.0]])
-  found = per_label(['a'], logits, -logits, None)
-  assert found['a'] == {
+  comparison = compare_per_label(['a'], logits, -logits, None)
+  assert comparison['a'] == {
     'student_ap': None,
     'teachers_ap': None,
     'student_only': 0.5,
@@ -212,61 +219,65 @@ def test_without_real_images_labels_have_no_precision():
   }
 
 
-def test_an_image_of_which_nobody_says_has_no_part_in_a_labels_precision():
+def test_an_image_of_unknown_target_has_no_part_in_a_labels_precision():
   logits = np.array([[3.0], [2.0]])
-  found = per_label(['a'], logits, logits, np.array([[np.nan], [1]]))
-  assert found['a']['student_ap'] == found['a']['teachers_ap'] == 1.0
+  comparison = compare_per_label(
+    ['a'], logits, logits, np.array([[np.nan], [1]])
+  )
+  assert comparison['a']['student_ap'] == comparison['a']['teachers_ap'] == 1.0
 
 
-def test_the_right_world_by_hand():
+def test_the_right_world_share_by_hand():
   # The labels are two digits and an article.
   digits, articles = np.array([[True, True, False], [False, False, True]])
   of_digits = np.array([[2.0, 1, 0], [0, 1, 2]])
   of_articles = np.array([[-3.0, -2, -1], [0, 2, 1], [1, 0, 0]])
-  found = right_world((of_digits, of_articles), (digits, articles))
-  assert found == pytest.approx(2 / 5)
+  share = right_world_share((of_digits, of_articles), (digits, articles))
+  assert share == pytest.approx(2 / 5)
 
 
 def test_eleven_points_by_hand():
   # Ranked: right, wrong, right. Precision 1 up to recall 1/2, then 2/3.
   present = np.array([True, False, True])
   logits = np.array([3.0, 2, 1])
-  wanted = (6 * 1 + 5 * 2 / 3) / 11
-  assert ap_11(present, logits) == pytest.approx(wanted)
+  expected = (6 * 1 + 5 * 2 / 3) / 11
+  assert eleven_point_precision(present, logits) == pytest.approx(expected)
 
 
 def test_eleven_points_when_the_best_is_wrong():
   # At recall 0, too, only precisions of images count: here 1/2.
-  found = ap_11(np.array([False, True]), np.array([2.0, 1]))
-  assert found == pytest.approx(1 / 2)
+  precision = eleven_point_precision(
+    np.array([False, True]), np.array([2.0, 1])
+  )
+  assert precision == pytest.approx(1 / 2)
 
 
 def test_eleven_points_of_ten_images():
   # A recall of 3/10 is reached by three of ten, whatever its rounding.
   present = np.array([True] * 3 + [False] * 7 + [True] * 7)
-  found = ap_11(present, -np.arange(17.0))
+  precision = eleven_point_precision(present, -np.arange(17.0))
   after = max((3 + k) / (10 + k) for k in range(1, 8))
-  assert found == pytest.approx((4 * 1 + 7 * after) / 11)
+  assert precision == pytest.approx((4 * 1 + 7 * after) / 11)
 
 
-def test_what_nobody_says_counts_neither_way():
-  found = _scores([[3, 1], [-2, 2], [1, -1]], [[1, np.nan], [0, 1], [0, 0]])
-  assert found['top1'] is None
-  assert found['mAP'] == 1.0
+def test_an_unknown_target_counts_neither_way():
+  scores = _scores([[3, 1], [-2, 2], [1, -1]], [[1, np.nan], [0, 1], [0, 0]])
+  assert scores['top1'] is None
+  assert scores['mAP'] == 1.0
   # Label 0: one hit, one false alarm. Label 1: one hit, and one not counted.
-  assert found['f1_macro'] == pytest.approx((2 / 3 + 1) / 2)
-  assert found['f1_micro'] == pytest.approx(4 / 5)
-  assert found['exact_match'] == pytest.approx(2 / 3)
+  assert scores['f1_macro'] == pytest.approx((2 / 3 + 1) / 2)
+  assert scores['f1_micro'] == pytest.approx(4 / 5)
+  assert scores['exact_match'] == pytest.approx(2 / 3)
 
 
-def test_a_label_of_which_nobody_says_anything_counts_neither_way():
-  nothing = [[np.nan], [np.nan]]
-  alone = _scores([[3], [-2]], nothing)
-  assert alone['mAP'] is alone['f1_macro'] is alone['f1_micro'] is None
-  assert alone['exact_match'] is None
-  found = _scores([[3, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
-  assert found['top1'] == 0.0  # it says the label that nobody knows
-  found = _scores([[0, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
-  assert found['top1'] == 1.0
-  assert found['mAP'] == 1 / 2
-  assert found['f1_macro'] == found['f1_micro'] == pytest.approx(2 / 3)
+def test_a_label_of_unknown_targets_only_counts_neither_way():
+  unknown = [[np.nan], [np.nan]]
+  scores = _scores([[3], [-2]], unknown)
+  assert scores['mAP'] is scores['f1_macro'] is scores['f1_micro'] is None
+  assert scores['exact_match'] is None
+  scores = _scores([[3, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
+  assert scores['top1'] == 0.0  # it says the label that nobody knows
+  scores = _scores([[0, 1], [-2, 1]], [[np.nan, 1], [np.nan, 0]])
+  assert scores['top1'] == 1.0
+  assert scores['mAP'] == 1 / 2
+  assert scores['f1_macro'] == scores['f1_micro'] == pytest.approx(2 / 3)

@@ -15,7 +15,7 @@ from jax import export as jax_export
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import export, student
-from tests.test_student import IMAGE, LABELS, NET, write_toy
+from tests.student.test_student import IMAGE, LABELS, NET, write_toy
 
 # jax2onnx meets what JAX is about to take away.
 pytestmark = pytest.mark.filterwarnings('ignore')
@@ -30,49 +30,51 @@ def folder(tmp_path_factory, request):
   """A student's folder with all formats; of many labels, or one per image."""
   net = {**NET, 'single_label': request.param}
   path = write_toy(tmp_path_factory.mktemp('run') / 'student', net)
-  for form in _FORMATS:
-    assert export.write(student.load(path), path, form) < 1e-5
+  for format_name in _FORMATS:
+    assert export.write(student.load(path), path, format_name) < 1e-5
   return path
 
 
-def _images(n):
-  rng = np.random.default_rng(n)
-  return rng.integers(0, 256, (n, *IMAGE), dtype=np.uint8)
+def _images(num_images):
+  random_generator = np.random.default_rng(num_images)
+  return random_generator.integers(0, 256, (num_images, *IMAGE), dtype=np.uint8)
 
 
-@pytest.mark.parametrize('n', [1, 7])
-def test_stablehlo_answers_any_number_of_images(folder, n):
-  content = bytearray((folder / 'model.stablehlo').read_bytes())
-  model = jax_export.deserialize(content)
+@pytest.mark.parametrize('num_images', [1, 7])
+def test_stablehlo_answers_any_number_of_images(folder, num_images):
+  images = _images(num_images)
+  model_bytes = bytearray((folder / 'model.stablehlo').read_bytes())
+  model = jax_export.deserialize(model_bytes)
   assert model.platforms == ('cpu', 'cuda', 'tpu')
-  found = jax.jit(model.call)(_images(n))
-  wanted = student.load(folder).predict(_images(n))
-  np.testing.assert_allclose(found, wanted, atol=1e-5)
+  probabilities = jax.jit(model.call)(images)
+  expected = student.load(folder).predict(images)
+  np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 @_needs_onnx
-@pytest.mark.parametrize('n', [1, 7])
-def test_onnx_answers_any_number_of_images(folder, n):
+@pytest.mark.parametrize('num_images', [1, 7])
+def test_onnx_answers_any_number_of_images(folder, num_images):
+  images = _images(num_images)
   session = onnxruntime.InferenceSession(folder / 'model.onnx')
-  (image,) = session.get_inputs()
-  assert image.type == 'tensor(uint8)'
-  (found,) = session.run(None, {image.name: _images(n)})
-  wanted = student.load(folder).predict(_images(n))
-  np.testing.assert_allclose(found, wanted, atol=1e-5)
-  known = session.get_modelmeta().custom_metadata_map
-  assert json.loads(known['labels']) == list(LABELS)
+  (model_input,) = session.get_inputs()
+  assert model_input.type == 'tensor(uint8)'
+  (probabilities,) = session.run(None, {model_input.name: images})
+  expected = student.load(folder).predict(images)
+  np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+  metadata = session.get_modelmeta().custom_metadata_map
+  assert json.loads(metadata['labels']) == list(LABELS)
 
 
 def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
   path = write_toy(tmp_path / 'student')
 
-  def write(own, path):
+  def write(live_student, path):
     path.write_bytes(b'model')
-    return lambda images: own.predict(images) + 0.25
+    return lambda images: live_student.predict(images) + 0.25
 
   monkeypatch.setitem(export.FORMATS, 'stablehlo', write)
-  found = export.write(student.load(path), path, 'stablehlo')
-  np.testing.assert_allclose(found, 0.25, rtol=1e-5)
+  difference = export.write(student.load(path), path, 'stablehlo')
+  np.testing.assert_allclose(difference, 0.25, rtol=1e-5)
 
 
 def test_without_the_extra_there_is_a_cure(folder, monkeypatch):
@@ -93,6 +95,10 @@ def test_a_converter_that_is_too_old_is_one_sentence(tmp_path, monkeypatch):
     export.write(student.load(path), path, 'onnx')
 
 
+def _contents(folder):
+  return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def _command(*flags):
   return subprocess.run(
     [sys.executable, '-m', 'experiments.export', *flags],
@@ -102,14 +108,14 @@ def _command(*flags):
   )
 
 
-def test_the_command_writes_to_a_new_folder_and_says_how_far(tmp_path):
+def test_the_command_writes_to_a_new_folder_and_prints_the_difference(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'
   flags = (f'--workdir={tmp_path}', '--format=stablehlo', f'--output={output}')
   done = _command(*flags)
   assert done.returncode == 0, done.stderr
   assert done.stdout.startswith(f'{output}/model.stablehlo: within ')
-  assert sorted(x.name for x in output.iterdir()) == [
+  assert sorted(path.name for path in output.iterdir()) == [
     'config.json',
     'model.safetensors',
     'model.stablehlo',
@@ -140,7 +146,7 @@ def test_only_files_of_the_student_are_copied(tmp_path):
   assert not output.with_name('new.part').exists()
 
 
-def test_an_unfinished_copy_with_files_of_others_is_left_alone(tmp_path):
+def test_an_unfinished_copy_with_files_of_others_is_not_replaced(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'
   (tmp_path / 'new.part').mkdir()
@@ -153,27 +159,29 @@ def test_an_unfinished_copy_with_files_of_others_is_left_alone(tmp_path):
   assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_fails_leaves_what_was_there(folder, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_folder_as_it_was(
+  folder, tmp_path, monkeypatch
+):
   path = write_toy(tmp_path / 'student')
   (path / 'model.stablehlo').write_bytes(b'of before')
-  before = {x.name: x.read_bytes() for x in path.iterdir()}
+  before = _contents(path)
 
-  def fail(own, path):
+  def fail(live_student, path):
     path.write_bytes(b'half')
     raise KeyboardInterrupt
 
   monkeypatch.setitem(export.FORMATS, 'stablehlo', fail)
   with pytest.raises(KeyboardInterrupt):
     export.write(student.load(path), path, 'stablehlo')
-  assert {x.name: x.read_bytes() for x in path.iterdir()} == before
+  assert _contents(path) == before
 
 
-def test_an_export_has_its_sum_and_the_student_still_loads(folder):
+def test_an_export_has_its_digest_and_the_student_still_loads(folder):
   for name, digest in student.load(folder).config['sha256'].items():
-    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    assert found == digest
-  written = {x.name for x in folder.iterdir()}
-  assert {f'model.{form}' for form in _FORMATS} <= written
+    file_bytes = (folder / name).read_bytes()
+    assert hashlib.sha256(file_bytes).hexdigest() == digest
+  files = {path.name for path in folder.iterdir()}
+  assert {f'model.{format_name}' for format_name in _FORMATS} <= files
 
 
 @pytest.mark.parametrize(
@@ -191,9 +199,9 @@ def test_signals_are_one_line_and_a_code(tmp_path, number, code, seconds):
   ) as process:
     time.sleep(seconds)
     process.send_signal(number)
-    out, err = process.communicate()
-  if not out:  # else it was done already
-    assert err == 'error: stopped; the same command starts again\n'
+    output, errors = process.communicate()
+  if not output:  # else it was done already
+    assert errors == 'error: stopped; the same command starts again\n'
     assert process.returncode == code
   assert student.load(tmp_path / 'student')
 
@@ -201,13 +209,13 @@ def test_signals_are_one_line_and_a_code(tmp_path, number, code, seconds):
 def test_a_format_that_fails_leaves_no_folder(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'
-  without = (
+  program = (
     'import runpy, sys; sys.modules["jax2onnx"] = None; '
     'runpy.run_module("experiments.export", run_name="__main__")'
   )
   flags = (f'--workdir={tmp_path}', '--format=onnx', f'--output={output}')
   done = subprocess.run(
-    [sys.executable, '-c', without, *flags],
+    [sys.executable, '-c', program, *flags],
     capture_output=True,
     text=True,
     check=False,
@@ -218,21 +226,21 @@ def test_a_format_that_fails_leaves_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('flags', 'said'),
+  ('flags', 'message'),
   [
     ((), '--workdir: missing'),
-    (('--fomat=onnx',), "error: Unknown command line flag 'fomat'"),
+    (('--fomat=onnx',), 'error: unrecognized arguments: --fomat=onnx'),
     (('--workdir=nowhere',), '--format: missing; name some of stablehlo'),
     (
       ('--workdir=nowhere', '--format=onnx'),
       '--workdir: there is no nowhere/student; name',
     ),
     (('--workdir=x', '--format=pickle'), "'pickle' is none of stablehlo, onnx"),
-    (('--workdir=x', 'onnx'), 'onnx: not a flag'),
+    (('--workdir=x', 'onnx'), 'unrecognized arguments: onnx; see'),
   ],
 )
-def test_wrong_flags_are_named(flags, said):
+def test_wrong_flags_are_named(flags, message):
   done = _command(*flags)
   assert done.returncode == 2
-  assert said in done.stderr
+  assert message in done.stderr
   assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Whatever stands in a student's config: it loads, or is one sentence."""
+"""Any config of a student loads, or is refused in one sentence."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.student import student, student_config
 from tests.trials import fuzz_students
 
-# These stand for what is meant, or for nothing that is looked at.
-_FINE = {
+# Values that are as small as allowed.
+_SMALLEST_VALUES = {
   'format': 1,
   'preparation': '',
   'answers': '',
@@ -33,14 +33,14 @@ def test_odd_values_are_one_sentence(folder, field):
     fuzz_students.with_value(folder, field, value)
     try:
       student.load(folder)
-    except UserError as e:
-      assert str(e) == printable(e)
-      assert str(e).startswith(f'{folder}: ')
-      assert len(str(e)) < 1000
+    except UserError as error:
+      assert str(error) == printable(error)
+      assert str(error).startswith(f'{folder}: ')
+      assert len(str(error)) < 1000
 
 
 @pytest.mark.parametrize(
-  ('field', 'value', 'said'),
+  ('field', 'value', 'message'),
   [
     (('format',), True, '`format` must be 1'),
     (('labels',), [], '`labels` must be a list of 1 to 100,000 labels'),
@@ -67,9 +67,9 @@ def test_odd_values_are_one_sentence(folder, field):
     (('preparation',), fuzz_students.MISSING, '`preparation` is missing'),
   ],
 )
-def test_what_is_wrong_is_said(folder, field, value, said):
+def test_faults_are_named(folder, field, value, message):
   fuzz_students.with_value(folder, field, value)
-  with pytest.raises(UserError, match=said):
+  with pytest.raises(UserError, match=message):
     student.load(folder)
 
 
@@ -108,9 +108,11 @@ def test_features_are_counted_block_by_block(kind, widths, strides, block):
   assert block is None or fault.endswith(f'in block {block}')
 
 
-@pytest.mark.parametrize('field', [(x,) for x in _FINE], ids=str)
-def test_the_least_that_is_allowed_is_read(folder, field):
-  fuzz_students.with_value(folder, field, _FINE[field[0]])
+@pytest.mark.parametrize(
+  'field', [(name,) for name in _SMALLEST_VALUES], ids=str
+)
+def test_the_smallest_values_are_read(folder, field):
+  fuzz_students.with_value(folder, field, _SMALLEST_VALUES[field[0]])
   assert student.load(folder)
 
 
@@ -156,7 +158,7 @@ def _make_huge(path):
 @pytest.mark.parametrize(
   'change', [_make_pipe, _make_device, _make_loop, _make_folder, _make_huge]
 )
-def test_what_is_no_file_of_a_student_is_refused(folder, name, change):
+def test_files_that_cannot_be_read_are_refused(folder, name, change):
   change(folder / name)
   with pytest.raises(UserError, match=f'no folder of a student.*{name}'):
     student.load(folder)
@@ -170,5 +172,5 @@ def test_an_integer_of_many_digits_is_refused(folder):
 
 def test_the_original_has_no_fault(folder):
   config = json.loads((folder / 'config.json').read_text())
-  assert student_config.fault(config) is None
+  assert student_config.config_fault(config) is None
   assert student_config.net_fault(config) is None

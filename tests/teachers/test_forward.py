@@ -113,12 +113,12 @@ def test_record_moments_of_the_first_rows():
       'var': jnp.array([7.0, 8.0]),
     },
   }
-  y, (seen,) = forward.record_moments(norm.apply, variables, x, rows=2)
+  y, (moments,) = forward.record_moments(norm.apply, variables, x, rows=2)
   # Channel 0 of the first two rows is 0, 2, .., 14, channel 1 is 1, 3, .., 15.
-  np.testing.assert_allclose(seen.mean, [7.0, 8.0])
-  np.testing.assert_allclose(seen.mean_square, [70.0, 85.0])
-  np.testing.assert_allclose(seen.running_mean, [5.0, 6.0])
-  np.testing.assert_allclose(seen.running_variance, [7.0, 8.0])
+  np.testing.assert_allclose(moments.mean, [7.0, 8.0])
+  np.testing.assert_allclose(moments.mean_square, [70.0, 85.0])
+  np.testing.assert_allclose(moments.running_mean, [5.0, 6.0])
+  np.testing.assert_allclose(moments.running_variance, [7.0, 8.0])
   # All rows go through the block, unchanged by being looked at.
   np.testing.assert_array_equal(y, norm.apply(variables, x))
   _, (all_rows,) = forward.record_moments(norm.apply, variables, x, rows=3)
@@ -133,9 +133,9 @@ def test_record_moments_of_places_that_were_made_rows():
 
   x = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
   variables = norm.init(KEY, x)
-  _, (seen,) = forward.record_moments(flatten, variables, x, rows=2)
-  np.testing.assert_allclose(seen.mean, [7.0, 8.0])
-  np.testing.assert_allclose(seen.mean_square, [70.0, 85.0])
+  _, (moments,) = forward.record_moments(flatten, variables, x, rows=2)
+  np.testing.assert_allclose(moments.mean, [7.0, 8.0])
+  np.testing.assert_allclose(moments.mean_square, [70.0, 85.0])
 
 
 def test_record_moments_of_each_layer_in_turn():
@@ -169,14 +169,14 @@ def test_record_moments_inside_foreign_modules():
   teacher = nets.foreign()
   x = jax.random.uniform(KEY, (3, *IMAGE))
   block, variables = teacher.blocks[0], teacher.variables[0]
-  y, (seen,) = jax.jit(
+  y, (moments,) = jax.jit(
     lambda variables, x: forward.record_moments(block, variables, x, rows=2)
   )(variables, x)
   np.testing.assert_allclose(y, block(variables, x), 1e-4, 1e-5)
   convolution = {'params': variables['params']['Conv_0']}
   features = nn.gelu(nn.Conv(3, (2, 2)).apply(convolution, x[:2]))
   np.testing.assert_allclose(
-    seen.mean, np.mean(features, axis=(0, 1, 2)), 1e-4, 1e-5
+    moments.mean, np.mean(features, axis=(0, 1, 2)), 1e-4, 1e-5
   )
 
 
@@ -184,18 +184,18 @@ def test_record_moments_of_a_norm_called_by_keyword():
   norm = nn.BatchNorm(use_running_average=True)
   x = jnp.array([[1.0], [3.0]])
   variables = norm.init(KEY, x)
-  _, (seen,) = forward.record_moments(
+  _, (moments,) = forward.record_moments(
     lambda variables, x: norm.apply(variables, x=x), variables, x, rows=2
   )
-  np.testing.assert_allclose(seen.mean, [2.0])
+  np.testing.assert_allclose(moments.mean, [2.0])
 
 
 def test_record_moments_without_batch_norm():
   x = jnp.ones((2, 4, 4, 1))
-  y, seen = forward.record_moments(
+  y, moments = forward.record_moments(
     nets.by_hand().blocks[0], jnp.array(2.0), x, rows=2
   )
-  assert seen == []
+  assert moments == []
   np.testing.assert_allclose(y, np.full((2, 2, 2, 1), 2.0))
 
 
@@ -204,8 +204,8 @@ def test_moments_carry_the_gradient_of_the_image():
   variables = norm.init(KEY, jnp.zeros((1, 1)))
 
   def mean(x):
-    _, (seen,) = forward.record_moments(norm.apply, variables, x, rows=2)
-    return seen.mean[0]
+    _, (moments,) = forward.record_moments(norm.apply, variables, x, rows=2)
+    return moments.mean[0]
 
   # Half from each of the two rows that are looked at.
   grad = jax.grad(mean)(jnp.array([[1.0], [3.0], [9.0]]))

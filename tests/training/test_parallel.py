@@ -263,7 +263,7 @@ def test_a_file_that_is_not_the_same_on_all_hosts(monkeypatch):
   parallel.check_same_files(sums)
   changed = np.array([[[0], [0]], [[0], [0]], [[0], [1]]], np.uint8)
   monkeypatch.setattr(multihost_utils, allgather, lambda x: x ^ changed)
-  with pytest.raises(UserError, match='teachers.b: the file of process 2 '):
+  with pytest.raises(UserError, match='teachers.b: that of process 2 '):
     parallel.check_same_files(sums)
 
 

@@ -23,6 +23,8 @@ OPTIMISER = optax.adam(0.1)
 class Rows:
   """A log that keeps its rows, and does something on some of them."""
 
+  failure = None
+
   def __init__(self, acts=None):
     self.rows = []
     self._acts = acts or {}

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from tests.paths import ROOT
-from tests.test_student import write_toy
+from tests.student.test_student import write_toy
 
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 # Seconds; what comes before is Python's own start.

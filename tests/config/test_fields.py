@@ -1,0 +1,72 @@
+"""Fields are declared once: their defaults, their page, their readers."""
+
+import re
+import typing
+
+import ml_collections
+import pytest
+
+from dualgan_jax.config import builders, fields, objectives, reference
+from tests.paths import ROOT
+
+_GROUPS = [
+  group
+  for group in vars(fields).values()
+  if isinstance(group, type) and issubclass(group, fields.Group)
+]
+
+
+def test_the_page_of_fields_is_written_from_them():
+  page = (ROOT / 'docs' / 'fields.md').read_text(encoding='utf-8')
+  assert page == reference.page() + '\n', (
+    'python -m dualgan_jax.config.reference > docs/fields.md writes it anew'
+  )
+
+
+@pytest.mark.parametrize('group', _GROUPS)
+def test_every_field_has_a_meaning(group):
+  for name, info in group.model_fields.items():
+    is_group = isinstance(info.default, fields.Group)
+    assert is_group or info.description.endswith('.'), name
+
+
+@pytest.mark.parametrize('group', _GROUPS)
+def test_every_field_is_read(group):
+  code = '\n'.join(
+    path.read_text(encoding='utf-8')
+    for path in (ROOT / 'dualgan_jax').rglob('*.py')
+    if path.parent.name not in ('config', 'presets')
+  )
+  for name in group.model_fields:
+    assert re.search(rf"\.{name}\b|\['{name}'\]|'{name}'", code), name
+
+
+def test_builders_give_the_defaults():
+  config = builders.get_config()
+  assert config.refine.to_dict() == fields.Refine().model_dump()
+  assert config.objective.to_dict() == objectives.default().to_dict()
+  assert 'labels' not in config  # it has none
+
+
+def test_an_open_field_takes_a_value_of_its_type_only():
+  config = ml_collections.ConfigDict(builders.get_config())
+  config.generator.features = (8, 8)
+  with pytest.raises(TypeError, match='tuple'):
+    config.generator.features = 'wide'
+  config.student_seed = 3
+  with pytest.raises(TypeError, match='int'):
+    config.student_seed = '3'
+
+
+def test_a_field_is_found_by_its_path():
+  assert reference.find('teachers.low.widths').name == 'widths'
+  assert reference.find('teachers.files.weights').default == ''
+  assert reference.find('seed').default == '0'
+  assert reference.find('generator.batch').values == 'a whole number from 0'
+  assert reference.find('generator.stesp') is None
+
+
+def test_hints_are_what_a_type_checker_needs():
+  hints = typing.get_type_hints(fields.Generator)
+  assert hints['widths'] == tuple[int, ...]
+  assert hints['learning_rate'] is float
