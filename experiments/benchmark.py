@@ -198,7 +198,7 @@ def compare(
   step = parallel.compile_step(phase.step, devices)
   frozen = parallel.replicate(phase.frozen(), devices)
   held = [parallel.replicate(state, devices)]
-  own = config.generator
+  training = config.generator
 
   def ours():
     held[0], metrics = step(frozen, held[0])
@@ -208,7 +208,11 @@ def compare(
     'JAX': ours,
     **{
       f'PyTorch, {form}': peer.training(
-        stage, own.batch, own.noise, own.learning_rate, generator.ADAM_B1
+        stage,
+        training.batch,
+        training.noise,
+        training.learning_rate,
+        generator.ADAM_B1,
       )
       for form, stage in stages.items()
     },
@@ -221,12 +225,12 @@ def compare(
       times[form].append(time.perf_counter() - began)
   return {
     form: {
-      'ms': 1e3 * statistics.median(own[1:]),
+      'ms': 1e3 * statistics.median(durations[1:]),
       'against_ours': statistics.median(
-        x / y for x, y in zip(own[1:], times['JAX'][1:], strict=True)
+        x / y for x, y in zip(durations[1:], times['JAX'][1:], strict=True)
       ),
     }
-    for form, own in times.items()
+    for form, durations in times.items()
   }
 
 
@@ -244,7 +248,7 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
       {teacher.name: teacher.variables for teacher in phase.frozen()},
       context.config.student.strides,
       context.nets.generator.sizes,
-      context.nets.objective,
+      context.nets.loss_weights,
       ladder=ladder,
     )
     for form, ladder in (('ladder', True), ('one pass per group', False))
@@ -256,9 +260,12 @@ def sizes(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
   """The generator's step against the number of teachers M and of blocks B."""
   return [
     _generator(
-      f'M = {many}, B = {blocks}', _sized(many, blocks), devices, repeats
+      f'M = {num_teachers}, B = {blocks}',
+      _sized(num_teachers, blocks),
+      devices,
+      repeats,
     )
-    for many, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
+    for num_teachers, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
   ]
 
 
@@ -448,11 +455,11 @@ def _config(name):
     ) from e
 
 
-def _sized(many, blocks):
+def _sized(num_teachers, blocks):
   """`digits` with M teachers of two labels each, all of B blocks."""
   config = digits.get_config()
   strides = (2, 2, 1, 1)[:blocks]
-  names = [f'{i}{j}' for i in range(many) for j in 'ab']
+  names = [f'{i}{j}' for i in range(num_teachers) for j in 'ab']
   config.labels = tuple(names)
   config.teachers = {
     f'teacher{i}': builders.teacher(
@@ -460,7 +467,7 @@ def _sized(many, blocks):
       'digits',
       builders.conv((24, 48, 96, 96)[:blocks], strides),
     )
-    for i in range(many)
+    for i in range(num_teachers)
   }
   config.student = builders.conv((16, 32, 64, 64)[:blocks], strides)
   config.generator.widths = (64, 32, 16, 16)[:blocks]

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dualgan_jax.stages.generator_loss import Objective
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights
 
 _SLOPE = 0.2
 
@@ -147,7 +147,7 @@ class Stage(nn.Module):
     teachers: Mapping[str, Sequence[Any]],
     strides: Sequence[int],
     sizes: Sequence[tuple[int, int]],
-    objective: Objective,
+    weights: GeneratorLossWeights,
     *,
     ladder: bool,
   ):
@@ -158,11 +158,11 @@ class Stage(nn.Module):
       teachers: by name, the variables of its blocks and head.
       strides: of the teachers' blocks.
       sizes: (height, width) of F_g^1 .. F_g^B.
-      objective: the default's terms are read.
+      weights: those of the default's terms are read.
       ladder: whether a teacher answers everything in one pass.
     """
     super().__init__()
-    self.objective, self.ladder = objective, ladder
+    self.weights, self.ladder = weights, ladder
     groups = params['generator']
     self.groups = nn.ModuleList(
       Group(size, groups[f'group_{j}'], is_image=j == len(sizes))
@@ -170,7 +170,7 @@ class Stage(nn.Module):
     )
     last = tuple(s // strides[-1] for s in sizes[0])
     self.teachers = nn.ModuleList(
-      Teacher(own, strides, last) for own in teachers.values()
+      Teacher(variables, strides, last) for variables in teachers.values()
     )
     self.filters = nn.ModuleList(
       nn.ModuleList(
@@ -191,8 +191,8 @@ class Stage(nn.Module):
     of_image, of_groups, priors = [], [], []
     for teacher, filters in zip(self.teachers, self.filters, strict=True):
       entries = {
-        blocks - j: own(f)
-        for j, (own, f) in enumerate(
+        blocks - j: module(f)
+        for j, (module, f) in enumerate(
           zip(filters, features, strict=True), start=1
         )
       }
@@ -215,8 +215,8 @@ class Stage(nn.Module):
     mean = y.mean(0) + 1e-6
     p = mean / mean.sum()
     l_ie = (p * p.log()).sum() / np.log(len(p))
-    own = self.objective
-    l_gan = l_oh + own.beta * l_ie + own.gamma * y.mean()  # Eq. 8
+    weights = self.weights
+    l_gan = l_oh + weights.beta * l_ie + weights.gamma * y.mean()  # Eq. 8
     consistencies = [
       functional.binary_cross_entropy_with_logits(
         torch.cat([x[b] for x in of_groups], 1), y.detach()
@@ -224,7 +224,7 @@ class Stage(nn.Module):
       for b in range(1, blocks)
     ]  # Eq. 11
     joint = l_gan + sum(consistencies) / len(consistencies)
-    return joint + own.prior * sum(priors) / len(priors)
+    return joint + weights.prior * sum(priors) / len(priors)
 
   def learned(self):
     """The parameters that the step trains."""

@@ -88,7 +88,7 @@ def missing_prior(nets: list[Teacher], design: Nets) -> list[str]:
     f'teacher {t.name} has no batch norm (nn.BatchNorm of Flax Linen): the '
     'objective goes without the statistics prior for it'
     for t in nets
-    if design.objective.prior and not forward.has_batch_norm(t, design.image)
+    if design.loss_weights.prior and not forward.has_batch_norm(t, design.image)
   ]
 
 

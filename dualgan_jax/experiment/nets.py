@@ -16,7 +16,7 @@ from dualgan_jax.networks import architectures, classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.stages.generator_loss import Objective
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights
 from dualgan_jax.teachers import (
   agreement,
   forward,
@@ -46,7 +46,7 @@ class Nets:
     classifiers: by name, the nets of those that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
-    objective: of the generator, not routed.
+    loss_weights: of the generator's loss, not routed.
     unmerged: by name, the teachers of weight files in full precision and with
       all their blocks, as PyTorch has them.
   """
@@ -57,7 +57,7 @@ class Nets:
   classifiers: dict[str, Classifier]
   student: Classifier
   generator: Generator
-  objective: Objective
+  loss_weights: GeneratorLossWeights
   unmerged: dict[str, Teacher]
 
 
@@ -129,9 +129,10 @@ def build_nets(
     widths=config.generator.widths,
     dtype=_dtype(config.precision),
   )
-  asked = {**config.objective.to_dict(), 'routed': False}
-  names = [f.name for f in dataclasses.fields(Objective)]
-  objective = Objective(**{name: asked[name] for name in names})
+  names = {f.name for f in dataclasses.fields(GeneratorLossWeights)}
+  loss_weights = GeneratorLossWeights(
+    **{name: config.objective[name] for name in names - {'routed'}}
+  )
   return Nets(
     config.image,
     label_map,
@@ -139,7 +140,7 @@ def build_nets(
     classifiers,
     student,
     generator,
-    objective,
+    loss_weights,
     unmerged,
   )
 
@@ -168,9 +169,9 @@ def generator_phase(
     plan.generator,
     frozen,
     plan.label_map,
-    dataclasses.replace(plan.objective, routed=routed),
+    dataclasses.replace(plan.loss_weights, routed=routed),
     image=plan.image,
-    noise=own.noise,
+    latent_dim=own.noise,
     steps=steps,
     batch=own.batch,
     optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),

@@ -40,7 +40,7 @@ class Ladder(NamedTuple):
 def tail(
   teacher: Teacher, variables: Sequence[Any], features: chex.Array, after: int
 ) -> chex.Array:
-  """The teacher's blocks after block `after` and its head, Eq. 12.
+  """Runs the teacher's blocks after block `after` and its head, Eq. 12.
 
   Args:
     teacher: gives the functions.
@@ -53,15 +53,17 @@ def tail(
     Logits, [N, |Y_m|].
   """
   *blocks, head = variables
-  for block, own in zip(teacher.blocks[after:], blocks, strict=True):
-    features = block(own, features)
+  for block, block_variables in zip(
+    teacher.blocks[after:], blocks, strict=True
+  ):
+    features = block(block_variables, features)
   return _widened(teacher.head(head, features))
 
 
 def ladder(
   teacher: Teacher, image: chex.Array, entries: Mapping[int, chex.Array]
 ) -> Ladder:
-  """All of a teacher's answers of one step in one pass.
+  """Computes all of a teacher's answers of one step in one pass.
 
   Features that enter after block b are judged by the teacher's last B - b
   blocks: D_m^{B-b} of Eq. 4, and D_d^{b,m} of Eq. 12. They join the image's
@@ -76,14 +78,16 @@ def ladder(
   rows, x, moments, entered = image.shape[0], image, [], {}
   parts = zip(teacher.blocks, teacher.variables[:-1], strict=True)
   for b, (block, variables) in enumerate(parts, start=1):
-    x, seen = record_moments(block, variables, x, rows)
-    moments += seen
+    x, block_moments = record_moments(block, variables, x, rows)
+    moments += block_moments
     if b in entries:
       entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
       x = jnp.concatenate([x, entries[b]])
-  logits, seen = record_moments(teacher.head, teacher.variables[-1], x, rows)
+  logits, head_moments = record_moments(
+    teacher.head, teacher.variables[-1], x, rows
+  )
   logits = _widened(logits)
-  moments += seen
+  moments += head_moments
   return Ladder(
     logits[:rows],
     {b: logits[where] for b, where in entered.items()},
@@ -118,16 +122,16 @@ def record_moments(
     ):
       x = args[0] if args else kwargs['x']
       # The block may have made rows of an image's places before.
-      seen = x[: rows * len(x) // count]
+      image_rows = x[: rows * len(x) // count]
       # Half precision would lose what E[x²] - E[x]² leaves.
-      seen = seen.astype(jnp.promote_types(x.dtype, jnp.float32))
+      image_rows = image_rows.astype(jnp.promote_types(x.dtype, jnp.float32))
       axes = tuple(
         i for i in range(x.ndim) if i != context.module.axis % x.ndim
       )
       moments.append(
         Moments(
-          jnp.mean(seen, axes),
-          jnp.mean(jnp.square(seen), axes),
+          jnp.mean(image_rows, axes),
+          jnp.mean(jnp.square(image_rows), axes),
           context.module.get_variable('batch_stats', 'mean'),
           context.module.get_variable('batch_stats', 'var'),
         )
@@ -153,34 +157,40 @@ def placeholders() -> Iterator[Callable[[bool], None]]:
 
 
 def feature_shapes(
-  teacher: Teacher, image: tuple[int, int, int]
+  teacher: Teacher, image_shape: tuple[int, int, int]
 ) -> list[tuple[int, int, int]]:
-  """The (height, width, channels) that each block gives; computes nothing.
+  """Lists the (height, width, channels) that each block gives.
+
+  Computes nothing but shapes.
 
   Args:
     teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
-    image: (height, width, channels).
+    image_shape: (height, width, channels).
   """
-  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+  x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   shapes = []
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x = jax.eval_shape(block, own, x)
+  for block, block_variables in zip(
+    teacher.blocks, teacher.variables[:-1], strict=True
+  ):
+    x = jax.eval_shape(block, block_variables, x)
     shapes.append(x.shape[1:])
   return shapes
 
 
-def has_batch_norm(teacher: Teacher, image: tuple[int, int, int]) -> bool:
-  """Whether the teacher remembers statistics for the prior to match."""
-  return bool(jax.eval_shape(lambda t: _moments_of_zeros(t, image), teacher))
+def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
+  """Tells whether the teacher has statistics for the prior to match."""
+  return bool(
+    jax.eval_shape(lambda t: _moments_of_zeros(t, image_shape), teacher)
+  )
 
 
-def _moments_of_zeros(teacher, image):
-  x, found = jnp.zeros((1, *image)), []
+def _moments_of_zeros(teacher, image_shape):
+  x, moments = jnp.zeros((1, *image_shape)), []
   parts = (*teacher.blocks, teacher.head)
-  for part, own in zip(parts, teacher.variables, strict=True):
-    x, moments = record_moments(part, own, x, rows=1)
-    found += moments
-  return found
+  for part, variables in zip(parts, teacher.variables, strict=True):
+    x, part_moments = record_moments(part, variables, x, rows=1)
+    moments += part_moments
+  return moments
 
 
 def _widened(logits):

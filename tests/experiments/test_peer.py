@@ -18,7 +18,7 @@ def _first_noise(config, state):
   draw = parallel.compile_step(
     lambda key, step: (
       step,
-      frozen_generator.draw_noise(
+      frozen_generator.draw_latents(
         jax.random.fold_in(key, step),
         config.generator.batch,
         config.generator.noise,

@@ -1,9 +1,11 @@
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from dualgan_jax.networks.generator import Generator, Group
 from dualgan_jax.training import parallel
@@ -94,21 +96,21 @@ def test_each_group_takes_the_one_before():
   for j, (size, width, channels) in enumerate(
     zip(SIZES, (4, 3, 2), (3, 2, 1), strict=True), start=1
   ):
-    own = {name: tree[f'group_{j}'] for name, tree in _trained().items()}
+    variables = {name: tree[f'group_{j}'] for name, tree in _trained().items()}
     group = Group(size, width, channels, is_image=j == 3)
-    x = group.apply(own, x, train=False)
+    x = group.apply(variables, x, train=False)
     np.testing.assert_allclose(features[j - 1], x, 1e-5, 1e-6)
 
 
 def test_an_image_depends_on_its_own_noise_alone():
   noise = _noise()
-  together = _generate(noise)
+  whole = _generate(noise)
   others = _generate(noise.at[1:].mul(5.0))
-  alone = _generate(noise[:1])
-  for a, b, c in zip(together, others, alone, strict=True):
+  first_only = _generate(noise[:1])
+  for a, b, c in zip(whole, others, first_only, strict=True):
     np.testing.assert_allclose(a[0], b[0], 1e-4, 1e-6)
     np.testing.assert_allclose(a[:1], c, 1e-4, 1e-6)
-  assert np.max(np.abs(together[-1][1] - others[-1][1])) > 1e-3
+  assert np.max(np.abs(whole[-1][1] - others[-1][1])) > 1e-3
 
 
 def test_in_training_the_samples_of_a_batch_meet():
@@ -150,8 +152,8 @@ def test_only_the_image_layer_has_a_bias_of_its_own():
   biased = {
     (group, layer)
     for group, layers in _trained()['params'].items()
-    for layer, own in layers.items()
-    if 'bias' in own and not layer.startswith('BatchNorm')
+    for layer, parameters in layers.items()
+    if 'bias' in parameters and not layer.startswith('BatchNorm')
   }
   assert biased == {('group_3', 'Conv_1')}
 
@@ -175,6 +177,25 @@ def test_devices_share_their_batch_moments():
     np.testing.assert_allclose(a[0], b, 1e-3, 1e-4)
 
 
+class ForwardPassTest(chex.TestCase):
+  """A user's own transformations do what a step on one device does."""
+
+  @chex.all_variants
+  @parameterized.parameters(True, False)
+  def test_the_forward_pass_needs_no_device_axis(self, train):
+    def generate(noise):
+      return _generator().apply(
+        _trained(), noise, train=train, mutable=['batch_stats']
+      )
+
+    chex.assert_trees_all_close(
+      self.variant(generate)(_noise()),
+      tiny.on_one_device(generate, _noise()),
+      rtol=1e-4,
+      atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize('part', ['sizes', 'channels', 'widths'])
 def test_refuses_a_description_of_different_lengths(part):
   options = {'sizes': SIZES, 'channels': (3, 2, 1), 'widths': (4, 3, 2)}
@@ -186,7 +207,7 @@ def test_refuses_a_description_of_different_lengths(part):
 def test_half_precision_is_inside_only():
   full = tiny.generator()
   half = full.clone(dtype=jnp.bfloat16)
-  z = jax.random.normal(jax.random.PRNGKey(0), (4, tiny.NOISE))
+  z = jax.random.normal(jax.random.PRNGKey(0), (4, tiny.LATENT_DIM))
   variables = full.init(jax.random.PRNGKey(1), z, train=False)
   *groups, image = half.apply(variables, z, train=False)
   assert {x.dtype for x in groups} == {jnp.dtype(jnp.bfloat16)}

@@ -172,15 +172,15 @@ def test_draw_takes_each_image_of_all_sets_as_often():
 
 
 def test_draw_takes_targets_of_any_kind():
-  believed = np.eye(2, dtype=bool)
+  answer_mask = np.eye(2, dtype=bool)
   sets = tuple(
-    RealImages(np.full((3, 1, 1, 1), m, np.uint8), believed[[m] * 3])
+    RealImages(np.full((3, 1, 1, 1), m, np.uint8), answer_mask[[m] * 3])
     for m in range(2)
   )
   x, y = _drawn(sets, 40)
   assert y.dtype == bool
   np.testing.assert_array_equal(
-    y, believed[np.round(x.ravel() * 255).astype(int)]
+    y, answer_mask[np.round(x.ravel() * 255).astype(int)]
   )
   assert set(y[:, 0]) == {True, False}
 
@@ -219,11 +219,11 @@ def test_draw_augments_each_set_by_its_own_fields():
   image = np.zeros((1, 5, 6, 1), np.uint8)
   image[:, :, :3] = 255
 
-  def many(name, **options):
+  def images_of(name, **options):
     targets = np.eye(3, dtype=np.float32)[[name]]
     return RealImages(image, targets, **options)
 
-  sets = (many(0), many(1, flip=True), many(2, shift=1))
+  sets = (images_of(0), images_of(1, flip=True), images_of(2, shift=1))
   x, y = _drawn(sets, 300, size=(5, 6))
   looks = [{one.tobytes() for one in x[y[:, name] == 1]} for name in range(3)]
   # Itself; itself and mirrored; 3 places along each axis.
@@ -234,8 +234,8 @@ def test_draw_augments_each_set_by_its_own_fields():
 
 def test_draw_shifts_by_pixels_of_the_set_and_not_of_the_net():
   # Moved by up to 1 of 2 pixels, then enlarged three times.
-  own = RealImages(_row(255, 255), np.ones((1, 1), np.float32), shift=1)
-  x, _ = _drawn((own,), 200, size=(1, 6))
+  images = RealImages(_row(255, 255), np.ones((1, 1), np.float32), shift=1)
+  x, _ = _drawn((images,), 200, size=(1, 6))
   looks = {tuple(np.round(one.ravel() * 6).astype(int)) for one in x}
   assert looks == {
     (0,) * 6,  # above or below the image
