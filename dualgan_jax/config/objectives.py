@@ -1,4 +1,4 @@
-"""What the generator is asked for: the named objectives."""
+"""Builds the named objectives: what the generator is trained for."""
 
 import ml_collections
 
@@ -6,17 +6,22 @@ from dualgan_jax.config.fields import Objective
 
 
 def default() -> ml_collections.ConfigDict:
-  """Eq. 8 without L_a, Eq. 11, the statistics prior and never-empty labels."""
+  """Builds ours: Eq. 8 without L_a, Eq. 11, and the statistics prior.
+
+  Each image has a pseudo label at least.
+  """
   return ml_collections.ConfigDict(Objective().model_dump())
 
 
 def paper() -> ml_collections.ConfigDict:
-  """Eq. 8 and 11 as printed: Eq. 5 may find no label, and no prior helps.
+  """Builds the paper's: Eq. 8 and 11 as printed, without a prior.
 
-  The weights are unpublished. Of α in {0.1, 1}, β in {0.5, 1, 5, 20}, γ in
-  {0.1, 0.3, 1} and two forms of L_ie, seven combinations of them were tried on
-  `digits` with 400 generator steps, and the one whose compact TargetNet was
-  right most often on the real training images was taken: an oracle.
+  By Eq. 5 an image may have no pseudo label.
+
+  The weights are unpublished. Seven combinations of α in {0.1, 1}, β in {0.5,
+  1, 5, 20}, γ in {0.1, 0.3, 1} and two forms of L_ie were tried on `digits`
+  with 400 generator steps. The one whose compact TargetNet was right most often
+  on the real training images was taken: an oracle's choice.
   """
   return ml_collections.ConfigDict(
     {
@@ -37,12 +42,12 @@ def paper() -> ml_collections.ConfigDict:
 
 
 def dafl() -> ml_collections.ConfigDict:
-  """DAFL's (Chen et al., ICCV 2019), as its code has it: no groups, no prior.
+  """Builds DAFL's (Chen et al., ICCV 2019), as its code has it.
 
-  One generator whose image the teachers judge by a softmax over all labels,
-  those with one label per image each by its own:
-  one-hot loss + 0.1 · activation loss + 5 · information entropy with log10, the
-  weights that its code has for CIFAR-10 and MNIST alike.
+  Teachers judge the image only, without groups and prior, by a softmax over all
+  labels; a teacher with one label per image does so by its own softmax. The
+  loss is one-hot loss + 0.1 · activation loss + 5 · information entropy with
+  log10; its code has these weights for CIFAR-10 and MNIST alike.
   """
   return ml_collections.ConfigDict(
     {
@@ -63,20 +68,30 @@ def dafl() -> ml_collections.ConfigDict:
 
 
 def use_paper(config: ml_collections.ConfigDict) -> None:
-  """Makes a config the paper's."""
+  """Gives a config the paper's objective, and trains as the paper does.
+
+  Args:
+    config: the config, which is changed in place.
+  """
   config.objective = paper()
   _use_earlier_training(config)
 
 
 def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Makes a config DAFL's: no groups, so the student learns end to end only."""
+  """Gives a config DAFL's objective; the student learns end to end only.
+
+  Args:
+    config: the config, which is changed in place.
+  """
   config.objective = dafl()
+  # Without groups there are no features that blocks could learn from.
   config.dual.steps = 0
   _use_earlier_training(config)
 
 
 def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Both have no refinement and temperature 1; the paper has λ² in Eq. 16."""
+  """Removes what neither of the two has: refinement, a temperature above 1."""
+  # The paper has λ² in Eq. 16.
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0
