@@ -36,7 +36,8 @@ import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,8 +46,9 @@ import numpy as np
 from absl import app, flags, logging
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import builders, schema, stage_fields
-from dualgan_jax.experiment import context, stage_runners
+from dualgan_jax.config import builders, schema
+from dualgan_jax.experiment import stage_runners
+from dualgan_jax.experiment.context import LastStageDone, RunContext
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
 from dualgan_jax.stages import generator
@@ -171,11 +173,9 @@ def experiment(
   Returns:
     One row per phase, as `measure` gives it.
   """
-  run_ = _run(config, devices, repeats, stages)
-  for stage in _TRAINED:
-    run_.stage = stage
-    stage_runners.STAGES[stage](run_)
-  return run_.rows
+  context = _measuring(config, devices, repeats, stages)
+  stage_runners.run_stages(context)
+  return context.rows
 
 
 def compare(
@@ -235,17 +235,16 @@ def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
   from experiments import peer
 
   devices = list(jax.local_devices()[:1])
-  run_ = _Untrained(*_parts(config), devices, stage_fields.STAGES)
-  for stage in ('pretrain', 'generator'):
-    stage_runners.STAGES[stage](run_)
-  phase, state = run_.built['generator/train']
+  context = _Untrained(*_parts(config), devices, last_stage='generator')
+  stage_runners.run_stages(context)
+  phase, state = context.built['generator/train']
   stages = {
     form: peer.Stage(
       state.params,
-      {t.name: t.variables for t in run_.everyone},
-      run_.config.student.strides,
-      run_.design.generator.sizes,
-      run_.design.objective,
+      {teacher.name: teacher.variables for teacher in phase.frozen()},
+      context.config.student.strides,
+      context.nets.generator.sizes,
+      context.nets.objective,
       ladder=ladder,
     )
     for form, ladder in (('ladder', True), ('one pass per group', False))
@@ -273,11 +272,11 @@ def shares(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
 
 
 def _generator(name, config, devices, repeats):
-  run_ = _run(config, devices, repeats, ('generator',))
-  for stage in ('pretrain', 'generator'):
-    run_.stage = stage
-    stage_runners.STAGES[stage](run_)
-  (row,) = run_.rows
+  context = _measuring(
+    config, devices, repeats, ('generator',), last_stage='generator'
+  )
+  stage_runners.run_stages(context)
+  (row,) = context.rows
   return {**row, 'phase': name}
 
 
@@ -354,13 +353,27 @@ class _Nothing:
 
 
 @dataclasses.dataclass
-class _Measured(context.Run):
+class _Phases(RunContext):
+  """Goes through the phases of a run, with nothing on disk."""
+
+  stage: str = ''
+
+  def run_stage(self, stage: str, work: Callable, *inputs: Any) -> Any:
+    """Calls `work`, and records nothing."""
+    self.stage = stage
+    value = work(self, *inputs)
+    if stage == self.last_stage:
+      raise LastStageDone
+    return value
+
+
+@dataclasses.dataclass
+class _Measured(_Phases):
   """Measures each phase instead of training it."""
 
   repeats: int = 1
   peak: float = 0.0
   measured: Sequence[str] = ()
-  stage: str = ''
   rows: list[dict] = dataclasses.field(default_factory=list)
 
   def train(self, phase: Phase) -> TrainState:
@@ -388,7 +401,7 @@ class _Measured(context.Run):
 
 
 @dataclasses.dataclass
-class _Untrained(context.Run):
+class _Untrained(_Phases):
   """Keeps each phase and its first state instead of training it."""
 
   built: dict[str, tuple] = dataclasses.field(default_factory=dict)
@@ -409,12 +422,12 @@ def _parts(config):
   return checked, build_nets(checked), _Nothing()
 
 
-def _run(config, devices, repeats, stages):
+def _measuring(config, devices, repeats, stages, last_stage='baselines'):
   half = config.precision == 'bfloat16'
   return _Measured(
     *_parts(config),
     list(devices),
-    stage_fields.STAGES,
+    last_stage,
     repeats=repeats,
     measured=stages,
     peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),

@@ -1,9 +1,10 @@
-"""Stores results, and rewrites the tables of README and docs from them.
+"""Stores results, and rewrites the tables of all pages from them.
 
     python -m experiments.tabulate [WORKDIR ...]
 
 copies the `results.json` of each WORKDIR to `experiments/results/`, then
-rewrites every table in README.md and docs/results.md from the files there.
+rewrites every table in README.md, docs/results.md and `experiments/notes/` from
+the files there.
 """
 
 from dualgan_jax.cli import signals
@@ -25,6 +26,8 @@ from dualgan_jax.reporting.spread import mean_and_std
 _ROOT = pathlib.Path(__file__).parents[1]
 RESULTS_FOLDER = _ROOT / 'experiments' / 'results'
 PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
+# How the values of each config were chosen.
+NOTES = tuple(sorted((_ROOT / 'experiments' / 'notes').glob('*.md')))
 # Training stages that need no data.
 _DATA_FREE_STAGES = ('generator', 'dual', 'targetnet', 'refine')
 # Models with a row for an objective other than the default: its teachers are
@@ -307,7 +310,7 @@ def main(workdirs: Sequence[str]) -> None:
   check_same_config(folders)
   for folder in folders:
     print(store_results(folder).relative_to(_ROOT))
-  for page_path in PAGES:
+  for page_path in (*PAGES, *NOTES):
     page = page_path.read_text(encoding='utf-8')
     page_path.write_text(rewrite_tables(page), encoding='utf-8')
 

@@ -1,4 +1,4 @@
-"""What README and docs/ say is so: commands run, links lead somewhere.
+"""What README, docs/ and notes say is so: commands run, links lead somewhere.
 
 A block marked `bash` is run as it stands, in one folder for all pages, by one
 rule: every experiment becomes `digits.py:smoke`. A comment before a block that
@@ -16,7 +16,11 @@ import pytest
 
 from tests.paths import ROOT
 
-_PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+_PAGES = [
+  ROOT / 'README.md',
+  *sorted((ROOT / 'docs').glob('*.md')),
+  *sorted((ROOT / 'experiments' / 'notes').glob('*.md')),
+]
 _BLOCK = re.compile(r'(?:<!-- (.+) -->\n)?```bash\n(.*?)```', re.DOTALL)
 
 
@@ -85,7 +89,7 @@ def test_all_of_the_papers_equations_are_listed():
 
 
 def _row(line):
-  return [re.findall(r'`([\w.]+)`', cell) for cell in line.split('|')[2:4]]
+  return [re.findall(r'`([\w./]+)`', cell) for cell in line.split('|')[2:4]]
 
 
 # Behind the table's head and its rule.
@@ -101,12 +105,12 @@ def test_equations_are_where_they_are_said_to_be(line):
   names, tests = _row(line)
   assert names
   assert tests
-  owner = ''
+  module = ''
   for name in names:
     # A bare name is of the module before it.
-    module, _, own = name.rpartition('.')
-    owner = module or owner
+    owner, _, attribute = name.rpartition('.')
+    module = owner or module
     # It raises where there is no such module or attribute.
-    pkgutil.resolve_name('.'.join(filter(None, ('dualgan_jax', owner, own))))
+    pkgutil.resolve_name(f'dualgan_jax.{module}.{attribute}')
   for test in tests:
     assert (ROOT / 'tests' / test).exists(), test

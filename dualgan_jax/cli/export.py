@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from dualgan_jax import errors
+from dualgan_jax.cli import signals
 from dualgan_jax.cli.arguments import ArgumentParser
 from dualgan_jax.display import printable
 from dualgan_jax.student import export, student, student_folder
@@ -30,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
   Raises:
     UserError: there is no student, or a format cannot be written.
   """
+  signals.exit_on_signals(signals.STOPPED_EXPORT_MESSAGE)
   parser = ArgumentParser(argv[0], description=_DESCRIPTION)
   parser.add_argument(
     '--workdir', metavar='DIR', help='folder of a finished run'

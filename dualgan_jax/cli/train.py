@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, help_pages, launch
-from dualgan_jax.config.stage_fields import STAGES
+from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting import report
@@ -37,7 +37,7 @@ Nothing is trained.
 {help_pages.CONFIG_NOTES}\
 Exit codes: 0 done, 2 something to put right, 75 by SIGTERM, 130 by Ctrl-C.
 """
-_STAGE = flags.DEFINE_enum('stage', None, STAGES, 'Run this stage only.')
+_STAGE = flags.DEFINE_enum('stage', None, NAMES, 'Run this stage only.')
 _INIT_FROM = flags.DEFINE_string(
   'init_from', None, "Take teachers and generator from this run's folder."
 )

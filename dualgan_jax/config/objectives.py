@@ -1,4 +1,7 @@
-"""Builds the named objectives: what the generator is trained for."""
+"""Named objectives of the generator: which losses, and their weights.
+
+Where the weights come from: experiments/notes/objectives.md
+"""
 
 import ml_collections
 
@@ -6,22 +9,14 @@ from dualgan_jax.config.fields import Objective
 
 
 def default() -> ml_collections.ConfigDict:
-  """Builds ours: Eq. 8 without L_a, Eq. 11, and the statistics prior.
-
-  Each image has a pseudo label at least.
-  """
+  """Returns ours: Eq. 8 without L_a, Eq. 11, the prior, never-empty labels."""
   return ml_collections.ConfigDict(Objective().model_dump())
 
 
 def paper() -> ml_collections.ConfigDict:
-  """Builds the paper's: Eq. 8 and 11 as printed, without a prior.
+  """Returns Eq. 8 and 11 as printed: no prior, and Eq. 5 may find no label.
 
-  By Eq. 5 an image may have no pseudo label.
-
-  The weights are unpublished. Seven combinations of α in {0.1, 1}, β in {0.5,
-  1, 5, 20}, γ in {0.1, 0.3, 1} and two forms of L_ie were tried on `digits`
-  with 400 generator steps. The one whose compact TargetNet was right most often
-  on the real training images was taken: an oracle's choice.
+  The paper does not publish its weights; real images of `digits` chose these.
   """
   return ml_collections.ConfigDict(
     {
@@ -42,12 +37,11 @@ def paper() -> ml_collections.ConfigDict:
 
 
 def dafl() -> ml_collections.ConfigDict:
-  """Builds DAFL's (Chen et al., ICCV 2019), as its code has it.
+  """Returns DAFL's (Chen et al., ICCV 2019), as its code has it.
 
-  Teachers judge the image only, without groups and prior, by a softmax over all
-  labels; a teacher with one label per image does so by its own softmax. The
-  loss is one-hot loss + 0.1 · activation loss + 5 · information entropy with
-  log10; its code has these weights for CIFAR-10 and MNIST alike.
+  One-hot loss + 0.1 · activation loss + 5 · information entropy with log10. It
+  has no groups and no prior. The teachers judge the image by one softmax over
+  all labels; a teacher with one label per image judges by its own softmax.
   """
   return ml_collections.ConfigDict(
     {
@@ -90,8 +84,7 @@ def use_dafl(config: ml_collections.ConfigDict) -> None:
 
 
 def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Removes what neither of the two has: refinement, a temperature above 1."""
-  # The paper has λ² in Eq. 16.
+  """Sets temperature 1, λ² = 1 in Eq. 16, and no refinement."""
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0

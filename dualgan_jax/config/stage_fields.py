@@ -1,71 +1,21 @@
-"""Which fields a stage depends on, and how two runs' fields differ."""
+"""The fields that each stage depends on, and how those of two runs differ."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import (
   TEACHER_KINDS,
   DataSet,
   Experiment,
   Group,
   TrainedTeacher,
-  teacher_kind,
 )
 
-STAGES = (
-  'pretrain',
-  'generator',
-  'dual',
-  'targetnet',
-  'refine',
-  'baselines',
-  'evaluate',
-)
-
-# The fields that a stage's outcome depends on, by their first part. Those that
-# a stage takes over from an earlier one's outcome are that one's.
-READS = {
-  'pretrain': ('seed', 'image', 'precision', 'data', 'teachers', 'pretrain'),
-  'generator': (
-    'seed',
-    'image',
-    'precision',
-    'teachers',
-    'objective',
-    'generator',
-  ),
-  'dual': ('seed', 'student_seed', 'labels', 'student', 'dual'),
-  'targetnet': (
-    'seed',
-    'student_seed',
-    'labels',
-    'student',
-    'temperature',
-    'targetnet',
-  ),
-  'refine': (
-    'seed',
-    'student_seed',
-    'labels',
-    'student',
-    'temperature',
-    'refine',
-  ),
-  'baselines': (
-    'seed',
-    'student_seed',
-    'data',
-    'labels',
-    'student',
-    'temperature',
-    'baselines',
-  ),
-  'evaluate': ('seed', 'data', 'labels', 'experiment', 'objective'),
-}
-# Of an objective, what the results say of it, and nothing is trained with.
-_OBJECTIVE_TEXTS = ('name', 'oracle')
+# By stage, the fields that it depends on, with their values.
+StageFields = Mapping[str, Mapping[str, Any]]
 # Fields of earlier versions, and the values that now hold everywhere.
 _REMOVED = {
   'generator.b1': 0.5,
@@ -79,51 +29,29 @@ def flatten_fields(config: ml_collections.FrozenConfigDict) -> dict[str, Any]:
   return dict(_flatten('', config.to_dict()))
 
 
-def fields_of(
-  config: ml_collections.FrozenConfigDict, *stages: str
-) -> dict[str, Any]:
-  """Lists the fields that stages depend on: {'generator.steps': 1000, ...}.
+def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
+  """Lists the fields that each stage depends on.
 
   Args:
     config: checked.
-    *stages: of `STAGES`.
+
+  Returns:
+    By stage, fields and their values: {'dual': {'dual.steps': 200, ...}, ...}.
+    Fields that only say where a file lies are left out.
   """
   values = config.to_dict()
-  teachers = values['teachers']
-  # What others' teachers were trained on makes nothing but a baseline.
-  given = {
-    name: {'data': teacher['data']}
-    for name, teacher in teachers.items()
-    if teacher_kind(teacher) != 'trained'
+  return {
+    stage.name: {
+      field: value
+      for field, value in _flatten('', stage.dependencies(values))
+      if not _is_place(field)
+    }
+    for stage in stage_table.STAGES
   }
-  found: dict[str, Any] = {}
-  for stage in stages:
-    groups = {part: values[part] for part in READS[stage]}
-    if stage == 'pretrain':
-      groups['teachers'] = {k: v for k, v in teachers.items() if k not in given}
-      used = {teacher['data'] for teacher in groups['teachers'].values()}
-      groups['data'] = {k: v for k, v in groups['data'].items() if k in used}
-    elif stage == 'generator':
-      groups['teachers'] = {k: {**v} for k, v in teachers.items()}
-      for name in given:
-        del groups['teachers'][name]['data']
-      groups['objective'] = {
-        k: v
-        for k, v in groups['objective'].items()
-        if k not in _OBJECTIVE_TEXTS
-      }
-    elif stage == 'baselines':
-      groups['teachers'] = given
-    elif stage == 'evaluate':
-      groups['objective'] = {
-        k: values['objective'][k] for k in _OBJECTIVE_TEXTS
-      }
-    found.update(_flatten('', groups))
-  return {k: v for k, v in found.items() if not _is_place(k)}
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Lists the fields in which two results of `fields_of` differ.
+  """Lists the fields in which two results of `by_stage` differ.
 
   Args:
     old: fields of an earlier run, perhaps by another version. A field that it

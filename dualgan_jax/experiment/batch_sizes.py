@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import ml_collections
 
-from dualgan_jax.config import stage_fields
+from dualgan_jax.config import stage_table
 from dualgan_jax.errors import UserError
 
 # What a batch of 0 stands for: the largest that can be shared up to this.
@@ -30,13 +30,18 @@ def equal_parts(
   Returns:
     By stage.
   """
-  parts = dict.fromkeys(stage_fields.STAGES[:-1], num_devices)
-  if config.objective.routing != 'off':
-    for stage in ('generator', 'refine'):
-      parts[stage] *= len(config.teachers)
-    for stage in ('dual', 'targetnet'):
-      parts[stage] *= num_relevant_teachers
-  return parts
+  num_teachers = {
+    'devices': 1,
+    'all teachers': len(config.teachers),
+    'relevant teachers': num_relevant_teachers,
+  }
+  may_be_routed = config.objective.routing != 'off'
+  return {
+    stage.name: num_devices
+    * (num_teachers[stage.batch_is_shared_by] if may_be_routed else 1)
+    for stage in stage_table.STAGES
+    if stage.has_batch
+  }
 
 
 def fill_in(
@@ -77,7 +82,8 @@ def check(
     parts: of `equal_parts`.
     stages: those that will be trained.
     num_devices: that share a batch, for the message.
-    recorded: by stage, the batch that it was begun with earlier.
+    recorded: by stage, the batch that it was begun with earlier, where the
+      config leaves it open.
 
   Raises:
     UserError: some cannot; names them all, and values that suit every stage,
@@ -87,7 +93,7 @@ def check(
   if not wrong:
     return
   for stage in wrong:
-    if config[stage].batch == recorded.get(stage):
+    if stage in recorded:
       raise UserError(
         f'{stage}.batch: this stage was begun with batches of '
         f'{config[stage].batch}, which cannot be cut into {parts[stage]} equal '

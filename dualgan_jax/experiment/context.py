@@ -1,88 +1,118 @@
-"""One run: what its stages share, and what each hands on to those after it."""
+"""What all stages of a run share: config, nets, folder, devices, the loop."""
 
 import contextlib
 import dataclasses
 import zlib
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import ml_collections
 
-from dualgan_jax.experiment import workdir
+from dualgan_jax.config import stage_fields
+from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
-from dualgan_jax.method import frozen_generator
-from dualgan_jax.method.labels import LabelMap
-from dualgan_jax.teachers.teacher import Teacher
-from dualgan_jax.training import metrics_log, train_loop
+from dualgan_jax.experiment.workdir import Workdir
+from dualgan_jax.reporting import report
+from dualgan_jax.training import console, metrics_log, parallel, train_loop
 from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
 
 # The stages that `student_seed` varies with teachers and generator fixed.
 _OF_THE_STUDENT = ('dual', 'targetnet', 'refine', 'baselines')
 
+_Value = TypeVar('_Value')
+
+
+class LastStageDone(Exception):
+  """Ends a run after the last stage that is asked for."""
+
 
 @dataclasses.dataclass
-class Run:
-  """What all stages share, and what they hand on.
+class RunContext:
+  """What all stages of a run share.
 
   Attributes:
     config: checked.
-    design: the nets.
-    folder: the run's.
+    nets: that it describes.
+    workdir: the run's folder.
     devices: to train on.
-    stages: those that are to be finished, in order.
-    log: of the stage that runs.
-    seconds: that stage's training time so far.
-    asked: the teachers of whom Y_cst asks something, in `label_map`'s order.
-    label_map: of these teachers only.
-    everyone: all teachers.
-    source: the trained generator.
-    student: variables of T after stage `dual`, B + 1 of them.
-    filters: {'block_b': {teacher's name: parameters of f_m^b}}.
-    models: by the name in `results.json`: apply and variables.
-    branch_losses: L_d^{b,m} by teacher's name.
-    points: branch points p_m by teacher's name.
-    misfits: by teacher's name, what the choice of routing was made by.
+    last_stage: the stage to end with.
   """
 
   config: ml_collections.FrozenConfigDict
-  design: Nets
-  folder: workdir.Workdir
+  nets: Nets
+  workdir: Workdir
   devices: list[jax.Device]
-  stages: tuple[str, ...]
-  log: metrics_log.MetricsLog | None = None
-  seconds: float = 0.0
-  label_map: LabelMap | None = None
-  everyone: tuple[Teacher, ...] = ()
-  asked: tuple[Teacher, ...] = ()
-  source: frozen_generator.FrozenGenerator | None = None
-  student: tuple[Any, ...] = ()
-  filters: dict[str, Any] = dataclasses.field(default_factory=dict)
-  models: dict[str, tuple] = dataclasses.field(default_factory=dict)
-  branch_losses: dict[str, list[float]] = dataclasses.field(
-    default_factory=dict
-  )
-  points: dict[str, int] = dataclasses.field(default_factory=dict)
-  misfits: dict[str, float] = dataclasses.field(default_factory=dict)
+  last_stage: str = 'evaluate'
+  _log: metrics_log.MetricsLog | None = None
+  _seconds: float = 0.0
+
+  def run_stage(
+    self, stage: str, work: Callable[..., _Value], *inputs: Any
+  ) -> _Value:
+    """Runs a stage, or reads what it has come to if it is finished.
+
+    Args:
+      stage: one of `stage_table.NAMES`.
+      work: called with this context and `inputs`; its trainings go through
+        `train`.
+      *inputs: what earlier stages returned.
+
+    Returns:
+      What `work` returns.
+
+    Raises:
+      LastStageDone: it was the last stage that is asked for.
+      TrainingError: there is not enough memory.
+    """
+    is_finished = self.workdir.finished(stage)
+    fields = stage_fields.by_stage(self.config)[stage]
+    if not is_finished:
+      aside = self.workdir.begin(stage, fields)
+      if aside:
+        console.say(
+          f'{stage}: begun with other fields before; that attempt is kept as '
+          f'{aside.name}'
+        )
+    self._log = metrics_log.MetricsLog(self.workdir.stage(stage))
+    self._seconds = 0.0
+    try:
+      with _explain_lack_of_memory(stage):
+        value = work(self, *inputs)
+    finally:
+      self._log.close()
+    if not is_finished:
+      self.workdir.finish(stage, fields, self._seconds)
+      if parallel.is_first():
+        report.curves(self.workdir.stage(stage))
+      console.say(f'{stage}: done in {self._seconds:.0f} s')
+    if stage == self.last_stage:
+      raise LastStageDone
+    return value
 
   def train(self, phase: Phase) -> TrainState:
     """Brings a phase to its end, or reads the end it has come to."""
     stage, _, part = phase.name.partition('/')
-    folder = self.folder.stage(stage) / 'checkpoints' / part
-    checkpoints = Checkpoints(folder, self.folder.check_in_place)
+    folder = self.workdir.stage(stage) / 'checkpoints' / part
+    checkpoints = Checkpoints(folder, self.workdir.check_in_place)
     with contextlib.closing(checkpoints):
       state, seconds = train_loop.train(
         phase,
         self.key(phase.name),
         self.devices,
         checkpoints,
-        self.log,
+        self._log,
         log_every=self.config.log_every,
         save_every=self.config.save_every,
         steps_per_call=self.config.steps_per_call,
       )
-    self.seconds += seconds
+    self.add_seconds(seconds)
     return state
+
+  def add_seconds(self, seconds: float) -> None:
+    """Counts what the stage that runs has taken."""
+    self._seconds += seconds
 
   def key(self, name: str) -> jax.Array:
     """Makes the PRNG key for everything that bears this name.
@@ -95,3 +125,17 @@ class Run:
       seed = student_seed
     base = jax.random.PRNGKey(seed)
     return jax.random.fold_in(base, zlib.crc32(name.encode()))
+
+
+@contextlib.contextmanager
+def _explain_lack_of_memory(stage: str) -> Iterator[None]:
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
+      raise
+    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
+    raise TrainingError(
+      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
+      'more or larger devices. What is saved stays.'
+    ) from e

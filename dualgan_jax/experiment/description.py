@@ -12,9 +12,9 @@ from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
-  configured_routing,
   generator_phase,
 )
+from dualgan_jax.experiment.routing_decision import configured_routing
 from dualgan_jax.method import branched, discriminators
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.reporting import cost

@@ -1,276 +1,331 @@
-"""Stage `evaluate`: what a run has come to, and what people take away."""
+"""Stage `evaluate`: measures the models, and writes what people take away."""
 
 import dataclasses
 import functools
-import importlib.metadata
-import json
-import pathlib
-import platform
-import subprocess
 import time
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
+import ml_collections
 import numpy as np
 
-from dualgan_jax import version
-from dualgan_jax.config import stage_fields
-from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.experiment import real_data
-from dualgan_jax.experiment.context import Run
+from dualgan_jax.config import stage_fields, stage_table
+from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import real_data, versions
+from dualgan_jax.experiment.context import RunContext
+from dualgan_jax.experiment.outcomes import (
+  Model,
+  Students,
+  Teachers,
+  TrainedGenerator,
+)
 from dualgan_jax.method import discriminators, routing
+from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.reporting import cost, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import student
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
 
+if TYPE_CHECKING:
+  from dualgan_jax.data.sources import Split
+
 # Images drawn to be looked at.
-_SAMPLES = 512
+_NUM_SAMPLES = 512
 
 
-def measure(run_: Run) -> None:
-  """Measures all models of a run, and writes what it leaves.
+def measure(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  students: Students,
+  baselines: Mapping[str, Model],
+) -> None:
+  """Measures all models of a run, and writes results, report and students.
 
   Here, and nowhere before, the test part of the data is opened.
   """
-  from dualgan_jax.reporting import metrics  # scikit-learn takes a second
-
-  if run_.folder.finished('evaluate'):
+  if context.workdir.finished('evaluate'):
     return
   began = time.monotonic()
-  config, label_map = run_.config, run_.label_map
-  trains, tests = (
+  config = context.config
+  train_splits, test_splits = (
     [real_data.load(config, name, part) for name in config.data]
     for part in ('train', 'test')
   )
-  image = jax.ShapeDtypeStruct((1, *config.image), np.float32)
+  scorer = _Scorer(config, test_splits)
+  generated, ensemble_logits = samples(
+    context, teachers.everyone, trained.frozen, config.labels
+  )
 
-  answered = {}  # to the real images, by model
+  # Teachers first, together and alone, then what was trained here.
+  rows = _measure_teachers(scorer, teachers)
+  for name, model in {**students.models, **baselines}.items():
+    answer = jax.jit(functools.partial(_answer, model.apply))
+    logits = answer(model.variables, generated)
+    agreement = distillation.agreement(logits, ensemble_logits)
+    row = scorer.measure(name, answer, model.variables, config.labels)
+    rows[name] = {**row, 'agreement': float(agreement)}
+    scorer.logits.setdefault(name, logits)
+  scorer.logits.setdefault('teachers', ensemble_logits)
 
-  def targets(labels):
-    found = np.concatenate([test.columns(labels) for test in tests])
-    told = np.any([np.isin(labels, test.names) for test in tests], axis=0)
-    found[:, ~told] = np.nan  # nobody knows
-    return found
+  if parallel.is_first():
+    report.samples(
+      context.workdir.stage('evaluate') / 'samples.png',
+      config.labels,
+      generated,
+      ensemble_logits,
+      real=real_data.some(config, train_splits, _NUM_SAMPLES)
+      if test_splits
+      else None,
+    )
+  seconds = time.monotonic() - began
+  context.add_seconds(seconds)
+  results = {
+    **_describe_run(context, trained, students, seconds),
+    'images': {
+      name: {'train': len(train.images), 'test': len(test.images)}
+      for name, train, test in zip(
+        config.data, train_splits, test_splits, strict=True
+      )
+    },
+    'metrics': rows,
+    'per_label': scorer.per_label(),
+  }
+  if parallel.is_first():
+    _write_students(context, students, results)
+    report.write(
+      context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
+    )
 
-  def scores(name, apply, variables, labels):
-    if not tests:
-      return dict.fromkeys(report.COLUMNS)
-    logits = [
-      metrics.answers(apply, variables, test.images, config.image[:2])
-      for test in tests
-    ]
-    known = [np.isin(labels, test.names) for test in tests]
-    worlds = {}
-    if len(tests) > 1 and all(x.any() for x in known):
-      worlds['right_world'] = metrics.right_world(logits, known)
-    answered[name] = np.concatenate(logits)
-    return {**metrics.scores(answered[name], targets(labels)), **worlds}
 
-  def measured(name, apply, variables, labels):
+# In the order in which `results.json` has them.
+_RESULT_KEYS = (
+  *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
+  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
+  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
+)
+
+
+class _Scorer:
+  """Scores answers to the real test images, if there are any.
+
+  Attributes:
+    logits: by model, its answers to all test images.
+  """
+
+  def __init__(
+    self, config: ml_collections.FrozenConfigDict, splits: Sequence['Split']
+  ):
+    from dualgan_jax.reporting import metrics  # scikit-learn takes a second
+
+    self._metrics, self._config, self._splits = metrics, config, splits
+    self.logits: dict[str, np.ndarray] = {}
+
+  def measure(
+    self,
+    name: str,
+    apply: Callable[..., Any],
+    variables: Any,
+    labels: Sequence[str],
+  ) -> dict[str, Any]:
+    """Measures a model: its scores, parameters and FLOPs.
+
+    Args:
+      name: of its row.
+      apply: (variables, images) → logits [N, |labels|].
+      variables: of the model.
+      labels: that it answers.
+    """
+    image = jax.ShapeDtypeStruct((1, *self._config.image), np.float32)
     return {
-      **scores(name, apply, variables, labels),
+      **self._score(name, apply, variables, labels),
       'params': cost.parameters(variables),
       'flops': cost.flops(apply, variables, image),
     }
 
-  def together(variables, x):
-    logits = [
-      forward.tail(t, own, x, 0)
-      for t, own in zip(run_.asked, variables, strict=True)
-    ]
-    return discriminators.combine(logits, label_map.owners(config.labels))
+  def per_label(self) -> Any:
+    """Compares compact TargetNet and teachers label by label."""
+    labels = self._config.labels
+    return self._metrics.per_label(
+      labels,
+      self.logits['compact'],
+      self.logits['teachers'],
+      self._targets(labels) if self._splits else None,
+    )
 
+  def _score(self, name, apply, variables, labels):
+    if not self._splits:
+      return dict.fromkeys(report.COLUMNS)
+    logits = [
+      self._metrics.answers(
+        apply, variables, split.images, self._config.image[:2]
+      )
+      for split in self._splits
+    ]
+    known = [np.isin(labels, split.names) for split in self._splits]
+    extra = {}
+    if len(known) > 1 and all(x.any() for x in known):
+      extra['right_world'] = self._metrics.right_world(logits, known)
+    self.logits[name] = np.concatenate(logits)
+    targets = self._targets(labels)
+    return {**self._metrics.scores(self.logits[name], targets), **extra}
+
+  def _targets(self, labels):
+    """Gives 0 or 1 per test image and label, NaN where nobody knows."""
+    columns = [split.columns(labels) for split in self._splits]
+    targets = np.concatenate(columns)
+    known = [np.isin(labels, split.names) for split in self._splits]
+    targets[:, ~np.any(known, axis=0)] = np.nan
+    return targets
+
+
+def _measure_teachers(
+  scorer: _Scorer, teachers: Teachers
+) -> dict[str, dict[str, Any]]:
+  """Measures the relevant teachers together, and each teacher alone."""
+  labels = teachers.relevant_labels.customised
+
+  def answer_together(variables, images):
+    logits = [
+      forward.tail(teacher, teacher_variables, images, 0)
+      for teacher, teacher_variables in zip(
+        teachers.relevant, variables, strict=True
+      )
+    ]
+    owners = teachers.relevant_labels.owners(labels)
+    return discriminators.combine(logits, owners)
+
+  variables = [teacher.variables for teacher in teachers.relevant]
   rows = {
-    'teachers': measured(
-      'teachers', together, [t.variables for t in run_.asked], config.labels
-    )
+    'teachers': scorer.measure('teachers', answer_together, variables, labels)
   }
-  for t in run_.everyone:
-    alone = functools.partial(_alone, t)
-    rows[t.name] = measured(t.name, alone, t.variables, t.labels)
-  generated, said = samples(run_, config.labels)
-  for name, (apply, variables) in run_.models.items():
-    answer = jax.jit(lambda v, x, apply=apply: apply(v, x, train=False)[0])
-    rows[name] = {
-      **measured(name, answer, variables, config.labels),
-      'agreement': float(
-        distillation.agreement(answer(variables, generated), said)
-      ),
-    }
-    if not tests:
-      answered[name] = answer(variables, generated)
-  if not tests:
-    answered['teachers'] = said
-  if parallel.is_first():
-    report.samples(
-      run_.folder.stage('evaluate') / 'samples.png',
-      config.labels,
-      generated,
-      said,
-      real=real_data.some(config, trains, _SAMPLES) if tests else None,
+  for teacher in teachers.everyone:
+    rows[teacher.name] = scorer.measure(
+      teacher.name,
+      functools.partial(_answer_alone, teacher),
+      teacher.variables,
+      teacher.labels,
     )
-  run_.seconds = time.monotonic() - began
-  stages = [s for s in stage_fields.STAGES if s != 'evaluate']
-  results = {
+  return rows
+
+
+def _answer(apply, variables, images):
+  return apply(variables, images, train=False)[0]
+
+
+def _answer_alone(teacher, variables, images):
+  return forward.tail(teacher, variables, images, 0)
+
+
+def _describe_run(
+  context: RunContext,
+  trained: TrainedGenerator,
+  students: Students,
+  seconds: float,
+) -> dict[str, Any]:
+  """Says what a run was made with, and how long its stages took."""
+  config = context.config
+  earlier = [name for name in stage_table.NAMES if name != 'evaluate']
+  fields = {}
+  for stage in stage_fields.by_stage(config).values():
+    fields.update(stage)
+  return {
     'experiment': config.experiment,
     'objective': config.objective.name,
     'oracle': config.objective.oracle,
     'seed': config.seed,
     'labels': list(config.labels),
-    'images': {
-      name: {'train': len(train.images), 'test': len(test.images)}
-      for name, train, test in zip(config.data, trains, tests, strict=True)
-    },
-    'metrics': rows,
-    'per_label': metrics.per_label(
-      config.labels,
-      answered['compact'],
-      answered['teachers'],
-      targets(config.labels) if tests else None,
-    ),
-    'routed': bool(run_.source.routes),
-    'misfits': run_.misfits,
-    'branch_points': run_.points,
-    'branch_losses': run_.branch_losses,
+    'routed': bool(trained.frozen.routes),
+    'misfits': dict(trained.statistics_gaps),
+    'branch_points': students.branch_points,
+    'branch_losses': students.branch_losses,
     'seconds': {
-      **{s: run_.folder.seconds(s) for s in stages},
-      'evaluate': round(run_.seconds, 1),
+      **{name: context.workdir.seconds(name) for name in earlier},
+      'evaluate': round(seconds, 1),
     },
-    'devices': f'{len(run_.devices)} × {run_.devices[0].device_kind}',
-    'versions': _versions(),
-    'config': stage_fields.fields_of(config, *stage_fields.STAGES),
+    'devices': (f'{len(context.devices)} × {context.devices[0].device_kind}'),
+    'versions': versions.list_versions(),
+    'config': fields,
   }
-  if parallel.is_first():
-    _take_away(run_, results)
-    report.write(run_.folder.path, results)
 
 
-def damage(workdir: pathlib.Path) -> list[str]:
-  """Names what a finished evaluation has left that cannot be read any more.
-
-  Args:
-    workdir: the run's folder.
-
-  Returns:
-    A sentence for each, without its full stop.
-  """
-  lines = []
-  try:
-    report.table(read(workdir))
-  # Whatever a table trips over: the file may hold anything.
-  except Exception as e:
-    file = workdir / 'results.json'
-    lines.append(f'{file} is lost or damaged ({first_line(e)})')
-  for folder in ('student', 'branched'):
-    # A branched net may be missing: code of a teacher need not be exportable.
-    if folder == 'student' or (workdir / folder).exists():
-      try:
-        student.load(workdir / folder)
-      except UserError as e:
-        lines.append(str(e).rstrip('.'))
-  return lines
-
-
-def read(workdir: pathlib.Path) -> dict[str, Any]:
-  """Reads `results.json` of a run's folder."""
-  return json.loads((workdir / 'results.json').read_text(encoding='utf-8'))
-
-
-def _take_away(run_: Run, results: dict[str, Any]) -> None:
+def _write_students(
+  context: RunContext, students: Students, results: Mapping[str, Any]
+) -> None:
   """Writes the folders `student` and, if there is one, `branched`."""
-  config = run_.config
-  kind = {'single_label': run_.design.student.single_label}
-  origin = {k: results[k] for k in ('experiment', 'objective', 'seed')}
-  common = {
+  config, folder = context.config, context.workdir.path
+  single_label = context.nets.student.single_label
+  origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
+  in_common = {
     'labels': config.labels,
     'image': config.image,
     'origin': origin | results['versions'],
   }
   student.write(
-    run_.folder.path / 'student',
-    run_.models['compact'][1],
-    net={**config.student.to_dict(), **kind},
-    **common,
+    folder / 'student',
+    students.models['compact'].variables,
+    net={**config.student.to_dict(), 'single_label': single_label},
+    **in_common,
   )
-  if 'branched' in run_.models:
-    apply, variables = run_.models['branched']
-    try:
-      student.write_program(
-        run_.folder.path / 'branched',
-        lambda own, x: apply(own, x, train=False)[0],
-        variables,
-        net={'kind': 'branched', 'points': run_.points, **kind},
-        **common,
-      )
-    except UserError as e:  # all else is there
-      console.say(f'evaluate: {e}')
-
-
-def _alone(teacher, variables, x):
-  return forward.tail(teacher, variables, x, 0)
+  if 'branched' not in students.models:
+    return
+  model = students.models['branched']
+  try:
+    student.write_program(
+      folder / 'branched',
+      functools.partial(_answer, model.apply),
+      model.variables,
+      net={
+        'kind': 'branched',
+        'points': students.branch_points,
+        'single_label': single_label,
+      },
+      **in_common,
+    )
+  except UserError as e:  # all else is there
+    console.say(f'evaluate: {e}')
 
 
 def samples(
-  run_: Run, labels: tuple[str, ...]
+  context: RunContext,
+  everyone: Sequence[Teacher],
+  source: FrozenGenerator,
+  labels: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Generated images, and the teachers' logits of some labels.
+  """Draws generated images, and the teachers' logits of some labels.
 
   If routed, the images are of teachers who are asked for one of them: on those
-  of others nothing of all this would be there.
+  of others none of these labels would be there.
+
+  Args:
+    context: of the run.
+    everyone: all teachers.
+    source: the trained generator.
+    labels: to answer.
+
+  Returns:
+    Images [n, h, w, c] in [0, 1], and logits [n, |labels|].
   """
-  label_map = dataclasses.replace(run_.design.label_map, customised=labels)
-  asked = tuple(run_.everyone[m] for m in label_map.asked)
+  label_map = dataclasses.replace(context.nets.label_map, customised=labels)
+  relevant = tuple(everyone[m] for m in label_map.asked)
   owners = label_map.asked_only().owners(labels)
-  rows = _SAMPLES - _SAMPLES % len(asked)
+  rows = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant)
 
   @jax.jit
-  def draw(source, asked, key):
+  def draw(source, relevant, key):
     z = routing.told(
       jax.random.normal(key, (rows, source.noise)),
       label_map.asked if source.routes else (),
       source.teachers,
     )
-    image = source.module.apply(source.variables, z, train=False)[-1]
-    shown = [source.seen_by(t, image) for t in asked]
-    return image, discriminators.told(
-      asked, shown, owners, routed=source.absent
+    images = source.module.apply(source.variables, z, train=False)[-1]
+    shown = [source.seen_by(teacher, images) for teacher in relevant]
+    return images, discriminators.told(
+      relevant, shown, owners, routed=source.absent
     )
 
-  images, said = draw(run_.source, asked, run_.key('samples'))
-  return np.asarray(images), np.asarray(said)
-
-
-def _versions() -> dict[str, str]:
-  return {
-    'python': platform.python_version(),
-    'dualgan_jax': version.__version__,
-    **{x: _version(x) for x in ('jax', 'flax', 'optax', 'orbax-checkpoint')},
-    'commit': commit(pathlib.Path(__file__)),
-  }
-
-
-def _version(distribution: str) -> str:
-  try:
-    return importlib.metadata.version(distribution)
-  except importlib.metadata.PackageNotFoundError:
-    return 'unknown'  # it lies on the path, and nobody has installed it
-
-
-def commit(file: pathlib.Path) -> str:
-  """The commit that a file was checked out from, as far as known."""
-
-  def git(*args):
-    done = subprocess.run(
-      ['git', *args], cwd=file.parent, check=True, capture_output=True
-    )
-    return done.stdout.decode().strip()
-
-  try:
-    # Installed, it may lie in a folder of somebody else's repository.
-    git('ls-files', '--error-unmatch', file.name)
-    changed = git('status', '--porcelain', '--', ':/')  # configs, too
-    return git('rev-parse', 'HEAD') + (' and changes' if changed else '')
-  except (OSError, subprocess.CalledProcessError):
-    return 'unknown'
+  images, logits = draw(source, relevant, context.key('samples'))
+  return np.asarray(images), np.asarray(logits)

@@ -142,20 +142,6 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
   )
 
 
-def configured_routing(
-  config: ml_collections.FrozenConfigDict, everyone: Sequence[Teacher]
-) -> bool | None:
-  """Whether each image belongs to one teacher; None if a training decides it.
-
-  Beside others, a teacher with one label per image names one whatever it sees.
-  """
-  if config.objective.routing != 'auto':
-    return config.objective.routing != 'off'
-  if len(everyone) == 1:
-    return False
-  return True if any(t.single_label for t in everyone) else None
-
-
 def generator_phase(
   plan: Nets,
   config: ml_collections.FrozenConfigDict,

@@ -2,29 +2,28 @@
 
 import contextlib
 
-import jax
 import ml_collections
 
-from dualgan_jax.config import schema, stage_fields
+from dualgan_jax.config import schema, stage_fields, stage_table
 from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.data import data_folder
 from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
   batch_sizes,
-  context,
   description,
-  evaluation,
+  generator_features,
   memory,
   rehearsal,
+  results,
   stage_records,
   stage_runners,
   workdir,
 )
+from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import build_nets
-from dualgan_jax.reporting import report
 from dualgan_jax.student import student_config
 from dualgan_jax.teachers import user_module, weight_files
-from dualgan_jax.training import console, metrics_log, parallel
+from dualgan_jax.training import console, parallel
 
 
 def run(
@@ -39,7 +38,7 @@ def run(
   Args:
     config: as `experiments/configs` make them.
     workdir_path: the run's folder; what is finished there is not done again.
-    stage: only this one of `settings.STAGES`; all of them if None.
+    stage: only this one of `stage_table.NAMES`; all of them if None.
     init_from: another run's folder, to take finished teachers from, unless
       there are some already, and with them the finished generator if this
       config would make the same.
@@ -52,9 +51,9 @@ def run(
     TrainingError: a training diverged, or disk or memory is full.
     InterruptedRun: a signal came; the same call goes on.
   """
-  if stage is not None and stage not in stage_fields.STAGES:
+  if stage is not None and stage not in stage_table.NAMES:
     raise UserError(
-      f'stage: {stage!r} is none of {", ".join(stage_fields.STAGES)}.'
+      f'stage: {stage!r} is none of {", ".join(stage_table.NAMES)}.'
     )
   with _system_told(workdir_path):
     return _run(config, workdir_path, stage, init_from)
@@ -81,23 +80,25 @@ def dry_run(
   """
   with _system_told(workdir_path):
     config, design, _ = _prepare(config, workdir_path, init_from)
-    stage_records.refuse_other(workdir_path, config)
+    fields = stage_fields.by_stage(config)
+    stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
-      stage_records.refuse_source(init_from, config)
+      stage_records.check_source(init_from, fields)
   return description.describe(design, config)
 
 
 def _run(config, workdir_path, stage, init_from):
   config, design, devices = _prepare(config, workdir_path, init_from)
   with workdir.Workdir(workdir_path) as folder:
-    stage_records.refuse_other(workdir_path, config)
+    fields = stage_fields.by_stage(config)
+    stage_records.check_same_fields(workdir_path, fields)
     if init_from:
-      console.say(_taken(init_from, *folder.take_over(init_from, config)))
-    chosen = stage_fields.STAGES if stage is None else (stage,)
+      console.say(_taken(init_from, *folder.take_over(init_from, fields)))
+    chosen = stage_table.NAMES if stage is None else (stage,)
     if stage is not None and not design.classifiers:
       chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
     damaged = _damaged(folder) if 'evaluate' in chosen else ()
-    for aside in folder.set_aside_stale(config, chosen, damaged):
+    for aside in folder.set_aside_stale(fields, chosen, damaged):
       console.say(
         f'{aside.stem}: done again; the earlier is kept as {aside.name}'
       )
@@ -110,12 +111,12 @@ def _run(config, workdir_path, stage, init_from):
         parallel.on_first(
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
-      last = stage_fields.STAGES.index(chosen[-1])
-      stages = stage_fields.STAGES[: last + 1]
-      _run_stages(context.Run(config, design, folder, devices, stages))
+      stage_runners.run_stages(
+        RunContext(config, design, folder, devices, chosen[-1])
+      )
     if chosen[-1] != 'evaluate':
       return None
-    return evaluation.read(folder.path)
+    return results.read(folder.path)
 
 
 def _prepare(config, workdir_path, init_from):
@@ -124,7 +125,7 @@ def _prepare(config, workdir_path, init_from):
   for name, data_config in config.data.items():
     data_folder.find(name, data_config)
   config = _with_files(config)
-  config = _with_features(config, workdir_path, init_from)
+  config = generator_features.fill_in(config, workdir_path, init_from)
   design = build_nets(config)
   if fault := student_config.net_fault(
     {
@@ -142,29 +143,37 @@ def _prepare(config, workdir_path, init_from):
   parts = batch_sizes.equal_parts(
     config, len(devices), len(design.label_map.asked)
   )
-  recorded = stage_records.batches(workdir_path, init_from)
+  # Batches that are left open, of stages that go on.
+  recorded = {
+    stage: batch
+    for stage, batch in stage_records.batches(workdir_path, init_from).items()
+    if not config[stage].batch
+  }
   config = batch_sizes.fill_in(config, parts, recorded)
-  trained = _trained(config, design, workdir_path, init_from)
+  trained = _list_trained_stages(config, design, workdir_path, init_from)
   batch_sizes.check(config, parts, trained, len(devices), recorded)
   memory.check_fits(design, config, devices, trained)
   return config, design, devices
 
 
-def _trained(config, design, workdir_path, init_from):
-  """The stages that will be trained, and not taken from a folder."""
-  trained, again = [], False
-  for stage in stage_fields.STAGES[:-1]:
-    trains = config[stage].get('steps', True)
-    if stage == 'pretrain':
+def _list_trained_stages(config, design, workdir_path, init_from):
+  """Lists the stages that will be trained, and not taken from a folder."""
+  fields = stage_fields.by_stage(config)
+  trained, is_outdated = [], False
+  for stage in stage_table.STAGES:
+    if not stage.has_batch:
+      continue
+    trains = config[stage.name].get('steps', True)
+    if stage.name == 'pretrain':
       trains = design.classifiers
     if not trains:
       continue
     # What is built on something that is trained again is trained again, too.
-    again |= not stage_records.is_at_hand(
-      stage, config, workdir_path, init_from
+    is_outdated |= not stage_records.is_at_hand(
+      stage.name, fields, workdir_path, init_from
     )
-    if again:
-      trained.append(stage)
+    if is_outdated:
+      trained.append(stage.name)
   return trained
 
 
@@ -172,7 +181,7 @@ def _damaged(folder):
   """The finished stages whose results are lost or damaged; says which."""
   if not folder.finished('evaluate'):
     return ()
-  damage = evaluation.damage(folder.path)
+  damage = results.damage(folder.path)
   for line in damage:
     console.say(f'evaluate: {line}')
   return ('evaluate',) if damage else ()
@@ -208,44 +217,6 @@ def _system_told(workdir_path):
     ) from e
 
 
-@contextlib.contextmanager
-def _no_memory_told(stage):
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
-      raise
-    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
-    raise TrainingError(
-      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
-      'more or larger devices. What is saved stays.'
-    ) from e
-
-
-def _run_stages(run_: context.Run) -> None:
-  for stage in run_.stages:
-    finished = run_.folder.finished(stage)
-    if not finished:
-      aside = run_.folder.begin(stage, run_.config)
-      if aside:
-        console.say(
-          f'{stage}: begun with other fields before; that attempt is kept as '
-          f'{aside.name}'
-        )
-    run_.log = metrics_log.MetricsLog(run_.folder.stage(stage))
-    run_.seconds = 0.0
-    try:
-      with _no_memory_told(stage):
-        stage_runners.STAGES[stage](run_)
-    finally:
-      run_.log.close()
-    if not finished:
-      run_.folder.finish(stage, run_.config, run_.seconds)
-      if parallel.is_first():
-        report.curves(run_.folder.stage(stage))
-      console.say(f'{stage}: done in {run_.seconds:.0f} s')
-
-
 def _with_files(config):
   """Fills in what files say: their sums, by which a run knows its teachers."""
   user_module.load.cache_clear()  # they may say something else than last time
@@ -274,16 +245,4 @@ def _with_files(config):
       )
     own['sha256'] = sums[field] = found
   parallel.check_same_files(sums)
-  return ml_collections.FrozenConfigDict(values)
-
-
-def _with_features(config, workdir_path, init_from):
-  """Fills in `generator.features`: a generator's at hand, or the student's."""
-  if config.generator.features is not None:
-    return config
-  values = config.to_dict()
-  values['generator']['features'] = (
-    stage_records.generator_features(config, workdir_path, init_from)
-    or config.student.widths[:-1]
-  )
   return ml_collections.FrozenConfigDict(values)

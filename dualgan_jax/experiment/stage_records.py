@@ -5,16 +5,13 @@ import os
 import pathlib
 from typing import Any
 
-import ml_collections
-
-from dualgan_jax.config import stage_fields
+from dualgan_jax.config import stage_fields, stage_table
+from dualgan_jax.config.stage_fields import StageFields
 from dualgan_jax.errors import UserError
 
 _FILE = 'stage.json'
-# What nothing is built on, so that it may be done again.
-MEASURING = ('baselines', 'evaluate')
-# What another run's folder may give.
-TAKEN = ('pretrain', 'generator')
+# Those that another run's folder may give.
+_TAKEN = tuple(stage.name for stage in stage_table.STAGES if stage.can_be_taken)
 
 
 def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
@@ -22,7 +19,7 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
 
   Args:
     workdir: a run's folder.
-    stage: one of `settings.STAGES`.
+    stage: one of `stage_table.NAMES`.
 
   Returns:
     'fields', what the stage was begun with, 'finished' and, of a finished one,
@@ -56,9 +53,14 @@ def write(workdir: pathlib.Path, stage: str, record: dict[str, Any]) -> None:
 
 
 def differences(
-  workdir: pathlib.Path, stage: str, config: ml_collections.FrozenConfigDict
+  workdir: pathlib.Path, stage: str, fields: StageFields
 ) -> list[str] | None:
-  """Names the fields that a finished stage differs from a config in.
+  """Names the fields that a finished stage was made with other values of.
+
+  Args:
+    workdir: a run's folder.
+    stage: one of `stage_table.NAMES`.
+    fields: of `stage_fields.by_stage`.
 
   Returns:
     One text per field, with both values; None if the stage is not finished.
@@ -66,39 +68,45 @@ def differences(
   record = read(workdir, stage)
   if not (record and record['finished']):
     return None
-  return stage_fields.differing(
-    record['fields'], stage_fields.fields_of(config, stage)
-  )
+  return stage_fields.differing(record['fields'], fields[stage])
 
 
-def refuse_other(path: str, config: ml_collections.FrozenConfigDict) -> None:
-  """Sees that what is finished in a folder was made with these very fields.
+def check_same_fields(path: str, fields: StageFields) -> None:
+  """Checks that what is finished in a folder was made with these fields.
 
-  What only measures may have others, and so may all that comes after a stage
-  which is not finished: it is done again with it.
+  Measurements may have others, and so may all stages after one that is not
+  finished: they are done again with it.
+
+  Args:
+    path: of a run's folder.
+    fields: of `stage_fields.by_stage`.
 
   Raises:
     UserError: it was not; names the fields.
   """
-  for stage in stage_fields.STAGES[: -len(MEASURING)]:
-    other = differences(absolute(path), stage, config)
-    if other is None:
+  for stage in stage_table.STAGES:
+    other = differences(absolute(path), stage.name, fields)
+    if stage.is_measurement or other is None:
       return
     if other:
       raise UserError(
-        f'{", ".join(other)}: stage {stage} in {absolute(path)} was made '
+        f'{", ".join(other)}: stage {stage.name} in {absolute(path)} was made '
         'otherwise; set that back, name another workdir, or delete the folder '
         'of that stage to do it again with all that come after it.'
       )
 
 
-def refuse_source(source: str, config: ml_collections.FrozenConfigDict) -> None:
-  """Sees that another run's folder holds the teachers of a config.
+def check_source(source: str, fields: StageFields) -> None:
+  """Checks that another run's folder holds the teachers of a config.
+
+  Args:
+    source: path of the other run's folder.
+    fields: of `stage_fields.by_stage`.
 
   Raises:
     UserError: they are not finished there, or others.
   """
-  other = differences(absolute(source), 'pretrain', config)
+  other = differences(absolute(source), 'pretrain', fields)
   if other is None or other:
     raise UserError(
       f'init_from: {absolute(source)} holds no finished stage pretrain made '
@@ -108,29 +116,29 @@ def refuse_source(source: str, config: ml_collections.FrozenConfigDict) -> None:
 
 
 def is_finished(folder: str | pathlib.Path, stage: str) -> bool:
-  """Whether a stage is done in a run's folder."""
+  """Returns whether a stage is done in a run's folder."""
   return (read(absolute(folder), stage) or {}).get('finished', False)
 
 
 def is_at_hand(
   stage: str,
-  config: ml_collections.FrozenConfigDict,
+  fields: StageFields,
   workdir: str,
   init_from: str | None,
 ) -> bool:
-  """Whether nothing of a stage will be trained.
+  """Returns whether nothing of a stage will be trained.
 
   Args:
-    stage: one of `settings.STAGES`.
-    config: checked.
+    stage: one of `stage_table.NAMES`.
+    fields: of `stage_fields.by_stage`.
     workdir: the run's folder, where the stage may be done.
     init_from: another run's folder, which it may be taken over from, or None.
   """
-  if differences(absolute(workdir), stage, config) == []:
+  if differences(absolute(workdir), stage, fields) == []:
     return True
-  if not init_from or stage not in TAKEN or is_finished(workdir, 'pretrain'):
+  if not init_from or stage not in _TAKEN or is_finished(workdir, 'pretrain'):
     return False
-  return differences(absolute(init_from), stage, config) == []
+  return differences(absolute(init_from), stage, fields) == []
 
 
 def batches(workdir: str, init_from: str | None) -> dict[str, int]:
@@ -144,47 +152,13 @@ def batches(workdir: str, init_from: str | None) -> dict[str, int]:
     By stage; those that were never begun are left out.
   """
   found = {}
-  for folder, stages in ((init_from, TAKEN), (workdir, stage_fields.STAGES)):
-    for stage in stages if folder else ():
+  for folder, names in ((init_from, _TAKEN), (workdir, stage_table.NAMES)):
+    for stage in names if folder else ():
       record = read(absolute(folder), stage)
       batch = record and record['fields'].get(f'{stage}.batch')
       if isinstance(batch, int):
         found[stage] = batch
   return found
-
-
-def generator_features(
-  config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
-) -> tuple[int, ...] | None:
-  """The feature widths of the generator that a run will go on with.
-
-  Args:
-    config: checked, its `generator.features` open.
-    workdir: the run's folder, where a generator may be begun.
-    init_from: another run's folder, which a finished one may be taken over
-      from, or None.
-
-  Returns:
-    One width per group but the last, or None: there is no such generator.
-  """
-  for folder in filter(None, (workdir, init_from)):
-    record = read(absolute(folder), 'generator')
-    if record is None:
-      continue
-    values = config.to_dict()
-    features = tuple(record['fields']['generator.features'])
-    values['generator']['features'] = features
-    same = ml_collections.FrozenConfigDict(values)
-    same_fields = stage_fields.fields_of(same, 'generator')
-    own = folder == workdir and (
-      record['finished']
-      or not stage_fields.differing(record['fields'], same_fields)
-    )
-    if len(features) == len(config.student.widths) - 1 and (
-      own or is_at_hand('generator', same, workdir, init_from)
-    ):
-      return features
-  return None
 
 
 def absolute(folder: str | pathlib.Path) -> pathlib.Path:

@@ -1,20 +1,30 @@
-"""What each stage does with a config: from teachers to results.
+"""The stages with a config and a folder: the method from teachers to results.
 
-The stages proper, in `stages/`, know of no config and no file; here their parts
-are put together, each taking what the ones before it left in `Run`.
+The steps proper, in `stages/`, know of no config and no file. `run_stages` is
+the method on one page; each function below is one of its stages.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.experiment import description, evaluation, real_data
-from dualgan_jax.experiment.context import Run
-from dualgan_jax.experiment.nets import configured_routing, generator_phase
-from dualgan_jax.method import branched, frozen_generator
+from dualgan_jax.experiment.context import LastStageDone, RunContext
+from dualgan_jax.experiment.nets import generator_phase
+from dualgan_jax.experiment.outcomes import (
+  LearnedBlocks,
+  Model,
+  Students,
+  Teachers,
+  TrainedGenerator,
+)
+from dualgan_jax.experiment.routing_decision import decide_routing
+from dualgan_jax.method import branched
+from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.reporting import report
 from dualgan_jax.stages import (
@@ -24,292 +34,297 @@ from dualgan_jax.stages import (
   generator,
   pretrain,
   refine,
-  routing_probe,
 )
-from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import from_classifier
 from dualgan_jax.training import console, parallel
 from dualgan_jax.training.phase import adam
 
-# Batches that the misfit of the teachers' statistics is measured on.
-_PROBED = 16
 # Batches that branch losses are measured on.
-_MEASURED_BATCHES = 8
+_BRANCH_LOSS_BATCHES = 8
 # The generator has learned already: half of stage `generator`'s rate.
 _REFINED_GENERATOR_RATE = 1e-3
-_OPENING_DATA = {'pretrain', 'baselines', 'evaluate'}
+_USES_DATA = {stage.name for stage in stage_table.STAGES if stage.uses_data}
 
 
-def _pretrain(run_: Run) -> None:
-  config = run_.config
-  found, own = [], config.pretrain
+def run_stages(context: RunContext) -> None:
+  """Runs the method, up to the last stage that is asked for.
+
+  Args:
+    context: of the run; stages that are finished in its folder are read.
+  """
+  run = context.run_stage
+  with contextlib.suppress(LastStageDone):
+    teachers = run('pretrain', pretrain_teachers)
+    trained = run('generator', train_generator, teachers)
+    blocks = run('dual', learn_blocks, teachers, trained)
+    students = run('targetnet', regroup, teachers, trained, blocks)
+    students = run('refine', refine_students, teachers, trained, students)
+    baselines = run('baselines', train_baselines, teachers, trained)
+    run('evaluate', evaluation.measure, teachers, trained, students, baselines)
+
+
+def pretrain_teachers(context: RunContext) -> Teachers:
+  """Trains the teachers that come from no file, each on its labels."""
+  config, nets = context.config, context.nets
   # All data are read before anything is trained, in whichever stage.
-  waiting = {x for x in run_.stages if not run_.folder.finished(x)}
-  splits = real_data.check(config) if waiting & _OPENING_DATA else {}
+  last = stage_table.NAMES.index(context.last_stage)
+  waiting = {
+    stage
+    for stage in stage_table.NAMES[: last + 1]
+    if not context.workdir.finished(stage)
+  }
+  splits = real_data.check(config) if waiting & _USES_DATA else {}
   # Teachers of one set share its images.
   load = functools.cache(
     lambda name: real_data.of_teacher(config, name, splits)
   )
   if 'pretrain' in waiting:
-    for name in run_.design.classifiers:
+    for name in nets.classifiers:
       load(name)
-  for name, teacher in run_.design.teachers.items():
-    if name not in run_.design.classifiers:
-      found.append(teacher)
+  everyone = []
+  for name, teacher in nets.teachers.items():
+    if name not in nets.classifiers:
+      everyone.append(teacher)
       continue
-    labels, net = teacher.labels, run_.design.classifiers[name]
     phase = pretrain.phase(
       f'pretrain/{name}',
-      net,
+      nets.classifiers[name],
       config.image,
       functools.partial(load, name),
-      steps=own.steps,
-      batch=own.batch,
-      optimiser=adam(own.learning_rate, own.steps),
+      steps=config.pretrain.steps,
+      batch=config.pretrain.batch,
+      optimiser=adam(config.pretrain.learning_rate, config.pretrain.steps),
     )
-    state = run_.train(phase)
-    variables = join(state.params, state.batch_stats)
-    found.append(from_classifier(name, labels, net, variables))
-  run_.everyone = tuple(found)
-  run_.asked = tuple(found[m] for m in run_.design.label_map.asked)
-  run_.label_map = run_.design.label_map.asked_only()
-
-
-def _generator(run_: Run) -> None:
-  if not run_.folder.finished('generator'):
-    for line in description.missing_prior(list(run_.everyone), run_.design):
-      console.say(line)
-  routed = _routed(run_)
-  phase = generator_phase(
-    run_.design, run_.config, run_.everyone, routed=routed
+    state = context.train(phase)
+    everyone.append(
+      from_classifier(
+        name,
+        teacher.labels,
+        nets.classifiers[name],
+        join(state.params, state.batch_stats),
+      )
+    )
+  return Teachers(
+    tuple(everyone),
+    tuple(everyone[m] for m in nets.label_map.asked),
+    nets.label_map.asked_only(),
   )
-  state = run_.train(phase)
-  variables = join(state.params['generator'], state.batch_stats)
-  run_.source = frozen_generator.FrozenGenerator(
-    run_.design.generator,
-    run_.config.generator.noise,
-    run_.design.label_map.asked if routed else (),
-    len(run_.everyone),
-    routed and run_.config.objective.routing != 'images',
-    variables,
+
+
+def train_generator(
+  context: RunContext, teachers: Teachers
+) -> TrainedGenerator:
+  """Trains the group-stack generator against all teachers, Eq. 2-11."""
+  config, nets = context.config, context.nets
+  is_finished = context.workdir.finished('generator')
+  if not is_finished:
+    for line in description.missing_prior(list(teachers.everyone), nets):
+      console.say(line)
+  is_routed, statistics_gaps = decide_routing(context, teachers.everyone)
+  phase = generator_phase(nets, config, teachers.everyone, routed=is_routed)
+  state = context.train(phase)
+  frozen = FrozenGenerator(
+    nets.generator,
+    config.generator.noise,
+    nets.label_map.asked if is_routed else (),
+    len(teachers.everyone),
+    is_routed and config.objective.routing != 'images',
+    join(state.params['generator'], state.batch_stats),
     state.params['filters'],
   )
-  if parallel.is_first() and not run_.folder.finished('generator'):
+  if parallel.is_first() and not is_finished:
+    labels = nets.label_map.union
     report.samples(
-      run_.folder.stage('generator') / 'samples.png',
-      run_.design.label_map.union,
-      *evaluation.samples(run_, run_.design.label_map.union),
+      context.workdir.stage('generator') / 'samples.png',
+      labels,
+      *evaluation.samples(context, teachers.everyone, frozen, labels),
     )
+  return TrainedGenerator(frozen, statistics_gaps)
 
 
-def _routed(run_: Run) -> bool:
-  """Whether each image is to belong to one teacher."""
-  config, everyone = run_.config, run_.everyone
-  news = not run_.folder.finished('generator')
-  routed = configured_routing(config, everyone)
-  if routed is not None:
-    if news and routed and config.objective.routing == 'auto':
-      certain = ', '.join(t.name for t in everyone if t.single_label)
-      console.say(
-        'generator: routing is on; a teacher with one label per image '
-        f'({certain}) names one whatever it is shown. If all teachers describe '
-        'the same images, set objective.routing=off.'
-      )
-    return routed
-  if not config.objective.prior or not any(
-    forward.has_batch_norm(t, config.image) for t in everyone
-  ):
-    if news:
-      console.say(
-        'generator: routing is off; without the statistics prior nothing tells '
-        'whether the teachers were trained on the same data. If they were not, '
-        'set objective.routing=on.'
-      )
-    return False
-  trained = run_.train(
-    generator_phase(run_.design, config, everyone, routed=True, part='probe')
-  )
-  measured = run_.train(
-    routing_probe.phase(
-      'generator/misfit',
-      run_.design.generator,
-      config.generator.noise,
-      everyone,
-      trained,
-      batches=_PROBED,
-      batch=config.generator.batch,
-    )
-  )
-  run_.misfits = routing_probe.misfits([t.name for t in everyone], measured)
-  routed = routing_probe.differ(run_.misfits)
-  if news:
-    console.say(
-      f'generator: routing is {"on" if routed else "off"}; all images together '
-      "fit the teachers' statistics worse than their own by a factor of "
-      + ', '.join(f'{x:.2f} ({name})' for name, x in run_.misfits.items())
-      + f'; it is on where their mean is above {routing_probe.ROUTE_ABOVE}'
-    )
-  return routed
-
-
-def _dual(run_: Run) -> None:
-  own, design = run_.config.dual, run_.design
-  blocks = len(design.student.blocks)
-  if not own.steps:
-    key = run_.key('dual')
-    run_.student = jax.jit(lambda k: design.student.init(k, design.image))(key)
-    return
-  run_.student, run_.filters = (), {}
-  for b in range(1, blocks + 1):
+def learn_blocks(
+  context: RunContext, teachers: Teachers, trained: TrainedGenerator
+) -> LearnedBlocks:
+  """Trains the student T block by block on generated images, Eq. 12-16."""
+  config, nets = context.config.dual, context.nets
+  if not config.steps:
+    init = jax.jit(lambda key: nets.student.init(key, nets.image))
+    return LearnedBlocks(init(context.key('dual')), {})
+  variables, filters = (), {}
+  num_blocks = len(nets.student.blocks)
+  for b in range(1, num_blocks + 1):
     phase = dual.phase(
       b,
-      design.student,
-      run_.label_map,
-      dual.Frozen(run_.asked, run_.source, run_.student),
-      image=design.image,
-      filters=own.filters,
-      lambda_own=own.lambda_own,
-      lambda_generated=own.lambda_generated,
-      steps=own.steps,
-      batch=own.batch,
-      optimiser=adam(own.learning_rate, own.steps),
+      nets.student,
+      teachers.relevant_labels,
+      dual.Frozen(teachers.relevant, trained.frozen, variables),
+      image=nets.image,
+      filters=config.filters,
+      lambda_own=config.lambda_own,
+      lambda_generated=config.lambda_generated,
+      steps=config.steps,
+      batch=config.batch,
+      optimiser=adam(config.learning_rate, config.steps),
     )
-    state = run_.train(phase)
-    run_.student += (join(state.params['block'], state.batch_stats),)
-    if b < blocks:
-      run_.filters[f'block_{b}'] = state.params['filters']
+    state = context.train(phase)
+    variables += (join(state.params['block'], state.batch_stats),)
+    if b < num_blocks:
+      filters[f'block_{b}'] = state.params['filters']
     else:
-      run_.student += (join(state.params['head'], {}),)
+      variables += (join(state.params['head'], {}),)
+  return LearnedBlocks(variables, filters)
 
 
-def _targetnet(run_: Run) -> None:
-  own, design = run_.config.targetnet, run_.design
-  nets = {'compact': (design.student.apply, run_.student, own.compact_steps)}
-  if run_.config.dual.steps:
-    net, variables = _branched(run_)
-    nets['branched'] = (net.apply, variables, own.branched_steps)
-  for name, (apply, start, steps) in nets.items():
+def regroup(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  blocks: LearnedBlocks,
+) -> Students:
+  """Regroups the blocks into TargetNets, and distils the teachers into them."""
+  config, student = context.config.targetnet, context.nets.student
+  starts = {'compact': (student.apply, blocks.variables, config.compact_steps)}
+  losses, points = {}, {}
+  if context.config.dual.steps:
+    losses, points = measure_branch_points(context, teachers, trained, blocks)
+    net, variables = branched.create(
+      student.blocks,
+      blocks.variables,
+      [
+        blocks.filters[f'block_{points[teacher.name]}'][teacher.name]
+        for teacher in teachers.relevant
+      ],
+      teachers.relevant,
+      [points[teacher.name] for teacher in teachers.relevant],
+      teachers.relevant_labels,
+      single_label=student.single_label,
+      absent=trained.frozen.absent,
+    )
+    starts['branched'] = (net.apply, variables, config.branched_steps)
+  models = {}
+  for name, (apply, start, steps) in starts.items():
     phase = distillation.phase(
       f'targetnet/{name}',
       apply,
       lambda key, start=start: start,
       distillation.generated,
-      run_.label_map,
-      lambda: distillation.Frozen(run_.asked, run_.source),
-      temperature=run_.config.temperature,
+      teachers.relevant_labels,
+      lambda: distillation.Frozen(teachers.relevant, trained.frozen),
+      temperature=context.config.temperature,
       steps=steps,
-      batch=own.batch,
-      optimiser=adam(own.learning_rate, steps),
+      batch=config.batch,
+      optimiser=adam(config.learning_rate, steps),
     )
-    state = run_.train(phase)
-    run_.models[name] = (apply, join(state.params, state.batch_stats))
+    state = context.train(phase)
+    models[name] = Model(apply, join(state.params, state.batch_stats))
+  return Students(models, losses, points)
 
 
-def _branched(run_: Run) -> tuple[branched.Branched, tuple]:
-  """Measures the branch points, and regroups."""
-  own, design = run_.config.targetnet, run_.design
-  frozen = dual.Frozen(run_.asked, run_.source, run_.student)
-  measured = run_.train(
+def measure_branch_points(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  blocks: LearnedBlocks,
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+  """Measures L_d^{b,m} on generated images, and chooses branch points p_m.
+
+  Returns:
+    Losses, and points, by teacher's name.
+  """
+  config = context.config.targetnet
+  frozen = dual.Frozen(teachers.relevant, trained.frozen, blocks.variables)
+  measured = context.train(
     branch_points.branch_phase(
-      design.student,
-      run_.label_map,
-      branch_points.Measured(frozen, run_.filters),
-      batches=_MEASURED_BATCHES,
-      batch=own.batch,
+      context.nets.student,
+      teachers.relevant_labels,
+      branch_points.Measured(frozen, blocks.filters),
+      batches=_BRANCH_LOSS_BATCHES,
+      batch=config.batch,
     )
   )
-  run_.branch_losses = branch_points.branch_losses(measured)
-  run_.points = branch_points.branch_points(
-    run_.branch_losses, own.branch_tolerance
-  )
-  return branched.create(
-    design.student.blocks,
-    run_.student,
-    [run_.filters[f'block_{run_.points[t.name]}'][t.name] for t in run_.asked],
-    run_.asked,
-    [run_.points[t.name] for t in run_.asked],
-    run_.label_map,
-    single_label=design.student.single_label,
-    absent=run_.source.absent,
-  )
+  losses = branch_points.branch_losses(measured)
+  return losses, branch_points.branch_points(losses, config.branch_tolerance)
 
 
-def _refine(run_: Run) -> None:
-  own, design = run_.config.refine, run_.design
-  if not own.steps:
-    return
-  apply, variables = run_.models['compact']
+def refine_students(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  students: Students,
+) -> Students:
+  """Refines the compact TargetNet against a generator that seeks its errors."""
+  config, nets = context.config.refine, context.nets
+  if not config.steps:
+    return students
+  before = students.models['compact']
   phase = refine.phase(
-    design.student,
-    variables,
-    run_.source,
-    run_.everyone,
-    design.label_map,
-    dataclasses.replace(design.objective, routed=bool(run_.source.routes)),
-    image=design.image,
-    temperature=run_.config.temperature,
-    disagreement=own.disagreement,
-    pool=own.pool_batches * own.batch,
-    replays=own.replays,
-    augmentation=refine.Augmentation(own.shift, own.flip, own.mixup),
-    steps=own.steps,
-    batch=own.batch,
+    nets.student,
+    before.variables,
+    trained.frozen,
+    teachers.everyone,
+    nets.label_map,
+    dataclasses.replace(nets.objective, routed=bool(trained.frozen.routes)),
+    image=nets.image,
+    temperature=context.config.temperature,
+    disagreement=config.disagreement,
+    pool=config.pool_batches * config.batch,
+    replays=config.replays,
+    augmentation=refine.Augmentation(config.shift, config.flip, config.mixup),
+    steps=config.steps,
+    batch=config.batch,
     optimisers={
       'generator': adam(
-        _REFINED_GENERATOR_RATE, own.steps, b1=generator.ADAM_B1
+        _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1
       ),
       # For each of the generator's one on its images, and the replays.
-      'student': adam(own.learning_rate, (1 + own.replays) * own.steps),
+      'student': adam(
+        config.learning_rate, (1 + config.replays) * config.steps
+      ),
     },
   )
-  state = run_.train(phase)
+  state = context.train(phase)
   refined = join(state.params['student'], state.batch_stats['student'])
-  run_.models['compact_before_refine'] = (apply, variables)
-  run_.models['compact'] = (apply, refined)
-
-
-def _baselines(run_: Run) -> None:
-  own, design = run_.config.baselines, run_.design
-  if not own.steps:
-    return
-  kinds = {
-    'noise': (distillation.noise, lambda: np.zeros(design.image, np.float32))
+  models = {
+    **students.models,
+    'compact_before_refine': before,
+    'compact': Model(before.apply, refined),
   }
-  if run_.config.data:
+  return dataclasses.replace(students, models=models)
+
+
+def train_baselines(
+  context: RunContext, teachers: Teachers, trained: TrainedGenerator
+) -> dict[str, Model]:
+  """Trains the same student on noise and, if there are any, on real images."""
+  config, nets = context.config.baselines, context.nets
+  if not config.steps:
+    return {}
+  kinds = {
+    'noise': (distillation.noise, lambda: np.zeros(nets.image, np.float32))
+  }
+  if context.config.data:
     kinds['real_data'] = (
       distillation.real,
       lambda: real_data.of_baseline(
-        run_.config,
-        run_.asked,
-        absent=run_.source.absent,
+        context.config, teachers.relevant, absent=trained.frozen.absent
       ),
     )
+  models = {}
   for name, (draw, origin) in kinds.items():
     phase = distillation.phase(
       f'baselines/{name}',
-      design.student.apply,
-      lambda key: design.student.init(key, design.image),
+      nets.student.apply,
+      lambda key: nets.student.init(key, nets.image),
       draw,
-      run_.label_map,
-      lambda origin=origin: distillation.Frozen(run_.asked, origin()),
-      temperature=run_.config.temperature,
-      steps=own.steps,
-      batch=own.batch,
-      optimiser=adam(own.learning_rate, own.steps),
+      teachers.relevant_labels,
+      lambda origin=origin: distillation.Frozen(teachers.relevant, origin()),
+      temperature=context.config.temperature,
+      steps=config.steps,
+      batch=config.batch,
+      optimiser=adam(config.learning_rate, config.steps),
     )
-    state = run_.train(phase)
-    run_.models[name] = (
-      design.student.apply,
-      join(state.params, state.batch_stats),
+    state = context.train(phase)
+    models[name] = Model(
+      nets.student.apply, join(state.params, state.batch_stats)
     )
-
-
-STAGES: dict[str, Callable[[Run], None]] = {
-  'pretrain': _pretrain,
-  'generator': _generator,
-  'dual': _dual,
-  'targetnet': _targetnet,
-  'refine': _refine,
-  'baselines': _baselines,
-  'evaluate': evaluation.measure,
-}
+  return models

@@ -190,7 +190,5 @@ def donor(
 
 
 def _same(one, other, stage):
-  fields = [
-    stage_fields.fields_of(schema.check(x), stage) for x in (one, other)
-  ]
+  fields = [stage_fields.by_stage(schema.check(x))[stage] for x in (one, other)]
   return fields[0] == fields[1]

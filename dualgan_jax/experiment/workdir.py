@@ -7,17 +7,21 @@ import errno
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import filelock
-import ml_collections
 
-from dualgan_jax.config import stage_fields
+from dualgan_jax.config import stage_fields, stage_table
+from dualgan_jax.config.stage_fields import StageFields
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.training import parallel
 
 _LOCK = 'lock'
+_MEASUREMENTS = {x.name for x in stage_table.STAGES if x.is_measurement}
+# Those that another run's folder may give.
+_TAKEN = [x.name for x in stage_table.STAGES if x.can_be_taken]
 # What stage evaluate leaves beside its folder.
 _RESULTS = ('results.json', 'student', 'branched', 'report.md', 'report.html')
 
@@ -109,22 +113,23 @@ class Workdir:
     """What a finished stage took; None for another."""
     return (stage_records.read(self.path, stage) or {}).get('seconds')
 
-  def begin(
-    self, stage: str, config: ml_collections.FrozenConfigDict
-  ) -> pathlib.Path | None:
+  def begin(self, stage: str, fields: Mapping[str, Any]) -> pathlib.Path | None:
     """Records what a stage is begun with.
 
     A stage that was begun with other fields and never finished is set aside.
 
+    Args:
+      stage: one of `stage_table.NAMES`.
+      fields: that it depends on, with their values.
+
     Returns:
       Where an earlier, unfinished attempt lies now, if there was one.
     """
-    return parallel.on_first(lambda: self._begin(stage, config))
+    return parallel.on_first(lambda: self._begin(stage, fields))
 
-  def _begin(self, stage, config):
+  def _begin(self, stage, fields):
     self._check_in_place()
     aside, old = None, stage_records.read(self.path, stage)
-    fields = stage_fields.fields_of(config, stage)
     if old and stage_fields.differing(old['fields'], fields):
       aside = self._set_aside(stage)
     stage_records.write(self.path, stage, {'fields': fields, 'finished': False})
@@ -148,12 +153,18 @@ class Workdir:
   def finish(
     self,
     stage: str,
-    config: ml_collections.FrozenConfigDict,
+    fields: Mapping[str, Any],
     seconds: float,
   ) -> None:
-    """Records that a stage is done."""
+    """Records that a stage is done.
+
+    Args:
+      stage: one of `stage_table.NAMES`.
+      fields: that it depends on, with their values.
+      seconds: that its trainings took.
+    """
     record = {
-      'fields': stage_fields.fields_of(config, stage),
+      'fields': dict(fields),
       'finished': True,
       'seconds': round(seconds, 1),
     }
@@ -166,7 +177,7 @@ class Workdir:
 
   def set_aside_stale(
     self,
-    config: ml_collections.FrozenConfigDict,
+    fields: StageFields,
     chosen: Sequence[str],
     damaged: Sequence[str] = (),
   ) -> list[pathlib.Path]:
@@ -176,7 +187,7 @@ class Workdir:
     evaluation whose results are gone or damaged.
 
     Args:
-      config: checked.
+      fields: of `stage_fields.by_stage`.
       chosen: the stages that are to run, in their order.
       damaged: finished stages whose results are.
 
@@ -187,44 +198,48 @@ class Workdir:
       UserError: the last of them needs another stage, which is not done, or
         with other fields.
     """
-    last = stage_fields.STAGES.index(chosen[-1])
-    for stage in stage_fields.STAGES[:last]:
+    last = stage_table.NAMES.index(chosen[-1])
+    for stage in stage_table.NAMES[:last]:
       if stage in chosen:
         continue
-      if stage_records.differences(self.path, stage, config) != []:
+      if stage_records.differences(self.path, stage, fields) != []:
         raise UserError(
           f'stage: {chosen[-1]} needs {stage}, which is not finished in '
           f'{self.path} as this config has it; run it first, or leave --stage '
           'out.'
         )
     return (
-      parallel.on_first(lambda: self._set_aside_stale(config, chosen, damaged))
+      parallel.on_first(lambda: self._set_aside_stale(fields, chosen, damaged))
       or []
     )
 
-  def _set_aside_stale(self, config, chosen, damaged):
+  def _set_aside_stale(self, fields, chosen, damaged):
     aside, again = [], False
-    for stage in stage_fields.STAGES:
+    for stage in stage_table.NAMES:
       own = stage in chosen
-      again |= own and (stage in damaged or self._is_stale(stage, config))
+      again |= own and (stage in damaged or self._is_stale(stage, fields))
       if again and self.stage(stage).exists():
         aside.append(self._set_aside(stage))
       again |= own and not self.finished(stage)
     return aside
 
-  def _is_stale(self, stage, config):
-    return stage in stage_records.MEASURING and bool(
-      stage_records.differences(self.path, stage, config)
+  def _is_stale(self, stage, fields):
+    return stage in _MEASUREMENTS and bool(
+      stage_records.differences(self.path, stage, fields)
     )
 
   def take_over(
-    self, source: str, config: ml_collections.FrozenConfigDict
+    self, source: str, fields: StageFields
   ) -> tuple[list[str], list[str]]:
     """Copies finished teachers and generator from another run's folder.
 
     Nothing is copied if there are finished teachers here: a generator of others
     would not be theirs. One that was made otherwise than this config says stays
     there.
+
+    Args:
+      source: path of the other run's folder.
+      fields: of `stage_fields.by_stage`.
 
     Returns:
       The stages that were copied, and the fields that such a generator differs
@@ -234,20 +249,20 @@ class Workdir:
       UserError: `source` has no finished teachers, or others, or they cannot
         be copied.
     """
-    found = parallel.on_first(lambda: self._take_over(source, config))
+    found = parallel.on_first(lambda: self._take_over(source, fields))
     return found or ([], [])
 
-  def _take_over(self, source, config):
+  def _take_over(self, source, fields):
     if self.finished('pretrain'):
       return [], []
-    stage_records.refuse_source(source, config)
+    stage_records.check_source(source, fields)
     origin, taken = stage_records.absolute(source), []
-    for stage in stage_fields.STAGES:
+    for stage in stage_table.NAMES:
       if self.stage(stage).exists():
         self._set_aside(stage)
     # Teachers last: if that is stopped on the way, all is copied again.
-    for stage in reversed(stage_records.TAKEN):
-      if stage_records.differences(origin, stage, config) == []:
+    for stage in reversed(_TAKEN):
+      if stage_records.differences(origin, stage, fields) == []:
         part = self.path / f'{stage}.part'
         shutil.rmtree(part, ignore_errors=True)
         try:
@@ -263,7 +278,7 @@ class Workdir:
           ) from e
         part.rename(self.stage(stage))
         taken.insert(0, stage)
-    return taken, stage_records.differences(origin, 'generator', config) or []
+    return taken, stage_records.differences(origin, 'generator', fields) or []
 
 
 def _is_run_or_empty(folder: pathlib.Path) -> bool:
@@ -275,10 +290,10 @@ def _is_run_or_empty(folder: pathlib.Path) -> bool:
     # A stage that was set aside is 'dual.aside-1'.
     if not x.name.startswith('.')
     and x.name not in ours
-    and x.name.partition('.')[0] not in stage_fields.STAGES
+    and x.name.partition('.')[0] not in stage_table.NAMES
   ]
   return not foreign or any(
-    stage_records.read(folder, x) for x in stage_fields.STAGES
+    stage_records.read(folder, x) for x in stage_table.NAMES
   )
 
 

@@ -1,39 +1,12 @@
 """CIFAR-10: teachers of animals and vehicles, a ResNet-34 each; a ResNet-18.
 
     dualgan train --config=cifar10 --workdir=runs/cifar10 \\
-        [--config.data.cifar10.path=DIR] \\
-        [--config.precision=float32]
+        [--config.data.cifar10.path=DIR] [--config.precision=float32]
 
-Nets have no convolution before their first residual unit, which widens the
-image itself: one layer fewer than those that they are named after. It is sized
-for one GPU or one TPU host. It saves every 250 steps, so that it can be done in
-short leases: SIGTERM saves, and the same command goes on.
-
-`laptop` is for two CPU cores: narrow residual nets, one residual unit in each
-of three blocks (as ResNet-8, whose widths are half the teachers'), and all
-50,000 images for the teachers. Top-1 on the real test images, seed 0: teachers
-together 0.843, compact TargetNet 0.710 (0.426 before refinement), branched
-0.342; 0.135 if it learns from noise images and 0.719 if from the real training
-images; docs/results.md has all figures. All that needs no data took 52 minutes
-on two cores of an AMD EPYC, two devices; the teachers took 26, a part of it on
-one core. The student of the same labels has 0.217 with `laptop,dafl` and 0.092
-with `laptop,paper`, in 5 and 10 minutes, with teachers of another run, 0.843,
-too.
-
-Three things were changed after test images of seed 0 had been seen. Refinement
-was first cut from 3,000 steps to 400, before any result was seen, to end in
-three hours on one core of a slower machine. That run, at temperature 1 and
-λ² = 1, with replayed images left as they are (--config.refine.steps=400
---config.temperature=1.0 --config.dual.lambda_generated=1.0
---config.refine.shift=0 --config.refine.flip=False --config.refine.mixup=0.0),
-had 0.444 (0.404 before refinement). Once that had been seen, refinement got its
-3,000 steps back, and the other two became those of `base`: 0.614 (0.395). Now
-replayed images are moved, mirrored and blended, as in `fashion_mnist`, and the
-teachers are asked anew about them, which the run before did not do.
-
-Nobody has trained the large one: no GPU was at hand. Teachers of 94 % and a
-student of 92 % were wanted (DAFL's has 92.22 % with one teacher), and are not
-shown. Its values may change until there are results.
+It is sized for one GPU, and has no results yet. `cifar10:laptop` takes 52
+minutes without data, on two cores of an AMD EPYC. Top-1, seed 0: teachers
+together 0.843, compact TargetNet 0.710, branched 0.342.
+Variants, and how the values were chosen: experiments/notes/cifar10.md
 """
 
 import ml_collections
@@ -47,7 +20,11 @@ _REPLAYED = {'shift': 2, 'flip': True, 'mixup': 0.5}
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; variants, separated by commas: laptop, dafl and paper."""
+  """Returns the config.
+
+  Args:
+    variants: separated by commas: laptop, dafl, paper.
+  """
   config = builders.get_config()
   config.experiment = 'cifar10'
   config.image = (32, 32, 3)

@@ -3,14 +3,8 @@
     dualgan train --config=voc2007 --workdir=runs/voc2007 \\
         --config.data.voc2007.path=VOCdevkit
 
-Who answers what is the split of the authors' earlier paper (Ye et al.,
-Amalgamating Filtered Knowledge, IJCAI 2019). VOC's trainval trains the
-teachers, its test part evaluates; objects marked as difficult count as VOC
-counts them, and `mAP_11` in `results.json` is its 11-point average precision.
-
-It is sized for one GPU. There are no results: the project has had no VOC
-images. Teachers trained on those 5,011 images alone will be weak; bring
-pretrained ones, as `experiments/configs/pytorch_cifar10.py` does.
+It is sized for one GPU, and has no results: the project has had no VOC images.
+Variants, and where the labels' split is from: experiments/notes/voc2007.md
 """
 
 import ml_collections
@@ -44,7 +38,11 @@ SECOND = (
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; variants, separated by commas: dafl and paper."""
+  """Returns the config.
+
+  Args:
+    variants: dafl or paper, or nothing.
+  """
   config = builders.get_config()
   config.experiment = 'voc2007'
   config.image = (64, 64, 3)

@@ -1,18 +1,12 @@
-"""Two ResNet-34 of CIFAR-10 from weight files that PyTorch has written.
+"""Two ResNet-34 of CIFAR-10 from weight files that PyTorch wrote.
 
-    python -m experiments.main \\
-        --config=experiments/configs/pytorch_cifar10.py \\
+    dualgan train --config=experiments/configs/pytorch_cifar10.py \\
         --workdir=runs/pytorch_cifar10 \\
         --config.teachers.animals.weights=animals.pth \\
         --config.teachers.vehicles.weights=vehicles.pth
 
-A file is a state dict that `torch.save` or safetensors wrote, or one of the
-Hugging Face Hub, hf://owner/name/file. Labels stand in the order of a teacher's
-logits; mean and deviation are those that its training images were prepared
-with. Copy this config for teachers of your own. It is sized for one GPU, as
-`cifar10` is, and an example without results: the project has no such files.
-
-`tested` adds CIFAR-10's test images, so that the results have an accuracy.
+It is sized for one GPU, and has no results: the project has no such files.
+Copy it for teachers of yours: experiments/notes/pytorch_cifar10.md
 """
 
 import ml_collections
@@ -22,7 +16,11 @@ from dualgan_jax.presets import cifar10
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
-  """The config; the variant is tested."""
+  """Returns the config.
+
+  Args:
+    variants: tested, or nothing.
+  """
   config = cifar10.get_config()
   config.experiment = 'pytorch_cifar10'
   config.data = {}

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dualgan_jax.config import schema
+from dualgan_jax.config import schema, stage_fields
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import stage_records, sweep, workdir
 from dualgan_jax.presets import digits
@@ -128,9 +128,10 @@ def test_runs_are_checked_against_their_own_folders(
   tmp_path, plan, monkeypatch
 ):
   def begin(folder, config, stage):
+    fields = stage_fields.by_stage(schema.check(config))[stage]
     with workdir.Workdir(str(folder)) as run_folder:
-      run_folder.begin(stage, schema.check(config))
-      run_folder.finish(stage, schema.check(config), 1.0)
+      run_folder.begin(stage, fields)
+      run_folder.finish(stage, fields, 1.0)
 
   monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
   # What lies beside the sweep's own folders is no part of it.

@@ -5,7 +5,7 @@ import re
 import ml_collections
 import pytest
 
-from dualgan_jax.config import builders, schema, stage_fields
+from dualgan_jax.config import builders, schema, stage_fields, stage_table
 from dualgan_jax.errors import UserError
 from dualgan_jax.presets import cifar10, digits, fashion_mnist, mnist
 from experiments.configs import ablation, strangers
@@ -77,15 +77,15 @@ def test_data_to_be_tested_on_change_no_teacher():
   tested.teachers.one.data = 'more'
   one, two = map(schema.check, (config, tested))
   for stage in ('pretrain', 'generator'):
-    assert stage_fields.fields_of(one, stage) == stage_fields.fields_of(
-      two, stage
+    assert (
+      stage_fields.by_stage(one)[stage] == stage_fields.by_stage(two)[stage]
     )
-  assert 'data.more.source' in stage_fields.fields_of(two, 'evaluate')
-  measured = stage_fields.fields_of(two, 'baselines')
+  assert 'data.more.source' in stage_fields.by_stage(two)['evaluate']
+  measured = stage_fields.by_stage(two)['baselines']
   assert measured['teachers.one.data'] == 'more'
   # What a teacher is trained on here does.
   trained = schema.check(_config())
-  assert 'data.digits.source' in stage_fields.fields_of(trained, 'pretrain')
+  assert 'data.digits.source' in stage_fields.by_stage(trained)['pretrain']
 
 
 def test_blocks_that_would_learn_nothing_are_refused():
@@ -171,7 +171,7 @@ def test_an_index_is_a_key_or_a_position(index):
 
 def test_a_reference_changes_nothing_that_is_learned():
   one, two = (
-    stage_fields.fields_of(schema.check(_imported(reference=path)), 'generator')
+    stage_fields.by_stage(schema.check(_imported(reference=path)))['generator']
     for path in (None, 'a.npz')
   )
   assert one == two
@@ -184,7 +184,7 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
   )
   third = schema.check(_imported(weights='a.pt', sha256='y'))
   one, two, three = (
-    stage_fields.fields_of(c, 'generator') for c in (first, second, third)
+    stage_fields.by_stage(c)['generator'] for c in (first, second, third)
   )
   assert stage_fields.differing(one, two) == []
   assert stage_fields.differing(one, three) == [
@@ -192,8 +192,9 @@ def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
     'reads, has changed)'
   ]
   # Nothing is trained there that another file would change.
-  assert stage_fields.fields_of(first, 'pretrain') == stage_fields.fields_of(
-    third, 'pretrain'
+  assert (
+    stage_fields.by_stage(first)['pretrain']
+    == stage_fields.by_stage(third)['pretrain']
   )
 
 
@@ -201,12 +202,12 @@ def test_an_objectives_name_is_the_evaluations():
   one, other = (
     schema.check(_config(objective__name=name)) for name in ('a', 'b')
   )
-  for stage in stage_fields.STAGES:
+  for stage in stage_table.NAMES:
     found = stage_fields.differing(
-      stage_fields.fields_of(one, stage), stage_fields.fields_of(other, stage)
+      stage_fields.by_stage(one)[stage], stage_fields.by_stage(other)[stage]
     )
     assert bool(found) == (stage == 'evaluate')
-  assert stage_fields.fields_of(one, 'evaluate')['objective.name'] == 'a'
+  assert stage_fields.by_stage(one)['evaluate']['objective.name'] == 'a'
 
 
 @pytest.mark.parametrize(
@@ -412,7 +413,7 @@ def test_shows_the_value_it_refuses():
 
 def test_fields_are_those_the_stage_reads():
   config = schema.check(digits.get_config())
-  fields = stage_fields.fields_of(config, 'dual')
+  fields = stage_fields.by_stage(config)['dual']
   assert fields['student.widths'] == (16, 32, 64)
   assert fields['dual.filters'] == 'stage1'
   assert fields['seed'] == 0
@@ -422,9 +423,7 @@ def test_fields_are_those_the_stage_reads():
 
 def test_fields_of_the_generator_leave_out_the_customised_labels():
   # One trained generator serves every Y_cst.
-  fields = stage_fields.fields_of(
-    schema.check(digits.get_config()), 'generator'
-  )
+  fields = stage_fields.by_stage(schema.check(digits.get_config()))['generator']
   assert 'labels' not in fields
   assert fields['teachers.low.labels'] == ('0', '1', '2', '3', '4')
 
@@ -432,9 +431,9 @@ def test_fields_of_the_generator_leave_out_the_customised_labels():
 def test_fields_leave_out_where_a_data_set_lies():
   # Another machine's folder holds the same images.
   for stage in ('pretrain', 'baselines', 'evaluate'):
-    here = stage_fields.fields_of(schema.check(_config()), stage)
+    here = stage_fields.by_stage(schema.check(_config()))[stage]
     config = _config(data__digits__path='/elsewhere')
-    assert stage_fields.fields_of(schema.check(config), stage) == here
+    assert stage_fields.by_stage(schema.check(config))[stage] == here
     assert here['data.digits.source'] == 'scikit-learn/digits'
     assert here['data.digits.overlay'] == 0
 
@@ -460,17 +459,16 @@ def test_a_change_outdates_the_stages_that_read_it(field, value, readers):
   )
   differ = {
     stage
-    for stage in stage_fields.STAGES
-    if stage_fields.fields_of(one, stage)
-    != stage_fields.fields_of(other, stage)
+    for stage in stage_table.NAMES
+    if stage_fields.by_stage(one)[stage] != stage_fields.by_stage(other)[stage]
   }
   assert differ == readers
 
 
-@pytest.mark.parametrize('stage', stage_fields.STAGES)
+@pytest.mark.parametrize('stage', stage_table.NAMES)
 def test_no_stage_reads_how_it_is_run(stage):
   # How often to log must not make a finished stage look outdated.
-  fields = stage_fields.fields_of(schema.check(digits.get_config()), stage)
+  fields = stage_fields.by_stage(schema.check(digits.get_config()))[stage]
   assert fields
   assert not {'devices', 'log_every', 'save_every'} & set(fields)
 

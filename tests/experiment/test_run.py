@@ -18,10 +18,10 @@ from safetensors.numpy import save_file
 
 import dualgan_jax
 from dualgan_jax import run
-from dualgan_jax.config import builders, schema, stage_fields
+from dualgan_jax.config import builders, schema, stage_table
 from dualgan_jax.data import sources
 from dualgan_jax.errors import TrainingError, UserError
-from dualgan_jax.experiment import stage_runners
+from dualgan_jax.experiment import evaluation
 from dualgan_jax.presets import digits
 from dualgan_jax.reporting import report
 from dualgan_jax.training.metrics_log import read_metrics
@@ -108,7 +108,7 @@ def test_the_folder_holds_everything(finished):
   workdir, _ = finished
   config = json.loads((workdir / 'config.json').read_text())
   assert config['generator']['steps'] == 20
-  for stage in stage_fields.STAGES[:-1]:
+  for stage in stage_table.NAMES[:-1]:
     checkpoints = list(
       (workdir / stage).glob('checkpoints/**/_CHECKPOINT_METADATA')
     )
@@ -156,7 +156,7 @@ def test_results_have_every_model_and_metric(finished):
   assert results['labels'] == list('0123456789')
   assert set(results['branch_points']) == {'low', 'high'}
   assert results['images'] == {'digits': {'train': 1257, 'test': 540}}
-  assert set(results['seconds']) == set(stage_fields.STAGES)
+  assert set(results['seconds']) == set(stage_table.NAMES)
   assert 'jax' in results['versions']
   assert results['config']['generator.steps'] == 20
   assert 'data.digits.path' not in results['config']
@@ -261,9 +261,9 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('stage', stage_fields.STAGES[:-1])
+@pytest.mark.parametrize('stage', stage_table.NAMES[:-1])
 def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
-  _undo(copy, *stage_fields.STAGES[stage_fields.STAGES.index(stage) :])
+  _undo(copy, *stage_table.NAMES[stage_table.NAMES.index(stage) :])
   step = random.randrange(1, 20)
   process = kills.start(copy, f'--stage={stage}')
   log = copy / stage / 'metrics.jsonl'
@@ -399,7 +399,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_run_is_saved_and_says_so(copy):
-  _undo(copy, *stage_fields.STAGES[1:])
+  _undo(copy, *stage_table.NAMES[1:])
   with subprocess.Popen(
     [sys.executable, '-m', 'experiments.main', f'--config={_CONFIG}']
     + [f'--workdir={copy}', '--config.generator.steps=100000'],
@@ -424,7 +424,7 @@ def test_an_interrupted_run_is_saved_and_says_so(copy):
 
 @pytest.mark.parametrize('stage', ['generator', 'dual', 'targetnet', 'refine'])
 def test_stages_after_pretrain_never_open_data(copy, stage):
-  later = stage_fields.STAGES[stage_fields.STAGES.index(stage) :]
+  later = stage_table.NAMES[stage_table.NAMES.index(stage) :]
   _undo(copy, *later)
   done = _launch(copy, f'--stage={stage}', program=('-c', _NO_DATA))
   assert done.returncode == 0, done.stderr
@@ -432,7 +432,7 @@ def test_stages_after_pretrain_never_open_data(copy, stage):
 
 
 def test_the_block_on_data_does_block(copy):
-  _undo(copy, *stage_fields.STAGES)
+  _undo(copy, *stage_table.NAMES)
   done = _launch(copy, '--stage=pretrain', program=('-c', _NO_DATA))
   assert done.returncode != 0
   assert 'dualgan_jax.data.sources' in done.stderr
@@ -595,7 +595,7 @@ def test_other_failures_of_a_device_keep_their_traceback(copy, monkeypatch):
   def broken(*_):
     raise jax.errors.JaxRuntimeError('INTERNAL: a cable was pulled')
 
-  monkeypatch.setitem(stage_runners.STAGES, 'evaluate', broken)
+  monkeypatch.setattr(evaluation, 'measure', broken)
   _undo(copy, 'evaluate')
   with pytest.raises(jax.errors.JaxRuntimeError, match='cable'):
     run(digits.get_config('smoke'), str(copy))

@@ -10,14 +10,14 @@ import sys
 import ml_collections
 import pytest
 
-from dualgan_jax.config import schema, stage_fields
+from dualgan_jax.config import schema, stage_fields, stage_table
 from dualgan_jax.errors import TrainingError, UserError
+from dualgan_jax.experiment.generator_features import generator_features
 from dualgan_jax.experiment.stage_records import (
   batches,
-  generator_features,
+  check_same_fields,
   is_at_hand,
   is_finished,
-  refuse_other,
 )
 from dualgan_jax.experiment.workdir import Workdir
 from dualgan_jax.presets import digits
@@ -38,14 +38,19 @@ def _config(**changes):
   return schema.check(config)
 
 
+def _fields(**changes):
+  """By stage, the fields of that config."""
+  return stage_fields.by_stage(_config(**changes))
+
+
 def _finish(folder, *stages, seconds=1.0, **changes):
   """Leaves a run's folder with finished stages."""
-  config = _config(**changes)
+  fields = _fields(**changes)
   with Workdir(folder) as own:
     for stage in stages:
-      own.begin(stage, config)
+      own.begin(stage, fields[stage])
       (own.stage(stage) / 'weights').write_text(f'{folder.name} {stage}')
-      own.finish(stage, config, seconds)
+      own.finish(stage, fields[stage], seconds)
 
 
 def _snapshot(folder):
@@ -60,7 +65,7 @@ def _snapshot(folder):
 def _holder(folder):
   """Another process that has the folder open."""
   code = (
-    'import sys; from dualgan_jax.workdir import Workdir; '
+    'import sys; from dualgan_jax.experiment.workdir import Workdir; '
     'own = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
   )
   with subprocess.Popen(
@@ -164,7 +169,7 @@ def test_a_lock_keeps_what_is_in_it(tmp_path):
 def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
   folder = tmp_path / 'run'
   with Workdir(folder) as own:
-    own.begin('dual', _config())
+    own.begin('dual', _fields()['dual'])
     own.check_in_place()
     if change == 'delete':
       shutil.rmtree(folder)
@@ -174,8 +179,8 @@ def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
       Workdir(folder).__exit__()
     for look in (
       own.check_in_place,
-      lambda: own.begin('refine', _config()),
-      lambda: own.finish('dual', _config(), 1.0),
+      lambda: own.begin('refine', _fields()['refine']),
+      lambda: own.finish('dual', _fields()['dual'], 1.0),
     ):
       with pytest.raises(TrainingError, match=r'^workdir: .*run was moved or'):
         look()
@@ -193,15 +198,15 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
 
 
 def test_a_stage_is_begun_then_finished(tmp_path):
-  config = _config()
+  fields = _fields()
   with Workdir(tmp_path) as own:
     assert not own.finished('dual')
     assert own.seconds('dual') is None
-    assert own.begin('dual', config) is None
+    assert own.begin('dual', fields['dual']) is None
     assert own.stage('dual').is_dir()
     assert not own.finished('dual')
     assert own.seconds('dual') is None
-    own.finish('dual', config, 12.345)
+    own.finish('dual', fields['dual'], 12.345)
     assert own.finished('dual')
     assert own.seconds('dual') == 12.3
     assert not own.finished('pretrain')
@@ -213,19 +218,19 @@ def test_a_stage_is_begun_then_finished(tmp_path):
 
 def test_going_on_with_the_same_fields_touches_nothing(tmp_path):
   with Workdir(tmp_path) as own:
-    own.begin('dual', _config())
+    own.begin('dual', _fields()['dual'])
     (own.stage('dual') / 'metrics.jsonl').write_text('rows')
     before = _snapshot(tmp_path)
     # Neither a field of another stage nor one that no stage reads counts.
     for changes in ({}, {'generator__steps': 7}, {'save_every': 3}):
-      assert own.begin('dual', _config(**changes)) is None
+      assert own.begin('dual', _fields(**changes)['dual']) is None
       assert _snapshot(tmp_path) == before
 
 
 def test_an_unfinished_attempt_with_other_fields_is_set_aside(tmp_path):
   with Workdir(tmp_path) as own:
     for i, steps in enumerate((10, 20, 30)):
-      aside = own.begin('dual', _config(dual__steps=steps))
+      aside = own.begin('dual', _fields(dual__steps=steps)['dual'])
       assert aside == (tmp_path / f'dual.aside-{i}' if i else None)
       # A new attempt finds no checkpoint of the one before.
       assert [x.name for x in own.stage('dual').iterdir()] == ['stage.json']
@@ -237,33 +242,33 @@ def test_an_unfinished_attempt_with_other_fields_is_set_aside(tmp_path):
 def test_setting_aside_never_meets_an_older_one(tmp_path):
   with Workdir(tmp_path) as own:
     for steps in (10, 20, 30):
-      own.begin('dual', _config(dual__steps=steps))
+      own.begin('dual', _fields(dual__steps=steps)['dual'])
       (own.stage('dual') / 'steps').write_text(str(steps))
     (tmp_path / 'dual.aside-x').mkdir()  # somebody's own
     # The user has no more need of the first attempt.
     for file in (tmp_path / 'dual.aside-1').iterdir():
       file.unlink()
     (tmp_path / 'dual.aside-1').rmdir()
-    aside = own.begin('dual', _config(dual__steps=40))
+    aside = own.begin('dual', _fields(dual__steps=40)['dual'])
   assert (aside / 'steps').read_text() == '30'
   assert (tmp_path / 'dual.aside-2' / 'steps').read_text() == '20'
 
 
 def test_the_same_fields_are_not_refused(tmp_path):
-  _finish(tmp_path, *stage_fields.STAGES)
-  refuse_other(tmp_path, _config())
-  refuse_other(tmp_path, _config(log_every=1, save_every=1, devices=1))
+  _finish(tmp_path, *stage_table.NAMES)
+  check_same_fields(tmp_path, _fields())
+  check_same_fields(tmp_path, _fields(log_every=1, save_every=1, devices=1))
 
 
 def test_each_differing_field_is_named_with_both_values(tmp_path):
   _finish(tmp_path, 'pretrain', 'generator')
-  changed = _config(
+  changed = _fields(
     generator__steps=50,
     generator__widths=(8, 8, 8),
     objective__entropy='bernoulli',
   )
   with pytest.raises(UserError) as error:
-    refuse_other(tmp_path, changed)
+    check_same_fields(tmp_path, changed)
   for part in (
     'generator.steps (1000 there, 50 now)',
     'generator.widths ((64, 32, 16) there, (8, 8, 8) now)',
@@ -280,8 +285,9 @@ def test_a_teacher_more_or_less_is_named(tmp_path):
   _finish(tmp_path, 'pretrain')
   values = _config().to_dict()
   values['teachers']['other'] = values['teachers'].pop('high')
+  other = schema.check(ml_collections.ConfigDict(values))
   with pytest.raises(UserError) as error:
-    refuse_other(tmp_path, schema.check(ml_collections.ConfigDict(values)))
+    check_same_fields(tmp_path, stage_fields.by_stage(other))
   assert "teachers.high.kind ('conv' there, " in str(error.value)
   assert "'conv' now), teachers.other.labels (" in str(error.value)
 
@@ -289,10 +295,10 @@ def test_a_teacher_more_or_less_is_named(tmp_path):
 def test_fields_of_unfinished_stages_may_change(tmp_path):
   _finish(tmp_path, 'pretrain')
   with Workdir(tmp_path) as own:
-    own.begin('generator', _config())
-    refuse_other(tmp_path, _config(generator__steps=50, dual__steps=50))
+    own.begin('generator', _fields()['generator'])
+    check_same_fields(tmp_path, _fields(generator__steps=50, dual__steps=50))
     with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
-      refuse_other(tmp_path, _config(seed=1))
+      check_same_fields(tmp_path, _fields(seed=1))
 
 
 def test_the_batches_that_stages_were_begun_with(tmp_path):
@@ -304,14 +310,14 @@ def test_the_batches_that_stages_were_begun_with(tmp_path):
 
 
 def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
-  _finish(tmp_path, *stage_fields.STAGES)
-  changed = _config(temperature=2.0)  # targetnet and refine read it
+  _finish(tmp_path, *stage_table.NAMES)
+  changed = _fields(temperature=2.0)  # targetnet and refine read it
   with pytest.raises(UserError, match='stage targetnet in'):
-    refuse_other(tmp_path, changed)
+    check_same_fields(tmp_path, changed)
   shutil.rmtree(tmp_path / 'targetnet')
-  refuse_other(tmp_path, changed)
+  check_same_fields(tmp_path, changed)
   with Workdir(tmp_path) as own:
-    aside = own.set_aside_stale(changed, stage_fields.STAGES)
+    aside = own.set_aside_stale(changed, stage_table.NAMES)
   assert {x.stem for x in aside} == {'refine', 'baselines', 'evaluate'}
 
 
@@ -321,7 +327,7 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
   _finish(source, *there, 'dual')
   before = _snapshot(source)
   with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(source), _config()) == (list(there), [])
+    assert own.take_over(str(source), _fields()) == (list(there), [])
     for stage in ('pretrain', 'generator', 'dual'):
       taken = stage in there  # and nothing of the student's
       assert own.finished(stage) == taken
@@ -329,16 +335,16 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
       if taken:
         text = (own.stage(stage) / 'weights').read_text()
         assert text == f'source {stage}'
-    refuse_other(tmp_path / 'own', _config())
+    check_same_fields(tmp_path / 'own', _fields())
   assert _snapshot(source) == before
 
 
 def test_takes_over_from_a_run_that_still_works(tmp_path):
   _finish(tmp_path / 'source', 'pretrain')
   with Workdir(tmp_path / 'source') as source:
-    source.begin('generator', _config())
+    source.begin('generator', _fields()['generator'])
     with Workdir(tmp_path / 'own') as own:
-      own.take_over(str(tmp_path / 'source'), _config())
+      own.take_over(str(tmp_path / 'source'), _fields())
       assert own.finished('pretrain')
       assert not own.stage('generator').exists()
 
@@ -348,15 +354,15 @@ def test_own_stages_are_not_overwritten(tmp_path):
   _finish(tmp_path / 'own', 'pretrain', 'generator')
   before = _snapshot(tmp_path / 'own')
   with Workdir(tmp_path / 'own') as own:
-    own.take_over(str(tmp_path / 'source'), _config())
-    own.take_over(str(tmp_path / 'own'), _config())
+    own.take_over(str(tmp_path / 'source'), _fields())
+    own.take_over(str(tmp_path / 'own'), _fields())
   assert _snapshot(tmp_path / 'own') == before
 
 
 def test_another_generator_stays_where_it_is(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', generator__steps=10)
   with Workdir(tmp_path / 'own') as own:
-    taken, other = own.take_over(str(tmp_path / 'source'), _config())
+    taken, other = own.take_over(str(tmp_path / 'source'), _fields())
     assert taken == ['pretrain']
     assert other == ['generator.steps (10 there, 1000 now)']
     assert own.finished('pretrain')
@@ -366,7 +372,7 @@ def test_another_generator_stays_where_it_is(tmp_path):
 def test_other_teachers_are_refused(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
   with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
-    own.take_over(str(tmp_path / 'source'), _config())
+    own.take_over(str(tmp_path / 'source'), _fields())
   assert 'pretrain.steps (10 there, 600 now)' in str(error.value)
   assert '\n' not in str(error.value)
   assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
@@ -377,7 +383,7 @@ def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
   _finish(tmp_path / 'own', 'pretrain')
   with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(tmp_path / 'source'), _config()) == ([], [])
+    assert own.take_over(str(tmp_path / 'source'), _fields()) == ([], [])
     assert not own.stage('generator').exists()
 
 
@@ -385,8 +391,8 @@ def test_teachers_that_were_only_begun_are_set_aside(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator')
   _finish(tmp_path / 'own', 'dual')  # of a generator that was deleted
   with Workdir(tmp_path / 'own') as own:
-    own.begin('pretrain', _config())
-    own.take_over(str(tmp_path / 'source'), _config())
+    own.begin('pretrain', _fields()['pretrain'])
+    own.take_over(str(tmp_path / 'source'), _fields())
     assert not own.finished('dual')
     for stage in ('pretrain', 'generator'):
       text = (own.stage(stage) / 'weights').read_text()
@@ -402,7 +408,7 @@ def test_what_cannot_be_copied_is_named_and_leaves_nothing(tmp_path):
     Workdir(tmp_path / 'own') as own,
     pytest.raises(UserError, match=f'^init_from: {lost} cannot be copied'),
   ):
-    own.take_over(str(tmp_path / 'source'), _config())
+    own.take_over(str(tmp_path / 'source'), _fields())
   assert not list((tmp_path / 'own').glob('*.part'))
   assert not own.finished('pretrain')
 
@@ -413,7 +419,7 @@ def test_what_will_not_be_trained(tmp_path):
   stages = ('pretrain', 'generator', 'dual')
 
   def at_hand(*args, **changes):
-    return [is_at_hand(s, _config(**changes), *args) for s in stages]
+    return [is_at_hand(s, _fields(**changes), *args) for s in stages]
 
   assert at_hand(own, None) == [False, False, False]
   assert at_hand(own, source) == [True, True, False]
@@ -431,7 +437,7 @@ def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
     part.mkdir()
     (part / 'half').write_text('')
     assert not own.finished('pretrain')
-    own.take_over(str(tmp_path / 'source'), _config())
+    own.take_over(str(tmp_path / 'source'), _fields())
     assert own.finished('pretrain')
     assert not (own.stage('pretrain') / 'half').exists()
     assert not part.exists()
@@ -442,11 +448,11 @@ def test_a_run_without_teachers_is_no_source(tmp_path, there):
   source = tmp_path / 'source'
   if there == 'unfinished':
     with Workdir(source) as other:
-      other.begin('pretrain', _config())
+      other.begin('pretrain', _fields()['pretrain'])
   if there == 'only generator':
     _finish(source, 'generator')
   with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
-    own.take_over(str(source), _config())
+    own.take_over(str(source), _fields())
   assert str(error.value).startswith(f'init_from: {source} holds no finished')
   assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
 
@@ -474,8 +480,8 @@ def test_a_damaged_record_is_named(tmp_path, content):
     for look in (
       lambda: own.finished('generator'),
       lambda: own.seconds('generator'),
-      lambda: own.begin('generator', _config()),
-      lambda: refuse_other(tmp_path, _config()),
+      lambda: own.begin('generator', _fields()['generator']),
+      lambda: check_same_fields(tmp_path, _fields()),
       lambda: generator_features(_config(), str(tmp_path), None),
     ):
       with pytest.raises(UserError) as error:
@@ -497,7 +503,7 @@ def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
   with Workdir(tmp_path) as own:
-    own.begin('dual', _config())
+    own.begin('dual', _fields()['dual'])
     before = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
 
     def cut(path, text):
@@ -508,7 +514,7 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as m:
       m.setattr('pathlib.Path.write_text', cut)
       with pytest.raises(OSError, match='no space'):
-        own.finish('dual', _config(), 1.0)
+        own.finish('dual', _fields()['dual'], 1.0)
     after = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
     assert after == before
     assert not own.finished('dual')
@@ -517,13 +523,13 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   def stale(damaged=(), **changes):
     with Workdir(tmp_path) as own:
-      config = _config(**changes)
-      found = own.set_aside_stale(config, stage_fields.STAGES, damaged)
+      fields = _fields(**changes)
+      found = own.set_aside_stale(fields, stage_table.NAMES, damaged)
       measured = [own.finished(x) for x in ('baselines', 'evaluate')]
       return [x.name for x in found], measured
 
   def finish():
-    _finish(tmp_path, *stage_fields.STAGES)
+    _finish(tmp_path, *stage_table.NAMES)
 
   assert stale() == ([], [False, False])
   finish()
@@ -538,34 +544,34 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
 
 
 def test_results_go_with_their_evaluation(tmp_path):
-  _finish(tmp_path, *stage_fields.STAGES)
+  _finish(tmp_path, *stage_table.NAMES)
   made = {'results.json', 'report.md', 'student', 'branched'}
   for name in made:
     (tmp_path / name).write_text(name)
   with Workdir(tmp_path) as own:
-    own.set_aside_stale(_config(baselines__steps=3), stage_fields.STAGES)
+    own.set_aside_stale(_fields(baselines__steps=3), stage_table.NAMES)
   assert not made & {x.name for x in tmp_path.iterdir()}
   kept = {x.name for x in (tmp_path / 'evaluate.aside-1').iterdir()}
   assert made <= kept
 
 
 def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
-  _finish(tmp_path, *stage_fields.STAGES)
+  _finish(tmp_path, *stage_table.NAMES)
   shutil.rmtree(tmp_path / 'targetnet')
   later = ['refine', 'baselines', 'evaluate']
   with Workdir(tmp_path) as own:
-    found = own.set_aside_stale(_config(), stage_fields.STAGES)
+    found = own.set_aside_stale(_fields(), stage_table.NAMES)
     assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
     # One that is begun is gone on with.
-    own.begin('targetnet', _config())
-    assert own.set_aside_stale(_config(), stage_fields.STAGES) == []
+    own.begin('targetnet', _fields()['targetnet'])
+    assert own.set_aside_stale(_fields(), stage_table.NAMES) == []
     assert own.stage('targetnet').exists()
     assert own.finished('dual')
 
 
 def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
-  _finish(tmp_path, *stage_fields.STAGES)
-  other = _config(baselines__steps=3)
+  _finish(tmp_path, *stage_table.NAMES)
+  other = _fields(baselines__steps=3)
   before = _snapshot(tmp_path)
   with Workdir(tmp_path) as own:
     assert own.set_aside_stale(other, ['refine']) == []
@@ -595,6 +601,6 @@ def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
   assert features(own, source, **student) is None
   # One that is begun here is gone on with, if nothing else has changed.
   with Workdir(own) as begun:
-    begun.begin('generator', _config(generator__features=(9, 9)))
+    begun.begin('generator', _fields(generator__features=(9, 9))['generator'])
   assert features(own, source) == (9, 9)
   assert features(own, None, objective__gamma=0.3) is None

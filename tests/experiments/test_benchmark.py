@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl import app
 
-from dualgan_jax.config import schema, stage_fields
+from dualgan_jax.config import schema
 from dualgan_jax.experiment import stage_runners
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
@@ -133,12 +133,11 @@ def test_without_pytorch_there_is_no_peer(monkeypatch):
 def test_the_generators_step_costs_what_a_hand_count_says():
   config = digits.get_config()
   (device,) = jax.local_devices()[:1]
-  run_ = benchmark._Untrained(
-    *benchmark._parts(config), [device], stage_fields.STAGES
+  context = benchmark._Untrained(
+    *benchmark._parts(config), [device], last_stage='generator'
   )
-  for stage in ('pretrain', 'generator'):
-    stage_runners.STAGES[stage](run_)
-  phase, state = run_.built['generator/train']
+  stage_runners.run_stages(context)
+  phase, state = context.built['generator/train']
   step = parallel.compile_step(phase.step, [device])
   lowered = step.lower(
     parallel.replicate(phase.frozen(), [device]),

@@ -52,7 +52,7 @@ def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
     checkpointer.save(tmp_path / 'orbax', dict(zip(names, wanted, strict=True)))
   pathlib.Path(example).with_suffix('.safetensors').unlink()
   code = pathlib.Path(example).read_text()
-  read = "traverse_util.unflatten_dict(weights.read(_VARIABLES), sep='/')"
+  read = "traverse_util.unflatten_dict(weight_files.read(_VARIABLES), sep='/')"
   assert read in code
   path = tmp_path / 'of_orbax.py'
   path.write_text(

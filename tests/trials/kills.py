@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from dualgan_jax.config import stage_fields
+from dualgan_jax.config import stage_table
 from tests.paths import ROOT
 
 _CONFIG = '--config=experiments/configs/digits.py:smoke'
@@ -53,7 +53,7 @@ def last_states(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
 
 def place(workdir: pathlib.Path) -> str:
   """The stage that a run is in."""
-  for stage in stage_fields.STAGES:
+  for stage in stage_table.NAMES:
     record = workdir / stage / 'stage.json'
     if not record.exists() or not json.loads(record.read_text())['finished']:
       return stage

@@ -1,0 +1,47 @@
+"""When images are routed."""
+
+import types
+
+import pytest
+
+from dualgan_jax.experiment.routing_decision import decide_routing
+from tests import tiny
+
+
+def _decide(routing='auto', prior=0.3, everyone=None):
+  context = types.SimpleNamespace(
+    config=types.SimpleNamespace(
+      image=tiny.IMAGE,
+      objective=types.SimpleNamespace(routing=routing, prior=prior),
+    ),
+    nets=None,
+    workdir=types.SimpleNamespace(finished=lambda stage: False),
+  )
+  return decide_routing(context, everyone or tiny.both_teachers())
+
+
+@pytest.mark.parametrize(
+  ('routing', 'is_routed'), [('on', True), ('images', True), ('off', False)]
+)
+def test_a_config_decides_if_it_says_how(routing, is_routed):
+  assert _decide(routing) == (is_routed, {})
+
+
+def test_one_teacher_needs_no_routes():
+  assert _decide(everyone=tiny.both_teachers()[:1]) == (False, {})
+
+
+def test_teachers_of_one_label_per_image_need_routes(capsys):
+  everyone = tuple(
+    types.SimpleNamespace(name=name, single_label=name == 'one')
+    for name in ('one', 'two')
+  )
+  assert _decide(everyone=everyone) == (True, {})
+  assert 'routing is on; a teacher with one label per image (one)' in (
+    capsys.readouterr().err
+  )
+
+
+def test_without_the_prior_nothing_tells(capsys):
+  assert _decide(prior=0.0) == (False, {})
+  assert 'without the statistics prior nothing tells' in capsys.readouterr().err
