@@ -1,4 +1,4 @@
-"""Named objectives of the generator: which losses, and their weights.
+"""Defines the named objectives of the generator: losses and their weights.
 
 Where the weights come from: experiments/notes/objectives.md
 """

@@ -1,4 +1,4 @@
-"""The fields that each stage depends on, and how those of two runs differ."""
+"""Selects the fields that each stage depends on, and compares those of runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -33,17 +33,17 @@ def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
   """Lists the fields that each stage depends on.
 
   Args:
-    config: checked.
+    config: a checked config.
 
   Returns:
     By stage, fields and their values: {'dual': {'dual.steps': 200, ...}, ...}.
     Fields that only say where a file lies are left out.
   """
-  values = config.to_dict()
+  config_values = config.to_dict()
   return {
     stage.name: {
       field: value
-      for field, value in _flatten('', stage.dependencies(values))
+      for field, value in _flatten('', stage.dependencies(config_values))
       if not _is_place(field)
     }
     for stage in stage_table.STAGES
