@@ -75,7 +75,7 @@ def check_passed(
   record = stage_records.read(stage_records.absolute(workdir), 'generator')
   names = _given((record or {}).get('fields', {}))
   if hasattr(config, 'to_dict'):
-    names |= _given(stage_fields.flattened(config))
+    names |= _given(stage_fields.flatten_fields(config))
   for name in sorted(names - {*teachers}):
     raise UserError(
       f'teachers.{name}: this teacher lies in no file, so it has to be passed '

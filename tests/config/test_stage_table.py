@@ -26,7 +26,7 @@ def test_a_stage_depends_on_its_own_fields(stage):
 def test_every_field_belongs_to_a_stage_or_says_how_to_run():
   config = check(digits.get_config())
   read = set().union(*stage_fields.by_stage(config).values())
-  left = stage_fields.flattened(config).keys() - read
+  left = stage_fields.flatten_fields(config).keys() - read
   assert left == {
     *('devices', 'steps_per_call', 'log_every', 'save_every'),
     'data.digits.path',
