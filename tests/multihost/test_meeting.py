@@ -21,14 +21,14 @@ _IMPATIENT = (
 @pytest.mark.slow
 def test_all_that_came_say_who_did_not(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+    processes.find_free_port(),
+    processes.patched_arguments(_IMPATIENT, f'--workdir={tmp_path}'),
   )
   started = [
-    processes.start(number, *arguments, port=port, processes=3)
+    processes.start_process(number, *arguments, port=port, num_processes=3)
     for number in (0, 2)
   ]
-  first, third = processes.reasons(started, [2, 2])
+  first, third = processes.read_errors(started, [2, 2])
   assert first == third
   assert '2 of 3 processes came within 3 s' in first
   assert 'JAX_PROCESS_ID=1,' in first
@@ -37,11 +37,11 @@ def test_all_that_came_say_who_did_not(tmp_path):
 @pytest.mark.slow
 def test_the_first_did_not_come(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+    processes.find_free_port(),
+    processes.patched_arguments(_IMPATIENT, f'--workdir={tmp_path}'),
   )
-  (reason,) = processes.reasons(
-    [processes.start(1, *arguments, port=port)], [2]
+  (reason,) = processes.read_errors(
+    [processes.start_process(1, *arguments, port=port)], [2]
   )
   assert f'the first process did not answer at localhost:{port}' in reason
 
@@ -49,10 +49,14 @@ def test_the_first_did_not_come(tmp_path):
 def test_a_port_in_use_is_said(tmp_path):
   with socket.create_server(('', 0)) as other:
     port = other.getsockname()[1]
-    started = processes.start(
-      0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+    started = processes.start_process(
+      0,
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}',
+      port=port,
     )
-    (reason,) = processes.reasons([started], [2])
+    (reason,) = processes.read_errors([started], [2])
   assert f'port {port} of this machine cannot be used' in reason
   assert 'in use' in reason
 
@@ -78,11 +82,15 @@ def test_a_port_in_use_is_said(tmp_path):
   ids=['config', 'stage', 'versions', 'code'],
 )
 def test_other_commands_do_not_work_together(tmp_path, code, flags, sentence):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
-  first, second = processes.reasons(
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
+  first, second = processes.read_errors(
     [
-      processes.start(0, *processes.patched('', flag), port=port),
-      processes.start(1, *processes.patched(code, flag, *flags), port=port),
+      processes.start_process(
+        0, *processes.patched_arguments('', flag), port=port
+      ),
+      processes.start_process(
+        1, *processes.patched_arguments(code, flag, *flags), port=port
+      ),
     ],
     [2, 2],
   )
@@ -95,12 +103,16 @@ def test_other_commands_do_not_work_together(tmp_path, code, flags, sentence):
 @pytest.mark.slow
 def test_other_numbers_of_devices_do_not_work_together(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    (*processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}/run'),
+    processes.find_free_port(),
+    (
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}/run',
+    ),
   )
-  first, second = processes.reasons(
+  first, second = processes.read_errors(
     [
-      processes.start(x, *arguments, port=port, devices=4 >> x)
+      processes.start_process(x, *arguments, port=port, num_devices=4 >> x)
       for x in range(2)
     ],
     [2, 2],
@@ -121,7 +133,7 @@ def port(monkeypatch):
     return connections[-1]
 
   monkeypatch.setattr(meeting.Connection, 'over', recorded)
-  yield processes.free_port()
+  yield processes.find_free_port()
   for x in connections:
     x.reader.close()
     x.socket.close()
@@ -192,9 +204,13 @@ def test_another_number_of_processes_is_named(port, number, num_processes):
 
 
 def test_a_signal_ends_the_wait_for_others(tmp_path):
-  port = processes.free_port()
-  started = processes.start(
-    0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+  port = processes.find_free_port()
+  started = processes.start_process(
+    0,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
+    f'--workdir={tmp_path}',
+    port=port,
   )
   while True:  # it listens
     with (
@@ -204,5 +220,5 @@ def test_a_signal_ends_the_wait_for_others(tmp_path):
       break
     time.sleep(0.05)
   started.terminate()
-  (reason,) = processes.reasons([started], [75])
+  (reason,) = processes.read_errors([started], [75])
   assert 'stopped at once' in reason
