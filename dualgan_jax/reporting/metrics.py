@@ -29,7 +29,7 @@ def answers(
   Returns:
     Logits, [n, L].
   """
-  run = jax.jit(lambda v, x: apply(v, image_batches.prepared(x, size)))
+  run = jax.jit(lambda v, x: apply(v, image_batches.scale_and_resize(x, size)))
   parts = []
   for i in range(0, len(real), _BATCH):
     part = real[i : i + _BATCH]

@@ -20,9 +20,9 @@ from tests.paths import ROOT
 from tests.stages import test_refine
 
 
-def _dual(b, **changes):
+def _dual(block_number, **changes):
   return tiny.dual_phase(
-    b, tiny.keep_gradient(), lambda_generated=0.5, **changes
+    block_number, tiny.keep_gradient(), lambda_generated=0.5, **changes
   )
 
 
@@ -40,9 +40,9 @@ def _pretrain():
 
 
 def _real():
-  believed = np.arange(80).reshape(40, 2) % 3 > 0
+  targets = np.arange(80).reshape(40, 2) % 3 > 0
   return distillation.Real(
-    (RealImages(tiny.images(), believed),), tiny.IMAGE[:2]
+    (RealImages(tiny.images(), targets),), tiny.IMAGE[:2]
   )
 
 
@@ -85,10 +85,11 @@ def _measure():
   variables = tiny.variables_of(student)
   frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
   filters = {
-    f'block_{b}': {
-      name: own[f'group_{3 - b}'] for name, own in tiny.source().filters.items()
+    f'block_{block_number}': {
+      name: group_filters[f'group_{3 - block_number}']
+      for name, group_filters in tiny.source().filters.items()
     }
-    for b in (1, 2)
+    for block_number in (1, 2)
   }
   return branch_points.branch_phase(
     student,
@@ -147,28 +148,39 @@ def test_eight_devices_do_what_one_does(name):
   # In double precision, so that only what is wrong can differ, not what is
   # summed in another order.
   with jax.enable_x64(True):
-    one, one_metrics = tiny.run(PHASES[name](), devices=1)
-    eight, eight_metrics = tiny.run(PHASES[name](), devices=8)
+    on_one, one_metrics = tiny.run(PHASES[name](), devices=1)
+    on_eight, eight_metrics = tiny.run(PHASES[name](), devices=8)
 
-  largest = max(
-    [float(np.max(np.abs(x))) for x in jax.tree.leaves(one.opt_state)],
+  largest_moment = max(
+    [
+      float(np.max(np.abs(actual)))
+      for actual in jax.tree.leaves(on_one.opt_state)
+    ],
     default=0,
   )
-  assert largest > 0 or name == 'branch losses'
+  assert largest_moment > 0 or name == 'branch losses'
   jax.tree.map(
-    lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6 * largest),
-    one.opt_state,
-    eight.opt_state,
+    lambda actual, expected: np.testing.assert_allclose(
+      actual, expected, rtol=0, atol=1e-6 * largest_moment
+    ),
+    on_one.opt_state,
+    on_eight.opt_state,
   )
-  for part in ('params', 'batch_stats'):
+  for field in ('params', 'batch_stats'):
     jax.tree.map(
-      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-6),
-      getattr(one, part),
-      getattr(eight, part),
+      lambda actual, expected: np.testing.assert_allclose(
+        actual, expected, rtol=1e-6, atol=1e-6
+      ),
+      getattr(on_one, field),
+      getattr(on_eight, field),
     )
-  for key, value in one_metrics.items():
+  for metric_name, value in one_metrics.items():
     np.testing.assert_allclose(
-      value, eight_metrics[key], rtol=1e-6, atol=1e-6, err_msg=key
+      value,
+      eight_metrics[metric_name],
+      rtol=1e-6,
+      atol=1e-6,
+      err_msg=metric_name,
     )
 
 
@@ -180,19 +192,23 @@ def test_a_gradient_is_one_reduction(name):
     parallel.replicate(phase.frozen(), devices),
     parallel.replicate(phase.init(jax.random.PRNGKey(0)), devices),
   ).compile()
-  reduced = re.findall(
+  reductions = re.findall(
     r'= (.*) all-reduce(?:-start)?\(', program.as_text()
   )  # XLA may put several into one
-  shapes = [x for line in reduced for x in re.findall(r'\[([\d,]*)\]', line)]
+  shapes = [
+    shape
+    for reduction in reductions
+    for shape in re.findall(r'\[([\d,]*)\]', reduction)
+  ]
   # A batch norm's two moments, forwards and backwards, are the only others.
-  trees = [x for x in shapes if not re.fullmatch(r'2,\d+', x)]
-  expected = 1
+  tree_shapes = [shape for shape in shapes if not re.fullmatch(r'2,\d+', shape)]
+  num_expected = 1
   if name.startswith('generator'):
-    expected += 2  # the teachers' moments, forwards and backwards
+    num_expected += 2  # the teachers' moments, forwards and backwards
   if name.startswith('refine'):
-    expected += 2 + 2  # the same, and two steps of the student
-  assert len(trees) == expected, shapes
-  assert all(x.isdigit() for x in trees), shapes
+    num_expected += 2 + 2  # the same, and two steps of the student
+  assert len(tree_shapes) == num_expected, shapes
+  assert all(shape.isdigit() for shape in tree_shapes), shapes
 
 
 def test_all_devices_hold_the_same_state_after_a_step():
@@ -202,9 +218,9 @@ def test_all_devices_hold_the_same_state_after_a_step():
   state = parallel.replicate(phase.init(jax.random.PRNGKey(0)), devices)
   state, _ = step(parallel.replicate(phase.frozen(), devices), state)
   for leaf in jax.tree.leaves(state):
-    every = np.asarray(leaf)
+    copies = np.asarray(leaf)
     np.testing.assert_array_equal(
-      every, np.broadcast_to(every[:1], every.shape)
+      copies, np.broadcast_to(copies[:1], copies.shape)
     )
 
 
@@ -226,7 +242,7 @@ def test_a_step_compiles_once():
 
 
 @pytest.mark.parametrize(
-  ('wanted', 'platform', 'steps', 'done', 'found'),
+  ('max_steps', 'platform', 'num_steps', 'steps_done', 'expected'),
   [
     (0, 'cpu', 1000, 0, 1),
     (0, 'gpu', 1000, 0, 10),
@@ -238,10 +254,14 @@ def test_a_step_compiles_once():
     (12, 'gpu', 13, 0, 1),
   ],
 )
-def test_calls_end_with_the_training(wanted, platform, steps, done, found):
-  many = parallel.steps_per_call(wanted, platform, steps, done)
-  assert many == found
-  assert (steps - done) % many == 0
+def test_calls_end_with_the_training(
+  max_steps, platform, num_steps, steps_done, expected
+):
+  call_steps = parallel.steps_per_call(
+    max_steps, platform, num_steps, steps_done
+  )
+  assert call_steps == expected
+  assert (num_steps - steps_done) % call_steps == 0
 
 
 @pytest.mark.parametrize('platform', ['cpu', 'gpu'])
@@ -260,12 +280,14 @@ def test_repeated_steps_stack_their_metrics(platform):
 
 
 def test_a_sample_has_its_key_whatever_the_number_of_devices():
-  def keys(count):
+  def keys(num_devices):
     draw = parallel.compile_step(
       lambda _, key: (key, parallel.sample_keys(key, 8)),
-      jax.local_devices()[:count],
+      jax.local_devices()[:num_devices],
     )
-    key = parallel.replicate(jax.random.PRNGKey(1), jax.local_devices()[:count])
+    key = parallel.replicate(
+      jax.random.PRNGKey(1), jax.local_devices()[:num_devices]
+    )
     return np.asarray(draw(key, key)[1]).reshape(8, -1)
 
   np.testing.assert_array_equal(keys(1), keys(8))
@@ -282,39 +304,39 @@ def test_no_sample_is_left_to_no_device():
     draw(key, key)
 
 
-@pytest.mark.parametrize('count', [1, 2, 8])
-def test_gathered_shares_are_the_batch_in_its_order(count):
-  devices = jax.local_devices()[:count]
+@pytest.mark.parametrize('num_devices', [1, 2, 8])
+def test_gathered_shares_are_the_batch_in_its_order(num_devices):
+  devices = jax.local_devices()[:num_devices]
   batch = jnp.arange(16 * 3, dtype=jnp.float32).reshape(16, 3)
 
   def step(batch, state):
-    share = 16 // count
-    first = jax.lax.axis_index(parallel.AXIS) * share
-    own = jax.lax.dynamic_slice_in_dim(batch, first, share)
-    return state, parallel.gather(own)
+    share_size = 16 // num_devices
+    first = jax.lax.axis_index(parallel.AXIS) * share_size
+    device_share = jax.lax.dynamic_slice_in_dim(batch, first, share_size)
+    return state, parallel.gather(device_share)
 
-  _, whole = parallel.compile_step(step, devices)(
+  _, gathered = parallel.compile_step(step, devices)(
     parallel.replicate(batch, devices),
     parallel.replicate(jnp.zeros(()), devices),
   )
   # All devices have all of it.
-  np.testing.assert_array_equal(whole, np.stack([batch] * count))
+  np.testing.assert_array_equal(gathered, np.stack([batch] * num_devices))
 
 
 def test_gathered_samples_stand_at_their_numbers():
   # Drawn by number: sample i is the same, and at the same place, on any number
   # of devices.
-  def gathered(count):
+  def gathered(num_devices):
     def step(key, state):
       keys = parallel.sample_keys(key, 8)
       return state, parallel.gather(jax.vmap(jax.random.uniform)(keys))
 
-    devices = jax.local_devices()[:count]
+    devices = jax.local_devices()[:num_devices]
     key = parallel.replicate(jax.random.PRNGKey(1), devices)
-    found = parallel.compile_step(step, devices)(
+    outputs = parallel.compile_step(step, devices)(
       key, parallel.replicate(jnp.zeros(()), devices)
     )
-    return parallel.first_replica(found[1])
+    return parallel.first_replica(outputs[1])
 
   np.testing.assert_array_equal(gathered(1), gathered(8))
   assert len(np.unique(gathered(4))) == 8
@@ -326,23 +348,23 @@ def test_gathered_samples_stand_at_their_numbers():
 def test_gathered_numbers_stay_as_they_are(value, dtype):
   devices = jax.local_devices()
   share = np.full((2, 1), value, dtype)
-  _, whole = parallel.compile_step(
-    lambda x, state: (state, parallel.gather(x)), devices
+  _, gathered = parallel.compile_step(
+    lambda local, state: (state, parallel.gather(local)), devices
   )(
     parallel.replicate(share, devices),
     parallel.replicate(jnp.zeros(()), devices),
   )
-  assert whole.dtype == dtype
-  np.testing.assert_array_equal(whole, np.full((8, 16, 1), value))
+  assert gathered.dtype == dtype
+  np.testing.assert_array_equal(gathered, np.full((8, 16, 1), value))
 
 
 def test_replicate_and_first_replica_are_inverse():
   tree = {'a': np.arange(3.0), 'b': (np.int32(7),)}
   copied = parallel.replicate(tree, jax.local_devices())
   assert copied['a'].shape == (8, 3)
-  back = parallel.first_replica(copied)
-  np.testing.assert_array_equal(back['a'], tree['a'])
-  assert back['b'][0] == 7
+  restored = parallel.first_replica(copied)
+  np.testing.assert_array_equal(restored['a'], tree['a'])
+  assert restored['b'][0] == 7
 
 
 def test_too_many_devices_are_refused():
@@ -352,14 +374,14 @@ def test_too_many_devices_are_refused():
   assert len(parallel.choose_devices()) == 8
 
 
-def test_what_the_first_does_the_others_hear_of(monkeypatch):
+def test_a_failure_of_the_first_process_reaches_the_others(monkeypatch):
   assert parallel.on_first(lambda: 3) == 3
   with pytest.raises(ZeroDivisionError):
     parallel.on_first(lambda: 1 / 0)
   # As another process sees it.
   monkeypatch.setattr(parallel, 'is_first', lambda: False)
   assert parallel.on_first(lambda: 1 / 0) is None
-  monkeypatch.setattr(parallel, 'anywhere', lambda flag: True)
+  monkeypatch.setattr(parallel, 'any_process', lambda flag: True)
   with pytest.raises(PeerError, match='the first process cannot go on'):
     parallel.on_first(lambda: 3)
 
@@ -383,19 +405,21 @@ def test_processes_with_other_devices(devices, words):
 
 
 def test_a_file_that_is_not_the_same_on_all_hosts(monkeypatch):
-  sums = {'teachers.a': '00' * 32, 'teachers.b': 'ff' * 32}
-  parallel.check_same_files(sums)  # alone there is nothing to compare with
+  digests = {'teachers.a': '00' * 32, 'teachers.b': 'ff' * 32}
+  parallel.check_same_files(digests)  # one process has nothing to compare
   monkeypatch.setattr(jax, 'process_count', lambda: 3)
   allgather = 'process_allgather'
-  monkeypatch.setattr(multihost_utils, allgather, lambda x: np.stack([x, x, x]))
-  parallel.check_same_files(sums)
+  monkeypatch.setattr(
+    multihost_utils, allgather, lambda local: np.stack([local, local, local])
+  )
+  parallel.check_same_files(digests)
   changed = np.array([[[0], [0]], [[0], [0]], [[0], [1]]], np.uint8)
-  monkeypatch.setattr(multihost_utils, allgather, lambda x: x ^ changed)
+  monkeypatch.setattr(multihost_utils, allgather, lambda local: local ^ changed)
   with pytest.raises(UserError, match='teachers.b: the file of process 2 '):
-    parallel.check_same_files(sums)
+    parallel.check_same_files(digests)
 
 
-def test_no_other_file_knows_of_pmap():
+def test_no_other_file_uses_pmap():
   files = (ROOT / 'dualgan_jax').rglob('*.py')
-  knowing = [x.name for x in files if 'pmap(' in x.read_text()]
-  assert knowing == ['parallel.py']
+  file_names = [path.name for path in files if 'pmap(' in path.read_text()]
+  assert file_names == ['parallel.py']
