@@ -94,14 +94,14 @@ def call(
       with printing():
         print(text)
     if run_peers:
-      run_peers.part()
+      run_peers.wait_for_all_done()
   except (
     errors.UserError,
     errors.TrainingError,
     errors.InterruptedRun,
   ) as e:
     if run_peers and isinstance(e, errors.PeerError):
-      run_peers.follow()  # its sentence says more
+      run_peers.end_if_peer_ended()  # its sentence says more
     _leave(str(e), e.exit_code, run_peers)
   except KeyboardInterrupt as e:
     code = errors.InterruptedRun.exit_code if e.args else 130
@@ -110,7 +110,8 @@ def call(
     if not run_peers:
       raise
     if isinstance(e, jax.errors.JaxRuntimeError):
-      run_peers.follow()  # what is computed together fails where one is gone
+      # A computation of all processes fails where one is gone.
+      run_peers.end_if_peer_ended()
     traceback.print_exc()
     _leave(
       f'{type(e).__name__}: {errors.first_line(e)}',
@@ -174,6 +175,6 @@ def _leave(
   sentence: str, code: int, run_peers: peers.Peers | None = None
 ) -> NoReturn:
   if run_peers:
-    run_peers.leave(sentence, code)
+    run_peers.end_all(sentence, code)
   print(f'error: {printable(sentence)}', file=sys.stderr)
   sys.exit(code)

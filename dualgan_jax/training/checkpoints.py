@@ -145,7 +145,6 @@ class Checkpoints:
             progress=ocp.args.JsonRestore(),
           ),
         )
-      # Files of another version may lack these names.
       state, progress = restored['state'], restored['progress']
       seconds, saved_digests = progress['seconds'], progress['sha256']
       # Orbax restores another shape, or a flipped bit, without a word.

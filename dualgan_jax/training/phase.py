@@ -16,7 +16,7 @@ from flax import struct
 
 from dualgan_jax.training import parallel
 
-# By name, scalars or vectors with an entry per label, before averaging.
+# By name: scalars, or vectors with an entry per label.
 Metrics = dict[str, chex.Array]
 # (params, batch_stats, key) -> (loss, (batch_stats, metrics))
 LossFn = Callable[..., tuple[chex.Array, tuple[Any, Metrics]]]
