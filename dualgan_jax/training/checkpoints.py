@@ -190,6 +190,7 @@ class Checkpoints:
     Raises:
       UserError: there are checkpoints, and all of them are damaged.
     """
+    # From the newest; the first that every process can read is taken.
     damaged_steps = {}
     for step in reversed(self.steps()):
       damage = None
@@ -197,7 +198,6 @@ class Checkpoints:
         state, seconds = self.restore(step, make_abstract_state())
       except DamagedCheckpoint as error:
         damage = error
-      # All processes must resume from the same step.
       if parallel.any_process(damage is not None):
         damaged_steps[step] = damage or DamagedCheckpoint(
           self._phase_folder / str(step), 'another process cannot read it'
@@ -278,6 +278,7 @@ def _digests(state: Any, seconds: float) -> dict[str, str]:
   Of the numbers, not of the files: so the digests are written together with
   them, and any change between saving and restoring shows.
   """
+  # By path, so that a message can name the leaf that has changed.
   checkpoint_tree = {'state': state, 'seconds': seconds}
   return {
     jax.tree_util.keystr(leaf_path, simple=True, separator='/'): hashlib.sha256(

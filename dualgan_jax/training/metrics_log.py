@@ -74,6 +74,7 @@ def read_metrics(stage_folder: pathlib.Path) -> dict[str, list[dict]]:
 
   Of a step that was done twice, after an interruption, the last row counts.
   """
+  # By step, so that a later row of the same step replaces the earlier one.
   path = stage_folder / 'metrics.jsonl'
   rows_by_phase = {}
   for line in path.read_bytes().splitlines() if path.exists() else []:

@@ -55,6 +55,7 @@ def train(
     InterruptedRun: SIGINT or SIGTERM came; the state is saved.
     UserError: there are checkpoints, and all of them are damaged.
   """
+  # A finished phase is only read: neither its arrays nor its step are made.
   start_time = time.monotonic()
   steps_done, state, earlier_seconds = checkpoints.restore_newest(
     lambda: jax.eval_shape(phase.init, key)
