@@ -67,7 +67,7 @@ def _comparisons(
     teacher_config = config.teachers[name]
     if teacher_config.reference is None:
       size = tuple(teacher_config.size or config.image)
-      lines += reference_logits.comparison(
+      lines += reference_logits.describe_comparison(
         teacher, size, teacher_config.mean, teacher_config.deviation
       )
   return lines

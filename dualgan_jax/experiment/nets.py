@@ -197,10 +197,10 @@ def _of_weights(name, own, config):
   architecture = architectures.ARCHITECTURES[own.architecture]
   size = tuple(own.size or config.image)
   _refuse_unfit_images(name, own, size)
-  variables = weight_matching.take_over(
+  variables = weight_matching.load_variables(
     field,
     own.architecture,
-    weight_files.contents(weight_files.find(field, own.weights)),
+    weight_files.read_contents(weight_files.find(field, own.weights)),
     len(own.labels),
     size,
     index=own.index,
@@ -291,7 +291,7 @@ def _classifier(net, labels, precision, single_label):
     depths=net.depths,
     strides=net.strides,
     batch_norm=net.batch_norm,
-    labels=labels,
+    num_labels=labels,
     single_label=single_label,
     dtype=_dtype(precision),
   )

@@ -19,7 +19,7 @@ from dualgan_jax.teachers import torch_file, weight_files
 from dualgan_jax.teachers.torch_tensor import Tensor
 from tests import torch_files
 from tests.paths import FILES
-from tests.torch_files import Call, Name, Storage, tensor
+from tests.torch_files import Call, Name, Storage, tensor_call
 
 _TINY = FILES / 'tiny.pt'
 _HAS_TORCH = importlib.util.find_spec('torch') is not None
@@ -52,7 +52,7 @@ def _originals():
   The function returns the bytes of a file with another pickle in it.
   """
   untyped = Storage(length=16)
-  untyped.named = Name('torch.storage', 'UntypedStorage')
+  untyped.storage_class = Name('torch.storage', 'UntypedStorage')
   float32 = Name('torch', 'float32')
   value = {
     'args': Call('argparse', 'Namespace', state={'lr': 0.1, 'x': (1, [2])}),
@@ -61,14 +61,16 @@ def _originals():
       Call(
         'collections',
         'OrderedDict',
-        [['a.b', tensor()], ['c', tensor(1, (3,))]],
+        [['a.b', tensor_call()], ['c', tensor_call(1, (3,))]],
       ),
-      collections.OrderedDict({'module.d': tensor(0, (2, 2), (1, 2))}),
+      collections.OrderedDict({'module.d': tensor_call(0, (2, 2), (1, 2))}),
     ],
     'state_dict': {
-      'e': tensor(0, (2, 3), (1, 0)),
-      'f': tensor(metadata=({'neg': True},)),
-      'g': Call('torch._utils', '_rebuild_parameter', tensor(3, ()), True, {}),
+      'e': tensor_call(0, (2, 3), (1, 0)),
+      'f': tensor_call(metadata=({'neg': True},)),
+      'g': Call(
+        'torch._utils', '_rebuild_parameter', tensor_call(3, ()), True, {}
+      ),
       'h': Call(
         *('torch._utils', '_rebuild_tensor_v3', untyped, 1, (3,), (1,)),
         *(False, None, float32),
@@ -82,12 +84,12 @@ def _originals():
       ('data/0', np.arange(1, 5, dtype='>f4').tobytes()),
     ]
     little, big = (
-      torch_files.archive(path, value, members=members).read_bytes()
+      torch_files.write_archive(path, value, members=members).read_bytes()
       for members in ((), big_endian)
     )
     value['state_dict'].pop('h')
     numbers = np.arange(1, 5, dtype='<f4')
-    legacy = torch_files.legacy(path, value, {'0': numbers}).read_bytes()
+    legacy = torch_files.write_legacy(path, value, {'0': numbers}).read_bytes()
   return (
     *map(_split_archive, (_TINY.read_bytes(), little, big)),
     # The pickles of the format before 1.6 stand in the file as they are.
