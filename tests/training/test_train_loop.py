@@ -23,6 +23,8 @@ OPTIMISER = optax.adam(0.1)
 class RecordingLog:
   """Records the rows of a log, and acts on some of them."""
 
+  failure = None
+
   def __init__(self, actions=None):
     self.rows = []
     self._acts = actions or {}
