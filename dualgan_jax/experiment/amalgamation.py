@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualgan_jax.config import builders, stage_table
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import run
@@ -87,7 +88,7 @@ def _named(teachers):
 def _common_image_shape(named):
   shapes = {t.image_shape for t in named.values() if t.image_shape}
   if len(shapes) != 1:
-    known = ' and '.join(protocol.by(x) for x in sorted(shapes)) or 'none'
+    known = ' and '.join(format_shape(x) for x in sorted(shapes)) or 'none'
     raise UserError(
       f'image_shape: the teachers name {known}; give the (height, width, '
       'channels) of the images to generate.'
@@ -101,7 +102,7 @@ def _student(named, image_shape):
     named, key=lambda name: cost.count_parameters(named[name].variables)
   )
   with protocol.blamed(
-    f'teachers.{name}: cannot answer images of {protocol.by(image_shape)}'
+    f'teachers.{name}: cannot answer images of {format_shape(image_shape)}'
   ):
     shapes = forward.feature_shapes(named[name], image_shape)
   widths = tuple(
@@ -115,8 +116,8 @@ def _student(named, image_shape):
   if None in strides:
     b = strides.index(None)
     raise UserError(
-      f'student: no stride makes {protocol.by(sizes[b + 1])} of '
-      f'{protocol.by(sizes[b])}, as block {b + 1} of teachers.{name} does; '
+      f'student: no stride makes {format_shape(sizes[b + 1])} of '
+      f'{format_shape(sizes[b])}, as block {b + 1} of teachers.{name} does; '
       'describe a net that does, student=..., or cut the teachers elsewhere.'
     )
   return builders.conv(widths, tuple(strides))

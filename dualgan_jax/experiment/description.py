@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.display import format_shape
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -112,11 +113,15 @@ def _generator(
   for j, group in enumerate(groups, start=1):
     b = len(groups) + 1 - j
     met = ', '.join(
-      f'{t.name} {_by(forward.feature_shapes(t, design.image)[b - 1])}'
+      f'{t.name} {format_shape(forward.feature_shapes(t, design.image)[b - 1])}'
       for t in nets
     )
-    lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
-  lines.append(f'  F_g^{len(groups) + 1} {_by(image.shape[1:])}: the image')
+    lines.append(
+      f'  F_g^{j} {format_shape(group.shape[1:])} after block {b}: {met}'
+    )
+  lines.append(
+    f'  F_g^{len(groups) + 1} {format_shape(image.shape[1:])}: the image'
+  )
   filters = cost.count_parameters(state.params['filters'])
   lines.append(
     f'generator: {_cost(generate, variables, noise)}; filters: {filters:,} '
@@ -170,7 +175,7 @@ def _origin(own: ml_collections.FrozenConfigDict) -> str:
       return own.module
     case 'given':
       return 'in memory'
-  sized = f', shown {_by(own.size)}' if own.size else ''
+  sized = f', shown {format_shape(own.size)}' if own.size else ''
   return f'{own.architecture} of {own.weights}{sized}'
 
 
@@ -191,7 +196,3 @@ def _cost(fn: Any, variables: Any, x: jax.ShapeDtypeStruct) -> str:
 
 def _image(design):
   return jax.ShapeDtypeStruct((1, *design.image), jnp.float32)
-
-
-def _by(shape):
-  return '×'.join(map(str, shape))

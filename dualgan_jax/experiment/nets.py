@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import architectures, classifier
@@ -243,7 +244,7 @@ def _refuse_unfit_images(name, own, size):
   if small or (most and max(size[:2]) > most):
     upto = f'to {most}×{most}' if most else 'or more'
     raise UserError(
-      f'teachers.{name}.size: {size[0]}×{size[1]} is too '
+      f'teachers.{name}.size: {format_shape(size[:2])} is too '
       f'{"small" if small else "large"} for a {own.architecture}, which takes '
       f'{least}×{least} {upto}.'
     )
@@ -267,7 +268,7 @@ def _refuse_too_small(field, net, image):
     if 0 in x.shape:
       raise UserError(
         f'{field}.strides: block {b} leaves nothing of an image of '
-        f'{image[0]}×{image[1]}; take a larger one, or smaller strides.'
+        f'{format_shape(image[:2])}; take a larger one, or smaller strides.'
       )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
@@ -47,10 +48,7 @@ def check_agreement(
       if shape[:2] != sizes[b]:
         raise UserError(
           f'{field}.{files.get(field, "strides")}: block {b + 1} '
-          f'gives {_by(shape)} features, that of {first} {_by(sizes[b])}; the '
-          'generator can meet only one size per block.'
+          f'gives {format_shape(shape[:2])} features, that of {first} '
+          f'{format_shape(sizes[b])}; the generator can meet only one size per '
+          'block.'
         )
-
-
-def _by(size):
-  return f'{size[0]}×{size[1]}'

@@ -12,6 +12,7 @@ import chex
 import jax
 import numpy as np
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher, without_softmax
@@ -44,8 +45,9 @@ def check(
   images, expected = _read(field, path)
   if images.ndim != 4 or images.shape[1:] != image or not len(images):
     raise UserError(
-      f'{field}: images of {path} are {_by(images.shape)} instead of '
-      f'n×{_by(image)}; in PyTorch, write images.permute(0, 2, 3, 1).numpy().'
+      f'{field}: images of {path} are {format_shape(images.shape)} instead of '
+      f'n×{format_shape(image)}; in PyTorch, write '
+      'images.permute(0, 2, 3, 1).numpy().'
     )
   if not (images.min() >= 0 and images.max() <= 1):
     raise UserError(
@@ -55,9 +57,9 @@ def check(
   wanted = (len(images), len(teacher.labels))
   if expected.shape != wanted or not np.isfinite(expected).all():
     raise UserError(
-      f'{field}: logits of {path} are {_by(expected.shape)} instead of '
-      f'{_by(wanted)} finite numbers; write what the model gives for these '
-      'images in evaluation mode.'
+      f'{field}: logits of {path} are {format_shape(expected.shape)} instead '
+      f'of {format_shape(wanted)} finite numbers; write what the model gives '
+      'for these images in evaluation mode.'
     )
   found = logits(teacher, images)
   apart = np.abs(found - expected)
@@ -172,7 +174,3 @@ def pytorch_line(
 
 def _per_channel(values):
   return f'torch.tensor({[float(x) for x in values]}).reshape(-1, 1, 1)'
-
-
-def _by(shape):
-  return '×'.join(map(str, shape)) or 'a number'

@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures, torch_layers
 from dualgan_jax.networks.architectures import ARCHITECTURES
@@ -239,7 +240,7 @@ def _disagreement(group, wanted, unknown):
     if not weight_files.is_tensor(x)
   ]
   other = [
-    f'{k} is {_by(given[k])} instead of {_by(shape)}'
+    f'{k} is {format_shape(given[k])} instead of {format_shape(shape)}'
     for k, shape in wanted.items()
     if k in given and given[k] != shape
   ]
@@ -292,7 +293,7 @@ def _cure(group, name, labels, image):
   if num_labels != labels:
     cures.append(f'it answers {num_labels} labels, so name all of them')
   if channels != image[-1]:
-    size = _by((*image[:-1], channels))
+    size = format_shape((*image[:-1], channels))
     cures.append(f'it takes {channels} channel(s), so set its size to {size}')
   return '; ' + ' and '.join(cures) if cures else ''
 
@@ -341,7 +342,3 @@ def _numbers(field, group, wanted):
       'the file again.'
     )
   return arrays
-
-
-def _by(shape):
-  return '×'.join(map(str, shape)) or 'a number'
