@@ -54,10 +54,10 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     'from tests.experiment import test_multihost; '
     'test_multihost._train(pathlib.Path(sys.argv[1]))'
   )
-  codes, _, said = processes.ends(
+  codes, _, errors = processes.ends(
     processes.together('-c', code, tmp_path / 'c')
   )
-  assert codes == [0, 0], said
+  assert codes == [0, 0], errors
   # One process, of any number of devices, reads what two have written.
   phase = _phase()
   step, state, _ = Checkpoints(tmp_path / 'c').newest(
@@ -65,12 +65,12 @@ def test_two_processes_take_the_step_of_one(tmp_path):
   )
   assert step == phase.steps
   for devices in (1, 8):
-    alone, _ = tiny.run(phase, devices=devices, steps=phase.steps)
+    expected, _ = tiny.run(phase, devices=devices, steps=phase.steps)
     for part in ('params', 'opt_state', 'batch_stats'):
       jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
         getattr(state, part),
-        getattr(alone, part),
+        getattr(expected, part),
       )
 
 
@@ -87,23 +87,23 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
     if 'pretrain/high: step' in line:
       started[1].terminate()  # a signal to one of them
       break
-  codes, _, said = processes.ends(started)
-  assert codes == [75, 75], said
-  assert 'stopped and saved at step' in said[0]
+  codes, _, errors = processes.ends(started)
+  assert codes == [75, 75], errors
+  assert 'stopped and saved at step' in errors[0]
   # Nothing but why it leaves.
-  (line,) = [x for x in said[1].splitlines() if 'pretrain' in x]
+  (line,) = [x for x in errors[1].splitlines() if 'pretrain' in x]
   assert line.startswith('error: pretrain/high: stopped and saved')
 
 
 @pytest.mark.slow
 def test_a_whole_run_by_two_is_that_of_one(tmp_path):
   flags = [processes.SMOKE, '--config.baselines.steps=0']
-  codes, printed, said = processes.ends(
+  codes, tables, errors = processes.ends(
     processes.together(*processes.MAIN, *flags, f'--workdir={tmp_path}/two')
   )
-  assert codes == [0, 0], said
-  assert ['| model' in x for x in printed] == [True, False]
-  alone = subprocess.run(
+  assert codes == [0, 0], errors
+  assert ['| model' in table for table in tables] == [True, False]
+  process = subprocess.run(
     [
       *(sys.executable, '-m', 'experiments.main', *flags),
       f'--workdir={tmp_path}/one',
@@ -112,7 +112,7 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
     env={**os.environ, 'JAX_NUM_CPU_DEVICES': '8'},
     check=False,
   )
-  assert alone.returncode == 0
+  assert process.returncode == 0
   one, two = (
     json.loads((tmp_path / x / 'results.json').read_text())
     for x in ('one', 'two')
@@ -126,7 +126,7 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
 
 @pytest.mark.slow
 def test_what_the_first_refuses_ends_both(tmp_path):
-  with workdir.Workdir(str(tmp_path)):  # the first alone looks at the lock
+  with workdir.Workdir(str(tmp_path)):  # only the first looks at the lock
     started = processes.together(
       *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', devices=1
     )
@@ -170,15 +170,15 @@ def test_an_error_of_the_program_ends_both_too(tmp_path):
     'from dualgan_jax.experiment import real_data; '
     'real_data.check = lambda *_: {}["bug"]'
   )
-  codes, _, said = processes.ends(
+  codes, _, errors = processes.ends(
     [
       processes.start(x, *processes.patched(bug if x else '', flag), port=port)
       for x in range(2)
     ]
   )
-  assert codes == [3, 3], said
-  assert "cannot go on: KeyError: 'bug'" in said[0]
-  assert 'Traceback' in said[1]
+  assert codes == [3, 3], errors
+  assert "cannot go on: KeyError: 'bug'" in errors[0]
+  assert 'Traceback' in errors[1]
 
 
 @pytest.mark.slow

@@ -68,10 +68,10 @@ def test_every_phase_of_an_experiment_has_its_row():
 def test_sizes_are_teachers_and_blocks(many, blocks):
   config = benchmark._sized(many, blocks)
   config.generator.features = config.student.widths[:-1]
-  design = build_nets(schema.check(config))
-  assert len(design.teachers) == many
-  assert len(design.student.blocks) == blocks
-  assert len(design.label_map.union) == 2 * many
+  nets = build_nets(schema.check(config))
+  assert len(nets.teachers) == many
+  assert len(nets.student.blocks) == blocks
+  assert len(nets.label_map.union) == 2 * many
 
 
 @pytest.mark.torch
