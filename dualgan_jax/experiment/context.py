@@ -156,7 +156,7 @@ def explain_lack_of_memory(stage: str) -> Iterator[None]:
   try:
     yield
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
-    # XLA has no error class of its own for it.
+    # Only the message of an XLA error tells what has failed.
     is_lack_of_memory = isinstance(error, MemoryError) or (
       'RESOURCE_EXHAUSTED' in str(error)
     )

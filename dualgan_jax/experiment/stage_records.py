@@ -16,7 +16,7 @@ _FILE = 'stage.json'
 # Version of the records' format; the first versions wrote records without it.
 _FORMAT = 1
 # Stages that may be copied from another run's folder.
-_COPIED_STAGES = tuple(
+COPIED_STAGES = tuple(
   stage.name for stage in stage_table.STAGES if stage.can_be_taken
 )
 
@@ -164,10 +164,10 @@ def is_at_hand(
   """
   if differences(absolute(workdir), stage, fields) == []:
     return True
-  # Nothing is copied to finished teachers: its generator would not be theirs.
+  # A generator is never copied alone, as it was trained with other teachers.
   if (
     not init_from
-    or stage not in _COPIED_STAGES
+    or stage not in COPIED_STAGES
     or is_finished(workdir, 'pretrain')
   ):
     return False
@@ -187,7 +187,7 @@ def batches(workdir: str, init_from: str | None) -> dict[str, int]:
   batches_by_stage = {}
   # The run's folder comes last, as it takes precedence.
   for folder, stages in (
-    (init_from, _COPIED_STAGES),
+    (init_from, COPIED_STAGES),
     (workdir, stage_table.NAMES),
   ):
     for stage in stages if folder else ():

@@ -164,7 +164,10 @@ def train_baselines(
     return {}
   # By name, how a batch is drawn, and from which origin.
   baselines = {
-    'noise': (distillation.noise, lambda: np.zeros(nets.image, np.float32))
+    'noise': (
+      distillation.noise,
+      lambda: np.zeros(nets.image_shape, np.float32),
+    )
   }
   if context.config.data:
     baselines['real_data'] = (
@@ -180,7 +183,7 @@ def train_baselines(
     phase = distillation.phase(
       f'baselines/{name}',
       nets.student.apply,
-      lambda key: nets.student.init(key, nets.image),
+      lambda key: nets.student.init(key, nets.image_shape),
       draw,
       teachers.relevant_labels,
       lambda make_origin=make_origin: distillation.Frozen(

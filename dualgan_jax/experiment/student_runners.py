@@ -42,7 +42,7 @@ def learn_blocks(
   config, nets = context.config.dual, context.nets
   # Without the stage, the TargetNet starts from random parameters.
   if not config.steps:
-    init = jax.jit(lambda key: nets.student.init(key, nets.image))
+    init = jax.jit(lambda key: nets.student.init(key, nets.image_shape))
     return LearnedBlocks(init(context.key('dual')), {})
   variables, filters = (), {}
   num_blocks = len(nets.student.blocks)
@@ -52,7 +52,7 @@ def learn_blocks(
       nets.student,
       teachers.relevant_labels,
       dual.Frozen(teachers.relevant_teachers, trained.frozen, variables),
-      image=nets.image,
+      image=nets.image_shape,
       filters=config.filters,
       lambda_own=config.lambda_own,
       lambda_generated=config.lambda_generated,
@@ -198,7 +198,7 @@ def refine_students(
     dataclasses.replace(
       nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
     ),
-    image=nets.image,
+    image=nets.image_shape,
     temperature=context.config.temperature,
     disagreement=config.disagreement,
     pool=config.pool_batches * config.batch,

@@ -22,10 +22,6 @@ _LOCK = 'lock'
 _MEASUREMENTS = {
   stage.name for stage in stage_table.STAGES if stage.is_measurement
 }
-# Stages that may be copied from another run's folder.
-_COPIED_STAGES = [
-  stage.name for stage in stage_table.STAGES if stage.can_be_taken
-]
 # Files and folders that stage `evaluate` writes beside its folder.
 _RESULTS = ('results.json', 'student', 'branched', 'report.md', 'report.html')
 
@@ -285,7 +281,7 @@ class Workdir:
       if self.stage(stage).exists():
         self._set_aside(stage)
     # Teachers come last: after an interruption, all is copied again.
-    for stage in reversed(_COPIED_STAGES):
+    for stage in reversed(stage_records.COPIED_STAGES):
       if stage_records.differences(origin, stage, fields) == []:
         self._copy_stage(origin, stage)
         copied_stages.insert(0, stage)
