@@ -77,6 +77,7 @@ def _make_config(
   label_union = dict.fromkeys(
     label for teacher in teachers.values() for label in teacher.labels
   )
+  # A dict, unlike a set, has the order of the teachers.
   config.labels = tuple(label_union if labels is None else labels)
   config.student = dict(student or _design_student(teachers, image_shape))
   num_blocks = len(config.student.widths)
@@ -96,6 +97,7 @@ def _normalize_teachers(
     teachers_by_name = {
       getattr(teacher, 'name', None): teacher for teacher in teachers
     }
+    # A dict would silently drop all but one of them.
     if len(teachers_by_name) < len(teachers):
       raise UserError(
         'teachers: some have the same name; give each another one, or a dict '
@@ -117,6 +119,7 @@ def _find_common_image_shape(
   image_shapes = {
     teacher.image_shape for teacher in teachers.values() if teacher.image_shape
   }
+  # Blocks of a user's code may take images of any shape.
   if len(image_shapes) != 1:
     known_shapes = ' and '.join(map(format_shape, sorted(image_shapes)))
     raise UserError(
@@ -140,11 +143,13 @@ def _design_student(
     f'teachers.{name}: cannot answer images of {format_shape(image_shape)}'
   ):
     feature_shapes = forward.feature_shapes(teachers[name], image_shape)
+  # A teacher may have features that are far too wide for a student.
   widths = tuple(
     min(max(feature_shape[-1], _MIN_WIDTH), _MAX_FIRST_WIDTH * 2**block_index)
     for block_index, feature_shape in enumerate(feature_shapes)
   )
   sizes = [tuple(shape[:2]) for shape in (image_shape, *feature_shapes)]
+  # Features must meet the teachers', so their sizes decide on the strides.
   strides = [_find_stride(*pair) for pair in itertools.pairwise(sizes)]
   if feature_shapes and strides[-1] is None:
     # Nothing has to meet the features after the last block.

@@ -35,6 +35,7 @@ def equal_parts(
     'all teachers': len(config.teachers),
     'relevant teachers': num_relevant_teachers,
   }
+  # Where a short training decides, batches must suit both outcomes.
   may_be_routed = config.objective.routing != 'off'
   return {
     stage.name: num_devices
@@ -64,6 +65,7 @@ def fill_in(
   values = config.to_dict()
   for stage, stage_parts in num_parts.items():
     if not values[stage]['batch']:
+      # Beyond the bound, each part has one image.
       default_batch = max(
         _MAX_DEFAULT_BATCH - _MAX_DEFAULT_BATCH % stage_parts, stage_parts
       )

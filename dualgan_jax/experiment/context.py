@@ -91,6 +91,7 @@ class RunContext:
       self._log.close()
     if not is_finished:
       self.workdir.finish(stage, fields, self._seconds)
+      # Of several processes, only the first one writes pictures.
       if parallel.is_first():
         plots.draw_curves(self.workdir.stage(stage))
       console.say(f'{stage}: done in {self._seconds:.0f} s')
@@ -108,6 +109,7 @@ class RunContext:
       The state after the last step, as NumPy arrays.
     """
     stage, _, part_name = phase.name.partition('/')
+    # The phases of a stage have checkpoints in folders of their names.
     folder = self.workdir.stage(stage) / 'checkpoints' / part_name
     checkpoints = Checkpoints(folder, self.workdir.check_in_place)
     with contextlib.closing(checkpoints):

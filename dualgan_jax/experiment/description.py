@@ -35,6 +35,7 @@ def describe(nets: Nets, config: ml_collections.FrozenConfigDict) -> str:
     Several lines of text.
   """
   teachers = list(nets.teachers.values())
+  # Costs and shapes need no variables, and so no time for large nets.
   student = abstract_teacher(
     'student', config.labels, nets.student, nets.image_shape
   )
@@ -96,6 +97,7 @@ def _list_comparisons(
   lines = []
   for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
+    # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
       lines += reference_logits.comparison(
         teacher,
@@ -153,6 +155,7 @@ def _describe_generator(
   lines.append(
     f'  F_g^{len(groups) + 1} {format_shape(images.shape[1:])}: the image'
   )
+  # Filters stand between generator and teachers, so they are counted apart.
   filter_parameters = cost.count_parameters(state.params['filters'])
   lines.append(
     f'generator: {_describe_cost(generate, variables, latents)}; filters: '
@@ -173,6 +176,7 @@ def _describe_branched_nets(
   relevant_teachers = [teachers[index] for index in nets.label_map.asked]
   lines = []
   for branch_point in sorted({1, len(nets.student.blocks) - 1}):
+    # Their widths, and so the costs, depend on the branch point.
     filters = [
       jax.eval_shape(
         functools.partial(

@@ -51,6 +51,7 @@ def measure(
     students: outcome of `refine`.
     baselines: outcome of `baselines`, by name.
   """
+  # Nothing builds on this stage, so there is nothing to read.
   if context.workdir.finished('evaluate'):
     return
   start_time = time.monotonic()
@@ -59,6 +60,8 @@ def measure(
     [real_data.load(config, name, part) for name in config.data]
     for part in ('train', 'test')
   )
+  # Models are scored on real images, if there are any, and compared with the
+  # teachers on generated images.
   scorer = Scorer(config, test_splits)
   images, ensemble_logits = draw_samples(
     context, teachers.all_teachers, trained.frozen, config.labels
@@ -69,6 +72,7 @@ def measure(
   for name, model in {**students.models, **baselines}.items():
     answer = jax.jit(functools.partial(_model_logits, model.apply))
     logits = answer(model.variables, images)
+    # Of trained models only: teachers agree with themselves.
     agreement = distillation.agreement(logits, ensemble_logits)
     row = scorer.measure(name, answer, model.variables, config.labels)
     rows[name] = {**row, 'agreement': float(agreement)}
@@ -86,6 +90,7 @@ def measure(
       if test_splits
       else None,
     )
+  # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
   results = {
@@ -202,6 +207,7 @@ def _write_students(
     'image': config.image,
     'origin': origin | results['versions'],
   }
+  # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
@@ -210,6 +216,8 @@ def _write_students(
   )
   if 'branched' not in students.models:
     return
+  # The branched net holds blocks of teachers, which may be a user's code, so
+  # it is exported as a program.
   branched_model = students.models['branched']
   try:
     student.write_program(

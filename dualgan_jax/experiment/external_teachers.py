@@ -49,6 +49,7 @@ def add(
   values = config.to_dict()
   entries = dict(values.get('teachers') or {})
   for name in teachers:
+    # The config may have an entry already, with the teacher's data set.
     entry = entries.setdefault(name, builders.given())
     if teacher_kind(entry) != 'given':
       raise UserError(
@@ -73,6 +74,7 @@ def check_passed(
   Raises:
     UserError: a teacher is missing.
   """
+  # The record names the teachers of the first start, all of which are needed.
   record = stage_records.read(stage_records.absolute(workdir), 'generator')
   needed_names = _find_names_in_memory((record or {}).get('fields', {}))
   if hasattr(config, 'to_dict'):
@@ -118,6 +120,7 @@ def read(
         if kind == 'module'
         else _read_from_memory(field, teachers[name], config.image)
       )
+      # The labels of a teacher are part of its code.
       if entry['labels'] not in (None, teacher.labels):
         raise UserError(
           f'{field}.labels: {origin} has the labels '
@@ -125,6 +128,7 @@ def read(
         )
       entry['labels'] = teacher.labels
       made_teachers[name] = teacher.replace(name=name)
+    # A checksum in the config detects another file of the same name.
     if (entry['sha256'] or checksum).lower() != checksum:
       raise UserError(
         f'{field}.sha256: {origin} has the sum {checksum}; bring the one that '

@@ -48,6 +48,7 @@ def find_existing_features(
     if record is None:
       continue
     features = tuple(record['fields']['generator.features'])
+    # A student with another number of blocks needs another generator.
     if len(features) != len(config.student.widths) - 1:
       continue
     # With these features, would this config make that generator?

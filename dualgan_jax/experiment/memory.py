@@ -45,6 +45,7 @@ def check_fits(
   ]
   available_bytes = device_memory(local_devices[0])
   if local_devices[0].platform == 'cpu':
+    # Simulated devices share the memory of the machine.
     available_bytes //= len(local_devices)
   for stage, (needed_bytes, fields) in _count_least_bytes(nets, config).items():
     if stage in stages and needed_bytes > available_bytes:

@@ -71,6 +71,7 @@ def build_nets(
   )
   classifiers = _build_classifiers(config)
   teachers, unmerged = _build_teachers(config, classifiers, external_teachers)
+  # The student's head depends on whether the teachers' labels are exclusive.
   student = _build_classifier(
     config.student,
     len(config.labels),
@@ -82,6 +83,7 @@ def build_nets(
   abstract_student = abstract_teacher(
     'student', config.labels, student, config.image
   )
+  # Messages name these fields instead of widths and strides.
   file_fields = {
     f'teachers.{name}': teacher_kind(config.teachers[name])
     for name in teachers
@@ -126,6 +128,7 @@ def generator_phase(
     is_routed: whether each image belongs to one teacher.
     part: 'train', or 'probe' for the short training that decides on routing.
   """
+  # The probe differs from the real training in its number of steps only.
   training = config.generator
   num_steps = training.steps if part == 'train' else training.probe_steps
   return generator_stage.phase(
@@ -190,6 +193,7 @@ def _build_teachers(
   for name, entry in config.teachers.items():
     match teacher_kind(entry):
       case 'trained':
+        # Stage `pretrain` makes its variables.
         teachers[name] = abstract_teacher(
           name, entry.labels, classifiers[name], config.image
         )
@@ -198,6 +202,7 @@ def _build_teachers(
           name, entry, config.image, _compute_dtype(config.precision)
         )
       case _:
+        # A user's code has made net and variables.
         teachers[name] = external_teachers[name]
   return teachers, unmerged
 
@@ -207,6 +212,7 @@ def _build_generator(
   feature_shapes: Sequence[tuple[int, ...]],
 ) -> Generator:
   """Builds the generator that mirrors a student's features, block by block."""
+  # The last group is the image itself, so it has no features.
   num_blocks = len(feature_shapes)
   for field, num_expected in (
     ('widths', num_blocks),
@@ -252,6 +258,7 @@ def _check_feature_sizes(
       jax.random.PRNGKey(0),
       features,
     )
+    # Later, the error of JAX would not name the cause.
     if 0 in features.shape:
       raise UserError(
         f'{field}.strides: block {block_number} leaves nothing of an image of '

@@ -60,6 +60,7 @@ def check(
   """
   from dualgan_jax.data import sources
 
+  # A fault in a test image would otherwise show after hours of training.
   splits = {
     name: sources.check(name, data_config, config.image, config.seed)
     for name, data_config in config.data.items()
@@ -172,6 +173,7 @@ def load_for_baseline(
           _is_trained_here(teacher_config)
           and _is_trained_on_its_labels(teacher_config, config)
         ):
+          # It has never learned to answer other images.
           targets = split.label_targets(teacher.labels)
           answer_mask[:, column] = targets.any(axis=1)
     data_sets.append(_augment(config, name, split, answer_mask))
@@ -228,6 +230,7 @@ def sample(
   """
   images, targets = [], []
   for split in splits:
+    # Other images show nothing of the labels that the picture is about.
     labelled = split.with_any_label(config.labels)
     images.append(
       np.asarray(prepared(labelled.images[:max_images], config.image[:2]))

@@ -29,12 +29,14 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
   Raises:
     UserError: stage `evaluate` would fail here.
   """
+  # Files that a user has added to them are never deleted.
   for name in ('student', 'branched'):
     student_folder.check_replaceable(workdir / name)
   # A new, hidden folder: no file of the user can be in it.
   with tempfile.TemporaryDirectory(prefix='.rehearsal-', dir=workdir) as path:
     folder = pathlib.Path(path)
     with explain_failure('the metrics cannot be computed'):
+      # It imports scikit-learn, which may be broken on this machine.
       from dualgan_jax.reporting import metrics  # noqa: F401
     with explain_failure('pictures cannot be drawn'):
       images, logits = np.zeros((1, *_IMAGE_SHAPE)), np.zeros((1, len(labels)))

@@ -105,6 +105,7 @@ def dry_run(
   with explain_system_errors(workdir_path):
     config, nets, _ = _prepare(config, workdir_path, teachers, init_from)
     fields = stage_fields.by_stage(config)
+    # The same checks as in `run`, without the lock.
     stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
       stage_records.check_source(init_from, fields)
@@ -165,12 +166,15 @@ def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
         f'{aside_folder.stem}: done again; the earlier is kept as '
         f'{aside_folder.name}'
       )
+    # A second start only reads the results.
     if all(run_folder.finished(name) for name in stages):
       console.say(f'{", ".join(stages)}: done already in {run_folder.path}')
     else:
       if parallel.is_first():
+        # The completed config, so that the folder tells what was run.
         config_file = run_folder.path / 'config.json'
         config_file.write_text(config.to_json(indent=1))
+      # A broken library should not show after hours of training.
       if 'evaluate' in stages:
         parallel.on_first(
           lambda: rehearsal.check_last_stage(run_folder.path, config.labels)
@@ -254,6 +258,7 @@ def _list_trained_stages(
   for stage in stage_table.STAGES:
     if not stage.has_batch:
       continue
+    # A stage with 0 steps trains nothing.
     has_training = config[stage.name].get('steps', True)
     if stage.name == 'pretrain':
       has_training = nets.classifiers

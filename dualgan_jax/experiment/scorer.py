@@ -71,6 +71,7 @@ class Scorer:
 
   def _score(self, name, apply, variables, labels):
     """Computes the scores of a model over all data sets."""
+    # The row has the same columns as with real images.
     if not self._splits:
       return dict.fromkeys(report.COLUMNS)
     logits_by_set = [
@@ -95,6 +96,7 @@ class Scorer:
     targets = np.concatenate(
       [split.label_targets(labels) for split in self._splits]
     )
+    # An image of a set says nothing about labels that no set has.
     targets[:, ~np.any(self._label_masks(labels), axis=0)] = np.nan
     return targets
 

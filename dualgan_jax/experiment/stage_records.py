@@ -47,6 +47,7 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
     raise _make_damage_error(file) from error
   if record is not None and not _is_record(record):
     raise _make_damage_error(file)
+  # An older version cannot know what a newer one has written.
   if record is not None and record.get('format', 0) > _FORMAT:
     raise UserError(
       f'{file}: is of a newer version of dualgan_jax; install that, or name '
@@ -107,6 +108,7 @@ def check_same_fields(path: str, fields: StageFields) -> None:
   """
   for stage in stage_table.STAGES:
     field_differences = differences(absolute(path), stage.name, fields)
+    # All that follows may run again, so its fields do not matter.
     if stage.is_measurement or field_differences is None:
       return
     if field_differences:
@@ -207,6 +209,7 @@ def absolute(folder: str | pathlib.Path) -> pathlib.Path:
   Raises:
     UserError: `folder` is no path.
   """
+  # The system refuses a NUL byte with an error that names no path.
   if not isinstance(folder, str | os.PathLike) or '\0' in str(folder):
     raise UserError(f'workdir: {folder!r}, but it should be a path.')
   return pathlib.Path(os.path.expanduser(folder)).absolute()

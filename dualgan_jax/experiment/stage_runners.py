@@ -73,6 +73,7 @@ def pretrain_teachers(context: RunContext) -> Teachers:
   load = functools.cache(
     lambda name: real_data.load_for_teacher(config, name, splits)
   )
+  # A fault in the last teacher's data would show after the first trainings.
   if 'pretrain' in unfinished_stages:
     for name in nets.classifiers:
       load(name)
@@ -121,6 +122,7 @@ def train_generator(
   if not is_finished:
     for line in description.list_missing_priors(teachers.all_teachers, nets):
       console.say(line)
+  # Whether images are routed is part of the phase, so it comes first.
   is_routed, statistics_gaps = decide_routing(context, teachers.all_teachers)
   phase = generator_phase(
     nets, config, teachers.all_teachers, is_routed=is_routed
@@ -170,6 +172,7 @@ def train_baselines(
     )
   }
   if context.config.data:
+    # A function, so that images are read when the training begins.
     baselines['real_data'] = (
       distillation.real,
       lambda: real_data.load_for_baseline(

@@ -46,6 +46,7 @@ def learn_blocks(
     return LearnedBlocks(init(context.key('dual')), {})
   variables, filters = (), {}
   num_blocks = len(nets.student.blocks)
+  # Each block learns on the features of the frozen blocks before it.
   for block_number in range(1, num_blocks + 1):
     phase = dual.phase(
       block_number,
@@ -112,6 +113,7 @@ def regroup_blocks(
       variables,
       config.branched_steps,
     )
+  # Each TargetNet starts from blocks that are trained already.
   models = {}
   for name, (apply, initial_variables, num_steps) in target_nets.items():
     phase = distillation.phase(
@@ -152,6 +154,7 @@ def measure_branch_points(
   frozen = dual.Frozen(
     teachers.relevant_teachers, trained.frozen, blocks.variables
   )
+  # Nothing is trained here: the phase only sums up losses.
   state = context.train(
     branch_points.branch_phase(
       context.nets.student,
@@ -222,6 +225,7 @@ def refine_students(
   )
   models = {
     **students.models,
+    # The results show what the refinement has gained.
     'compact_before_refine': unrefined_model,
     'compact': Model(unrefined_model.apply, refined_variables),
   }

@@ -52,6 +52,7 @@ def run_all(
         f'--grid: {arm_name[:40]}... is too long for the name of a folder; '
         'make variants of the config for such values.'
       )
+    # A mistake in the last config should not show after hours of training.
     dry_run(config, str(folder))
   arm_results, failures = {}, []
   for arm_name, config in run_configs:
@@ -96,6 +97,7 @@ def parse_grid(text: str) -> dict[str, dict]:
       raise errors.UserError(
         f'--grid: {part!r} should look like FIELD=VALUE,VALUE.'
       )
+    # Every arm has the same seeds, which have a flag.
     if field == 'seed':
       raise errors.UserError('--grid: seeds are given by --seeds.')
     if any(field == other_field for ((other_field, _), *_) in axes):
@@ -146,6 +148,7 @@ def results_table(arm_results: dict[str, list[dict]]) -> str:
   has_scores = set(all_scores) != {None}
   columns = _METRIC_NAMES if has_scores else ('agreement',)
   table_rows = [['model', *columns, 'seeds']]
+  # Markdown aligns the numbers to the right.
   table_rows.append(['---', *['---:'] * (len(columns) + 1)])
   for arm_name, run_results in arm_results.items():
     for model_name in run_results[0]['metrics']:
@@ -206,6 +209,7 @@ def _parse_values(text: str) -> list:
   try:
     return list(ast.literal_eval(f'({text},)'))
   except (ValueError, SyntaxError):
+    # Texts and paths need no quotes.
     return [value.strip() for value in text.split(',')]
 
 

@@ -56,8 +56,8 @@ def build(
     index=teacher_config.index,
     stem_pool=teacher_config.stem_pool,
   )
+  # In full precision, whatever the config says, to be compared with PyTorch.
   unmerged = _make_teacher(name, teacher_config, image_shape, variables, None)
-  # The reference is of PyTorch, which computes in full precision.
   if teacher_config.reference:
     field = f'teachers.{name}.reference'
     path = weight_files.find_local(field, teacher_config.reference)

@@ -67,6 +67,7 @@ class Workdir:
       )
     try:
       self._lock.acquire()
+      # Another file under this path later shows that the folder was replaced.
       self._identity = (self.path / _LOCK).stat()
     except filelock.Timeout as error:
       raise UserError(
@@ -181,6 +182,7 @@ class Workdir:
       'seconds': round(seconds, 1),
     }
 
+    # A folder that was moved away must not be made anew by its record.
     def write_record():
       self._check_in_place()
       stage_records.write(self.path, stage, record)
@@ -210,6 +212,7 @@ class Workdir:
       UserError: a stage that is needed will not run, and is not finished with
         these fields.
     """
+    # A stage reads the outcomes of all earlier stages.
     last_index = stage_table.NAMES.index(stages[-1])
     for stage in stage_table.NAMES[:last_index]:
       if stage in stages:
