@@ -31,6 +31,12 @@ from dualgan_jax.training import console, parallel
 
 # Images drawn for the pictures, and for the agreement with the teachers.
 _NUM_SAMPLES = 512
+# Keys of `results.json`, in their order.
+_RESULT_KEYS = (
+  *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
+  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
+  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
+)
 
 
 def measure(
@@ -109,14 +115,6 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
-
-
-# In the order in which `results.json` has them.
-_RESULT_KEYS = (
-  *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
-  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
-  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
-)
 
 
 def _measure_teachers(

@@ -55,13 +55,13 @@ def _functions(name, *sizes, **changes):
   """A teacher whose blocks give features of (size, width)."""
 
   def block(size, width):
-    return lambda variables, x: np.zeros((len(x), size, size, width))
+    return lambda variables, images: np.zeros((len(images), size, size, width))
 
   return Teacher(
     name,
     ('a', 'b'),
     tuple(block(*shape) for shape in sizes),
-    lambda variables, x: x[:, 0, 0],
+    lambda variables, features: features[:, 0, 0],
     ({},) * (len(sizes) + 1),
   ).replace(**changes)
 

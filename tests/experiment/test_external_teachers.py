@@ -67,7 +67,9 @@ def test_a_run_goes_on_with_the_same_teachers_only(finished, capsys):
   _generator(workdir)
   assert 'done already' in capsys.readouterr().err
   one, two = tiny.both_teachers()
-  other = one.replace(variables=jax.tree.map(lambda x: x + 1, one.variables))
+  other = one.replace(
+    variables=jax.tree.map(lambda leaf: leaf + 1, one.variables)
+  )
   with pytest.raises(UserError) as error:
     _generator(workdir, teachers={'one': other, 'two': two})
   assert 'stage generator in' in str(error.value)
@@ -161,13 +163,13 @@ def test_what_is_passed_wrongly_is_one_sentence(configured, teachers, message):
 
 def test_half_precision_is_widened_and_the_protocol_is_checked():
   one, two = tiny.both_teachers()
-  half = jax.tree.map(lambda x: x.astype(np.float16), one.variables)
+  half = jax.tree.map(lambda leaf: leaf.astype(np.float16), one.variables)
   config = _config()
   added = external_teachers.add(config, {'one': one})
   _, made = external_teachers.read(
     added.lock(), {'one': one.replace(variables=half)}
   )
-  assert {x.dtype for x in jax.tree.leaves(made['one'].variables)} == {
+  assert {leaf.dtype for leaf in jax.tree.leaves(made['one'].variables)} == {
     np.dtype(np.float32)
   }
   wrong = two.replace(labels=('c', 'd', 'e'))

@@ -91,7 +91,7 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
   assert codes == [75, 75], errors
   assert 'stopped and saved at step' in errors[0]
   # Nothing but why it leaves.
-  (line,) = [x for x in errors[1].splitlines() if 'pretrain' in x]
+  (line,) = [line for line in errors[1].splitlines() if 'pretrain' in line]
   assert line.startswith('error: pretrain/high: stopped and saved')
 
 
@@ -114,8 +114,8 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
   )
   assert process.returncode == 0
   one, two = (
-    json.loads((tmp_path / x / 'results.json').read_text())
-    for x in ('one', 'two')
+    json.loads((tmp_path / name / 'results.json').read_text())
+    for name in ('one', 'two')
   )
   # They add in another order, so a few images are answered otherwise.
   for model, metrics in one['metrics'].items():
@@ -137,9 +137,10 @@ def test_what_the_first_refuses_ends_both(tmp_path):
 
 
 _NO_DATA = """
-from dualgan_jax import errors, real
-def load(*_): raise errors.UserError('data.digits: there is nothing.')
-real.check = load
+from dualgan_jax import errors
+from dualgan_jax.experiment import real_data
+def check(*_): raise errors.UserError('data.digits: there is nothing.')
+real_data.check = check
 """
 
 
@@ -150,9 +151,11 @@ def test_one_without_data_ends_both(tmp_path, without):
   reasons = processes.reasons(
     [
       processes.start(
-        x, *processes.patched(_NO_DATA if x == without else '', flag), port=port
+        process_index,
+        *processes.patched(_NO_DATA if process_index == without else '', flag),
+        port=port,
       )
-      for x in range(2)
+      for process_index in range(2)
     ],
     [2, 2],
   )
@@ -172,8 +175,12 @@ def test_an_error_of_the_program_ends_both_too(tmp_path):
   )
   codes, _, errors = processes.ends(
     [
-      processes.start(x, *processes.patched(bug if x else '', flag), port=port)
-      for x in range(2)
+      processes.start(
+        process_index,
+        *processes.patched(bug if process_index else '', flag),
+        port=port,
+      )
+      for process_index in range(2)
     ]
   )
   assert codes == [3, 3], errors
@@ -206,8 +213,12 @@ def test_a_signal_before_the_first_training_ends_both(tmp_path):
   slow = 'from dualgan_jax.experiment import real_data; import time; '
   slow += 'real_data.check = lambda *_: (print(flush=True), time.sleep(60))'
   started = [
-    processes.start(x, *processes.patched(slow if x else '', flag), port=port)
-    for x in range(2)
+    processes.start(
+      process_index,
+      *processes.patched(slow if process_index else '', flag),
+      port=port,
+    )
+    for process_index in range(2)
   ]
   for line in started[1].stdout:  # it reads its data
     if not line.strip():

@@ -1,4 +1,4 @@
-"""Nets of a config: they fit together, or one sentence says why not."""
+"""Nets of a config fit together, or an error of one sentence says why not."""
 
 import jax
 import ml_collections
@@ -49,14 +49,14 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   assert nets.classifiers == {}
   one, two = nets.teachers.values()
   assert (one.name, one.labels) == ('one', tuple('abcdefg'))
-  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
   net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
-  shown = (x - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
-  expected, _ = net.apply(one.variables, shown, train=False)
-  logits = forward.tail(one, one.variables, x, 0)
+  normalised = (images - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
+  expected, _ = net.apply(one.variables, normalised, train=False)
+  logits = forward.tail(one, one.variables, images, 0)
   np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-  expected, _ = net.apply(two.variables, (x - 0.1) / 0.2, train=False)
-  logits = forward.tail(two, two.variables, x, 0)
+  expected, _ = net.apply(two.variables, (images - 0.1) / 0.2, train=False)
+  logits = forward.tail(two, two.variables, images, 0)
   np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
   assert forward.has_batch_norm(one, nets.image_shape)
 
@@ -71,11 +71,11 @@ def test_files_of_more_blocks_can_be_cut_into_less(file):
   nets = build_nets(schema.check(config))
   assert all(len(teacher.blocks) == 2 for teacher in nets.teachers.values())
   whole = build_nets(_others(file)).teachers
-  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
   for name, teacher in nets.teachers.items():
     np.testing.assert_array_equal(
-      forward.tail(teacher, teacher.variables, x, 0),
-      forward.tail(whole[name], whole[name].variables, x, 0),
+      forward.tail(teacher, teacher.variables, images, 0),
+      forward.tail(whole[name], whole[name].variables, images, 0),
     )
 
 
@@ -279,7 +279,7 @@ def test_the_description_lists_all_that_fits_together():
   assert 'F_g^1 4×4×8 after block 2: high 4×4×8, low 4×4×8' in text
   assert 'F_g^3 16×16×1: the image' in text
   for name in ('compact', 'generator', 'branched, if all branch after block 1'):
-    line = next(x for x in text.splitlines() if x.startswith(name))
+    line = next(line for line in text.splitlines() if line.startswith(name))
     assert 'parameters' in line
     assert 'FLOPs per image' in line
 
@@ -287,7 +287,7 @@ def test_the_description_lists_all_that_fits_together():
 def test_labels_that_several_answer_are_described():
   config = _config(teachers__low__labels=tuple('012349'))
   text = description.describe(build_nets(config), config)
-  (line,) = [x for x in text.splitlines() if 'answer together' in x]
+  (line,) = [line for line in text.splitlines() if 'answer together' in line]
   assert line == '  9 is what high and low answer together'
   assert 'together' not in description.describe(
     build_nets(_config()), _config()
@@ -307,7 +307,7 @@ def test_a_generator_that_is_routed_for_sure_is_described_as_it_will_be():
       teachers__low__single_label=True, objective__routing=routing
     )
     lines = description.describe(build_nets(config), config).splitlines()
-    return next(x for x in lines if x.startswith('generator:'))
+    return next(line for line in lines if line.startswith('generator:'))
 
   assert generator('auto') == generator('on') != generator('off')
 
@@ -318,5 +318,5 @@ def test_abstract_teachers_hold_shapes_only():
     'low', '01234', nets.classifiers['low'], (16, 16, 1)
   )
   leaves = jax.tree.leaves(teacher.variables)
-  assert all(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+  assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
   assert forward.feature_shapes(teacher, (16, 16, 1))[0] == (8, 8, 8)

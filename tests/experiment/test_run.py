@@ -188,7 +188,7 @@ def test_results_have_every_model_and_metric(finished):
     assert row['flops'] > 0
   assert list(results['per_label']) == results['labels']
   costs = results['metrics']
-  precisions = [x['student_ap'] for x in results['per_label'].values()]
+  precisions = [row['student_ap'] for row in results['per_label'].values()]
   assert costs['compact']['mAP'] == pytest.approx(np.mean(precisions))
   assert costs['teachers']['params'] == 2 * costs['low']['params']
 
@@ -399,9 +399,9 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   config.objective.routing = 'off'
   config.dual.steps = config.refine.steps = config.baselines.steps = 0
   metrics = run(config, str(tmp_path / 'run'))['metrics']
-  low, sides, compact = (metrics[x] for x in ('low', 'sides', 'compact'))
+  low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
-  assert {sides[x] for x in report.COLUMNS} == {None}
+  assert {sides[column] for column in report.COLUMNS} == {None}
   assert 0 <= compact['top1'] <= 1
   assert 0 <= compact['mAP'] <= 1
 
