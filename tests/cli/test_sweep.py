@@ -81,7 +81,7 @@ def test_without_real_images_the_table_has_the_agreement():
 
 def test_a_value_that_is_a_path_is_one_folder():
   config = digits.get_config('smoke')
-  folder = sweep._folder(pathlib.Path('x'), 'experiment=../y', config)
+  folder = sweep._run_folder(pathlib.Path('x'), 'experiment=../y', config)
   assert folder == pathlib.Path('x', 'experiment=..%2Fy', 'seed-0')
 
 
