@@ -141,17 +141,19 @@ def _peers(configs):
 
 
 def _has_peer(config):
-  nets = config.teachers.values()
-  labels = [x for net in nets for x in net.labels]
+  teachers = config.teachers.values()
+  labels = [label for teacher in teachers for label in teacher.labels]
   return (
     config.objective == builders.get_config().objective
     and len({*labels}) == len(labels)
     and all(
-      net.get('kind') == 'conv'
-      and net.batch_norm
-      and not net.single_label
-      and not any(x % math.prod(net.strides) for x in config.image[:2])
-      for net in nets
+      teacher.get('kind') == 'conv'
+      and teacher.batch_norm
+      and not teacher.single_label
+      and not any(
+        length % math.prod(teacher.strides) for length in config.image[:2]
+      )
+      for teacher in teachers
     )
   )
 

@@ -1,3 +1,5 @@
+"""Sampled images show labels of the student."""
+
 import types
 
 import jax

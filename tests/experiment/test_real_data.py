@@ -1,3 +1,5 @@
+"""Real data fit teachers and labels, or an error says why not."""
+
 import ml_collections
 import numpy as np
 import pytest

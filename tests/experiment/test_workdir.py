@@ -1,3 +1,5 @@
+"""A run's folder: its lock, its records, and what is set aside or copied."""
+
 import contextlib
 import errno
 import json
@@ -66,7 +68,7 @@ def _holder(folder):
   """Another process that has the folder open."""
   code = (
     'import sys; from dualgan_jax.experiment.workdir import Workdir; '
-    'own = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
+    'run = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
   )
   with subprocess.Popen(
     [sys.executable, '-c', code, str(folder)],
@@ -438,7 +440,7 @@ def test_what_will_not_be_trained(tmp_path):
     False,
   ]
   assert at_hand(source_path, None) == [True, True, True]
-  # A generator of other_path teachers than those that are here is none of ours.
+  # A generator of other teachers than those that are here is none of ours.
   _finish(tmp_path / 'own', 'pretrain')
   assert at_hand(run_path, source_path) == [True, False, False]
 
@@ -620,7 +622,7 @@ def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
   assert (
     features(run_path, source_path) == features(source_path, None) == (16, 32)
   )
-  # The generator there stays there, or has other_path groups.
+  # The generator there stays there, or has other groups.
   assert features(run_path, source_path, objective__gamma=0.3) is None
   student = {
     f'student__{field}': (1, 1) for field in ('widths', 'depths', 'strides')
