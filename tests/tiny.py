@@ -33,7 +33,7 @@ def net(widths, labels, **options):
   return classifier.create(
     **{'kind': 'conv', 'depths': (1, 1, 1), 'strides': (2, 2, 1), **options},
     widths=widths,
-    labels=labels,
+    num_labels=labels,
   )
 
 

@@ -105,7 +105,7 @@ def run(
       with printing():
         print(output)
     if run_peers:
-      run_peers.part()
+      run_peers.wait_for_all_done()
 
   # Errors with a sentence of their own.
   except (
@@ -114,7 +114,7 @@ def run(
     errors.InterruptedRun,
   ) as error:
     if run_peers and isinstance(error, errors.PeerError):
-      run_peers.follow()  # the other process's sentence says more
+      run_peers.end_if_peer_ended()  # the other process's sentence says more
     _exit(str(error), error.exit_code, run_peers)
   except KeyboardInterrupt as interrupt:
     # `_raise_interrupt` gives the signal's number, Python's handler nothing.
@@ -129,7 +129,7 @@ def run(
       raise
     if isinstance(error, jax.errors.JaxRuntimeError):
       # A computation of all processes fails where one of them has gone.
-      run_peers.follow()
+      run_peers.end_if_peer_ended()
     traceback.print_exc()
     _exit(
       f'{type(error).__name__}: {errors.first_line(error)}',
@@ -229,6 +229,6 @@ def _exit(
 ) -> NoReturn:
   """Prints one sentence, tells it to other processes, and exits."""
   if run_peers:
-    run_peers.leave(sentence, exit_code)
+    run_peers.end_all(sentence, exit_code)
   print(f'error: {printable(sentence)}', file=sys.stderr)
   sys.exit(exit_code)

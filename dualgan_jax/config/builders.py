@@ -110,9 +110,11 @@ def given(**changes: Any) -> dict[str, Any]:
 
 def _default_values(group: type[Group]) -> dict[str, Any]:
   """Collects the default values of a group, as a config holds them."""
+  # A ConfigDict takes dicts, and turns them into groups of its own.
   default_values = {}
   for field_name, field_info in group.model_fields.items():
     default = field_info.default
+    # The config has to give it.
     if field_info.is_required():
       continue
     if isinstance(default, Group):
@@ -129,6 +131,7 @@ def _default_values(group: type[Group]) -> dict[str, Any]:
 
 def _type_besides_none(annotation: Any) -> type:
   """Finds `tuple` in `tuple[int, ...] | None`."""
+  # Overrides are parsed by type: 'tuple' is all that they can use.
   (alternative,) = set(typing.get_args(annotation)) - {types.NoneType}
   return typing.get_origin(alternative) or alternative
 

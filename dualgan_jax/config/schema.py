@@ -59,6 +59,7 @@ def check(
   except pydantic.ValidationError as error:
     # One sentence at a time; the next one follows when this is put right.
     raise UserError(_field_error_message(error.errors()[0])) from error
+  # Rules of several fields may rely on each field being right.
   for check_rule in (
     _check_teachers,
     _check_data,
@@ -67,6 +68,7 @@ def check(
     _check_refine,
   ):
     check_rule(experiment)
+  # The rest of the package reads a config as ml_collections has it.
   return ml_collections.FrozenConfigDict(experiment.model_dump())
 
 

@@ -116,6 +116,7 @@ class Dual(Group):
 class TargetNet(Group):
   """Stage `targetnet`."""
 
+  # Both TargetNets are distilled from the teachers, one after the other.
   compact_steps: Steps = Field(
     1800, description='Training steps of the compact TargetNet.'
   )
@@ -138,6 +139,7 @@ class Refine(Group):
   )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
+  # Generator and student train in turn.
   disagreement: Weight = Field(
     1.0, description="Weight of the generator's reward for disagreement."
   )

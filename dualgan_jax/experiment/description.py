@@ -99,7 +99,7 @@ def _list_comparisons(
     teacher_config = config.teachers[name]
     # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
-      lines += reference_logits.comparison(
+      lines += reference_logits.describe_comparison(
         teacher,
         tuple(teacher_config.size or config.image),
         teacher_config.mean,

@@ -295,7 +295,7 @@ def _build_classifier(
     depths=net_config.depths,
     strides=net_config.strides,
     batch_norm=net_config.batch_norm,
-    labels=num_labels,
+    num_labels=num_labels,
     single_label=single_label,
     dtype=_compute_dtype(precision),
   )

@@ -16,7 +16,7 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
-from dualgan_jax.training.image_batches import RealImages, prepared
+from dualgan_jax.training.image_batches import RealImages, scale_and_resize
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -233,7 +233,9 @@ def sample(
     # Other images show nothing of the labels that the picture is about.
     labelled = split.with_any_label(config.labels)
     images.append(
-      np.asarray(prepared(labelled.images[:max_images], config.image[:2]))
+      np.asarray(
+        scale_and_resize(labelled.images[:max_images], config.image[:2])
+      )
     )
     targets.append(labelled.label_targets(config.labels)[:max_images])
   return np.concatenate(images), np.concatenate(targets)

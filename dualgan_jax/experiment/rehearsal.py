@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.reporting import plots
+from dualgan_jax.reporting import plots, report
 from dualgan_jax.student import student, student_folder
 from dualgan_jax.training import console
 
@@ -46,6 +46,8 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
           f'evaluate: pictures have a box in place of each {letters}; install '
           'a font that has them as font.sans-serif of matplotlib'
         )
+    with explain_failure('the report cannot be written'):
+      report.load_templates()
     with explain_failure('the student cannot be written'):
       _write_program(folder / 'branched', labels)
 

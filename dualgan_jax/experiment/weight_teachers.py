@@ -47,10 +47,12 @@ def build(
   field = f'teachers.{name}.weights'
   image_shape = tuple(teacher_config.size or default_image_shape)
   _check_images(name, teacher_config, image_shape)
-  variables = weight_matching.take_over(
+  variables = weight_matching.load_variables(
     field,
     teacher_config.architecture,
-    weight_files.contents(weight_files.find(field, teacher_config.weights)),
+    weight_files.read_contents(
+      weight_files.find(field, teacher_config.weights)
+    ),
     len(teacher_config.labels),
     image_shape,
     index=teacher_config.index,

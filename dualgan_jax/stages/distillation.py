@@ -160,7 +160,9 @@ def real(
   batch: int,
 ) -> tuple[chex.Array, chex.Array]:
   """Real images, and what those teachers say of each who count for it."""
-  x, answer_mask = image_batches.draw(origin.sets, key, batch, origin.size)
+  x, answer_mask = image_batches.draw_batch(
+    origin.sets, key, batch, origin.size
+  )
   logits = [forward.tail(t, t.variables, x, 0) for t in teachers]
   owners = label_map.owners(label_map.customised)
   return x, discriminators.combine(logits, owners, answer_mask)

@@ -233,7 +233,7 @@ def replayed(
   def draw(key, turn):
     row_key, move_key = jax.random.split(key)
     row = jax.random.randint(row_key, (), 0, held // teachers)
-    x = image_batches.augmented(
+    x = image_batches.augment(
       pool[row * teachers + turn], move_key, shift=shift, flip=flip
     )
     return x.astype(jnp.float32) / 255

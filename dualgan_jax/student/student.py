@@ -270,7 +270,7 @@ def _net_apply(folder, config, tensors):
     )
   lists = {k: tuple(v) for k, v in config['net'].items() if type(v) is list}
   net = classifier.create(
-    **{**config['net'], **lists}, labels=len(config['labels'])
+    **{**config['net'], **lists}, num_labels=len(config['labels'])
   )
   try:
     like = jax.eval_shape(

@@ -54,8 +54,8 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     'from tests.experiment import test_multihost; '
     'test_multihost._train(pathlib.Path(sys.argv[1]))'
   )
-  codes, _, errors = processes.ends(
-    processes.together('-c', code, tmp_path / 'c')
+  codes, _, errors = processes.wait_for_all(
+    processes.start_pair('-c', code, tmp_path / 'c')
   )
   assert codes == [0, 0], errors
   # One process, of any number of devices, reads what two have written.
@@ -77,17 +77,17 @@ def test_two_processes_take_the_step_of_one(tmp_path):
 @pytest.mark.slow
 def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
   flags = [
-    *processes.MAIN,
-    processes.SMOKE,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
     f'--workdir={tmp_path}/run',
     '--stage=pretrain',
   ]
-  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  started = processes.start_pair(*flags, '--config.pretrain.steps=100000')
   for line in started[0].stderr:
     if 'pretrain/high: step' in line:
       started[1].terminate()  # a signal to one of them
       break
-  codes, _, errors = processes.ends(started)
+  codes, _, errors = processes.wait_for_all(started)
   assert codes == [75, 75], errors
   assert 'stopped and saved at step' in errors[0]
   # Nothing but why it leaves.
@@ -97,9 +97,11 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
 
 @pytest.mark.slow
 def test_a_whole_run_by_two_is_that_of_one(tmp_path):
-  flags = [processes.SMOKE, '--config.baselines.steps=0']
-  codes, tables, errors = processes.ends(
-    processes.together(*processes.MAIN, *flags, f'--workdir={tmp_path}/two')
+  flags = [processes.SMOKE_CONFIG, '--config.baselines.steps=0']
+  codes, tables, errors = processes.wait_for_all(
+    processes.start_pair(
+      *processes.MULTIHOST_PROGRAM, *flags, f'--workdir={tmp_path}/two'
+    )
   )
   assert codes == [0, 0], errors
   assert ['| model' in table for table in tables] == [True, False]
@@ -127,10 +129,13 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
 @pytest.mark.slow
 def test_what_the_first_refuses_ends_both(tmp_path):
   with workdir.Workdir(str(tmp_path)):  # only the first looks at the lock
-    started = processes.together(
-      *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', devices=1
+    started = processes.start_pair(
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}',
+      num_devices=1,
     )
-    first, second = processes.reasons(started, [2, 2])
+    first, second = processes.read_errors(started, [2, 2])
   assert 'another process works in' in first
   assert 'error: multihost: process 0 on ' in second
   assert 'another process works in' in second
@@ -147,12 +152,14 @@ real_data.check = check
 @pytest.mark.slow
 @pytest.mark.parametrize('without', [0, 1])
 def test_one_without_data_ends_both(tmp_path, without):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
-  reasons = processes.reasons(
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
+  reasons = processes.read_errors(
     [
-      processes.start(
+      processes.start_process(
         process_index,
-        *processes.patched(_NO_DATA if process_index == without else '', flag),
+        *processes.patched_arguments(
+          _NO_DATA if process_index == without else '', flag
+        ),
         port=port,
       )
       for process_index in range(2)
@@ -168,16 +175,16 @@ def test_one_without_data_ends_both(tmp_path, without):
 
 @pytest.mark.slow
 def test_an_error_of_the_program_ends_both_too(tmp_path):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
   bug = (
     'from dualgan_jax.experiment import real_data; '
     'real_data.check = lambda *_: {}["bug"]'
   )
-  codes, _, errors = processes.ends(
+  codes, _, errors = processes.wait_for_all(
     [
-      processes.start(
+      processes.start_process(
         process_index,
-        *processes.patched(bug if process_index else '', flag),
+        *processes.patched_arguments(bug if process_index else '', flag),
         port=port,
       )
       for process_index in range(2)
@@ -192,30 +199,30 @@ def test_an_error_of_the_program_ends_both_too(tmp_path):
 @pytest.mark.parametrize('killed', [0, 1])
 def test_a_killed_process_ends_the_other(tmp_path, killed):
   flags = [
-    *processes.MAIN,
-    processes.SMOKE,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
     f'--workdir={tmp_path}',
     '--stage=pretrain',
   ]
-  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  started = processes.start_pair(*flags, '--config.pretrain.steps=100000')
   _wait_for(tmp_path / 'pretrain' / 'metrics.jsonl')
   started[killed].kill()
   codes = [3, 3]
   codes[killed] = -9
-  reasons = processes.reasons(started, codes)
+  reasons = processes.read_errors(started, codes)
   assert f'process {killed} on ' in reasons[1 - killed]
   assert 'it was killed, or its machine is gone' in reasons[1 - killed]
 
 
 @pytest.mark.slow
 def test_a_signal_before_the_first_training_ends_both(tmp_path):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
   slow = 'from dualgan_jax.experiment import real_data; import time; '
   slow += 'real_data.check = lambda *_: (print(flush=True), time.sleep(60))'
   started = [
-    processes.start(
+    processes.start_process(
       process_index,
-      *processes.patched(slow if process_index else '', flag),
+      *processes.patched_arguments(slow if process_index else '', flag),
       port=port,
     )
     for process_index in range(2)
@@ -224,7 +231,7 @@ def test_a_signal_before_the_first_training_ends_both(tmp_path):
     if not line.strip():
       break
   started[1].terminate()
-  first, second = processes.reasons(started, [75, 75])
+  first, second = processes.read_errors(started, [75, 75])
   assert 'stopped at once' in first
   assert second.startswith('error: stopped at once')
 
@@ -233,8 +240,8 @@ def test_alone_there_is_nothing_to_connect_to(tmp_path):
   done = subprocess.run(
     [
       sys.executable,
-      *processes.MAIN,
-      processes.SMOKE,
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
       f'--workdir={tmp_path}/run',
     ],
     cwd=ROOT,

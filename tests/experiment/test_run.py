@@ -274,18 +274,18 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
 def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
   _undo(copy, *stage_table.NAMES[stage_table.NAMES.index(stage) :])
   step = random.randrange(1, 20)
-  process = kills.start(copy, f'--stage={stage}')
+  process = kills.start_run(copy, f'--stage={stage}')
   log = copy / stage / 'metrics.jsonl'
   while not (log.exists() and f'"step": {step},' in log.read_text()):
     assert process.poll() is None, process.stderr.read()
     time.sleep(0.01)
   process.kill()
   process.communicate()
-  again = kills.start(copy, f'--stage={stage}')
+  again = kills.start_run(copy, f'--stage={stage}')
   _, stderr = again.communicate()
   assert again.returncode == 0, stderr
-  expected = kills.last_states(finished[0])
-  states = kills.last_states(copy)
+  expected = kills.read_last_states(finished[0])
+  states = kills.read_last_states(copy)
   assert any(phase.startswith(stage) for phase in states)
   assert states == {phase: expected[phase] for phase in states}, step
 
@@ -298,7 +298,7 @@ def test_a_lost_teacher_is_trained_again(finished, copy):
   assert done.returncode == 0, done.stderr
   assert 'pretrain/high: step 20' in done.stderr
   assert 'pretrain/low' not in done.stderr
-  assert kills.last_states(copy) == kills.last_states(finished[0])
+  assert kills.read_last_states(copy) == kills.read_last_states(finished[0])
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def _net(widths, labels, seed):
     widths=widths,
     depths=(1, 1, 1),
     strides=(2, 1, 2),
-    labels=labels,
+    num_labels=labels,
   )
   shapes = jax.eval_shape(lambda: net.init(KEY, IMAGE))
   rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ NET = {
 
 
 def _variables():
-  net = classifier.create(**NET, labels=len(LABELS))
+  net = classifier.create(**NET, num_labels=len(LABELS))
   variables = net.init(jax.random.PRNGKey(1), IMAGE)
   # Running averages that are not 0 and 1, as after training.
   x = jax.random.uniform(jax.random.PRNGKey(2), (16, *IMAGE))
@@ -51,7 +51,7 @@ def write_toy(path, net=NET):
 
 def write_program(path, net=NET):
   """The same student, as if its net could not be described."""
-  module = classifier.create(**net, labels=len(LABELS))
+  module = classifier.create(**net, num_labels=len(LABELS))
   student.write_program(
     path,
     lambda variables, x: module.apply(variables, x, train=False)[0],
@@ -99,7 +99,7 @@ def test_it_says_what_the_live_net_says(folder):
   assert loaded.labels == LABELS
   assert loaded.image == IMAGE
   x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
-  net = classifier.create(**NET, labels=len(LABELS))
+  net = classifier.create(**NET, num_labels=len(LABELS))
   logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
   found = loaded.predict(x)
   assert found.shape == (70, 3)
