@@ -45,6 +45,11 @@ def printable(text: object, max_length: int | None = None) -> str:
   )
 
 
+def format_shape(shape: Sequence[int]) -> str:
+  """Shows a shape as 32×32×3, and that of a scalar as 'a number'."""
+  return '×'.join(map(str, shape)) or 'a number'
+
+
 def align(table_rows: Sequence[Sequence[str]]) -> str:
   """Lays out a Markdown table whose columns also line up in a terminal.
 

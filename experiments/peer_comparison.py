@@ -20,18 +20,18 @@ def has_peer(config: ml_collections.ConfigDict) -> bool:
   Args:
     config: a config of `experiments/configs`.
   """
-  nets = config.teachers.values()
-  labels = [label for net in nets for label in net.labels]
+  teachers = config.teachers.values()
+  labels = [label for teacher in teachers for label in teacher.labels]
   height, width, _ = config.image
   return (
     config.objective == builders.get_config().objective
     and len({*labels}) == len(labels)
     and all(
-      net.get('kind') == 'conv'
-      and net.batch_norm
-      and not net.single_label
-      and not any(side % math.prod(net.strides) for side in (height, width))
-      for net in nets
+      teacher.get('kind') == 'conv'
+      and teacher.batch_norm
+      and not teacher.single_label
+      and not any(side % math.prod(teacher.strides) for side in (height, width))
+      for teacher in teachers
     )
   )
 

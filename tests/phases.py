@@ -1,4 +1,4 @@
-"""Every stage's phase on the tiny nets, in every form that its step has."""
+"""Makes every stage's phase, in every form that its step has."""
 
 import jax
 import numpy as np
@@ -18,9 +18,9 @@ from tests import tiny
 from tests.stages import test_refine
 
 
-def _dual(b, **changes):
+def _dual(block_number, **changes):
   return tiny.dual_phase(
-    b, tiny.keep_gradient(), lambda_generated=0.5, **changes
+    block_number, tiny.keep_gradient(), lambda_generated=0.5, **changes
   )
 
 
@@ -46,16 +46,13 @@ def _real():
 
 def _distil(draw, origin, net=None):
   student = tiny.student()
-  apply, variables = (
-    student.apply,
-    tiny.variables_of(student),
-  )
+  apply, variables = student.apply, tiny.variables_of(student)
   if net == 'branched':
     filters = [
       tiny.source().filters['one']['group_2'],
       tiny.source().filters['two']['group_1'],
     ]
-    regrouped, variables = branched.create(
+    branched_net, variables = branched.create(
       student.blocks,
       variables,
       filters,
@@ -63,7 +60,7 @@ def _distil(draw, origin, net=None):
       [1, 2],
       tiny.LABEL_MAP,
     )
-    apply = regrouped.apply
+    apply = branched_net.apply
   return distillation.phase(
     'targetnet/x',
     apply,
@@ -83,10 +80,11 @@ def _measure():
   variables = tiny.variables_of(student)
   frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
   filters = {
-    f'block_{b}': {
-      name: x[f'group_{3 - b}'] for name, x in tiny.source().filters.items()
+    f'block_{block_number}': {
+      name: groups[f'group_{3 - block_number}']
+      for name, groups in tiny.source().filters.items()
     }
-    for b in (1, 2)
+    for block_number in (1, 2)
   }
   return branch_points.branch_phase(
     student,
@@ -140,8 +138,8 @@ PHASES = {
   ),
   'real data': lambda: _distil(distillation.real, _real()),
 }
-# One of each kind is tried always, the others with the slow tests.
-_ALWAYS = (
+# One of each kind is a fast test, the others are slow.
+_FAST_NAMES = (
   'pretrain',
   'generator',
   'dual, block 2',
@@ -149,6 +147,6 @@ _ALWAYS = (
   'refine',
 )
 NAMES = [
-  pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.slow)
+  pytest.param(name, marks=() if name in _FAST_NAMES else pytest.mark.slow)
   for name in PHASES
 ]

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from dualgan_jax.display import align, printable
+from dualgan_jax.display import align, format_shape, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ def test_columns_line_up():
   assert align([['image', 'p'], ['---', '---:'], ['a.png', '0.5000']]) == (
     '| image |      p |\n| ---   |   ---: |\n| a.png | 0.5000 |'
   )
+
+
+@pytest.mark.parametrize(
+  ('shape', 'shown'), [((4, 4, 8), '4×4×8'), ((3,), '3'), ((), 'a number')]
+)
+def test_a_shape_is_shown_by_its_sizes(shape, shown):
+  assert format_shape(shape) == shown

@@ -1,4 +1,4 @@
-"""The smallest nets that have every part of the method, for tests."""
+"""Builds the smallest nets that have every part of the method, for tests."""
 
 import functools
 
@@ -22,14 +22,14 @@ BATCH = 16
 # As wide as the teachers after block 1, and not after block 2:
 # filters with and without a projection.
 STUDENT_WIDTHS = (4, 5, 6)
-# `c` is owned by both; Y_cst leaves `b` out and reorders.
+# Both teachers have `c`; Y_cst leaves `b` out, and has another order.
 LABELS = {'one': ('a', 'b', 'c'), 'two': ('c', 'd')}
 ASKED = ('d', 'a', 'c')
 LABEL_MAP = LabelMap.create(LABELS, ASKED)
 
 
 def net(widths, labels, **options):
-  """A classifier of three blocks: 8×8 → 4×4 → 2×2 → 2×2."""
+  """Builds a classifier of three blocks: 8×8 → 4×4 → 2×2 → 2×2."""
   return classifier.create(
     **{'kind': 'conv', 'depths': (1, 1, 1), 'strides': (2, 2, 1), **options},
     widths=widths,
@@ -37,46 +37,49 @@ def net(widths, labels, **options):
   )
 
 
-def variables_of(net_, seed=5):
-  """Untrained variables of a classifier."""
-  return jax.jit(lambda key: net_.init(key, IMAGE))(jax.random.PRNGKey(seed))
+def variables_of(classifier_net, seed=5):
+  """Initialises the variables of a classifier."""
+  return jax.jit(lambda key: classifier_net.init(key, IMAGE))(
+    jax.random.PRNGKey(seed)
+  )
 
 
 def teacher(name, seed, widths=(4, 6, 8), **options):
-  """A teacher whose batch norms remember something that is not 0 and 1."""
-  trained = net(widths, len(LABELS[name]), **options)
-  variables = variables_of(trained, seed)
+  """Builds a teacher whose batch norms have moments other than 0 and 1."""
+  teacher_net = net(widths, len(LABELS[name]), **options)
+  variables = variables_of(teacher_net, seed)
   rng = np.random.default_rng(seed)
   params, batch_stats = classifier.split(variables)
   batch_stats = jax.tree.map(
-    lambda x: x + 0.3 * rng.uniform(size=x.shape).astype(x.dtype), batch_stats
+    lambda leaf: leaf + 0.3 * rng.uniform(size=leaf.shape).astype(leaf.dtype),
+    batch_stats,
   )
-  # Its units fire, and most images carry no label, as those of a first step.
-  params = jax.tree_util.tree_map_with_path(_liven, params)
+  # Units that fire have gradients. Most images carry no label, as at first.
+  params = jax.tree_util.tree_map_with_path(_shift_biases, params)
   variables = classifier.join(params, batch_stats)
-  return from_classifier(name, LABELS[name], trained, variables)
+  return from_classifier(name, LABELS[name], teacher_net, variables)
 
 
-def _liven(path, x):
-  place = jax.tree_util.keystr(path)
-  if 'BatchNorm' in place and 'bias' in place:
-    return x + 0.5
-  return x - 3 if 'Dense' in place and 'bias' in place else x
+def _shift_biases(key_path, leaf):
+  name = jax.tree_util.keystr(key_path)
+  if 'BatchNorm' in name and 'bias' in name:
+    return leaf + 0.5
+  return leaf - 3 if 'Dense' in name and 'bias' in name else leaf
 
 
 @functools.cache
 def both_teachers():
-  """Two teachers of different widths."""
+  """Builds two teachers of different widths."""
   return teacher('one', 1), teacher('two', 2, widths=(4, 7, 5))
 
 
 def student():
-  """T, with one logit per asked label."""
+  """Builds T, with one logit per label of Y_cst."""
   return net(STUDENT_WIDTHS, len(ASKED))
 
 
 def generator(channels=(5, 4, 1)):
-  """G, mirroring the student: 2×2, 4×4, 8×8."""
+  """Builds G, which mirrors the student: 2×2, 4×4, 8×8."""
   return Generator(
     sizes=((2, 2), (4, 4), (8, 8)),
     channels=channels,
@@ -85,7 +88,7 @@ def generator(channels=(5, 4, 1)):
 
 
 def loss_weights(**changes):
-  """Every term of the generator's loss at work."""
+  """Returns weights with which every term of the generator's loss counts."""
   weights = {
     'alpha': 0.1,
     'beta': 1.0,
@@ -102,7 +105,7 @@ def loss_weights(**changes):
 
 
 def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
-  """Stage `generator` on the tiny nets."""
+  """Makes the phase of stage `generator`."""
   return generator_stage.phase(
     'generator',
     generator(channels),
@@ -119,7 +122,7 @@ def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
 
 @functools.cache
 def source(channels=(5, 4, 1), **changes):
-  """An untrained generator with the filters of stage 1."""
+  """Builds an untrained, frozen generator with its filters."""
   phase = generator_phase(optax.sgd(0.1), channels=channels, **changes)
   state = jax.jit(phase.init)(jax.random.PRNGKey(3))
   variables = {
@@ -144,13 +147,15 @@ def source(channels=(5, 4, 1), **changes):
   )
 
 
-def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
-  """Stage `dual`, block b, on the tiny nets."""
-  learner = student()
+def dual_phase(
+  block_number, optimiser, *, channels=(5, 4, 1), routed=False, **changes
+):
+  """Makes the phase of stage `dual` for a block."""
+  student_net = student()
   frozen = dual.Frozen(
     both_teachers(),
     source(channels, routed=routed),
-    variables_of(learner)[: b - 1],
+    variables_of(student_net)[: block_number - 1],
   )
   options = {
     'filters': 'stage1',
@@ -159,8 +164,8 @@ def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
     **changes,
   }
   return dual.phase(
-    b,
-    learner,
+    block_number,
+    student_net,
     LABEL_MAP,
     frozen,
     image=IMAGE,
@@ -171,18 +176,19 @@ def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
   )
 
 
-def images(n=40):
-  """Random uint8 images."""
+def images(num_images=40):
+  """Draws random uint8 images."""
   rng = np.random.default_rng(0)
-  return rng.integers(0, 256, (n, *IMAGE), dtype=np.uint8)
+  return rng.integers(0, 256, (num_images, *IMAGE), dtype=np.uint8)
 
 
 def keep_gradient(rate=0.1):
-  """SGD whose state is the gradient of the last step."""
+  """Makes SGD whose state is the gradient of the last step."""
 
-  def update(grads, state, params=None):
+  def update(gradients, state, params=None):
     del state, params
-    return jax.tree.map(lambda g: -rate * g, grads), grads
+    updates = jax.tree.map(lambda gradient: -rate * gradient, gradients)
+    return updates, gradients
 
   return optax.GradientTransformation(
     lambda params: jax.tree.map(jnp.zeros_like, params), update
@@ -190,29 +196,32 @@ def keep_gradient(rate=0.1):
 
 
 def run(phase, devices=1, steps=1):
-  """Some steps of a phase on some devices; state and metrics as NumPy."""
-  chosen = jax.local_devices()[:devices]
-  step = parallel.compile_step(phase.step, chosen)
-  frozen, state = (parallel.replicate(x, chosen) for x in step_inputs(phase))
+  """Takes steps of a phase, and returns state and metrics as NumPy arrays."""
+  local_devices = jax.local_devices()[:devices]
+  step = parallel.compile_step(phase.step, local_devices)
+  frozen, state = (
+    parallel.replicate(tree, local_devices) for tree in step_inputs(phase)
+  )
   for _ in range(steps):
     state, metrics = step(frozen, state)
   return parallel.first_replica(state), parallel.first_replica(metrics)
 
 
 def step_inputs(phase):
-  """What a phase's step takes: its frozen arrays and its first state."""
-  first = jax.jit(phase.init)(jax.random.PRNGKey(0))
-  return as_floats(phase.frozen()), as_floats(first)
+  """Returns the frozen arrays and the first state of a phase."""
+  first_state = jax.jit(phase.init)(jax.random.PRNGKey(0))
+  return as_floats(phase.frozen()), as_floats(first_state)
 
 
-def on_one_device(function, *args):
+def on_one_device(function, *arguments):
   """Calls a function in a step of one device, where the axis is bound."""
-  chosen = jax.local_devices()[:1]
+  devices = jax.local_devices()[:1]
   step = parallel.compile_step(
-    lambda args, state: (state, function(*args)), chosen
+    lambda arguments, state: (state, function(*arguments)), devices
   )
   _, output = step(
-    parallel.replicate(args, chosen), parallel.replicate(jnp.zeros(()), chosen)
+    parallel.replicate(arguments, devices),
+    parallel.replicate(jnp.zeros(()), devices),
   )
   return parallel.first_replica(output)
 
@@ -220,19 +229,24 @@ def on_one_device(function, *args):
 def as_floats(tree):
   """Casts to the default float: double precision inside `jax.enable_x64`."""
 
-  def cast(x):
-    return x.astype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x
+  def cast(leaf):
+    is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return leaf.astype(float) if is_float else leaf
 
-  return jax.tree.map(lambda x: cast(jnp.asarray(x)), tree)
+  return jax.tree.map(lambda leaf: cast(jnp.asarray(leaf)), tree)
 
 
-def all_moved(a, b):
-  """Whether each leaf of two trees differs somewhere."""
-  differ = jax.tree.map(lambda x, y: bool(np.any(x != y)), a, b)
+def all_moved(first_tree, second_tree):
+  """Returns whether each leaf of two trees differs somewhere."""
+  differ = jax.tree.map(
+    lambda x, y: bool(np.any(x != y)), first_tree, second_tree
+  )
   return all(jax.tree.leaves(differ))
 
 
-def moved(a, b):
-  """The largest difference between two trees' leaves."""
-  differences = jax.tree.map(lambda x, y: np.max(np.abs(x - y)), a, b)
+def moved(first_tree, second_tree):
+  """Returns the largest difference between the leaves of two trees."""
+  differences = jax.tree.map(
+    lambda x, y: np.max(np.abs(x - y)), first_tree, second_tree
+  )
   return float(max(jax.tree.leaves(differences)))

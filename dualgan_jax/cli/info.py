@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualgan_jax.cli.arguments import ArgumentParser
-from dualgan_jax.display import printable
+from dualgan_jax.display import format_shape, printable
 from dualgan_jax.stdout import printing
 from dualgan_jax.student.student import Student, load
 
@@ -40,8 +40,7 @@ def _format_summary(student: Student) -> str:
   student_config = student.config
   summary_lines = [
     f'labels: {", ".join(student.labels)}',
-    f'images: {"×".join(map(str, student.image))}, '
-    f'{student_config["preparation"]}',
+    f'images: {format_shape(student.image)}, {student_config["preparation"]}',
     f'answers: {student_config["answers"]}',
     f'net: {_format_facts(student_config["net"])}',
     f'origin: {_format_facts(student_config["origin"])}',

@@ -41,11 +41,11 @@ def main(argv: Sequence[str]) -> None:
 
 def _run_sweep() -> str:
   """Trains all runs, and returns the table of their results."""
-  seeds, arms = _parse_seeds(_SEEDS.value), sweep.grid(_GRID.value)
+  seeds, arms = _parse_seeds(_SEEDS.value), sweep.parse_grid(_GRID.value)
   run_configs = [
     (
       arm_name,
-      sweep.changed(experiment_flags.CONFIG.value, seed, field_values),
+      sweep.change_fields(experiment_flags.CONFIG.value, seed, field_values),
     )
     for arm_name, field_values in arms.items()
     for seed in seeds
@@ -55,9 +55,9 @@ def _run_sweep() -> str:
   if failures:
     # The results of the other runs have cost hours; show them all the same.
     with printing():
-      print(sweep.table(arm_results))
+      print(sweep.results_table(arm_results))
     raise errors.TrainingError('; '.join(failures))
-  return sweep.table(arm_results)
+  return sweep.results_table(arm_results)
 
 
 def _parse_seeds(seed_texts: list[str]) -> list[int]:

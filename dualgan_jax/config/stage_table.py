@@ -1,6 +1,6 @@
 """The table of stages: all other lists of stages are derived from it.
 
-`experiment.stage_runners` has the function of each stage, in the same order.
+`experiment.stage_runners` names the function of each stage, in the same order.
 """
 
 import dataclasses

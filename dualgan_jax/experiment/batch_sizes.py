@@ -1,4 +1,4 @@
-"""Sees that devices, and teachers on each of them, share batches equally."""
+"""Chooses and checks batches that devices and teachers share equally."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ import ml_collections
 from dualgan_jax.config import stage_table
 from dualgan_jax.errors import UserError
 
-# What a batch of 0 stands for: the largest that can be shared up to this.
-_LARGEST = 128
+# Upper bound of the batch that a config leaves open with 0.
+_MAX_DEFAULT_BATCH = 128
 
 
 def equal_parts(
@@ -23,18 +23,19 @@ def equal_parts(
   Where each image may belong to one teacher, every teacher gets as many.
 
   Args:
-    config: checked.
-    num_devices: that share a batch.
-    num_relevant_teachers: those with a label that is asked for.
+    config: a checked config.
+    num_devices: number of devices that share a batch.
+    num_relevant_teachers: number of teachers with a label in Y_cst.
 
   Returns:
-    By stage.
+    By stage, the number of parts.
   """
   num_teachers = {
     'devices': 1,
     'all teachers': len(config.teachers),
     'relevant teachers': num_relevant_teachers,
   }
+  # Where a short training decides, batches must suit both outcomes.
   may_be_routed = config.objective.routing != 'off'
   return {
     stage.name: num_devices
@@ -46,69 +47,84 @@ def equal_parts(
 
 def fill_in(
   config: ml_collections.FrozenConfigDict,
-  parts: Mapping[str, int],
-  recorded: Mapping[str, int] = MappingProxyType({}),
+  num_parts: Mapping[str, int],
+  recorded_batches: Mapping[str, int] = MappingProxyType({}),
 ) -> ml_collections.FrozenConfigDict:
-  """Gives each stage whose batch is 0 one that can be shared.
+  """Replaces each batch of 0 by one that can be shared.
 
   Args:
-    config: checked.
-    parts: of `equal_parts`.
-    recorded: by stage, the batch that it was begun with earlier, perhaps on
-      another number of devices; it is gone on with.
+    config: a checked config.
+    num_parts: as `equal_parts` returns it.
+    recorded_batches: by stage, the batch that it was begun with earlier,
+      perhaps on another number of devices. It takes precedence, so that a run
+      can be resumed.
 
   Returns:
     The config, with the largest batches of at most 128 that fit.
   """
   values = config.to_dict()
-  for stage, count in parts.items():
+  for stage, stage_parts in num_parts.items():
     if not values[stage]['batch']:
-      fitting = max(_LARGEST - _LARGEST % count, count)
-      values[stage]['batch'] = recorded.get(stage, fitting)
+      # Beyond the bound, each part has one image.
+      default_batch = max(
+        _MAX_DEFAULT_BATCH - _MAX_DEFAULT_BATCH % stage_parts, stage_parts
+      )
+      values[stage]['batch'] = recorded_batches.get(stage, default_batch)
   return ml_collections.FrozenConfigDict(values)
 
 
 def check(
   config: ml_collections.FrozenConfigDict,
-  parts: Mapping[str, int],
+  num_parts: Mapping[str, int],
   stages: Sequence[str],
   num_devices: int,
-  recorded: Mapping[str, int] = MappingProxyType({}),
+  recorded_batches: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-  """Sees that the batches of some stages can be shared.
+  """Checks that the batches of some stages can be shared.
 
   Args:
-    config: filled in.
-    parts: of `equal_parts`.
-    stages: those that will be trained.
-    num_devices: that share a batch, for the message.
-    recorded: by stage, the batch that it was begun with earlier, where the
-      config leaves it open.
+    config: a config that `fill_in` returned.
+    num_parts: as `equal_parts` returns it.
+    stages: the stages that will be trained.
+    num_devices: number of devices that share a batch, for the message.
+    recorded_batches: by stage, the batch that it was begun with earlier, where
+      the config leaves it open.
 
   Raises:
-    UserError: some cannot; names them all, and values that suit every stage,
-      or a stage that was begun on other devices.
+    UserError: a batch cannot be shared; names all of them, and values that suit
+      every stage, or a stage that was begun on other devices.
   """
-  wrong = [stage for stage in stages if config[stage].batch % parts[stage]]
-  if not wrong:
+  unfit_stages = [
+    stage for stage in stages if config[stage].batch % num_parts[stage]
+  ]
+  if not unfit_stages:
     return
-  for stage in wrong:
-    if stage in recorded:
+  # A stage that was begun cannot change its batch, so its cure is another.
+  for stage in unfit_stages:
+    if stage in recorded_batches:
       raise UserError(
         f'{stage}.batch: this stage was begun with batches of '
-        f'{config[stage].batch}, which cannot be cut into {parts[stage]} equal '
-        'parts; go on with as many devices as before, or delete the folder of '
-        'that stage to begin it again.'
+        f'{config[stage].batch}, which cannot be cut into {num_parts[stage]} '
+        'equal parts; go on with as many devices as before, or delete the '
+        'folder of that stage to begin it again.'
       )
-  unit = math.lcm(*(parts[stage] for stage in stages))
-  batch = config[wrong[0]].batch
-  below, above = batch - batch % unit, batch - batch % unit + unit
-  fields = ', '.join(f'{x}.batch ({config[x].batch})' for x in wrong)
-  among = f'{num_devices} device{"s" if num_devices > 1 else ""}'
-  if any(parts[stage] > num_devices for stage in wrong):
-    among += ' and the teachers on each, as routing needs it'
+  # The nearest batches that suit every stage, and not only the unfit ones.
+  common_multiple = math.lcm(*(num_parts[stage] for stage in stages))
+  batch = config[unfit_stages[0]].batch
+  smaller_batch = batch - batch % common_multiple
+  larger_batch = smaller_batch + common_multiple
+  suggestion = (
+    f'{smaller_batch} and {larger_batch} suit'
+    if smaller_batch
+    else f'{larger_batch} suits'
+  )
+  fields = ', '.join(
+    f'{stage}.batch ({config[stage].batch})' for stage in unfit_stages
+  )
+  sharers = f'{num_devices} device{"s" if num_devices > 1 else ""}'
+  if any(num_parts[stage] > num_devices for stage in unfit_stages):
+    sharers += ' and the teachers on each, as routing needs it'
   raise UserError(
-    f'{fields}: cannot be shared equally by {among}; '
-    f'{f"{below} and {above} suit" if below else f"{above} suits"} every '
+    f'{fields}: cannot be shared equally by {sharers}; {suggestion} every '
     'stage, and 0 takes the largest up to 128 that fits.'
   )

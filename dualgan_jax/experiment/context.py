@@ -1,4 +1,4 @@
-"""What all stages of a run share: config, nets, folder, devices, the loop."""
+"""Holds config, nets, folder and devices, which all stages of a run share."""
 
 import contextlib
 import dataclasses
@@ -19,25 +19,27 @@ from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
 
 # The stages that `student_seed` varies with teachers and generator fixed.
-_OF_STUDENT = {x.name for x in stage_table.STAGES if x.is_of_student}
+_STUDENT_STAGES = {
+  stage.name for stage in stage_table.STAGES if stage.is_of_student
+}
 
-_Value = TypeVar('_Value')
+_Outcome = TypeVar('_Outcome')
 
 
 class LastStageDone(Exception):
-  """Ends a run after the last stage that is asked for."""
+  """The signal that ends a run after the last stage that was requested."""
 
 
 @dataclasses.dataclass
 class RunContext:
-  """What all stages of a run share.
+  """Config, nets, folder and devices, which all stages of a run share.
 
   Attributes:
-    config: checked.
-    nets: that it describes.
+    config: a checked config.
+    nets: the nets that it describes.
     workdir: the run's folder.
-    devices: to train on.
-    last_stage: the stage to end with.
+    devices: devices to train on.
+    last_stage: name of the stage that ends the run.
     on_metrics: called with each row of metrics.
   """
 
@@ -51,54 +53,64 @@ class RunContext:
   _seconds: float = 0.0
 
   def run_stage(
-    self, stage: str, work: Callable[..., _Value], *inputs: Any
-  ) -> _Value:
-    """Runs a stage, or reads what it has come to if it is finished.
+    self, stage: str, stage_runner: Callable[..., _Outcome], *inputs: Any
+  ) -> _Outcome:
+    """Runs a stage, or reads its outcome if it is finished.
 
     Args:
       stage: one of `stage_table.NAMES`.
-      work: called with this context and `inputs`; its trainings go through
-        `train`.
-      *inputs: what earlier stages returned.
+      stage_runner: called with this context and `inputs`; its trainings go
+        through `train`.
+      *inputs: outcomes of earlier stages.
 
     Returns:
-      What `work` returns.
+      What `stage_runner` returns.
 
     Raises:
-      LastStageDone: it was the last stage that is asked for.
+      LastStageDone: this was the last stage that was requested.
       TrainingError: there is not enough memory.
     """
     is_finished = self.workdir.finished(stage)
     fields = stage_fields.by_stage(self.config)[stage]
     if not is_finished:
-      aside = self.workdir.begin(stage, fields)
-      if aside:
+      aside_folder = self.workdir.begin(stage, fields)
+      if aside_folder:
         console.say(
           f'{stage}: begun with other fields before; that attempt is kept as '
-          f'{aside.name}'
+          f'{aside_folder.name}'
         )
     self._log = metrics_log.MetricsLog(
       self.workdir.stage(stage), self.on_metrics
     )
     self._seconds = 0.0
+    # A finished stage runs, too: its trainings then read their last checkpoint.
     try:
-      with _explain_lack_of_memory(stage):
-        value = work(self, *inputs)
+      with explain_lack_of_memory(stage):
+        outcome = stage_runner(self, *inputs)
     finally:
       self._log.close()
     if not is_finished:
       self.workdir.finish(stage, fields, self._seconds)
+      # Of several processes, only the first one writes pictures.
       if parallel.is_first():
         plots.draw_curves(self.workdir.stage(stage))
       console.say(f'{stage}: done in {self._seconds:.0f} s')
     if stage == self.last_stage:
       raise LastStageDone
-    return value
+    return outcome
 
   def train(self, phase: Phase) -> TrainState:
-    """Brings a phase to its end, or reads the end it has come to."""
-    stage, _, part = phase.name.partition('/')
-    folder = self.workdir.stage(stage) / 'checkpoints' / part
+    """Trains a phase to its end, or reads its last state.
+
+    Args:
+      phase: its name is that of the stage, or 'stage/part'.
+
+    Returns:
+      The state after the last step, as NumPy arrays.
+    """
+    stage, _, part_name = phase.name.partition('/')
+    # The phases of a stage have checkpoints in folders of their names.
+    folder = self.workdir.stage(stage) / 'checkpoints' / part_name
     checkpoints = Checkpoints(folder, self.workdir.check_in_place)
     with contextlib.closing(checkpoints):
       state, seconds = train_loop.train(
@@ -115,31 +127,45 @@ class RunContext:
     return state
 
   def add_seconds(self, seconds: float) -> None:
-    """Counts what the stage that runs has taken."""
+    """Adds to the seconds that the current stage has taken."""
     self._seconds += seconds
 
   def key(self, name: str) -> jax.Array:
-    """Makes the PRNG key for everything that bears this name.
+    """Makes the PRNG key that belongs to a name.
 
     Args:
-      name: of a phase, 'stage/part', or of something else.
+      name: of a phase, 'stage/part', or of anything else that draws.
     """
     seed, student_seed = self.config.seed, self.config.student_seed
-    if student_seed is not None and name.partition('/')[0] in _OF_STUDENT:
+    if student_seed is not None and name.partition('/')[0] in _STUDENT_STAGES:
       seed = student_seed
-    base = jax.random.PRNGKey(seed)
-    return jax.random.fold_in(base, zlib.crc32(name.encode()))
+    # Names and not an order: another stage or teacher changes no other's draws.
+    return jax.random.fold_in(
+      jax.random.PRNGKey(seed), zlib.crc32(name.encode())
+    )
 
 
 @contextlib.contextmanager
-def _explain_lack_of_memory(stage: str) -> Iterator[None]:
+def explain_lack_of_memory(stage: str) -> Iterator[None]:
+  """Turns errors about memory into one sentence that names a cure.
+
+  Args:
+    stage: name of the stage that runs inside.
+
+  Raises:
+    TrainingError: the memory did not suffice.
+  """
   try:
     yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not isinstance(e, MemoryError) and 'RESOURCE_EXHAUSTED' not in str(e):
+  except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    # Only the message of an XLA error tells what has failed.
+    is_lack_of_memory = isinstance(error, MemoryError) or (
+      'RESOURCE_EXHAUSTED' in str(error)
+    )
+    if not is_lack_of_memory:
       raise
-    smaller = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
+    smaller_batch = '' if stage == 'evaluate' else f'lower {stage}.batch, or '
     raise TrainingError(
-      f'{stage}: there is not enough memory ({first_line(e)}); {smaller}take '
-      'more or larger devices. What is saved stays.'
-    ) from e
+      f'{stage}: there is not enough memory ({first_line(error)}); '
+      f'{smaller_batch}take more or larger devices. What is saved stays.'
+    ) from error

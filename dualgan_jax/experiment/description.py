@@ -1,7 +1,8 @@
-"""What `--dry_run` prints: the nets of a plan, and how they fit together."""
+"""Describes the nets of a run, and how they fit together, for `--dry_run`."""
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.display import format_shape
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -22,176 +24,229 @@ from dualgan_jax.teachers import forward, reference_logits
 from dualgan_jax.teachers.teacher import Teacher
 
 
-def describe(design: Nets, config: ml_collections.FrozenConfigDict) -> str:
-  """Lists teachers, labels, blocks, feature shapes and costs.
+def describe(nets: Nets, config: ml_collections.FrozenConfigDict) -> str:
+  """Describes teachers, labels, blocks, feature shapes and costs.
 
   Args:
-    design: of `build_nets`.
-    config: what it was made of.
+    nets: as `build_nets` returns them.
+    config: the config that they were built from.
+
+  Returns:
+    Several lines of text.
   """
-  nets = list(design.teachers.values())
+  teachers = list(nets.teachers.values())
+  # Costs and shapes need no variables, and so no time for large nets.
   student = abstract_teacher(
-    'student', config.labels, design.student, design.image
+    'student', config.labels, nets.student, nets.image_shape
   )
   lines = ['teachers']
   lines += [
-    f'  {t.name} ({_origin(config.teachers[t.name])}) answers '
-    f'{"one of " if t.single_label else ""}{", ".join(t.labels)}: '
-    f'{_net(t, design)}'
-    for t in nets
+    f'  {teacher.name} ({_describe_origin(config.teachers[teacher.name])}) '
+    f'answers {"one of " if teacher.single_label else ""}'
+    f'{", ".join(teacher.labels)}: {_describe_teacher_cost(teacher, nets)}'
+    for teacher in teachers
   ]
-  lines += _comparisons(design, config)
+  lines += _list_comparisons(nets, config)
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
+  # A shared label is where the teachers' logits are combined.
   for label in config.labels:
-    several = [t.name for t in nets if label in t.labels]
-    if len(several) > 1:
-      lines.append(f'  {label} is what {" and ".join(several)} answer together')
-  lines.append(f'blocks: {len(design.student.blocks)}')
-  lines += _generator(design, config, nets)
-  one = ', one label per image' if design.student.single_label else ''
-  lines.append(f'compact: {_net(student, design)}{one}')
+    owner_names = [
+      teacher.name for teacher in teachers if label in teacher.labels
+    ]
+    if len(owner_names) > 1:
+      lines.append(
+        f'  {label} is what {" and ".join(owner_names)} answer together'
+      )
+  lines.append(f'blocks: {len(nets.student.blocks)}')
+  lines += _describe_generator(nets, config, teachers)
+  label_note = ', one label per image' if nets.student.single_label else ''
+  lines.append(f'compact: {_describe_teacher_cost(student, nets)}{label_note}')
+  # Stages without steps are not run.
   if config.dual.steps:
-    lines += _branched(design, nets, student)
+    lines += _describe_branched_nets(nets, teachers, student)
   if config.refine.steps:
-    lines.append(_pool(config))
-  lines += missing_prior(nets, design)
+    lines.append(_describe_replay_buffer(config))
+  lines += list_missing_priors(teachers, nets)
   return '\n'.join(lines)
 
 
-def _comparisons(
-  design: Nets, config: ml_collections.FrozenConfigDict
+def list_missing_priors(teachers: Sequence[Teacher], nets: Nets) -> list[str]:
+  """Lists the teachers that have no statistics for the prior to match.
+
+  Args:
+    teachers: all teachers, with variables or with shapes only.
+    nets: as `build_nets` returns them.
+
+  Returns:
+    A line per such teacher; none if the objective has no prior.
+  """
+  if not nets.loss_weights.prior:
+    return []
+  return [
+    f'teacher {teacher.name} has no batch norm (nn.BatchNorm of Flax Linen): '
+    'the objective goes without the statistics prior for it'
+    for teacher in teachers
+    if not forward.has_batch_norm(teacher, nets.image_shape)
+  ]
+
+
+def _list_comparisons(
+  nets: Nets, config: ml_collections.FrozenConfigDict
 ) -> list[str]:
   """Lists what to compare with PyTorch, where a config names no reference."""
   lines = []
-  for name, teacher in design.unmerged.items():
+  for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
+    # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
-      size = tuple(teacher_config.size or config.image)
       lines += reference_logits.describe_comparison(
-        teacher, size, teacher_config.mean, teacher_config.deviation
+        teacher,
+        tuple(teacher_config.size or config.image),
+        teacher_config.mean,
+        teacher_config.deviation,
       )
   return lines
 
 
-def _pool(config: ml_collections.FrozenConfigDict) -> str:
-  images = config.refine.pool_batches * config.refine.batch
-  size = images * math.prod(config.image)  # uint8
+def _describe_replay_buffer(config: ml_collections.FrozenConfigDict) -> str:
+  """Describes the images that stage `refine` holds in memory."""
+  num_images = config.refine.pool_batches * config.refine.batch
+  # One byte per value: they are uint8.
+  num_bytes = num_images * math.prod(config.image)
   return (
-    f'refine: a pool of {images:,} images, {size / 1e6:.0f} MB on each device '
-    'and in each checkpoint'
+    f'refine: a pool of {num_images:,} images, {num_bytes / 1e6:.0f} MB on '
+    'each device and in each checkpoint'
   )
 
 
-def missing_prior(nets: list[Teacher], design: Nets) -> list[str]:
-  """A line per teacher whom the statistics prior asks for what it lacks."""
-  return [
-    f'teacher {t.name} has no batch norm (nn.BatchNorm of Flax Linen): the '
-    'objective goes without the statistics prior for it'
-    for t in nets
-    if design.loss_weights.prior and not forward.has_batch_norm(t, design.image)
-  ]
-
-
-def _generator(
-  design: Nets,
+def _describe_generator(
+  nets: Nets,
   config: ml_collections.FrozenConfigDict,
-  nets: list[Teacher],
+  teachers: Sequence[Teacher],
 ) -> list[str]:
-  routed = bool(configured_routing(config, nets))
-  phase = generator_phase(design, config, nets, routed=routed)
+  """Describes the groups of the generator, its filters and its costs."""
+  is_routed = bool(configured_routing(config, teachers))
+  phase = generator_phase(nets, config, teachers, is_routed=is_routed)
   state = jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   variables = join(state.params['generator'], state.batch_stats)
 
-  def generate(variables, noise):
-    return design.generator.apply(variables, noise, train=False)
+  def generate(variables, latents):
+    return nets.generator.apply(variables, latents, train=False)
 
-  size = config.generator.noise + (len(nets) if routed else 0)
-  noise = jax.ShapeDtypeStruct((1, size), jnp.float32)
-  *groups, image = jax.eval_shape(generate, variables, noise)
+  # A routed latent also says which teacher its image belongs to.
+  latent_dim = config.generator.noise + (len(teachers) if is_routed else 0)
+  latents = jax.ShapeDtypeStruct((1, latent_dim), jnp.float32)
+  *groups, images = jax.eval_shape(generate, variables, latents)
   lines = ['generated features, and the teachers’ features that they meet']
-  for j, group in enumerate(groups, start=1):
-    b = len(groups) + 1 - j
-    met = ', '.join(
-      f'{t.name} {_by(forward.feature_shapes(t, design.image)[b - 1])}'
-      for t in nets
+  # The generator mirrors the teachers: F_g^j meets block B-j.
+  for group_number, group in enumerate(groups, start=1):
+    block_number = len(groups) + 1 - group_number
+    teacher_features = ', '.join(
+      f'{teacher.name} '
+      + format_shape(
+        forward.feature_shapes(teacher, nets.image_shape)[block_number - 1]
+      )
+      for teacher in teachers
     )
-    lines.append(f'  F_g^{j} {_by(group.shape[1:])} after block {b}: {met}')
-  lines.append(f'  F_g^{len(groups) + 1} {_by(image.shape[1:])}: the image')
-  filters = cost.count_parameters(state.params['filters'])
+    lines.append(
+      f'  F_g^{group_number} {format_shape(group.shape[1:])} after block '
+      f'{block_number}: {teacher_features}'
+    )
   lines.append(
-    f'generator: {_cost(generate, variables, noise)}; filters: {filters:,} '
-    'parameters'
+    f'  F_g^{len(groups) + 1} {format_shape(images.shape[1:])}: the image'
+  )
+  # Filters stand between generator and teachers, so they are counted apart.
+  filter_parameters = cost.count_parameters(state.params['filters'])
+  lines.append(
+    f'generator: {_describe_cost(generate, variables, latents)}; filters: '
+    f'{filter_parameters:,} parameters'
   )
   return lines
 
 
-def _branched(design: Nets, nets: list[Teacher], student: Teacher) -> list[str]:
-  """The shallowest and the deepest branched net; the real one lies between."""
-  label_map = design.label_map.asked_only()
-  asked = [nets[m] for m in design.label_map.asked]
-  ends = sorted({1, len(design.student.blocks) - 1})
+def _describe_branched_nets(
+  nets: Nets, teachers: Sequence[Teacher], student: Teacher
+) -> list[str]:
+  """Describes the shallowest and the deepest branched net.
+
+  The branch points are chosen by measured losses, so that before a training
+  only the bounds of the real one are known.
+  """
+  relevant_labels = nets.label_map.asked_only()
+  relevant_teachers = [teachers[index] for index in nets.label_map.asked]
   lines = []
-  for point in ends:
+  for branch_point in sorted({1, len(nets.student.blocks) - 1}):
+    # Their widths, and so the costs, depend on the branch point.
     filters = [
       jax.eval_shape(
         functools.partial(
           discriminators.new_filter,
-          channels=design.student.blocks[point - 1].width,
-          teacher_channels=forward.feature_shapes(t, design.image)[point - 1][
-            -1
-          ],
+          channels=nets.student.blocks[branch_point - 1].width,
+          teacher_channels=forward.feature_shapes(teacher, nets.image_shape)[
+            branch_point - 1
+          ][-1],
         ),
         jax.random.PRNGKey(0),
       )
-      for t in asked
+      for teacher in relevant_teachers
     ]
-    net, variables = branched.create(
-      design.student.blocks,
+    branched_net, variables = branched.create(
+      nets.student.blocks,
       student.variables,
       filters,
-      asked,
-      [point] * len(asked),
-      label_map,
+      relevant_teachers,
+      [branch_point] * len(relevant_teachers),
+      relevant_labels,
     )
-    costs = _cost(
-      lambda v, x, net=net: net.apply(v, x, train=False)[0],
-      variables,
-      _image(design),
+
+    def answer(variables, images, branched_net=branched_net):
+      return branched_net.apply(variables, images, train=False)[0]
+
+    lines.append(
+      f'branched, if all branch after block {branch_point}: '
+      f'{_describe_cost(answer, variables, _make_image_spec(nets))}'
     )
-    lines.append(f'branched, if all branch after block {point}: {costs}')
   return lines
 
 
-def _origin(own: ml_collections.FrozenConfigDict) -> str:
-  match teacher_kind(own):
+def _describe_origin(teacher_config: ml_collections.FrozenConfigDict) -> str:
+  """Describes where a teacher comes from: a net, a module, a weight file."""
+  match teacher_kind(teacher_config):
     case 'trained':
-      return own.kind
+      return teacher_config.kind
     case 'module':
-      return own.module
+      return teacher_config.module
     case 'given':
       return 'in memory'
-  sized = f', shown {_by(own.size)}' if own.size else ''
-  return f'{own.architecture} of {own.weights}{sized}'
+  size_note = (
+    f', shown {format_shape(teacher_config.size)}'
+    if teacher_config.size
+    else ''
+  )
+  return f'{teacher_config.architecture} of {teacher_config.weights}{size_note}'
 
 
-def _net(net: Teacher, design: Nets) -> str:
-  return _cost(
-    lambda v, x: forward.tail(net, v, x, 0),
-    net.variables,
-    _image(design),
+def _describe_teacher_cost(teacher: Teacher, nets: Nets) -> str:
+  """Describes the parameters and FLOPs of a teacher, or of the student."""
+  return _describe_cost(
+    lambda variables, images: forward.tail(teacher, variables, images, 0),
+    teacher.variables,
+    _make_image_spec(nets),
   )
 
 
-def _cost(fn: Any, variables: Any, x: jax.ShapeDtypeStruct) -> str:
+def _describe_cost(
+  apply: Callable[[Any, Any], Any],
+  variables: Any,
+  input_spec: jax.ShapeDtypeStruct,
+) -> str:
+  """Describes the parameters and FLOPs of a function of variables and input."""
   return (
     f'{cost.count_parameters(variables):,} parameters, '
-    f'{cost.count_flops(fn, variables, x):,} FLOPs per image'
+    f'{cost.count_flops(apply, variables, input_spec):,} FLOPs per image'
   )
 
 
-def _image(design):
-  return jax.ShapeDtypeStruct((1, *design.image), jnp.float32)
-
-
-def _by(shape):
-  return '×'.join(map(str, shape))
+def _make_image_spec(nets: Nets) -> jax.ShapeDtypeStruct:
+  """Makes shape and type of a batch of one image."""
+  return jax.ShapeDtypeStruct((1, *nets.image_shape), jnp.float32)

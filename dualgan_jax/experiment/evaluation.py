@@ -1,13 +1,12 @@
-"""Stage `evaluate`: measures the models, and writes what people take away."""
+"""Measures the models of a run, and writes results, report and students."""
 
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table
@@ -20,20 +19,24 @@ from dualgan_jax.experiment.outcomes import (
   Teachers,
   TrainedGenerator,
 )
+from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
-from dualgan_jax.reporting import cost, plots, report
+from dualgan_jax.reporting import plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import student
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
 
-if TYPE_CHECKING:
-  from dualgan_jax.data.sources import Split
-
-# Images drawn to be looked at.
+# Images drawn for the pictures, and for the agreement with the teachers.
 _NUM_SAMPLES = 512
+# Keys of `results.json`, in their order.
+_RESULT_KEYS = (
+  *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
+  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
+  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
+)
 
 
 def measure(
@@ -43,45 +46,58 @@ def measure(
   students: Students,
   baselines: Mapping[str, Model],
 ) -> None:
-  """Measures all models of a run, and writes results, report and students.
+  """Runs stage `evaluate`, which writes what people take away from a run.
 
-  Here, and nowhere before, the test part of the data is opened.
+  This is the only stage that measures on the test part of the data.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    trained: outcome of `generator`.
+    students: outcome of `refine`.
+    baselines: outcome of `baselines`, by name.
   """
+  # Nothing builds on this stage, so there is nothing to read.
   if context.workdir.finished('evaluate'):
     return
-  began = time.monotonic()
+  start_time = time.monotonic()
   config = context.config
   train_splits, test_splits = (
     [real_data.load(config, name, part) for name in config.data]
     for part in ('train', 'test')
   )
-  scorer = _Scorer(config, test_splits)
-  generated, ensemble_logits = samples(
-    context, teachers.everyone, trained.frozen, config.labels
+  # Models are scored on real images, if there are any, and compared with the
+  # teachers on generated images.
+  scorer = Scorer(config, test_splits)
+  images, ensemble_logits = draw_samples(
+    context, teachers.all_teachers, trained.frozen, config.labels
   )
 
-  # Teachers first, together and alone, then what was trained here.
+  # The order of the rows is that of the tables: teachers come first.
   rows = _measure_teachers(scorer, teachers)
   for name, model in {**students.models, **baselines}.items():
-    answer = jax.jit(functools.partial(_answer, model.apply))
-    logits = answer(model.variables, generated)
+    answer = jax.jit(functools.partial(_model_logits, model.apply))
+    logits = answer(model.variables, images)
+    # Of trained models only: teachers agree with themselves.
     agreement = distillation.agreement(logits, ensemble_logits)
     row = scorer.measure(name, answer, model.variables, config.labels)
     rows[name] = {**row, 'agreement': float(agreement)}
     scorer.logits.setdefault(name, logits)
   scorer.logits.setdefault('teachers', ensemble_logits)
 
+  # Of several processes, only the first writes into the folder.
   if parallel.is_first():
     plots.draw_samples(
       context.workdir.stage('evaluate') / 'samples.png',
       config.labels,
-      generated,
+      images,
       ensemble_logits,
-      real=real_data.some(config, train_splits, _NUM_SAMPLES)
+      real=real_data.sample(config, train_splits, _NUM_SAMPLES)
       if test_splits
       else None,
     )
-  seconds = time.monotonic() - began
+  # The results state the seconds, so what follows is not counted.
+  seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
   results = {
     **_describe_run(context, trained, students, seconds),
@@ -101,122 +117,45 @@ def measure(
     )
 
 
-# In the order in which `results.json` has them.
-_RESULT_KEYS = (
-  *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
-  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
-  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
-)
-
-
-class _Scorer:
-  """Scores answers to the real test images, if there are any.
-
-  Attributes:
-    logits: by model, its answers to all test images.
-  """
-
-  def __init__(
-    self, config: ml_collections.FrozenConfigDict, splits: Sequence['Split']
-  ):
-    from dualgan_jax.reporting import metrics  # scikit-learn takes a second
-
-    self._metrics, self._config, self._splits = metrics, config, splits
-    self.logits: dict[str, np.ndarray] = {}
-
-  def measure(
-    self,
-    name: str,
-    apply: Callable[..., Any],
-    variables: Any,
-    labels: Sequence[str],
-  ) -> dict[str, Any]:
-    """Measures a model: its scores, parameters and FLOPs.
-
-    Args:
-      name: of its row.
-      apply: (variables, images) → logits [N, |labels|].
-      variables: of the model.
-      labels: that it answers.
-    """
-    image = jax.ShapeDtypeStruct((1, *self._config.image), np.float32)
-    return {
-      **self._score(name, apply, variables, labels),
-      'params': cost.count_parameters(variables),
-      'flops': cost.count_flops(apply, variables, image),
-    }
-
-  def per_label(self) -> Any:
-    """Compares compact TargetNet and teachers label by label."""
-    labels = self._config.labels
-    return self._metrics.compare_per_label(
-      labels,
-      self.logits['compact'],
-      self.logits['teachers'],
-      self._targets(labels) if self._splits else None,
-    )
-
-  def _score(self, name, apply, variables, labels):
-    if not self._splits:
-      return dict.fromkeys(report.COLUMNS)
-    logits = [
-      self._metrics.compute_logits(
-        apply, variables, split.images, self._config.image[:2]
-      )
-      for split in self._splits
-    ]
-    known = [np.isin(labels, split.label_names) for split in self._splits]
-    extra = {}
-    if len(known) > 1 and all(x.any() for x in known):
-      extra['right_world'] = self._metrics.right_world_share(logits, known)
-    self.logits[name] = np.concatenate(logits)
-    targets = self._targets(labels)
-    return {**self._metrics.compute_scores(self.logits[name], targets), **extra}
-
-  def _targets(self, labels):
-    """Gives 0 or 1 per test image and label, NaN where nobody knows."""
-    columns = [split.label_targets(labels) for split in self._splits]
-    targets = np.concatenate(columns)
-    known = [np.isin(labels, split.label_names) for split in self._splits]
-    targets[:, ~np.any(known, axis=0)] = np.nan
-    return targets
-
-
 def _measure_teachers(
-  scorer: _Scorer, teachers: Teachers
+  scorer: Scorer, teachers: Teachers
 ) -> dict[str, dict[str, Any]]:
-  """Measures the relevant teachers together, and each teacher alone."""
+  """Measures the ensemble of the relevant teachers, and each teacher."""
   labels = teachers.relevant_labels.customised
 
-  def answer_together(variables, images):
+  def answer_as_ensemble(variables, images):
     logits = [
       forward.tail(teacher, teacher_variables, images, 0)
       for teacher, teacher_variables in zip(
-        teachers.relevant, variables, strict=True
+        teachers.relevant_teachers, variables, strict=True
       )
     ]
-    owners = teachers.relevant_labels.owners(labels)
-    return discriminators.combine(logits, owners)
+    label_columns = teachers.relevant_labels.owners(labels)
+    return discriminators.combine(logits, label_columns)
 
-  variables = [teacher.variables for teacher in teachers.relevant]
+  variables = [teacher.variables for teacher in teachers.relevant_teachers]
   rows = {
-    'teachers': scorer.measure('teachers', answer_together, variables, labels)
+    'teachers': scorer.measure(
+      'teachers', answer_as_ensemble, variables, labels
+    )
   }
-  for teacher in teachers.everyone:
+  for teacher in teachers.all_teachers:
     rows[teacher.name] = scorer.measure(
       teacher.name,
-      functools.partial(_answer_alone, teacher),
+      functools.partial(_teacher_logits, teacher),
       teacher.variables,
       teacher.labels,
     )
   return rows
 
 
-def _answer(apply, variables, images):
+def _model_logits(apply, variables, images):
+  """Returns the logits of a model, without its updated variables."""
   return apply(variables, images, train=False)[0]
 
 
-def _answer_alone(teacher, variables, images):
+def _teacher_logits(teacher, variables, images):
+  """Returns the logits of a teacher."""
   return forward.tail(teacher, variables, images, 0)
 
 
@@ -226,12 +165,13 @@ def _describe_run(
   students: Students,
   seconds: float,
 ) -> dict[str, Any]:
-  """Says what a run was made with, and how long its stages took."""
+  """Lists what a run was made with, and how long its stages took."""
   config = context.config
-  earlier = [name for name in stage_table.NAMES if name != 'evaluate']
+  earlier_stages = [name for name in stage_table.NAMES if name != 'evaluate']
   fields = {}
-  for stage in stage_fields.by_stage(config).values():
-    fields.update(stage)
+  # Not the whole config: files may lie elsewhere on another machine.
+  for fields_of_stage in stage_fields.by_stage(config).values():
+    fields.update(fields_of_stage)
   return {
     'experiment': config.experiment,
     'objective': config.objective.name,
@@ -243,10 +183,10 @@ def _describe_run(
     'branch_points': students.branch_points,
     'branch_losses': students.branch_losses,
     'seconds': {
-      **{name: context.workdir.seconds(name) for name in earlier},
+      **{name: context.workdir.seconds(name) for name in earlier_stages},
       'evaluate': round(seconds, 1),
     },
-    'devices': (f'{len(context.devices)} × {context.devices[0].device_kind}'),
+    'devices': f'{len(context.devices)} × {context.devices[0].device_kind}',
     'versions': versions.list_versions(),
     'config': fields,
   }
@@ -258,74 +198,87 @@ def _write_students(
   """Writes the folders `student` and, if there is one, `branched`."""
   config, folder = context.config, context.workdir.path
   single_label = context.nets.student.single_label
+  # A folder that is copied away must still say which run it comes from.
   origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
-  in_common = {
+  common_arguments = {
     'labels': config.labels,
     'image': config.image,
     'origin': origin | results['versions'],
   }
+  # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
     net={**config.student.to_dict(), 'single_label': single_label},
-    **in_common,
+    **common_arguments,
   )
   if 'branched' not in students.models:
     return
-  model = students.models['branched']
+  # The branched net holds blocks of teachers, which may be a user's code, so
+  # it is exported as a program.
+  branched_model = students.models['branched']
   try:
     student.write_program(
       folder / 'branched',
-      functools.partial(_answer, model.apply),
-      model.variables,
+      functools.partial(_model_logits, branched_model.apply),
+      branched_model.variables,
       net={
         'kind': 'branched',
         'points': students.branch_points,
         'single_label': single_label,
       },
-      **in_common,
+      **common_arguments,
     )
-  except UserError as e:  # all else is there
-    console.say(f'evaluate: {e}')
+  # A teacher whose code cannot be exported costs no other result.
+  except UserError as error:
+    console.say(f'evaluate: {error}')
 
 
-def samples(
+def draw_samples(
   context: RunContext,
-  everyone: Sequence[Teacher],
-  source: FrozenGenerator,
+  all_teachers: Sequence[Teacher],
+  generator: FrozenGenerator,
   labels: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
   """Draws generated images, and the teachers' logits of some labels.
 
-  If routed, the images are of teachers who are asked for one of them: on those
-  of others none of these labels would be there.
+  If routed, each image belongs to a teacher that answers one of the labels: an
+  image of another teacher would show none of them.
 
   Args:
-    context: of the run.
-    everyone: all teachers.
-    source: the trained generator.
-    labels: to answer.
+    context: context of the run.
+    all_teachers: all teachers, in the config's order.
+    generator: the trained generator.
+    labels: the labels that logits are returned of.
 
   Returns:
-    Images [n, h, w, c] in [0, 1], and logits [n, |labels|].
+    Images [N, height, width, channels] in [0, 1], and logits [N, |labels|].
   """
   label_map = dataclasses.replace(context.nets.label_map, customised=labels)
-  relevant = tuple(everyone[m] for m in label_map.asked)
-  owners = label_map.asked_only().owners(labels)
-  rows = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant)
+  relevant_teachers = tuple(all_teachers[index] for index in label_map.asked)
+  label_columns = label_map.asked_only().owners(labels)
+  # Every teacher gets as many images.
+  num_images = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant_teachers)
 
   @jax.jit
-  def draw(source, relevant, key):
-    z = routing.condition_latents(
-      jax.random.normal(key, (rows, source.latent_dim)),
-      label_map.asked if source.routed_teachers else (),
-      source.num_teachers,
+  def draw(generator, relevant_teachers, key):
+    latents = routing.condition_latents(
+      jax.random.normal(key, (num_images, generator.latent_dim)),
+      label_map.asked if generator.routed_teachers else (),
+      generator.num_teachers,
     )
-    images = source.module.apply(source.variables, z, train=False)[-1]
-    filtered_images = [source.filtered_image(t, images) for t in relevant]
+    images = generator.module.apply(generator.variables, latents, train=False)[
+      -1
+    ]
+    filtered_images = [
+      generator.filtered_image(teacher, images) for teacher in relevant_teachers
+    ]
     return images, discriminators.ensemble_logits(
-      relevant, filtered_images, owners, routed=source.foreign_labels_absent
+      relevant_teachers,
+      filtered_images,
+      label_columns,
+      routed=generator.foreign_labels_absent,
     )
 
-  images, logits = draw(source, relevant, context.key('samples'))
+  images, logits = draw(generator, relevant_teachers, context.key('samples'))
   return np.asarray(images), np.asarray(logits)

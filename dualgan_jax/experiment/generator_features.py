@@ -1,4 +1,4 @@
-"""The widths of the generator's features, where a config leaves them open."""
+"""Chooses the generator's feature widths, where a config leaves them open."""
 
 import ml_collections
 
@@ -9,42 +9,49 @@ from dualgan_jax.experiment import stage_records
 def fill_in(
   config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
 ) -> ml_collections.FrozenConfigDict:
-  """Fills in `generator.features`: a generator's at hand, or the student's.
+  """Fills in `generator.features` with an existing generator's, or defaults.
 
   Args:
-    config: checked.
-    workdir: the run's folder, where a generator may be begun.
-    init_from: another run's folder, which a finished generator may be taken
-      over from, or None.
+    config: a checked config.
+    workdir: the run's folder, which may have a generator.
+    init_from: another run's folder, whose finished generator may be taken over,
+      or None.
+
+  Returns:
+    The config, with the features of `find_existing_features`, or else the
+    widths of the student's blocks but the last.
   """
   if config.generator.features is not None:
     return config
-  at_hand = generator_features(config, workdir, init_from)
-  return _with_features(config, at_hand or config.student.widths[:-1])
+  existing_features = find_existing_features(config, workdir, init_from)
+  return _with_features(config, existing_features or config.student.widths[:-1])
 
 
-def generator_features(
+def find_existing_features(
   config: ml_collections.FrozenConfigDict, workdir: str, init_from: str | None
 ) -> tuple[int, ...] | None:
-  """Finds the feature widths of the generator that a run will go on with.
+  """Finds the feature widths of the generator that a run will resume or take.
 
   Args:
-    config: checked, its `generator.features` open.
-    workdir: the run's folder, where a generator may be begun.
-    init_from: another run's folder, which a finished one may be taken over
-      from, or None.
+    config: a checked config, whose `generator.features` is None.
+    workdir: the run's folder, which may have a generator.
+    init_from: another run's folder, whose finished generator may be taken over,
+      or None.
 
   Returns:
-    One width per block of the student but the last, or None: there is no such
+    One width per block of the student but the last; None if there is no such
     generator.
   """
+  # A generator in the folder of the run takes precedence.
   for folder in filter(None, (workdir, init_from)):
     record = stage_records.read(stage_records.absolute(folder), 'generator')
     if record is None:
       continue
     features = tuple(record['fields']['generator.features'])
+    # A student with another number of blocks needs another generator.
     if len(features) != len(config.student.widths) - 1:
       continue
+    # With these features, would this config make that generator?
     fields = stage_fields.by_stage(_with_features(config, features))
     is_begun_here = folder == workdir and (
       record['finished']
@@ -60,6 +67,7 @@ def generator_features(
 def _with_features(
   config: ml_collections.FrozenConfigDict, features: tuple[int, ...]
 ) -> ml_collections.FrozenConfigDict:
+  """Returns the config with other feature widths of the generator."""
   values = config.to_dict()
   values['generator']['features'] = features
   return ml_collections.FrozenConfigDict(values)

@@ -1,4 +1,4 @@
-"""Refuses what cannot fit into this machine's memory, before it is tried."""
+"""Checks that a run fits into the memory of its devices, before it starts."""
 
 import math
 import os
@@ -14,91 +14,121 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.nets import Nets, generator_phase
 
 # What a container may use, by the first or second kind of control groups.
-_LIMITS = (
+_CGROUP_LIMITS = (
   '/sys/fs/cgroup/memory.max',
   '/sys/fs/cgroup/memory/memory.limit_in_bytes',
 )
+# Stands for unknown memory, on which nothing is refused.
+_UNLIMITED_BYTES = 2**63
 
 
 def check_fits(
-  design: Nets,
+  nets: Nets,
   config: ml_collections.FrozenConfigDict,
   devices: Sequence[jax.Device],
   stages: Collection[str],
 ) -> None:
-  """Sees that what a device must hold at least is no more than it has.
+  """Checks that each device has the memory that it needs at least.
 
   Args:
-    design: of `build_nets`.
-    config: what it was made of.
-    devices: to train on; those of a CPU share its memory.
-    stages: those that will be trained.
+    nets: as `build_nets` returns them.
+    config: the config that they were built from.
+    devices: devices to train on; those of a CPU share its memory.
+    stages: the stages that will be trained.
 
   Raises:
-    UserError: states, images and pool are too large; names what to lower.
+    UserError: states, images and replay buffer are too large; names what to
+      lower.
   """
-  local = [d for d in devices if d.process_index == jax.process_index()]
-  available = device_memory(local[0])
-  if local[0].platform == 'cpu':
-    available //= len(local)
-  for stage, (needed, cures) in _least(design, config).items():
-    if stage in stages and needed > available:
+  local_devices = [
+    device for device in devices if device.process_index == jax.process_index()
+  ]
+  available_bytes = device_memory(local_devices[0])
+  if local_devices[0].platform == 'cpu':
+    # Simulated devices share the memory of the machine.
+    available_bytes //= len(local_devices)
+  for stage, (needed_bytes, fields) in _count_least_bytes(nets, config).items():
+    if stage in stages and needed_bytes > available_bytes:
       raise UserError(
-        f'{stage}: takes {needed / 1e9:,.3g} GB on each of {len(devices)} '
-        f'devices at least, but there are {available / 1e9:,.3g} GB; lower '
-        f'{cures}, or take larger devices.'
+        f'{stage}: takes {needed_bytes / 1e9:,.3g} GB on each of '
+        f'{len(devices)} devices at least, but there are '
+        f'{available_bytes / 1e9:,.3g} GB; lower {fields}, or take larger '
+        'devices.'
       )
 
 
 def device_memory(device: jax.Device) -> int:
-  """Bytes that a device has, a CPU those of this machine or container."""
+  """Reads the memory of a device, in bytes.
+
+  Args:
+    device: a local device. A CPU has the memory of this machine or container.
+  """
   if device.platform != 'cpu':
     statistics = device.memory_stats() or {}
-    return statistics.get('bytes_limit', 2**63)
-  found = [os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')]
-  for file in map(pathlib.Path, _LIMITS):
+    return statistics.get('bytes_limit', _UNLIMITED_BYTES)
+  byte_limits = [os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')]
+  for file in map(pathlib.Path, _CGROUP_LIMITS):
     try:
-      found.append(int(file.read_text()))
+      byte_limits.append(int(file.read_text()))
+    # There are no such groups, or the file says 'max'.
     except (OSError, ValueError):
-      continue  # no such groups, or no limit: 'max'
-  return min(found)
+      continue
+  return min(byte_limits)
 
 
-def _least(design, config):
-  """By stage, the bytes that its state, teachers, images and pool take."""
-  image = math.prod(config.image)
-  teachers = _bytes([t.variables for t in design.teachers.values()])
-  phase = generator_phase(
-    design, config, list(design.teachers.values()), routed=False
+def _count_least_bytes(
+  nets: Nets, config: ml_collections.FrozenConfigDict
+) -> dict[str, tuple[int, str]]:
+  """Counts the bytes that a stage takes at least, without its activations.
+
+  Returns:
+    By stage, the bytes of states, teachers, images and replay buffer, and the
+    fields that would lower them.
+  """
+  teachers = list(nets.teachers.values())
+  teacher_bytes = _count_bytes([teacher.variables for teacher in teachers])
+  phase = generator_phase(nets, config, teachers, is_routed=False)
+  generator_bytes = _count_bytes(
+    jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   )
-  generator = _bytes(jax.eval_shape(phase.init, jax.random.PRNGKey(0)))
   # Parameters and Adam's two averages of them.
-  student = 3 * _bytes(
+  student_bytes = 3 * _count_bytes(
     jax.eval_shape(
-      lambda key: design.student.init(key, config.image), jax.random.PRNGKey(0)
+      lambda key: nets.student.init(key, config.image), jax.random.PRNGKey(0)
     )
   )
-  refine = config.refine
-  pool = refine.pool_batches * refine.batch * image if refine.steps else 0
-  batch = 4 * image  # float32
+  # The replay buffer holds uint8, a batch float32.
+  values_per_image = math.prod(config.image)
+  buffer_images = config.refine.pool_batches * config.refine.batch
+  buffer_bytes = buffer_images * values_per_image if config.refine.steps else 0
+  image_bytes = 4 * values_per_image
   return {
     'generator': (
-      teachers + generator + batch * config.generator.batch,
+      teacher_bytes + generator_bytes + image_bytes * config.generator.batch,
       'generator.widths, student.widths, generator.batch',
     ),
+    # The generator is frozen here, without Adam's averages.
     'targetnet': (
-      teachers + generator // 3 + student + batch * config.targetnet.batch,
+      teacher_bytes
+      + generator_bytes // 3
+      + student_bytes
+      + image_bytes * config.targetnet.batch,
       'student.widths, targetnet.batch',
     ),
     'refine': (
-      teachers + generator + student + pool + batch * refine.batch,
+      teacher_bytes
+      + generator_bytes
+      + student_bytes
+      + buffer_bytes
+      + image_bytes * config.refine.batch,
       'refine.pool_batches, refine.batch, image',
     ),
   }
 
 
-def _bytes(tree: Any) -> int:
+def _count_bytes(tree: Any) -> int:
+  """Counts the bytes of all arrays, or shapes of arrays, in a tree."""
   return sum(
-    math.prod(x.shape) * np.dtype(x.dtype).itemsize
-    for x in jax.tree.leaves(tree)
+    math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+    for leaf in jax.tree.leaves(tree)
   )

@@ -1,8 +1,8 @@
-"""The nets that a config describes, checked against one another."""
+"""Builds the nets that a config describes, and checks that they fit."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import jax
@@ -10,27 +10,17 @@ import jax.numpy as jnp
 import ml_collections
 
 from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import weight_teachers
 from dualgan_jax.method.labels import LabelMap
-from dualgan_jax.networks import architectures, classifier
+from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
 from dualgan_jax.stages.generator_loss import GeneratorLossWeights
-from dualgan_jax.teachers import (
-  agreement,
-  forward,
-  reference_logits,
-  weight_files,
-  weight_matching,
-)
-from dualgan_jax.teachers.teacher import (
-  Preparation,
-  Teacher,
-  from_classifier,
-  merged,
-  prepared,
-)
+from dualgan_jax.teachers import agreement, forward
+from dualgan_jax.teachers.teacher import Teacher, from_classifier
 from dualgan_jax.training.phase import Phase, adam
 
 
@@ -39,19 +29,19 @@ class Nets:
   """Everything that is built before anything is trained.
 
   Attributes:
-    image: (height, width, channels).
-    label_map: all teachers, and Y_cst.
-    teachers: by name; those that are trained here of shapes only, the others
-      with their variables.
-    classifiers: by name, the nets of those that are trained here.
+    image_shape: (height, width, channels).
+    label_map: labels of all teachers, and Y_cst.
+    teachers: by name; a teacher that is trained here has shapes instead of
+      variables.
+    classifiers: by name, the nets of the teachers that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
-    loss_weights: of the generator's loss, not routed.
+    loss_weights: weights of the generator's loss, not routed.
     unmerged: by name, the teachers of weight files in full precision and with
       all their blocks, as PyTorch has them.
   """
 
-  image: tuple[int, int, int]
+  image_shape: tuple[int, int, int]
   label_map: LabelMap
   teachers: dict[str, Teacher]
   classifiers: dict[str, Classifier]
@@ -63,118 +53,97 @@ class Nets:
 
 def build_nets(
   config: ml_collections.FrozenConfigDict,
-  own_teachers: Mapping[str, Teacher] = MappingProxyType({}),
+  external_teachers: Mapping[str, Teacher] = MappingProxyType({}),
 ) -> Nets:
-  """Builds the nets; of arrays, only those of teachers that are not trained.
+  """Builds the nets; only teachers that exist already have arrays.
 
   Args:
-    config: checked (`schema.check`); `generator.features` given.
-    own_teachers: by name, those that a user's own code makes.
+    config: a checked config, with `generator.features` filled in.
+    external_teachers: by name, the teachers that a user's code made.
 
   Raises:
-    UserError: labels or nets don't fit together, or weights don't fit theirs.
+    UserError: labels or nets don't fit together, or a weight file does not fit
+      its net.
   """
   label_map = LabelMap.create(
-    {name: net.labels for name, net in config.teachers.items()}, config.labels
+    {name: entry.labels for name, entry in config.teachers.items()},
+    config.labels,
   )
-  classifiers = {
-    name: _classifier(net, len(net.labels), config.precision, net.single_label)
-    for name, net in config.teachers.items()
-    if teacher_kind(net) == 'trained'
-  }
-  for name, net in classifiers.items():
-    _refuse_too_small(f'teachers.{name}', net, config.image)
-  own, unmerged = {}, {}
-  for name, net in config.teachers.items():
-    match teacher_kind(net):
-      case 'trained':
-        own[name] = abstract_teacher(
-          name, net.labels, classifiers[name], config.image
-        )
-      case 'weights':
-        own[name], unmerged[name] = _of_weights(name, net, config)
-      case _:
-        own[name] = own_teachers[name]
-  student = _classifier(
+  classifiers = _build_classifiers(config)
+  teachers, unmerged = _build_teachers(config, classifiers, external_teachers)
+  # The student's head depends on whether the teachers' labels are exclusive.
+  student = _build_classifier(
     config.student,
     len(config.labels),
     config.precision,
-    _one_label_per_image(own.values(), label_map, config.objective.routing),
+    _has_single_label(teachers.values(), label_map, config.objective.routing),
   )
-  _refuse_too_small('student', student, config.image)
-  nets = {f'teachers.{name}': teacher for name, teacher in own.items()}
-  nets['student'] = abstract_teacher(
+  _check_feature_sizes('student', student, config.image)
+  # As a teacher of shapes only, the student is checked like the others.
+  abstract_student = abstract_teacher(
     'student', config.labels, student, config.image
   )
-  files = {
-    f'teachers.{name}': teacher_kind(net)
-    for name, net in config.teachers.items()
+  # Messages name these fields instead of widths and strides.
+  file_fields = {
+    f'teachers.{name}': teacher_kind(config.teachers[name])
+    for name in teachers
     if name not in classifiers
   }
-  agreement.check_agreement(nets, config.image, files)
-
-  shapes = forward.feature_shapes(nets['student'], config.image)
-  blocks = len(shapes)
-  for field, wanted in (('widths', blocks), ('features', blocks - 1)):
-    given = len(config.generator[field])
-    if given != wanted:
-      raise UserError(
-        f'generator.{field}: {given} values, but with {blocks} blocks it takes '
-        f'{wanted}.'
-      )
-  # F_g^j has the size of block B-j's output; features are listed by block.
-  generator = Generator(
-    sizes=tuple(s[:2] for s in (*reversed(shapes[:-1]), config.image)),
-    channels=(*reversed(config.generator.features), config.image[-1]),
-    widths=config.generator.widths,
-    dtype=_dtype(config.precision),
-  )
-  names = {f.name for f in dataclasses.fields(GeneratorLossWeights)}
-  loss_weights = GeneratorLossWeights(
-    **{name: config.objective[name] for name in names - {'routed'}}
+  agreement.check_agreement(
+    {
+      **{f'teachers.{name}': teacher for name, teacher in teachers.items()},
+      'student': abstract_student,
+    },
+    config.image,
+    file_fields,
   )
   return Nets(
     config.image,
     label_map,
-    own,
+    teachers,
     classifiers,
     student,
-    generator,
-    loss_weights,
+    _build_generator(
+      config, forward.feature_shapes(abstract_student, config.image)
+    ),
+    _make_loss_weights(config.objective),
     unmerged,
   )
 
 
 def generator_phase(
-  plan: Nets,
+  nets: Nets,
   config: ml_collections.FrozenConfigDict,
-  frozen: Sequence[Teacher],
+  teachers: Sequence[Teacher],
   *,
-  routed: bool,
+  is_routed: bool,
   part: str = 'train',
 ) -> Phase:
-  """Stage `generator` of a plan, for teachers in the plan's order.
+  """Makes a phase of stage `generator`.
 
   Args:
-    plan: of `make`.
-    config: what it was made of.
-    frozen: the teachers.
-    routed: whether each image belongs to one teacher.
-    part: 'train', or 'probe' for the short training that decides on `routed`.
+    nets: as `build_nets` returns them.
+    config: the config that they were built from.
+    teachers: the frozen teachers, in the config's order.
+    is_routed: whether each image belongs to one teacher.
+    part: 'train', or 'probe' for the short training that decides on routing.
   """
-  own = config.generator
-  steps = own.steps if part == 'train' else own.probe_steps
+  # The probe differs from the real training in its number of steps only.
+  training = config.generator
+  num_steps = training.steps if part == 'train' else training.probe_steps
   return generator_stage.phase(
     f'generator/{part}',
-    plan.generator,
-    frozen,
-    plan.label_map,
-    dataclasses.replace(plan.loss_weights, routed=routed),
-    image=plan.image,
-    latent_dim=own.noise,
-    steps=steps,
-    batch=own.batch,
-    optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),
+    nets.generator,
+    teachers,
+    nets.label_map,
+    dataclasses.replace(nets.loss_weights, routed=is_routed),
+    image=nets.image_shape,
+    latent_dim=training.noise,
+    steps=num_steps,
+    batch=training.batch,
+    optimiser=adam(
+      training.learning_rate, num_steps, b1=generator_stage.ADAM_B1
+    ),
   )
 
 
@@ -182,121 +151,157 @@ def abstract_teacher(
   name: str,
   labels: Sequence[str],
   net: Classifier,
-  image: tuple[int, int, int],
+  image_shape: tuple[int, int, int],
 ) -> Teacher:
-  """A teacher of shapes only, for all that computes nothing."""
+  """Makes a teacher that has shapes instead of variables.
+
+  Args:
+    name: name of the teacher.
+    labels: its labels, in the order of its logits.
+    net: its blocks and head.
+    image_shape: (height, width, channels).
+  """
   variables = jax.eval_shape(
-    lambda key: net.init(key, image), jax.random.PRNGKey(0)
+    lambda key: net.init(key, image_shape), jax.random.PRNGKey(0)
   )
   return from_classifier(name, tuple(labels), net, variables)
 
 
-def _of_weights(name, own, config):
-  """A teacher from a weight file; and the same in full precision, unmerged."""
-  field = f'teachers.{name}.weights'
-  architecture = architectures.ARCHITECTURES[own.architecture]
-  size = tuple(own.size or config.image)
-  _refuse_unfit_images(name, own, size)
-  variables = weight_matching.load_variables(
-    field,
-    own.architecture,
-    weight_files.read_contents(weight_files.find(field, own.weights)),
-    len(own.labels),
-    size,
-    index=own.index,
-    stem_pool=own.stem_pool,
+def _build_classifiers(
+  config: ml_collections.FrozenConfigDict,
+) -> dict[str, Classifier]:
+  """Builds the nets of the teachers that are trained here."""
+  classifiers = {
+    name: _build_classifier(
+      entry, len(entry.labels), config.precision, entry.single_label
+    )
+    for name, entry in config.teachers.items()
+    if teacher_kind(entry) == 'trained'
+  }
+  for name, net in classifiers.items():
+    _check_feature_sizes(f'teachers.{name}', net, config.image)
+  return classifiers
+
+
+def _build_teachers(
+  config: ml_collections.FrozenConfigDict,
+  classifiers: Mapping[str, Classifier],
+  external_teachers: Mapping[str, Teacher],
+) -> tuple[dict[str, Teacher], dict[str, Teacher]]:
+  """Builds all teachers, and the unmerged teachers of weight files."""
+  teachers, unmerged = {}, {}
+  for name, entry in config.teachers.items():
+    match teacher_kind(entry):
+      case 'trained':
+        # Stage `pretrain` makes its variables.
+        teachers[name] = abstract_teacher(
+          name, entry.labels, classifiers[name], config.image
+        )
+      case 'weights':
+        teachers[name], unmerged[name] = weight_teachers.build(
+          name, entry, config.image, _compute_dtype(config.precision)
+        )
+      case _:
+        # A user's code has made net and variables.
+        teachers[name] = external_teachers[name]
+  return teachers, unmerged
+
+
+def _build_generator(
+  config: ml_collections.FrozenConfigDict,
+  feature_shapes: Sequence[tuple[int, ...]],
+) -> Generator:
+  """Builds the generator that mirrors a student's features, block by block."""
+  # The last group is the image itself, so it has no features.
+  num_blocks = len(feature_shapes)
+  for field, num_expected in (
+    ('widths', num_blocks),
+    ('features', num_blocks - 1),
+  ):
+    num_values = len(config.generator[field])
+    if num_values != num_expected:
+      raise UserError(
+        f'generator.{field}: {num_values} values, but with {num_blocks} blocks '
+        f'it takes {num_expected}.'
+      )
+  # F_g^j has the size of block B-j's output; features are listed by block.
+  group_shapes = (*reversed(feature_shapes[:-1]), config.image)
+  return Generator(
+    sizes=tuple(shape[:2] for shape in group_shapes),
+    channels=(*reversed(config.generator.features), config.image[-1]),
+    widths=config.generator.widths,
+    dtype=_compute_dtype(config.precision),
   )
 
-  def teacher_of(dtype):
-    pool = {} if own.stem_pool is None else {'stem_pool': own.stem_pool}
-    net = dataclasses.replace(
-      architecture.create(len(own.labels), dtype=dtype, **pool),
-      single_label=own.single_label,
-    )
-    return prepared(
-      from_classifier(name, tuple(own.labels), net, variables),
-      Preparation(size, tuple(own.mean), tuple(own.deviation)),
-    )
 
-  unmerged = teacher_of(None)
-  if own.reference:
-    field = f'teachers.{name}.reference'
-    path = weight_files.find_local(field, own.reference)
-    reference_logits.check(field, path, unmerged, size)
-  teacher = teacher_of(_dtype(config.precision))
-  # From the last, or numbers would change on the way.
-  for b in sorted({*own.merge}, reverse=True):
-    if b >= len(unmerged.blocks):
-      raise UserError(
-        f'teachers.{name}.merge: there is no block after block {b} of '
-        f'{len(unmerged.blocks)}; name smaller ones.'
-      )
-    teacher = merged(teacher, b)
-  return teacher, unmerged
+def _make_loss_weights(
+  objective: ml_collections.FrozenConfigDict,
+) -> GeneratorLossWeights:
+  """Takes the weights of the generator's loss from the config's objective."""
+  field_names = {
+    field.name for field in dataclasses.fields(GeneratorLossWeights)
+  }
+  # Whether images are routed may be decided later, by a short training.
+  return GeneratorLossWeights(
+    **{name: objective[name] for name in field_names - {'routed'}}
+  )
 
 
-def _refuse_unfit_images(name, own, size):
-  """Sees that an architecture takes images of a size, and a config's means."""
-  architecture = architectures.ARCHITECTURES[own.architecture]
-  least, most = architecture.smallest, architecture.largest
-  small = min(size[:2]) < least
-  if small or (most and max(size[:2]) > most):
-    upto = f'to {most}×{most}' if most else 'or more'
-    raise UserError(
-      f'teachers.{name}.size: {size[0]}×{size[1]} is too '
-      f'{"small" if small else "large"} for a {own.architecture}, which takes '
-      f'{least}×{least} {upto}.'
-    )
-  for part in ('mean', 'deviation'):
-    if len(own[part]) not in (1, size[-1]):
-      raise UserError(
-        f'teachers.{name}.{part}: {len(own[part])} values for {size[-1]} '
-        'channel(s); give one for all, or one for each.'
-      )
-
-
-def _refuse_too_small(field, net, image):
-  """Sees that each block leaves something of an image."""
-  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
-  for b, block in enumerate(net.blocks, start=1):
-    x, _ = jax.eval_shape(
+def _check_feature_sizes(
+  field: str, net: Classifier, image_shape: tuple[int, int, int]
+) -> None:
+  """Checks that each block's features have at least one pixel."""
+  features = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  for block_number, block in enumerate(net.blocks, start=1):
+    features, _ = jax.eval_shape(
       functools.partial(block.init_with_output, train=False),
       jax.random.PRNGKey(0),
-      x,
+      features,
     )
-    if 0 in x.shape:
+    # Later, the error of JAX would not name the cause.
+    if 0 in features.shape:
       raise UserError(
-        f'{field}.strides: block {b} leaves nothing of an image of '
-        f'{image[0]}×{image[1]}; take a larger one, or smaller strides.'
+        f'{field}.strides: block {block_number} leaves nothing of an image of '
+        f'{format_shape(image_shape[:2])}; take a larger one, or smaller '
+        'strides.'
       )
 
 
-def _one_label_per_image(everyone, label_map, routing):
-  """Whether an image has one of the student's labels, and never another.
+def _has_single_label(
+  teachers: Iterable[Teacher], label_map: LabelMap, routing: str
+) -> bool:
+  """Returns whether exactly one of the student's labels is right for an image.
 
-  So it is where no teacher answers independent labels, each image belongs to
-  one teacher, and all labels are asked for: the student then ends in a softmax.
+  It is, where no teacher answers independent labels, each image belongs to one
+  teacher, and Y_cst has all labels. The student then ends in a softmax.
   """
   return (
-    all(t.single_label for t in everyone)
+    all(teacher.single_label for teacher in teachers)
     and {*label_map.customised} == {*label_map.union}
     and (len(label_map.teachers) == 1 or routing in ('auto', 'on'))
   )
 
 
-def _classifier(net, labels, precision, single_label):
+def _build_classifier(
+  net_config: ml_collections.FrozenConfigDict,
+  num_labels: int,
+  precision: str,
+  single_label: bool,
+) -> Classifier:
+  """Builds a net of the config's group `student`, or of a trained teacher."""
   return classifier.create(
-    kind=net.kind,
-    widths=net.widths,
-    depths=net.depths,
-    strides=net.strides,
-    batch_norm=net.batch_norm,
-    num_labels=labels,
+    kind=net_config.kind,
+    widths=net_config.widths,
+    depths=net_config.depths,
+    strides=net_config.strides,
+    batch_norm=net_config.batch_norm,
+    num_labels=num_labels,
     single_label=single_label,
-    dtype=_dtype(precision),
+    dtype=_compute_dtype(precision),
   )
 
 
-def _dtype(precision):
+def _compute_dtype(precision: str) -> jnp.dtype | None:
+  """Returns the type that nets compute in; None for that of their input."""
   # Full precision is that of the input, so that double stays double.
   return jnp.bfloat16 if precision == 'bfloat16' else None

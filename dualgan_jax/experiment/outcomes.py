@@ -1,4 +1,4 @@
-"""What each stage returns, for those after it."""
+"""Defines what each stage returns for later ones."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +14,13 @@ class Teachers:
   """Outcome of `pretrain`: the frozen teachers.
 
   Attributes:
-    everyone: all teachers, in the config's order.
-    relevant: those of whom Y_cst asks a label.
-    relevant_labels: of the relevant teachers, in their order.
+    all_teachers: all teachers, in the config's order.
+    relevant_teachers: the teachers with a label in Y_cst, in the same order.
+    relevant_labels: label map of the relevant teachers.
   """
 
-  everyone: tuple[Teacher, ...]
-  relevant: tuple[Teacher, ...]
+  all_teachers: tuple[Teacher, ...]
+  relevant_teachers: tuple[Teacher, ...]
   relevant_labels: LabelMap
 
 
@@ -30,8 +30,9 @@ class TrainedGenerator:
 
   Attributes:
     frozen: the generator with its filters.
-    statistics_gaps: by teacher's name, how much worse all images together fit
-      its statistics than its own do; empty if nothing was measured.
+    statistics_gaps: by teacher's name, the factor by which all generated images
+      fit its batch statistics worse than its own images do; empty if nothing
+      was measured.
   """
 
   frozen: FrozenGenerator
@@ -43,7 +44,7 @@ class LearnedBlocks:
   """Outcome of `dual`: the student T, block by block.
 
   Attributes:
-    variables: of T's B blocks and its head.
+    variables: variables of T's B blocks and of its head.
     filters: {'block_b': {teacher's name: parameters of f_m^b}}; empty if T was
       not trained block by block.
   """
@@ -58,7 +59,7 @@ class Model:
 
   Attributes:
     apply: (variables, images, train=) → logits and updated variables.
-    variables: of the net.
+    variables: variables of the net.
   """
 
   apply: Callable[..., Any]

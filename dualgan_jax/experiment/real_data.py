@@ -1,6 +1,7 @@
-"""The real data of a run, for the stages that may open any.
+"""Loads the real data of a run, for the stages that may open it.
 
-These are `pretrain`, `baselines` and `evaluate`; no other may import this.
+These stages are `pretrain`, `baselines` and `evaluate`. No other module may
+import this one, so that the other stages are data-free by construction.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
 from dualgan_jax.teachers.teacher import Teacher
@@ -23,8 +25,17 @@ if TYPE_CHECKING:
 def load(
   config: ml_collections.FrozenConfigDict, name: str, part: str
 ) -> 'Split':
-  """One part of a data set of the config, 'train' or 'test'."""
-  # Imported by the stages that may open real data, and by no other.
+  """Loads a part of a data set.
+
+  Args:
+    config: the run's config.
+    name: name of the set in `config.data`.
+    part: 'train' or 'test'.
+
+  Raises:
+    UserError: the data cannot be read.
+  """
+  # Imported late, so that a run without data needs no package that reads them.
   from dualgan_jax.data import sources
 
   return sources.load(name, config.data[name], part, config.image, config.seed)
@@ -33,163 +44,198 @@ def load(
 def check(
   config: ml_collections.FrozenConfigDict,
 ) -> dict[str, 'Split']:
-  """Reads all data before anything is trained, the test parts too.
+  """Reads all data, also the test parts, before anything is trained.
 
-  Where teachers are trained on all of them, so that they must be there, it only
-  says which labels are measured nowhere.
+  Labels of Y_cst that no set has are an error, unless every set also trains a
+  teacher. They are then listed on the console, and measured nowhere.
+
+  Args:
+    config: the run's config.
 
   Returns:
-    The training parts by the names of the sets.
+    The training parts, by name of the set.
 
   Raises:
-    UserError: data cannot be read, or those that are there to measure on do not
-      have all wanted labels.
+    UserError: data cannot be read, or lack labels of Y_cst.
   """
   from dualgan_jax.data import sources
 
+  # A fault in a test image would otherwise show after hours of training.
   splits = {
-    name: sources.check(name, own, config.image, config.seed)
-    for name, own in config.data.items()
+    name: sources.check(name, data_config, config.image, config.seed)
+    for name, data_config in config.data.items()
   }
   _check_labels(
-    config, {x for split in splits.values() for x in split.label_names}
+    config,
+    {label for split in splits.values() for label in split.label_names},
   )
   return splits
 
 
 def _check_labels(
-  config: ml_collections.FrozenConfigDict, known: set[str]
+  config: ml_collections.FrozenConfigDict, known_labels: set[str]
 ) -> None:
-  """Sees that the labels asked for are among those of the data."""
-  trained = [t for t in config.teachers.values() if _trained_here(t)]
-  missing = [x for x in config.labels if x not in known]
-  if not config.data or len(trained) == len(config.teachers) or not missing:
+  """Checks that the labels of Y_cst are among those of the data."""
+  trained_teachers = [
+    teacher for teacher in config.teachers.values() if _is_trained_here(teacher)
+  ]
+  missing_labels = [
+    label for label in config.labels if label not in known_labels
+  ]
+  # Data that all teachers are trained on have their labels by definition.
+  all_are_trained = len(trained_teachers) == len(config.teachers)
+  if not config.data or all_are_trained or not missing_labels:
     return
-  said = f'labels: no data set has {", ".join(map(repr, missing))}'
-  have = f'they have {", ".join(map(repr, sorted(known)))}'
-  if {*config.data} <= {t.data for t in trained}:
-    console.say(f'{said}, which are measured nowhere; {have}')
+  problem = f'labels: no data set has {", ".join(map(repr, missing_labels))}'
+  hint = f'they have {", ".join(map(repr, sorted(known_labels)))}'
+  # Sets that are needed for a training cannot be taken out of the config.
+  if {*config.data} <= {teacher.data for teacher in trained_teachers}:
+    console.say(f'{problem}, which are measured nowhere; {hint}')
     return
   raise UserError(
-    f'{said}, so nothing could be measured; {have}. Name the labels of the '
+    f'{problem}, so nothing could be measured; {hint}. Name the labels of the '
     'teachers as the data do, or take the data out.'
   )
 
 
-def of_teacher(
+def load_for_teacher(
   config: ml_collections.FrozenConfigDict,
   name: str,
   splits: Mapping[str, 'Split'],
 ) -> RealImages:
-  """What a teacher is trained on.
+  """Selects the images that a teacher is trained on.
 
   Args:
-    config: the run's.
-    name: the teacher's.
-    splits: the training parts by the names of the sets.
+    config: the run's config.
+    name: name of the teacher.
+    splits: the training parts, by name of the set.
 
   Returns:
-    Its images, with targets on its labels.
+    Its images, with targets [N, |Y_m|] of 0 or 1.
 
   Raises:
-    UserError: they do not fit the teacher's labels.
+    UserError: the data do not fit the teacher's labels.
   """
-  teacher = config.teachers[name]
-  split = splits[teacher.data]
-  split.check_labels(f'teachers.{name}.labels', teacher.labels)
-  if _sees_own_only(teacher, config):
-    split = split.with_any_label(teacher.labels)
+  teacher_config = config.teachers[name]
+  labels = teacher_config.labels
+  split = splits[teacher_config.data]
+  split.check_labels(f'teachers.{name}.labels', labels)
+  if _is_trained_on_its_labels(teacher_config, config):
+    split = split.with_any_label(labels)
   if not len(split.images):
     raise UserError(
-      f'teachers.{name}.labels: no training image of data.{teacher.data} '
-      'carries one of them; name others.'
+      f'teachers.{name}.labels: no training image of data.'
+      f'{teacher_config.data} carries one of them; name others.'
     )
-  # A label that is hard to see is there.
-  targets = np.nan_to_num(split.label_targets(teacher.labels), nan=1.0)
-  if teacher.single_label and (targets.sum(axis=1) > 1).any():
+  # NaN marks a label that is hard to see: it is there.
+  targets = np.nan_to_num(split.label_targets(labels), nan=1.0)
+  if teacher_config.single_label and (targets.sum(axis=1) > 1).any():
     raise UserError(
-      f'teachers.{name}.single_label: images of data.{teacher.data} carry '
-      'several of its labels; set it to False.'
+      f'teachers.{name}.single_label: images of data.{teacher_config.data} '
+      'carry several of its labels; set it to False.'
     )
-  return _augmented(config, teacher.data, split, targets)
+  return _augment(config, teacher_config.data, split, targets)
 
 
-def of_baseline(
+def load_for_baseline(
   config: ml_collections.FrozenConfigDict,
-  asked: Sequence[Teacher],
+  relevant_teachers: Sequence[Teacher],
   *,
-  absent: bool,
+  foreign_labels_absent: bool,
 ) -> distillation.Real:
-  """All training images, and which teachers' answers to each count.
+  """Loads all training images, with a mask of the teachers that answer them.
 
   Args:
-    config: the run's.
-    asked: the teachers who answer.
-    absent: whether what a teacher was not trained on is absent to it. One with
-      one label per image, wherever it is from, names one whatever it is shown,
-      and counts where the image carries one of its labels.
-  """
-  sets = []
-  for name in config.data:
-    split = load(config, name, 'train')
-    believed = np.ones((len(split.images), len(asked)), bool)
-    if absent:
-      for m, teacher in enumerate(asked):
-        own = config.teachers[teacher.name]
-        # Without a set, nobody knows what it was trained on.
-        if own.data not in (None, name):
-          believed[:, m] = False
-        elif teacher.single_label or (
-          _trained_here(own) and _sees_own_only(own, config)
-        ):
-          believed[:, m] = split.label_targets(teacher.labels).any(axis=1)
-    sets.append(_augmented(config, name, split, believed))
-  return distillation.Real(tuple(sets), config.image[:2])
-
-
-def _trained_here(teacher: ml_collections.FrozenConfigDict) -> bool:
-  return teacher_kind(teacher) == 'trained'
-
-
-def _sees_own_only(
-  teacher: ml_collections.FrozenConfigDict,
-  config: ml_collections.FrozenConfigDict,
-) -> bool:
-  """Whether a teacher is trained on images of its own labels alone."""
-  return teacher.single_label or config.pretrain.teacher_data == 'own'
-
-
-def _augmented(config, name, split, targets):
-  own = config.data[name]
-  height, width = split.images.shape[1:3]
-  if own.shift >= min(height, width):
-    raise UserError(
-      f'data.{name}.shift: {own.shift} pixels move images of {height}×{width} '
-      'out of sight; take fewer.'
-    )
-  return RealImages(split.images, targets, shift=own.shift, flip=own.flip)
-
-
-def some(
-  config: ml_collections.FrozenConfigDict,
-  splits: Iterable['Split'],
-  most: int,
-) -> tuple[np.ndarray, np.ndarray]:
-  """Training images to look at, and their targets on Y_cst.
-
-  Args:
-    config: the run's.
-    splits: the training parts.
-    most: of one data set.
+    config: the run's config.
+    relevant_teachers: the M teachers that answer.
+    foreign_labels_absent: whether a teacher's labels count as absent from an
+      image that it was not trained for. A teacher with one label per image
+      names a label for any image, so that it only answers images that carry one
+      of its labels.
 
   Returns:
-    float32 [n, h, w, c] in [0, 1], and [n, |Y_cst|].
+    The images, with answer masks [N, M] per set.
+
+  Raises:
+    UserError: the data cannot be read, or an augmentation does not fit them.
+  """
+  data_sets = []
+  for name in config.data:
+    split = load(config, name, 'train')
+    answer_mask = np.ones((len(split.images), len(relevant_teachers)), bool)
+    if foreign_labels_absent:
+      for column, teacher in enumerate(relevant_teachers):
+        teacher_config = config.teachers[teacher.name]
+        # Without a set, nobody knows what it was trained on.
+        if teacher_config.data not in (None, name):
+          answer_mask[:, column] = False
+        elif teacher.single_label or (
+          _is_trained_here(teacher_config)
+          and _is_trained_on_its_labels(teacher_config, config)
+        ):
+          # It has never learned to answer other images.
+          targets = split.label_targets(teacher.labels)
+          answer_mask[:, column] = targets.any(axis=1)
+    data_sets.append(_augment(config, name, split, answer_mask))
+  return distillation.Real(tuple(data_sets), config.image[:2])
+
+
+def _is_trained_here(teacher_config: ml_collections.FrozenConfigDict) -> bool:
+  """Returns whether stage `pretrain` trains a teacher."""
+  return teacher_kind(teacher_config) == 'trained'
+
+
+def _is_trained_on_its_labels(
+  teacher_config: ml_collections.FrozenConfigDict,
+  config: ml_collections.FrozenConfigDict,
+) -> bool:
+  """Returns whether each training image carries a label of the teacher."""
+  return teacher_config.single_label or config.pretrain.teacher_data == 'own'
+
+
+def _augment(
+  config: ml_collections.FrozenConfigDict,
+  name: str,
+  split: 'Split',
+  targets: np.ndarray,
+) -> RealImages:
+  """Adds the augmentations of a data set to its images."""
+  data_config = config.data[name]
+  image_size = split.images.shape[1:3]
+  if data_config.shift >= min(image_size):
+    raise UserError(
+      f'data.{name}.shift: {data_config.shift} pixels move images of '
+      f'{format_shape(image_size)} out of sight; take fewer.'
+    )
+  return RealImages(
+    split.images, targets, shift=data_config.shift, flip=data_config.flip
+  )
+
+
+def sample(
+  config: ml_collections.FrozenConfigDict,
+  splits: Iterable['Split'],
+  max_images: int,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Takes training images to look at, and their targets on Y_cst.
+
+  Args:
+    config: the run's config.
+    splits: the training parts.
+    max_images: number of images of a data set.
+
+  Returns:
+    Images, float32 [N, height, width, channels] in [0, 1], and their targets
+    [N, |Y_cst|].
   """
   images, targets = [], []
   for split in splits:
-    wanted = split.with_any_label(config.labels)
+    # Other images show nothing of the labels that the picture is about.
+    labelled = split.with_any_label(config.labels)
     images.append(
-      np.asarray(scale_and_resize(wanted.images[:most], config.image[:2]))
+      np.asarray(
+        scale_and_resize(labelled.images[:max_images], config.image[:2])
+      )
     )
-    targets.append(wanted.label_targets(config.labels)[:most])
+    targets.append(labelled.label_targets(config.labels)[:max_images])
   return np.concatenate(images), np.concatenate(targets)

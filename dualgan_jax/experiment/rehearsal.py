@@ -1,4 +1,4 @@
-"""Tries what only the last stage uses, before the first one trains."""
+"""Tries the libraries that only the last stage uses, before any training."""
 
 import contextlib
 import pathlib
@@ -13,44 +13,48 @@ from dualgan_jax.reporting import plots, report
 from dualgan_jax.student import student, student_folder
 from dualgan_jax.training import console
 
-_IMAGE = (2, 2, 1)
+_IMAGE_SHAPE = (2, 2, 1)
 
 
 def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
   """Draws a picture and writes a program, as stage `evaluate` will.
 
-  What is missing or broken on this machine is found within a second, and not
-  after hours of training.
+  A missing font or a broken library is found within a second, and not after
+  hours of training.
 
   Args:
-    workdir: the run's folder; what is tried there is removed again.
-    labels: the student's.
+    workdir: the run's folder; all that is written there is removed again.
+    labels: the student's labels.
 
   Raises:
     UserError: stage `evaluate` would fail here.
   """
+  # Files that a user has added to them are never deleted.
   for name in ('student', 'branched'):
     student_folder.check_replaceable(workdir / name)
-  # A hidden folder of its own: nothing of the user's can be in it.
-  with tempfile.TemporaryDirectory(prefix='.rehearsal-', dir=workdir) as place:
-    folder = pathlib.Path(place)
-    with _blamed('the metrics cannot be computed'):
+  # A new, hidden folder: no file of the user can be in it.
+  with tempfile.TemporaryDirectory(prefix='.rehearsal-', dir=workdir) as path:
+    folder = pathlib.Path(path)
+    with explain_failure('the metrics cannot be computed'):
+      # It imports scikit-learn, which may be broken on this machine.
       from dualgan_jax.reporting import metrics  # noqa: F401
-    with _blamed('pictures cannot be drawn'):
-      image, scores = np.zeros((1, *_IMAGE)), np.zeros((1, len(labels)))
-      plots.draw_samples(folder / 'samples.png', labels, image, scores)
+    with explain_failure('pictures cannot be drawn'):
+      images, logits = np.zeros((1, *_IMAGE_SHAPE)), np.zeros((1, len(labels)))
+      plots.draw_samples(folder / 'samples.png', labels, images, logits)
       if letters := plots.missing_letters(labels):
         console.say(
           f'evaluate: pictures have a box in place of each {letters}; install '
           'a font that has them as font.sans-serif of matplotlib'
         )
-    with _blamed('the report cannot be written'):
+    with explain_failure('the report cannot be written'):
       report.load_templates()
-    with _blamed('the student cannot be written'):
+    with explain_failure('the student cannot be written'):
       _write_program(folder / 'branched', labels)
 
 
 def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:
+  """Exports the smallest program, as a branched TargetNet is exported."""
+
   def apply(variables, images):
     return jnp.broadcast_to(variables, (len(images), len(labels)))
 
@@ -59,21 +63,30 @@ def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:
     apply,
     np.zeros(()),
     labels=tuple(labels),
-    image=_IMAGE,
+    image=_IMAGE_SHAPE,
     net={'single_label': False},
     origin={},
   )
 
 
 @contextlib.contextmanager
-def _blamed(failure: str) -> Iterator[None]:
-  """Makes one sentence of whatever a library raises."""
+def explain_failure(failure: str) -> Iterator[None]:
+  """Turns any error of a library into one sentence.
+
+  Args:
+    failure: what cannot be done, as the beginning of the sentence.
+
+  Raises:
+    UserError: a library raised an error.
+  """
   try:
     yield
+  # Its message names the file.
   except OSError:
-    raise  # says itself which file it is about
-  except Exception as e:
+    raise
+  except Exception as error:
     raise UserError(
-      f'evaluate: {failure} on this machine ({type(e).__name__}: '
-      f'{first_line(e)}); install dualgan_jax again, with all that it needs.'
-    ) from e
+      f'evaluate: {failure} on this machine ({type(error).__name__}: '
+      f'{first_line(error)}); install dualgan_jax again, with all that it '
+      'needs.'
+    ) from error

@@ -1,4 +1,4 @@
-"""What stage `evaluate` leaves in a run's folder: is it whole, what is it?"""
+"""Reads the results of stage `evaluate`, and finds damage in them."""
 
 import json
 import pathlib
@@ -9,30 +9,30 @@ from dualgan_jax.reporting import report
 from dualgan_jax.student import student
 
 
-def damage(workdir: pathlib.Path) -> list[str]:
-  """Names what a finished evaluation has left that cannot be read any more.
+def find_damage(workdir: pathlib.Path) -> list[str]:
+  """Finds the files of a finished evaluation that cannot be read any more.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    A sentence for each, without its full stop.
+    A sentence per file or folder, without its full stop.
   """
-  lines = []
+  faults = []
   try:
     report.results_table(read(workdir))
-  # Whatever a table trips over: the file may hold anything.
-  except Exception as e:
+  # The file may hold anything, so a table may fail in any way.
+  except Exception as error:
     file = workdir / 'results.json'
-    lines.append(f'{file} is lost or damaged ({first_line(e)})')
+    faults.append(f'{file} is lost or damaged ({first_line(error)})')
   for folder in ('student', 'branched'):
     # A branched net may be missing: code of a teacher need not be exportable.
     if folder == 'student' or (workdir / folder).exists():
       try:
         student.load(workdir / folder)
-      except UserError as e:
-        lines.append(str(e).rstrip('.'))
-  return lines
+      except UserError as error:
+        faults.append(str(error).rstrip('.'))
+  return faults
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any]:

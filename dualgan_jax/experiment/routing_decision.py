@@ -16,32 +16,35 @@ _PROBE_BATCHES = 16
 
 
 def decide_routing(
-  context: RunContext, everyone: Sequence[Teacher]
+  context: RunContext, all_teachers: Sequence[Teacher]
 ) -> tuple[bool, dict[str, float]]:
-  """Decides, if the config leaves it open by a short routed training.
+  """Decides whether images are routed, by a short routed training if needed.
 
   Args:
-    context: of the run.
-    everyone: all teachers, frozen.
+    context: context of the run.
+    all_teachers: all teachers, frozen.
 
   Returns:
-    Whether it does; and by teacher's name the gap of its statistics, if a short
-    routed training had to decide.
+    Whether images are routed; and by teacher's name its statistics gap, which
+    is empty unless a short routed training had to decide.
   """
   config, nets = context.config, context.nets
   is_new = not context.workdir.finished('generator')
-  is_routed = configured_routing(config, everyone)
+  is_routed = configured_routing(config, all_teachers)
   if is_routed is not None:
     if is_new and is_routed and config.objective.routing == 'auto':
-      certain = ', '.join(t.name for t in everyone if t.single_label)
+      names = ', '.join(
+        teacher.name for teacher in all_teachers if teacher.single_label
+      )
       console.say(
         'generator: routing is on; a teacher with one label per image '
-        f'({certain}) names one whatever it is shown. If all teachers describe '
+        f'({names}) names one whatever it is shown. If all teachers describe '
         'the same images, set objective.routing=off.'
       )
     return is_routed, {}
+  # The gap compares statistics that only the prior makes images match.
   if not config.objective.prior or not any(
-    forward.has_batch_norm(teacher, config.image) for teacher in everyone
+    forward.has_batch_norm(teacher, config.image) for teacher in all_teachers
   ):
     if is_new:
       console.say(
@@ -51,41 +54,50 @@ def decide_routing(
       )
     return False, {}
   probe_state = context.train(
-    generator_phase(nets, config, everyone, routed=True, part='probe')
+    generator_phase(nets, config, all_teachers, is_routed=True, part='probe')
   )
-  measured = context.train(
+  gap_state = context.train(
     routing_probe.phase(
       'generator/misfit',
       nets.generator,
       config.generator.noise,
-      everyone,
+      all_teachers,
       probe_state,
       batches=_PROBE_BATCHES,
       batch=config.generator.batch,
     )
   )
-  gaps = routing_probe.misfits([t.name for t in everyone], measured)
-  is_routed = routing_probe.differ(gaps)
+  statistics_gaps = routing_probe.misfits(
+    [teacher.name for teacher in all_teachers], gap_state
+  )
+  is_routed = routing_probe.differ(statistics_gaps)
   if is_new:
     console.say(
       f'generator: routing is {"on" if is_routed else "off"}; all images '
       "together fit the teachers' statistics worse than their own by a factor "
       'of '
-      + ', '.join(f'{gap:.2f} ({name})' for name, gap in gaps.items())
+      + ', '.join(
+        f'{gap:.2f} ({name})' for name, gap in statistics_gaps.items()
+      )
       + f'; it is on where their mean is above {routing_probe.ROUTE_ABOVE}'
     )
-  return is_routed, gaps
+  return is_routed, statistics_gaps
 
 
 def configured_routing(
-  config: ml_collections.FrozenConfigDict, everyone: Sequence[Teacher]
+  config: ml_collections.FrozenConfigDict, all_teachers: Sequence[Teacher]
 ) -> bool | None:
-  """Returns what the config says; None if a training has to decide.
+  """Returns whether the config routes images; None if a training must decide.
 
-  Beside others, a teacher with one label per image names one whatever it sees.
+  Args:
+    config: a checked config.
+    all_teachers: all teachers, with variables or with shapes only.
   """
   if config.objective.routing != 'auto':
     return config.objective.routing != 'off'
-  if len(everyone) == 1:
+  if len(all_teachers) == 1:
     return False
-  return True if any(t.single_label for t in everyone) else None
+  # A teacher with one label per image names a label for any image, also for
+  # images of other teachers.
+  has_single_label = any(teacher.single_label for teacher in all_teachers)
+  return True if has_single_label else None

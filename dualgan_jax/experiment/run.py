@@ -1,9 +1,11 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
+import jax
 import ml_collections
 
 from dualgan_jax.config import schema, stage_fields, stage_table
@@ -12,9 +14,9 @@ from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
   batch_sizes,
   description,
+  external_teachers,
   generator_features,
   memory,
-  own_teachers,
   rehearsal,
   results,
   stage_records,
@@ -22,7 +24,7 @@ from dualgan_jax.experiment import (
   workdir,
 )
 from dualgan_jax.experiment.context import RunContext
-from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.experiment.nets import Nets, build_nets
 from dualgan_jax.student import student_config
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, metrics_log, parallel
@@ -38,41 +40,44 @@ def run(
   on_metrics: metrics_log.OnMetrics | None = None,
   stage: str | None = None,
   init_from: str | None = None,
-) -> dict | None:
-  """Runs an experiment, or goes on with it.
+) -> dict[str, Any] | None:
+  """Runs an experiment, or resumes it.
 
   Args:
-    config: as `experiments/configs` make them.
-    workdir_path: the run's folder; what is finished there is not done again.
-    teachers: by name, teachers in memory, beside those of `config.teachers`,
-      which may be empty or missing then. A second start is given them again.
-    on_metrics: called with a phase's name ('generator/train'), its steps done
-      and its metrics by name, a float or an array of one per label, for each
-      row of metrics (`config.log_every`), on the first process. If it raises,
-      the training is saved, and `run` raises the same.
-    stage: only this one of `stage_table.NAMES`; all of them if None.
-    init_from: another run's folder, to take finished teachers from, unless
-      there are some already, and with them the finished generator if this
-      config would make the same.
+    config: as the presets' `get_config` makes it.
+    workdir_path: path of the run's folder; stages that are finished there are
+      not run again.
+    teachers: teachers in memory, by name, in addition to `config.teachers`,
+      which may be empty or missing then. A resumed run needs them again.
+    on_metrics: called for each row of metrics (every `config.log_every` steps)
+      on the first process, with the phase's name ('generator/train'), the
+      number of steps done, and the metrics by name: floats, or arrays with a
+      value per label. If it raises an error, the training is saved, and `run`
+      raises the same error.
+    stage: the only stage to run, one of `stage_table.NAMES`; None for all.
+    init_from: path of another run's folder, to copy finished teachers from, and
+      the finished generator if this config would make the same. Ignored if the
+      run has finished teachers already.
 
   Returns:
-    What `results.json` holds, or None if stage `evaluate` was not to run.
+    The content of `results.json`; None if stage `evaluate` was not to run.
 
   Raises:
-    UserError: config, folder or checkpoints are not as they should be.
+    UserError: config, folder or checkpoints have a fault that the user can
+      correct.
     TrainingError: a training diverged, or disk or memory is full.
-    InterruptedRun: a signal came; the same call goes on.
+    InterruptedRun: a signal stopped the run; the same call resumes it.
   """
   if stage is not None and stage not in stage_table.NAMES:
     raise UserError(
       f'stage: {stage!r} is none of {", ".join(stage_table.NAMES)}.'
     )
   try:
-    with _system_told(workdir_path):
+    with explain_system_errors(workdir_path):
       return _run(config, workdir_path, teachers, on_metrics, stage, init_from)
-  except metrics_log.CallbackError as e:
-    failure = e.failure
-  # Out here, or Python would add our error to the user's.
+  except metrics_log.CallbackError as error:
+    failure = error.failure
+  # Outside of `except`, or Python would add our error to the user's.
   raise failure
 
 
@@ -92,147 +97,203 @@ def dry_run(
     init_from: as for `run`.
 
   Returns:
-    Lines of text: teachers, labels, shapes, costs.
+    Several lines of text: teachers, labels, shapes, costs.
 
   Raises:
-    UserError: what `run` would refuse for the config.
+    UserError: `run` would raise it for this config.
   """
-  with _system_told(workdir_path):
-    config, design, _ = _prepare(config, workdir_path, teachers, init_from)
+  with explain_system_errors(workdir_path):
+    config, nets, _ = _prepare(config, workdir_path, teachers, init_from)
     fields = stage_fields.by_stage(config)
+    # The same checks as in `run`, without the lock.
     stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
       stage_records.check_source(init_from, fields)
-  return description.describe(design, config)
+  return description.describe(nets, config)
+
+
+@contextlib.contextmanager
+def explain_system_errors(workdir_path: str) -> Iterator[None]:
+  """Turns errors of the operating system into one sentence that names a cure.
+
+  Args:
+    workdir_path: path of the run's folder, for errors that name no file.
+
+  Raises:
+    UserError: a file may not be read or written.
+    TrainingError: the disk is full, or a file has another problem.
+  """
+  try:
+    yield
+  except OSError as error:
+    path = error.filename or stage_records.absolute(workdir_path)
+    if isinstance(error, PermissionError):
+      raise UserError(
+        f'workdir: {path} may not be used ({error.strerror}); make it yours '
+        'to read and write, or name another folder.'
+      ) from error
+    problem = (
+      'the disk is full' if error.errno in DISK_FULL else first_line(error)
+    )
+    raise TrainingError(
+      f'{path}: {problem}; put that right and start the same command again, '
+      'which goes on from what is saved.'
+    ) from error
 
 
 def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
-  config, design, devices = _prepare(config, workdir_path, teachers, init_from)
-  with workdir.Workdir(workdir_path) as folder:
+  """Runs the requested stages in the locked folder; see `run`."""
+  config, nets, devices = _prepare(config, workdir_path, teachers, init_from)
+  with workdir.Workdir(workdir_path) as run_folder:
     fields = stage_fields.by_stage(config)
     stage_records.check_same_fields(workdir_path, fields)
     if init_from:
-      console.say(_taken(init_from, *folder.take_over(init_from, fields)))
-    chosen = stage_table.NAMES if stage is None else (stage,)
-    if stage is not None and not design.classifiers:
-      chosen = tuple(dict.fromkeys(('pretrain', stage)))  # nothing to train
-    damaged = _damaged(folder) if 'evaluate' in chosen else ()
-    for aside in folder.set_aside_stale(fields, chosen, damaged):
+      copied_stages, differences = run_folder.take_over(init_from, fields)
+      console.say(_describe_copied(init_from, copied_stages, differences))
+    stages = stage_table.NAMES if stage is None else (stage,)
+    # Without teachers to train, `pretrain` only reads them.
+    if stage is not None and not nets.classifiers:
+      stages = tuple(dict.fromkeys(('pretrain', stage)))
+
+    # Stale and damaged outcomes are kept aside before they are made again.
+    damaged_stages = (
+      _find_damaged_stages(run_folder) if 'evaluate' in stages else ()
+    )
+    for aside_folder in run_folder.set_aside_stale(
+      fields, stages, damaged_stages
+    ):
       console.say(
-        f'{aside.stem}: done again; the earlier is kept as {aside.name}'
+        f'{aside_folder.stem}: done again; the earlier is kept as '
+        f'{aside_folder.name}'
       )
-    if all(folder.finished(s) for s in chosen):
-      console.say(f'{", ".join(chosen)}: done already in {folder.path}')
+    # A second start only reads the results.
+    if all(run_folder.finished(name) for name in stages):
+      console.say(f'{", ".join(stages)}: done already in {run_folder.path}')
     else:
       if parallel.is_first():
-        (folder.path / 'config.json').write_text(config.to_json(indent=1))
-      if 'evaluate' in chosen:
+        # The completed config, so that the folder tells what was run.
+        config_file = run_folder.path / 'config.json'
+        config_file.write_text(config.to_json(indent=1))
+      # A broken library should not show after hours of training.
+      if 'evaluate' in stages:
         parallel.on_first(
-          lambda: rehearsal.check_last_stage(folder.path, config.labels)
+          lambda: rehearsal.check_last_stage(run_folder.path, config.labels)
         )
       stage_runners.run_stages(
-        RunContext(config, design, folder, devices, chosen[-1], on_metrics)
+        RunContext(config, nets, run_folder, devices, stages[-1], on_metrics)
       )
-    if chosen[-1] != 'evaluate':
+    if stages[-1] != 'evaluate':
       return None
-    return results.read(folder.path)
+    return results.read(run_folder.path)
 
 
-def _prepare(config, workdir_path, teachers, init_from):
-  """Checks all that can be checked before a folder is touched."""
-  config = own_teachers.add(config, teachers)
-  own_teachers.check_passed(config, teachers, workdir_path)
+def _prepare(
+  config: ml_collections.ConfigDict,
+  workdir_path: str,
+  teachers: Mapping[str, Teacher],
+  init_from: str | None,
+) -> tuple[ml_collections.FrozenConfigDict, Nets, list[jax.Device]]:
+  """Completes the config, builds the nets, and checks all before any writing.
+
+  Returns:
+    The config with all fields filled in, the nets, and the devices.
+  """
+  # The config: its fields, its files, and the teachers that exist already.
+  config = external_teachers.add(config, teachers)
+  external_teachers.check_passed(config, teachers, workdir_path)
   config = schema.check(config)
   for name, data_config in config.data.items():
     data_folder.find(name, data_config)
-  config, made_by_users = own_teachers.read(config, teachers)
+  config, made_teachers = external_teachers.read(config, teachers)
   config = generator_features.fill_in(config, workdir_path, init_from)
-  design = build_nets(config, made_by_users)
-  if fault := student_config.net_fault(
-    {
-      'labels': config.labels,
-      'image': config.image,
-      'net': {
-        **config.student.to_dict(),
-        'single_label': design.student.single_label,
-      },
-    }
-  ):
-    # Of a student's folder, whose `net` is the config's group `student`.
-    raise UserError(f'student: {fault.replace("net.", "student.")}.')
+
+  # The nets, and the folder that the student will be written to.
+  nets = build_nets(config, made_teachers)
+  _check_student(config, nets)
+
+  # Batches, which depend on the devices of this machine.
   devices = parallel.choose_devices(config.devices)
-  parts = batch_sizes.equal_parts(
-    config, len(devices), len(design.label_map.asked)
+  num_parts = batch_sizes.equal_parts(
+    config, len(devices), len(nets.label_map.asked)
   )
-  # Batches that are left open, of stages that go on.
-  recorded = {
+  # A stage goes on with the batch that it was begun with.
+  recorded_batches = {
     stage: batch
     for stage, batch in stage_records.batches(workdir_path, init_from).items()
     if not config[stage].batch
   }
-  config = batch_sizes.fill_in(config, parts, recorded)
-  trained = _list_trained_stages(config, design, workdir_path, init_from)
-  batch_sizes.check(config, parts, trained, len(devices), recorded)
-  memory.check_fits(design, config, devices, trained)
-  return config, design, devices
+  config = batch_sizes.fill_in(config, num_parts, recorded_batches)
+  trained_stages = _list_trained_stages(config, nets, workdir_path, init_from)
+  batch_sizes.check(
+    config, num_parts, trained_stages, len(devices), recorded_batches
+  )
+  memory.check_fits(nets, config, devices, trained_stages)
+  return config, nets, devices
 
 
-def _list_trained_stages(config, design, workdir_path, init_from):
-  """Lists the stages that will be trained, and not taken from a folder."""
+def _check_student(config: ml_collections.FrozenConfigDict, nets: Nets) -> None:
+  """Checks that the student's folder can be read again once it is written."""
+  folder_config = {
+    'labels': config.labels,
+    'image': config.image,
+    'net': {
+      **config.student.to_dict(),
+      'single_label': nets.student.single_label,
+    },
+  }
+  if fault := student_config.net_fault(folder_config):
+    # The `net` of a student's folder is the config's group `student`.
+    raise UserError(f'student: {fault.replace("net.", "student.")}.')
+
+
+def _list_trained_stages(
+  config: ml_collections.FrozenConfigDict,
+  nets: Nets,
+  workdir_path: str,
+  init_from: str | None,
+) -> list[str]:
+  """Lists the stages that will be trained, and not read from a folder."""
   fields = stage_fields.by_stage(config)
-  trained, is_outdated = [], False
+  trained_stages, is_outdated = [], False
   for stage in stage_table.STAGES:
     if not stage.has_batch:
       continue
-    trains = config[stage.name].get('steps', True)
+    # A stage with 0 steps trains nothing.
+    has_training = config[stage.name].get('steps', True)
     if stage.name == 'pretrain':
-      trains = design.classifiers
-    if not trains:
+      has_training = nets.classifiers
+    if not has_training:
       continue
-    # What is built on something that is trained again is trained again, too.
+    # A stage that builds on a stage that is trained again is trained again.
     is_outdated |= not stage_records.is_at_hand(
       stage.name, fields, workdir_path, init_from
     )
     if is_outdated:
-      trained.append(stage.name)
-  return trained
+      trained_stages.append(stage.name)
+  return trained_stages
 
 
-def _damaged(folder):
-  """The finished stages whose results are lost or damaged; says which."""
-  if not folder.finished('evaluate'):
+def _find_damaged_stages(run_folder: workdir.Workdir) -> tuple[str, ...]:
+  """Finds finished stages whose results are lost, and reports the damage."""
+  if not run_folder.finished('evaluate'):
     return ()
-  damage = results.damage(folder.path)
-  for line in damage:
-    console.say(f'evaluate: {line}')
-  return ('evaluate',) if damage else ()
+  faults = results.find_damage(run_folder.path)
+  for fault in faults:
+    console.say(f'evaluate: {fault}')
+  return ('evaluate',) if faults else ()
 
 
-def _taken(init_from, stages, other):
-  """What to tell about `Workdir.take_over`."""
-  if not stages:
+def _describe_copied(
+  init_from: str, copied_stages: Sequence[str], differences: Sequence[str]
+) -> str:
+  """Describes what `Workdir.take_over` has copied, and why not the rest."""
+  if not copied_stages:
     return 'init_from: nothing is taken, the teachers here are finished'
-  said = f'init_from: {" and ".join(stages)} taken from {init_from}'
-  if other:
-    return f'{said}; its generator was made otherwise: {", ".join(other)}'
-  if 'generator' not in stages:
-    return f'{said}; its generator is not finished'
-  return said
-
-
-@contextlib.contextmanager
-def _system_told(workdir_path):
-  try:
-    yield
-  except OSError as e:
-    place = e.filename or stage_records.absolute(workdir_path)
-    if isinstance(e, PermissionError):
-      raise UserError(
-        f'workdir: {place} may not be used ({e.strerror}); make it yours '
-        'to read and write, or name another folder.'
-      ) from e
-    problem = 'the disk is full' if e.errno in DISK_FULL else first_line(e)
-    raise TrainingError(
-      f'{place}: {problem}; put that right and start the same command again, '
-      'which goes on from what is saved.'
-    ) from e
+  message = f'init_from: {" and ".join(copied_stages)} taken from {init_from}'
+  if differences:
+    return (
+      f'{message}; its generator was made otherwise: {", ".join(differences)}'
+    )
+  if 'generator' not in copied_stages:
+    return f'{message}; its generator is not finished'
+  return message

@@ -1,4 +1,7 @@
-"""The record of a stage, `DIR/<stage>/stage.json`: made with what, and done?"""
+"""Reads and writes the record of a stage, `DIR/<stage>/stage.json`.
+
+It holds the fields that the stage was begun with, and whether it is finished.
+"""
 
 import json
 import os
@@ -10,10 +13,12 @@ from dualgan_jax.config.stage_fields import StageFields
 from dualgan_jax.errors import UserError
 
 _FILE = 'stage.json'
-# Of records; those of the first versions say none.
+# Version of the records' format; the first versions wrote records without it.
 _FORMAT = 1
-# Those that another run's folder may give.
-_TAKEN = tuple(stage.name for stage in stage_table.STAGES if stage.can_be_taken)
+# Stages that may be copied from another run's folder.
+COPIED_STAGES = tuple(
+  stage.name for stage in stage_table.STAGES if stage.can_be_taken
+)
 
 
 def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
@@ -24,8 +29,8 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
     stage: one of `stage_table.NAMES`.
 
   Returns:
-    'fields', what the stage was begun with, 'finished' and, of a finished one,
-    its 'seconds'; None if the stage was never begun.
+    'fields' that the stage was begun with, 'finished' and, if it is, 'seconds';
+    None if the stage was never begun.
 
   Raises:
     UserError: the file is damaged, or may not be read.
@@ -33,15 +38,16 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
   file = workdir / stage / _FILE
   try:
     record = json.loads(file.read_bytes()) if _exists(file) else None
-  except PermissionError as e:
+  except PermissionError as error:
     raise UserError(
       f'{file}: you may not read it; ask for the right to, or name another '
       'folder.'
-    ) from e
-  except (OSError, ValueError, RecursionError) as e:
-    raise _damaged(file) from e
+    ) from error
+  except (OSError, ValueError, RecursionError) as error:
+    raise _make_damage_error(file) from error
   if record is not None and not _is_record(record):
-    raise _damaged(file)
+    raise _make_damage_error(file)
+  # An older version cannot know what a newer one has written.
   if record is not None and record.get('format', 0) > _FORMAT:
     raise UserError(
       f'{file}: is of a newer version of dualgan_jax; install that, or name '
@@ -51,23 +57,32 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
 
 
 def write(workdir: pathlib.Path, stage: str, record: dict[str, Any]) -> None:
-  """Writes a stage's record, whole or not at all."""
+  """Writes a stage's record.
+
+  Args:
+    workdir: a run's folder.
+    stage: one of `stage_table.NAMES`.
+    record: as `read` returns it.
+  """
   folder = workdir / stage
   folder.mkdir(parents=True, exist_ok=True)
-  part = folder / f'{_FILE}.part'
-  part.write_text(json.dumps({'format': _FORMAT, **record}, indent=1))
-  part.replace(folder / _FILE)
+  # A kill in between leaves the old record.
+  unfinished_file = folder / f'{_FILE}.part'
+  unfinished_file.write_text(
+    json.dumps({'format': _FORMAT, **record}, indent=1)
+  )
+  unfinished_file.replace(folder / _FILE)
 
 
 def differences(
   workdir: pathlib.Path, stage: str, fields: StageFields
 ) -> list[str] | None:
-  """Names the fields that a finished stage was made with other values of.
+  """Lists the fields whose values differ from those of a finished stage.
 
   Args:
     workdir: a run's folder.
     stage: one of `stage_table.NAMES`.
-    fields: of `stage_fields.by_stage`.
+    fields: as `stage_fields.by_stage` returns them.
 
   Returns:
     One text per field, with both values; None if the stage is not finished.
@@ -79,27 +94,29 @@ def differences(
 
 
 def check_same_fields(path: str, fields: StageFields) -> None:
-  """Checks that what is finished in a folder was made with these fields.
+  """Checks that the finished stages of a folder were made with these fields.
 
-  Measurements may have others, and so may all stages after one that is not
-  finished: they are done again with it.
+  Measurements may have other fields, and so may all stages after an unfinished
+  stage: they are run again.
 
   Args:
-    path: of a run's folder.
-    fields: of `stage_fields.by_stage`.
+    path: path of a run's folder.
+    fields: as `stage_fields.by_stage` returns them.
 
   Raises:
-    UserError: it was not; names the fields.
+    UserError: a stage was made with other fields; names them.
   """
   for stage in stage_table.STAGES:
-    other = differences(absolute(path), stage.name, fields)
-    if stage.is_measurement or other is None:
+    field_differences = differences(absolute(path), stage.name, fields)
+    # All that follows may run again, so its fields do not matter.
+    if stage.is_measurement or field_differences is None:
       return
-    if other:
+    if field_differences:
       raise UserError(
-        f'{", ".join(other)}: stage {stage.name} in {absolute(path)} was made '
-        'otherwise; set that back, name another workdir, or delete the folder '
-        'of that stage to do it again with all that come after it.'
+        f'{", ".join(field_differences)}: stage {stage.name} in '
+        f'{absolute(path)} was made otherwise; set that back, name another '
+        'workdir, or delete the folder of that stage to do it again with all '
+        'that come after it.'
       )
 
 
@@ -108,22 +125,28 @@ def check_source(source: str, fields: StageFields) -> None:
 
   Args:
     source: path of the other run's folder.
-    fields: of `stage_fields.by_stage`.
+    fields: as `stage_fields.by_stage` returns them.
 
   Raises:
-    UserError: they are not finished there, or others.
+    UserError: it holds other teachers, or they are not finished.
   """
-  other = differences(absolute(source), 'pretrain', fields)
-  if other is None or other:
+  field_differences = differences(absolute(source), 'pretrain', fields)
+  if field_differences != []:
     raise UserError(
       f'init_from: {absolute(source)} holds no finished stage pretrain made '
-      f'with this config{": " if other else ""}{", ".join(other or ())}; name '
-      'the workdir of a run that has trained these teachers.'
+      f'with this config{": " if field_differences else ""}'
+      f'{", ".join(field_differences or ())}; name the workdir of a run that '
+      'has trained these teachers.'
     )
 
 
 def is_finished(folder: str | pathlib.Path, stage: str) -> bool:
-  """Returns whether a stage is done in a run's folder."""
+  """Returns whether a stage is finished in a run's folder.
+
+  Args:
+    folder: the run's folder.
+    stage: one of `stage_table.NAMES`.
+  """
   return (read(absolute(folder), stage) or {}).get('finished', False)
 
 
@@ -133,17 +156,22 @@ def is_at_hand(
   workdir: str,
   init_from: str | None,
 ) -> bool:
-  """Returns whether nothing of a stage will be trained.
+  """Returns whether a stage is finished with these fields, or can be copied.
 
   Args:
     stage: one of `stage_table.NAMES`.
-    fields: of `stage_fields.by_stage`.
-    workdir: the run's folder, where the stage may be done.
-    init_from: another run's folder, which it may be taken over from, or None.
+    fields: as `stage_fields.by_stage` returns them.
+    workdir: the run's folder.
+    init_from: another run's folder, which stages may be copied from, or None.
   """
   if differences(absolute(workdir), stage, fields) == []:
     return True
-  if not init_from or stage not in _TAKEN or is_finished(workdir, 'pretrain'):
+  # A generator is never copied alone, as it was trained with other teachers.
+  if (
+    not init_from
+    or stage not in COPIED_STAGES
+    or is_finished(workdir, 'pretrain')
+  ):
     return False
   return differences(absolute(init_from), stage, fields) == []
 
@@ -153,42 +181,52 @@ def batches(workdir: str, init_from: str | None) -> dict[str, int]:
 
   Args:
     workdir: the run's folder.
-    init_from: another run's folder, which stages may be taken over from.
+    init_from: another run's folder, which stages may be copied from, or None.
 
   Returns:
-    By stage; those that were never begun are left out.
+    By stage; stages that were never begun are left out.
   """
-  found = {}
-  for folder, names in ((init_from, _TAKEN), (workdir, stage_table.NAMES)):
-    for stage in names if folder else ():
+  batches_by_stage = {}
+  # The run's folder comes last, as it takes precedence.
+  for folder, stages in (
+    (init_from, COPIED_STAGES),
+    (workdir, stage_table.NAMES),
+  ):
+    for stage in stages if folder else ():
       record = read(absolute(folder), stage)
       batch = record and record['fields'].get(f'{stage}.batch')
       if isinstance(batch, int):
-        found[stage] = batch
-  return found
+        batches_by_stage[stage] = batch
+  return batches_by_stage
 
 
 def absolute(folder: str | pathlib.Path) -> pathlib.Path:
   """Expands `~`, and makes a path absolute.
 
+  Args:
+    folder: path of a folder.
+
   Raises:
-    UserError: it is no path.
+    UserError: `folder` is no path.
   """
+  # The system refuses a NUL byte with an error that names no path.
   if not isinstance(folder, str | os.PathLike) or '\0' in str(folder):
     raise UserError(f'workdir: {folder!r}, but it should be a path.')
   return pathlib.Path(os.path.expanduser(folder)).absolute()
 
 
 def _exists(file: pathlib.Path) -> bool:
+  """Returns whether a file exists; its name may be too long for any file."""
   try:
     return file.exists()
-  except OSError as e:
-    if isinstance(e, PermissionError):
-      raise
-    return False  # no system has a file of such a name
+  except PermissionError:
+    raise
+  except OSError:
+    return False
 
 
 def _is_record(record: Any) -> bool:
+  """Returns whether the content of a file has the form of a record."""
   return (
     isinstance(record, dict)
     and isinstance(record.get('fields'), dict)
@@ -198,7 +236,7 @@ def _is_record(record: Any) -> bool:
   )
 
 
-def _damaged(file: pathlib.Path) -> UserError:
+def _make_damage_error(file: pathlib.Path) -> UserError:
   return UserError(
     f'{file}: cannot be read; delete the folder {file.parent} to do that stage '
     'again.'

@@ -1,4 +1,4 @@
-"""The versions that a run's results come from."""
+"""Lists the versions of all code that a run's results depend on."""
 
 import importlib.metadata
 import pathlib
@@ -11,7 +11,11 @@ _PACKAGES = ('jax', 'flax', 'optax', 'orbax-checkpoint')
 
 
 def list_versions() -> dict[str, str]:
-  """Lists the versions of Python, of packages and of this code."""
+  """Lists the versions of Python, of packages and of this code.
+
+  Returns:
+    By name; 'unknown' for a version that cannot be found.
+  """
   return {
     'python': platform.python_version(),
     'dualgan_jax': __version__,
@@ -21,25 +25,36 @@ def list_versions() -> dict[str, str]:
 
 
 def _version(distribution: str) -> str:
+  """Returns the version of an installed package."""
   try:
     return importlib.metadata.version(distribution)
+  # It may lie on the path without being installed.
   except importlib.metadata.PackageNotFoundError:
-    return 'unknown'  # it lies on the path, and nobody has installed it
+    return 'unknown'
 
 
 def commit(file: pathlib.Path) -> str:
-  """Names the commit that a file was checked out from, as far as known."""
+  """Returns the commit that a file was checked out from.
 
-  def git(*args):
-    done = subprocess.run(
-      ['git', *args], cwd=file.parent, check=True, capture_output=True
+  Args:
+    file: a file of a checkout.
+
+  Returns:
+    The commit's hash, with 'and changes' if files of the checkout have changed;
+    'unknown' if the file is in no repository.
+  """
+
+  def git(*arguments):
+    process = subprocess.run(
+      ['git', *arguments], cwd=file.parent, check=True, capture_output=True
     )
-    return done.stdout.decode().strip()
+    return process.stdout.decode().strip()
 
   try:
-    # Installed, it may lie in a folder of somebody else's repository.
+    # An installed file may lie in a folder of another project's repository.
     git('ls-files', '--error-unmatch', file.name)
-    changed = git('status', '--porcelain', '--', ':/')  # configs, too
-    return git('rev-parse', 'HEAD') + (' and changes' if changed else '')
+    # Of the whole repository, as configs count, too.
+    changed_files = git('status', '--porcelain', '--', ':/')
+    return git('rev-parse', 'HEAD') + (' and changes' if changed_files else '')
   except (OSError, subprocess.CalledProcessError):
     return 'unknown'

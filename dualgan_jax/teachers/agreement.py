@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
@@ -50,8 +51,8 @@ def check_agreement(
       if size != first_size:
         raise UserError(
           f'{field}.{file_fields.get(field, "strides")}: block {block_number} '
-          f'gives {_format_size(size)} features, that of {first_field} '
-          f'{_format_size(first_size)}; the generator can meet only one size '
+          f'gives {format_shape(size)} features, that of {first_field} '
+          f'{format_shape(first_size)}; the generator can meet only one size '
           'per block.'
         )
 
@@ -64,7 +65,3 @@ def _spatial_sizes(
     (height, width)
     for height, width, _ in feature_shapes(net, image_shape)[:-1]
   ]
-
-
-def _format_size(size: tuple[int, int]) -> str:
-  return f'{size[0]}×{size[1]}'

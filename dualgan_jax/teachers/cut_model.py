@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import forward
-from dualgan_jax.teachers.protocol import blamed, by
+from dualgan_jax.teachers.protocol import blamed
 
 # Of a submodule: its attributes or names from the model's root on.
 Path = tuple[str, ...]
@@ -187,10 +188,8 @@ def cut(
   """
   shapes = jax.eval_shape(lambda x: x, variables)
   model = Model(apply, images.shape[1:], shapes)
-  failure = (
-    f'cut_after: the model cannot answer images of {by(model.image_shape)}'
-  )
-  with blamed(failure):
+  image_shape = format_shape(model.image_shape)
+  with blamed(f'cut_after: the model cannot answer images of {image_shape}'):
     ends = _cuts(model.calls(len(images)), cut_after)
     features = _features(model, variables, images, ends)
   blocks = tuple(

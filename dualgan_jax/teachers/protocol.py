@@ -1,7 +1,7 @@
 """What every teacher that a user's own code makes has to keep to."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import names
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import forward
@@ -93,7 +94,7 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
     ]
     return [one.image for one in found], found[0].moments
 
-  with blamed(f'{field}: cannot answer images of {by(image)}'):
+  with blamed(f'{field}: cannot answer images of {format_shape(image)}'):
     _refuse_unfit(field, teacher, x)
     try:
       (both, scores), _ = answer(teacher.variables, x)
@@ -199,7 +200,7 @@ def _refuse_unfit(field, teacher, x):
   names = [f'block {b}' for b in range(1, blocks + 1)] + ['head']
   parts = (*teacher.blocks, teacher.head)
   for name, part, own in zip(names, parts, teacher.variables, strict=True):
-    with blamed(f'{field}: its {name} cannot take {by(x.shape[1:])}'):
+    with blamed(f'{field}: its {name} cannot take {format_shape(x.shape[1:])}'):
       x = jax.eval_shape(part, own, x)
     if not isinstance(x, jax.ShapeDtypeStruct):
       raise UserError(
@@ -230,11 +231,6 @@ def blamed(failure: str) -> Iterator[None]:
     raise
   except Exception as e:
     raise UserError(f'{failure} ({type(e).__name__}: {first_line(e)}).') from e
-
-
-def by(shape: Sequence[int]) -> str:
-  """Shows a shape: 32×32×3."""
-  return '×'.join(map(str, shape))
 
 
 def _are_probabilities(scores):

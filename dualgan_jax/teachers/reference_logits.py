@@ -13,6 +13,7 @@ import chex
 import jax
 import numpy as np
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher, without_softmax
@@ -49,8 +50,8 @@ def check(
   images, expected_logits = _read_reference(field, path)
   if images.ndim != 4 or images.shape[1:] != image_shape or not len(images):
     raise UserError(
-      f'{field}: images of {path} are {_format_shape(images.shape)} instead of '
-      f'n×{_format_shape(image_shape)}; in PyTorch, write '
+      f'{field}: images of {path} are {format_shape(images.shape)} instead of '
+      f'n×{format_shape(image_shape)}; in PyTorch, write '
       'images.permute(0, 2, 3, 1).numpy().'
     )
   if not (images.min() >= 0 and images.max() <= 1):
@@ -64,8 +65,8 @@ def check(
     or not np.isfinite(expected_logits).all()
   ):
     raise UserError(
-      f'{field}: logits of {path} are {_format_shape(expected_logits.shape)} '
-      f'instead of {_format_shape(logits_shape)} finite numbers; write what '
+      f'{field}: logits of {path} are {format_shape(expected_logits.shape)} '
+      f'instead of {format_shape(logits_shape)} finite numbers; write what '
       'the model gives for these images in evaluation mode.'
     )
 
@@ -205,7 +206,3 @@ def pytorch_line(
 def _channel_tensor(values: tuple[float, ...]) -> str:
   """Writes a PyTorch tensor of one value per channel, as Python code."""
   return f'torch.tensor({[float(x) for x in values]}).reshape(-1, 1, 1)'
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-  return '×'.join(map(str, shape)) or 'a number'

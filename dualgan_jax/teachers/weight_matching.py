@@ -12,6 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures, torch_layers
 from dualgan_jax.networks.architectures import ARCHITECTURES
@@ -318,8 +319,8 @@ def _describe_disagreement(
     if not weight_files.is_tensor(entry)
   ]
   misshapen = [
-    f'{name} is {_format_shape(actual_shapes[name])} instead of '
-    f'{_format_shape(shape)}'
+    f'{name} is {format_shape(actual_shapes[name])} instead of '
+    f'{format_shape(shape)}'
     for name, shape in expected_shapes.items()
     if name in actual_shapes and actual_shapes[name] != shape
   ]
@@ -389,7 +390,7 @@ def _hint_at_counts(
   if file_labels != num_labels:
     cures.append(f'it answers {file_labels} labels, so name all of them')
   if file_channels != image_shape[-1]:
-    size = _format_shape((*image_shape[:-1], file_channels))
+    size = format_shape((*image_shape[:-1], file_channels))
     cures.append(
       f'it takes {file_channels} channel(s), so set its size to {size}'
     )
@@ -458,7 +459,3 @@ def _checked_arrays(
       'the file again.'
     )
   return arrays
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-  return '×'.join(map(str, shape)) or 'a number'

@@ -14,7 +14,7 @@ from tests.paths import ROOT
 
 
 def test_a_grid_has_every_combination():
-  arms = sweep.grid('objective.prior=0.3,1;dual.filters=stage1,fresh')
+  arms = sweep.parse_grid('objective.prior=0.3,1;dual.filters=stage1,fresh')
   assert len(arms) == 4
   assert arms['objective.prior=0.3,dual.filters=fresh'] == {
     'objective.prior': 0.3,
@@ -23,14 +23,14 @@ def test_a_grid_has_every_combination():
 
 
 def test_values_are_literals_or_texts():
-  arms = sweep.grid('student.widths=(8, 8, 16),(4, 4, 8)')
+  arms = sweep.parse_grid('student.widths=(8, 8, 16),(4, 4, 8)')
   widths = [fields['student.widths'] for fields in arms.values()]
   assert widths == [(8, 8, 16), (4, 4, 8)]
-  assert sweep.grid('objective.never_empty=True,False') == {
+  assert sweep.parse_grid('objective.never_empty=True,False') == {
     'objective.never_empty=True': {'objective.never_empty': True},
     'objective.never_empty=False': {'objective.never_empty': False},
   }
-  assert sweep.grid('') == {'': {}}
+  assert sweep.parse_grid('') == {'': {}}
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_values_are_literals_or_texts():
 )
 def test_another_form_of_grid_is_refused(text):
   with pytest.raises(UserError, match='--grid'):
-    sweep.grid(text)
+    sweep.parse_grid(text)
 
 
 def test_a_changed_config_is_a_copy():
   config = digits.get_config('smoke')
-  other = sweep.changed(config, 7, {'generator.steps': 3})
+  other = sweep.change_fields(config, 7, {'generator.steps': 3})
   assert (other.seed, other.generator.steps) == (7, 3)
   assert (config.seed, config.generator.steps) == (0, 20)
 
@@ -53,7 +53,7 @@ def test_a_changed_config_is_a_copy():
 )
 def test_a_field_that_does_not_fit_is_named(fields):
   with pytest.raises(UserError, match='--grid: .*step'):
-    sweep.changed(digits.get_config('smoke'), 0, fields)
+    sweep.change_fields(digits.get_config('smoke'), 0, fields)
 
 
 def test_the_table_has_mean_and_spread_per_arm_and_model():
@@ -61,7 +61,7 @@ def test_the_table_has_mean_and_spread_per_arm_and_model():
     row = {'top1': top1, 'mAP': 0.5, 'exact_match': 0.25}
     return {'seed': seed, 'metrics': {'compact': row}}
 
-  text = sweep.table({'': [results(0, 0.9), results(1, 0.7)]})
+  text = sweep.results_table({'': [results(0, 0.9), results(1, 0.7)]})
   assert '0.8000 ± 0.1414' in text
   assert '0 1' in text
   assert '| compact' in text
@@ -73,7 +73,7 @@ def test_without_real_images_the_table_has_the_agreement():
     'teachers': no_scores,
     'compact': {**no_scores, 'agreement': 0.75},
   }
-  text = sweep.table({'': [{'seed': 0, 'metrics': metrics}]})
+  text = sweep.results_table({'': [{'seed': 0, 'metrics': metrics}]})
   head, _, teachers, compact = text.splitlines()
   assert 'agreement' in head and 'top1' not in head
   assert '–' in teachers and '0.7500' in compact
@@ -81,7 +81,7 @@ def test_without_real_images_the_table_has_the_agreement():
 
 def test_a_value_that_is_a_path_is_one_folder():
   config = digits.get_config('smoke')
-  folder = sweep._folder(pathlib.Path('x'), 'experiment=../y', config)
+  folder = sweep._run_folder(pathlib.Path('x'), 'experiment=../y', config)
   assert folder == pathlib.Path('x', 'experiment=..%2Fy', 'seed-0')
 
 
@@ -96,7 +96,7 @@ def plan():
   }
   config = digits.get_config('smoke')
   return [
-    (name, sweep.changed(config, seed, fields))
+    (name, sweep.change_fields(config, seed, fields))
     for name, fields in arms.items()
     for seed in (0, 1)
   ]
@@ -104,7 +104,7 @@ def plan():
 
 def test_equal_stages_are_shared(tmp_path, plan, monkeypatch):
   monkeypatch.setattr(stage_records, 'is_finished', lambda folder, stage: True)
-  donors = [sweep.donor(tmp_path, config, plan) for _, config in plan]
+  donors = [sweep.find_donor(tmp_path, config, plan) for _, config in plan]
   folders_of_a, folders_of_b = (
     [str(tmp_path / arm / f'seed-{seed}') for seed in (0, 1)] for arm in 'ab'
   )
@@ -113,14 +113,18 @@ def test_equal_stages_are_shared(tmp_path, plan, monkeypatch):
 
 
 def test_unfinished_stages_are_not_shared(tmp_path, plan):
-  assert {sweep.donor(tmp_path, config, plan) for _, config in plan} == {None}
+  assert {sweep.find_donor(tmp_path, config, plan) for _, config in plan} == {
+    None
+  }
 
 
 def test_a_generator_is_as_wide_as_its_own_arms_student():
   config = digits.get_config('smoke')
-  wide_student = sweep.changed(config, 0, {'student.widths': (24, 48, 96)})
+  wide_student = sweep.change_fields(
+    config, 0, {'student.widths': (24, 48, 96)}
+  )
   assert wide_student.generator.features == (24, 48)
-  set_features = sweep.changed(config, 0, {'generator.features': (4, 4)})
+  set_features = sweep.change_fields(config, 0, {'generator.features': (4, 4)})
   assert set_features.generator.features == (4, 4)
 
 
@@ -135,9 +139,9 @@ def test_runs_are_checked_against_their_own_folders(
 
   monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
   # What lies beside the sweep's own folders is no part of it.
-  begin(tmp_path, sweep.changed(plan[0][1], 7, {}), 'pretrain')
+  begin(tmp_path, sweep.change_fields(plan[0][1], 7, {}), 'pretrain')
   name, config = plan[3]
-  old_config = sweep.changed(config, config.seed, {'pretrain.steps': 9})
+  old_config = sweep.change_fields(config, config.seed, {'pretrain.steps': 9})
   begin(tmp_path / name / f'seed-{config.seed}', old_config, 'pretrain')
   with pytest.raises(UserError, match=r'9 there.*/b/seed-1 was made'):
     sweep.run_all(tmp_path, plan)
@@ -172,7 +176,7 @@ def test_the_others_are_done_where_one_cannot_go_on(
   assert fake_run.num_calls == len(plan)
   assert first_failure.endswith('a/seed-0: diverged')
   assert second_failure.endswith('c/seed-0: damaged')
-  assert '| d compact |' in sweep.table(results)
+  assert '| d compact |' in sweep.results_table(results)
   # An error of the first run most likely is one of all runs.
   fake_run, run_sweep = sweep_with((1, UserError('no data')))
   with pytest.raises(UserError, match='^no data$'):

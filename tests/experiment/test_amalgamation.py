@@ -1,4 +1,4 @@
-"""From teachers in memory to a student, in one call."""
+"""One call merges teachers in memory into a student."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,10 @@ from tests import tiny
 
 _SHORT = {
   'devices': 1,
-  **{f'{x}.steps': 2 for x in ('generator', 'dual', 'refine', 'baselines')},
+  **{
+    f'{stage}.steps': 2
+    for stage in ('generator', 'dual', 'refine', 'baselines')
+  },
   'generator.probe_steps': 2,
   'targetnet.compact_steps': 2,
   'targetnet.branched_steps': 2,
@@ -37,26 +40,28 @@ def test_teachers_become_a_student(tmp_path):
 
 @pytest.fixture
 def configs(monkeypatch):
-  """The configs of runs that are not done."""
-  seen = []
+  """Records the configs of runs, which are not done."""
+  recorded_configs = []
   monkeypatch.setattr(
-    amalgamation, 'run', lambda config, *_, **__: seen.append(config)
+    amalgamation,
+    'run',
+    lambda config, *_, **__: recorded_configs.append(config),
   )
   monkeypatch.setattr(amalgamation, 'load', lambda _: None)
-  return seen
+  return recorded_configs
 
 
 def _functions(name, *sizes, **changes):
   """A teacher whose blocks give features of (size, width)."""
 
   def block(size, width):
-    return lambda variables, x: np.zeros((len(x), size, size, width))
+    return lambda variables, images: np.zeros((len(images), size, size, width))
 
   return Teacher(
     name,
     ('a', 'b'),
-    tuple(block(*x) for x in sizes),
-    lambda variables, x: x[:, 0, 0],
+    tuple(block(*shape) for shape in sizes),
+    lambda variables, features: features[:, 0, 0],
     ({},) * (len(sizes) + 1),
   ).replace(**changes)
 
@@ -83,7 +88,7 @@ def test_sizes_are_those_of_the_smallest_teacher(configs):
   assert config.generator.widths == (32, 16)
 
 
-def test_what_is_given_counts(configs):
+def test_arguments_take_precedence(configs):
   amalgamation.amalgamate(
     tiny.both_teachers(),
     labels=['d', 'a'],
@@ -101,7 +106,7 @@ def test_what_is_given_counts(configs):
 
 
 @pytest.mark.parametrize(
-  ('teachers', 'options', 'said'),
+  ('teachers', 'options', 'message'),
   [
     ([], {}, 'teachers: give at least one'),
     ([_functions('x')] * 2, {}, 'teachers: some have the same name'),
@@ -127,6 +132,6 @@ def test_what_is_given_counts(configs):
     ),
   ],
 )
-def test_what_does_not_fit_is_one_sentence(configs, teachers, options, said):
-  with pytest.raises(UserError, match=f'^{said}'):
+def test_what_does_not_fit_is_one_sentence(configs, teachers, options, message):
+  with pytest.raises(UserError, match=f'^{message}'):
     amalgamation.amalgamate(teachers, workdir='x', **options)

@@ -1,3 +1,5 @@
+"""Random keys of a run, and trainings that are not repeated."""
+
 import jax
 import numpy as np
 import optax

@@ -18,7 +18,7 @@ def _dry_run(tmp_path, **changes):
   config = digits.get_config()
   config.devices = 2
   config.update_from_flattened_dict(
-    {k.replace('__', '.'): v for k, v in changes.items()}
+    {name.replace('__', '.'): value for name, value in changes.items()}
   )
   return run.dry_run(config, str(tmp_path))
 
@@ -28,7 +28,7 @@ def test_what_fits_is_let_through(tmp_path, small):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'wanted'),
+  ('changes', 'message'),
   [
     # 300 batches of 1,024 images of 256 bytes are 79 MB.
     ({'refine__batch': 1024}, r'refine: takes 0\.08.* lower refine.pool_batch'),
@@ -39,8 +39,8 @@ def test_what_fits_is_let_through(tmp_path, small):
     ({'student__widths': (16, 2048, 1024)}, 'generator: takes .* student.wid'),
   ],
 )
-def test_what_can_never_fit_is_one_sentence(tmp_path, small, changes, wanted):
-  with pytest.raises(UserError, match=wanted) as error:
+def test_what_can_never_fit_is_one_sentence(tmp_path, small, changes, message):
+  with pytest.raises(UserError, match=message) as error:
     _dry_run(tmp_path, **changes)
   # Two devices of a CPU share its memory.
   assert 'on each of 2 devices at least, but there are 0.05 GB' in str(

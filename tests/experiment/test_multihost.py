@@ -54,10 +54,10 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     'from tests.experiment import test_multihost; '
     'test_multihost._train(pathlib.Path(sys.argv[1]))'
   )
-  codes, _, said = processes.wait_for_all(
+  codes, _, errors = processes.wait_for_all(
     processes.start_pair('-c', code, tmp_path / 'c')
   )
-  assert codes == [0, 0], said
+  assert codes == [0, 0], errors
   # One process, of any number of devices, reads what two have written.
   phase = _phase()
   step, state, _ = Checkpoints(tmp_path / 'c').newest(
@@ -65,12 +65,12 @@ def test_two_processes_take_the_step_of_one(tmp_path):
   )
   assert step == phase.steps
   for devices in (1, 8):
-    alone, _ = tiny.run(phase, devices=devices, steps=phase.steps)
+    expected, _ = tiny.run(phase, devices=devices, steps=phase.steps)
     for part in ('params', 'opt_state', 'batch_stats'):
       jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
         getattr(state, part),
-        getattr(alone, part),
+        getattr(expected, part),
       )
 
 
@@ -87,25 +87,25 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
     if 'pretrain/high: step' in line:
       started[1].terminate()  # a signal to one of them
       break
-  codes, _, said = processes.wait_for_all(started)
-  assert codes == [75, 75], said
-  assert 'stopped and saved at step' in said[0]
+  codes, _, errors = processes.wait_for_all(started)
+  assert codes == [75, 75], errors
+  assert 'stopped and saved at step' in errors[0]
   # Nothing but why it leaves.
-  (line,) = [x for x in said[1].splitlines() if 'pretrain' in x]
+  (line,) = [line for line in errors[1].splitlines() if 'pretrain' in line]
   assert line.startswith('error: pretrain/high: stopped and saved')
 
 
 @pytest.mark.slow
 def test_a_whole_run_by_two_is_that_of_one(tmp_path):
   flags = [processes.SMOKE_CONFIG, '--config.baselines.steps=0']
-  codes, printed, said = processes.wait_for_all(
+  codes, tables, errors = processes.wait_for_all(
     processes.start_pair(
       *processes.MULTIHOST_PROGRAM, *flags, f'--workdir={tmp_path}/two'
     )
   )
-  assert codes == [0, 0], said
-  assert ['| model' in x for x in printed] == [True, False]
-  alone = subprocess.run(
+  assert codes == [0, 0], errors
+  assert ['| model' in table for table in tables] == [True, False]
+  process = subprocess.run(
     [
       *(sys.executable, '-m', 'experiments.main', *flags),
       f'--workdir={tmp_path}/one',
@@ -114,10 +114,10 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
     env={**os.environ, 'JAX_NUM_CPU_DEVICES': '8'},
     check=False,
   )
-  assert alone.returncode == 0
+  assert process.returncode == 0
   one, two = (
-    json.loads((tmp_path / x / 'results.json').read_text())
-    for x in ('one', 'two')
+    json.loads((tmp_path / name / 'results.json').read_text())
+    for name in ('one', 'two')
   )
   # They add in another order, so a few images are answered otherwise.
   for model, metrics in one['metrics'].items():
@@ -128,7 +128,7 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
 
 @pytest.mark.slow
 def test_what_the_first_refuses_ends_both(tmp_path):
-  with workdir.Workdir(str(tmp_path)):  # the first alone looks at the lock
+  with workdir.Workdir(str(tmp_path)):  # only the first looks at the lock
     started = processes.start_pair(
       *processes.MULTIHOST_PROGRAM,
       processes.SMOKE_CONFIG,
@@ -142,9 +142,10 @@ def test_what_the_first_refuses_ends_both(tmp_path):
 
 
 _NO_DATA = """
-from dualgan_jax import errors, real
-def load(*_): raise errors.UserError('data.digits: there is nothing.')
-real.check = load
+from dualgan_jax import errors
+from dualgan_jax.experiment import real_data
+def check(*_): raise errors.UserError('data.digits: there is nothing.')
+real_data.check = check
 """
 
 
@@ -155,11 +156,13 @@ def test_one_without_data_ends_both(tmp_path, without):
   reasons = processes.read_errors(
     [
       processes.start_process(
-        x,
-        *processes.patched_arguments(_NO_DATA if x == without else '', flag),
+        process_index,
+        *processes.patched_arguments(
+          _NO_DATA if process_index == without else '', flag
+        ),
         port=port,
       )
-      for x in range(2)
+      for process_index in range(2)
     ],
     [2, 2],
   )
@@ -177,17 +180,19 @@ def test_an_error_of_the_program_ends_both_too(tmp_path):
     'from dualgan_jax.experiment import real_data; '
     'real_data.check = lambda *_: {}["bug"]'
   )
-  codes, _, said = processes.wait_for_all(
+  codes, _, errors = processes.wait_for_all(
     [
       processes.start_process(
-        x, *processes.patched_arguments(bug if x else '', flag), port=port
+        process_index,
+        *processes.patched_arguments(bug if process_index else '', flag),
+        port=port,
       )
-      for x in range(2)
+      for process_index in range(2)
     ]
   )
-  assert codes == [3, 3], said
-  assert "cannot go on: KeyError: 'bug'" in said[0]
-  assert 'Traceback' in said[1]
+  assert codes == [3, 3], errors
+  assert "cannot go on: KeyError: 'bug'" in errors[0]
+  assert 'Traceback' in errors[1]
 
 
 @pytest.mark.slow
@@ -216,9 +221,11 @@ def test_a_signal_before_the_first_training_ends_both(tmp_path):
   slow += 'real_data.check = lambda *_: (print(flush=True), time.sleep(60))'
   started = [
     processes.start_process(
-      x, *processes.patched_arguments(slow if x else '', flag), port=port
+      process_index,
+      *processes.patched_arguments(slow if process_index else '', flag),
+      port=port,
     )
-    for x in range(2)
+    for process_index in range(2)
   ]
   for line in started[1].stdout:  # it reads its data
     if not line.strip():

@@ -1,4 +1,4 @@
-"""Nets of a config: they fit together, or one sentence says why not."""
+"""Nets of a config fit together, or an error of one sentence says why not."""
 
 import jax
 import ml_collections
@@ -45,20 +45,20 @@ def _others(path, **changes):
 
 
 def test_a_file_is_a_teacher_that_prepares_our_images(file):
-  design = build_nets(_others(file, size=(32, 32, 3), mean=(0.1,)))
-  assert design.classifiers == {}
-  one, two = design.teachers.values()
+  nets = build_nets(_others(file, size=(32, 32, 3), mean=(0.1,)))
+  assert nets.classifiers == {}
+  one, two = nets.teachers.values()
   assert (one.name, one.labels) == ('one', tuple('abcdefg'))
-  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
   net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
-  shown = (x - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
-  wanted, _ = net.apply(one.variables, shown, train=False)
-  found = forward.tail(one, one.variables, x, 0)
-  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
-  wanted, _ = net.apply(two.variables, (x - 0.1) / 0.2, train=False)
-  found = forward.tail(two, two.variables, x, 0)
-  np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
-  assert forward.has_batch_norm(one, design.image)
+  normalised = (images - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
+  expected, _ = net.apply(one.variables, normalised, train=False)
+  logits = forward.tail(one, one.variables, images, 0)
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+  expected, _ = net.apply(two.variables, (images - 0.1) / 0.2, train=False)
+  logits = forward.tail(two, two.variables, images, 0)
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+  assert forward.has_batch_norm(one, nets.image_shape)
 
 
 def test_files_of_more_blocks_can_be_cut_into_less(file):
@@ -68,27 +68,27 @@ def test_files_of_more_blocks_can_be_cut_into_less(file):
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.merge = (2,)
-  design = build_nets(schema.check(config))
-  assert all(len(t.blocks) == 2 for t in design.teachers.values())
+  nets = build_nets(schema.check(config))
+  assert all(len(teacher.blocks) == 2 for teacher in nets.teachers.values())
   whole = build_nets(_others(file)).teachers
-  x = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
-  for name, own in design.teachers.items():
+  images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
+  for name, teacher in nets.teachers.items():
     np.testing.assert_array_equal(
-      forward.tail(own, own.variables, x, 0),
-      forward.tail(whole[name], whole[name].variables, x, 0),
+      forward.tail(teacher, teacher.variables, images, 0),
+      forward.tail(whole[name], whole[name].variables, images, 0),
     )
 
 
 def test_a_file_may_be_of_one_label_per_image(file):
   config = _others(file, single_label=True)
-  design = build_nets(config)
-  one, two = design.teachers.values()
+  nets = build_nets(config)
+  one, two = nets.teachers.values()
   assert (one.single_label, two.single_label) == (False, True)
-  assert 'answers one of h, i,' in description.describe(design, config)
+  assert 'answers one of h, i,' in description.describe(nets, config)
 
 
 @pytest.mark.parametrize(
-  ('changes', 'single'),
+  ('changes', 'single_label'),
   [
     ({}, True),
     ({'objective__routing': 'on'}, True),
@@ -99,7 +99,7 @@ def test_a_file_may_be_of_one_label_per_image(file):
   ],
 )
 def test_the_student_ends_in_a_softmax_where_one_label_is_right(
-  changes, single
+  changes, single_label
 ):
   config = _config(
     **{
@@ -108,10 +108,10 @@ def test_the_student_ends_in_a_softmax_where_one_label_is_right(
       **changes,
     }
   )
-  design = build_nets(config)
-  assert design.student.single_label == single
-  said = ', one label per image' in description.describe(design, config)
-  assert said == single
+  nets = build_nets(config)
+  assert nets.student.single_label == single_label
+  text = description.describe(nets, config)
+  assert (', one label per image' in text) == single_label
 
 
 def test_a_student_meets_lenet_5(tmp_path):
@@ -123,8 +123,8 @@ def test_a_student_meets_lenet_5(tmp_path):
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.update(architecture='lenet5', mean=(0.1,), deviation=(0.3,))
-  design = build_nets(schema.check(config))
-  assert design.generator.sizes == ((5, 5), (14, 14), (32, 32))
+  nets = build_nets(schema.check(config))
+  assert nets.generator.sizes == ((5, 5), (14, 14), (32, 32))
 
 
 def test_what_is_understood_of_a_file_is_described(file):
@@ -132,10 +132,10 @@ def test_what_is_understood_of_a_file_is_described(file):
   assert f'two (wrn_16_1 of {file}) answers h, i, j, k, l, m, z: 174,8' in text
 
 
-def _reference(tmp_path, design, factor=1):
+def _reference(tmp_path, nets, factor=1):
   """A file with the logits that teacher `two` gives, or other ones."""
   images = state_dicts.images('wrn_16_1')
-  logits = reference_logits.compute_logits(design.unmerged['two'], images)
+  logits = reference_logits.compute_logits(nets.unmerged['two'], images)
   path = tmp_path / 'logits.npz'
   np.savez(path, images=images, logits=factor * logits)
   return str(path)
@@ -172,12 +172,12 @@ def test_the_pool_of_a_stem_halves_the_features(tmp_path):
   config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.update(architecture='cifar_resnet18', stem_pool=True)
-  design = build_nets(schema.check(config))
-  assert design.generator.sizes == ((4, 4), (8, 8), (16, 16), (32, 32))
+  nets = build_nets(schema.check(config))
+  assert nets.generator.sizes == ((4, 4), (8, 8), (16, 16), (32, 32))
 
 
 @pytest.mark.parametrize(
-  ('changes', 'says'),
+  ('changes', 'message'),
   [
     (
       {'architecture': 'resnet18'},
@@ -204,36 +204,36 @@ def test_the_pool_of_a_stem_halves_the_features(tmp_path):
     ),
   ],
 )
-def test_a_file_that_does_not_fit_is_named(file, changes, says):
-  with pytest.raises(UserError, match=says):
+def test_a_file_that_does_not_fit_is_named(file, changes, message):
+  with pytest.raises(UserError, match=message):
     build_nets(_others(file, **changes))
 
 
 def test_the_generator_mirrors_the_student():
-  design = build_nets(_config(student__widths=(3, 4, 5)))
+  nets = build_nets(_config(student__widths=(3, 4, 5)))
   # B = 3: F_g^1 meets block 2, F_g^2 block 1, F_g^3 is the image.
-  assert design.generator.sizes == ((4, 4), (8, 8), (16, 16))
-  assert design.generator.channels == (8, 8, 1)
+  assert nets.generator.sizes == ((4, 4), (8, 8), (16, 16))
+  assert nets.generator.channels == (8, 8, 1)
 
 
 def test_group_sizes_follow_any_image():
-  design = build_nets(_config(image=(28, 28, 1)))
-  assert design.generator.sizes == ((7, 7), (14, 14), (28, 28))
+  nets = build_nets(_config(image=(28, 28, 1)))
+  assert nets.generator.sizes == ((7, 7), (14, 14), (28, 28))
 
 
 def test_teachers_may_differ_in_kind_and_width():
-  design = build_nets(
+  nets = build_nets(
     _config(
       teachers__low__kind='residual',
       teachers__low__widths=(3, 5, 7),
       teachers__low__depths=(1, 2, 1),
     )
   )
-  assert len(design.teachers['low'].blocks) == 3
+  assert len(nets.teachers['low'].blocks) == 3
 
 
 @pytest.mark.parametrize(
-  ('changes', 'says'),
+  ('changes', 'message'),
   [
     ({'teachers__low__strides': (2, 1, 1)}, 'teachers.low.strides: block 2'),
     ({'student__strides': (1, 2, 1)}, 'student.strides: block 1'),
@@ -249,8 +249,8 @@ def test_teachers_may_differ_in_kind_and_width():
     ({'teachers__low__labels': ('1', '1')}, 'teachers.low.labels'),
   ],
 )
-def test_what_does_not_fit_is_named(changes, says):
-  with pytest.raises(UserError, match=says):
+def test_what_does_not_fit_is_named(changes, message):
+  with pytest.raises(UserError, match=message):
     build_nets(_config(**changes))
 
 
@@ -279,7 +279,7 @@ def test_the_description_lists_all_that_fits_together():
   assert 'F_g^1 4×4×8 after block 2: high 4×4×8, low 4×4×8' in text
   assert 'F_g^3 16×16×1: the image' in text
   for name in ('compact', 'generator', 'branched, if all branch after block 1'):
-    line = next(x for x in text.splitlines() if x.startswith(name))
+    line = next(line for line in text.splitlines() if line.startswith(name))
     assert 'parameters' in line
     assert 'FLOPs per image' in line
 
@@ -287,14 +287,14 @@ def test_the_description_lists_all_that_fits_together():
 def test_labels_that_several_answer_are_described():
   config = _config(teachers__low__labels=tuple('012349'))
   text = description.describe(build_nets(config), config)
-  (line,) = [x for x in text.splitlines() if 'answer together' in x]
+  (line,) = [line for line in text.splitlines() if 'answer together' in line]
   assert line == '  9 is what high and low answer together'
   assert 'together' not in description.describe(
     build_nets(_config()), _config()
   )
 
 
-def test_a_teacher_without_batch_norm_is_said_to_go_without_prior():
+def test_a_teacher_without_batch_norm_is_described_as_without_prior():
   config = _config(teachers__low__batch_norm=False)
   text = description.describe(build_nets(config), config)
   assert 'teacher low has no batch norm' in text
@@ -307,14 +307,16 @@ def test_a_generator_that_is_routed_for_sure_is_described_as_it_will_be():
       teachers__low__single_label=True, objective__routing=routing
     )
     lines = description.describe(build_nets(config), config).splitlines()
-    return next(x for x in lines if x.startswith('generator:'))
+    return next(line for line in lines if line.startswith('generator:'))
 
   assert generator('auto') == generator('on') != generator('off')
 
 
 def test_abstract_teachers_hold_shapes_only():
-  design = build_nets(_config())
-  net = abstract_teacher('low', '01234', design.classifiers['low'], (16, 16, 1))
-  leaves = jax.tree.leaves(net.variables)
-  assert all(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
-  assert forward.feature_shapes(net, (16, 16, 1))[0] == (8, 8, 8)
+  nets = build_nets(_config())
+  teacher = abstract_teacher(
+    'low', '01234', nets.classifiers['low'], (16, 16, 1)
+  )
+  leaves = jax.tree.leaves(teacher.variables)
+  assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+  assert forward.feature_shapes(teacher, (16, 16, 1))[0] == (8, 8, 8)

@@ -21,8 +21,8 @@ def test_a_finished_run_is_done_already(folder, capsys):
   before = (folder / 'results.json').read_text()
   results = run(digits.get_config('smoke'), str(folder))
   assert results == json.loads(before)
-  said = capsys.readouterr().err
-  assert said.endswith(f'evaluate: done already in {folder}\n')
+  stderr = capsys.readouterr().err
+  assert stderr.endswith(f'evaluate: done already in {folder}\n')
 
 
 def test_its_student_answers(folder):

@@ -1,3 +1,5 @@
+"""Real data fit teachers and labels, or an error says why not."""
+
 import ml_collections
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from dualgan_jax.experiment import real_data
 from dualgan_jax.presets import digits
 from dualgan_jax.teachers.teacher import Teacher
 
-# What stands for a teacher that is trained elsewhere; nobody opens it here.
+# Changes that make an entry that of a weight file, which is never opened.
 _WEIGHTS = {'weights': 'weights.npz', 'labels': tuple('01234'), 'data': None}
 
 
@@ -20,15 +22,15 @@ def config():
 def _changed(config, **teachers):
   """The config with other fields of some teachers."""
   values = config.to_dict()
-  for name, own in teachers.items():
-    values['teachers'][name].update(own)
+  for name, changes in teachers.items():
+    values['teachers'][name].update(changes)
   return ml_collections.FrozenConfigDict(values)
 
 
 def test_teachers_of_one_set_share_its_images(config):
   split = real_data.load(config, 'digits', 'train')
   low, high = (
-    real_data.of_teacher(config, name, {'digits': split})
+    real_data.load_for_teacher(config, name, {'digits': split})
     for name in ('low', 'high')
   )
   assert np.shares_memory(low.images, high.images)
@@ -41,54 +43,66 @@ def test_images_may_not_be_moved_out_of_sight(config):
   moved = ml_collections.FrozenConfigDict(values)
   split = real_data.load(moved, 'digits', 'train')
   with pytest.raises(UserError, match=r'^data\.digits\.shift: 8 .* 8×8 out of'):
-    real_data.of_teacher(moved, 'low', {'digits': split})
+    real_data.load_for_teacher(moved, 'low', {'digits': split})
 
 
 def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
   split = real_data.load(config, 'digits', 'train')
-  alone = _changed(config, low={'single_label': True})
-  low = real_data.of_teacher(alone, 'low', {'digits': split})
+  changed = _changed(config, low={'single_label': True})
+  low = real_data.load_for_teacher(changed, 'low', {'digits': split})
   assert low.targets.shape[1] == 5
   np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
 
 
-def _asked(low=False):
-  """Both teachers; what their nets are like matters to nobody here."""
+def _both_teachers(low_has_single_label=False):
+  """Both teachers, without nets, which the data do not depend on."""
   return [
-    Teacher('low', tuple('01234'), (), None, single_label=low),
+    Teacher('low', tuple('01234'), (), None, single_label=low_has_single_label),
     Teacher('high', tuple('56789'), (), None),
   ]
 
 
-def test_all_teachers_are_believed_unless_labels_can_be_absent(config):
-  (everything,) = real_data.of_baseline(config, _asked(), absent=False).sets
+def test_all_teachers_answer_all_images_unless_labels_can_be_absent(config):
+  (everything,) = real_data.load_for_baseline(
+    config, _both_teachers(), foreign_labels_absent=False
+  ).sets
   assert everything.targets.shape == (len(everything.images), 2)
   assert everything.targets.all()
 
 
-def test_teachers_are_believed_on_what_they_were_trained_on(config):
-  own = _changed(config, low={'single_label': True}, high={'data': None})
-  (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
+def test_teachers_answer_the_images_that_they_were_trained_on(config):
+  changed = _changed(config, low={'single_label': True}, high={'data': None})
+  (images,) = real_data.load_for_baseline(
+    changed,
+    _both_teachers(low_has_single_label=True),
+    foreign_labels_absent=True,
+  ).sets
   split = real_data.load(config, 'digits', 'train')
   np.testing.assert_array_equal(
-    found.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
+    images.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
   )
-  assert found.targets[:, 1].all()  # nobody knows what it was trained on
+  assert images.targets[:, 1].all()  # nobody knows what it was trained on
   other = _changed(config, low={'data': 'others'})
-  (found,) = real_data.of_baseline(other, _asked(), absent=True).sets
-  assert not found.targets[:, 0].any()
-  assert found.targets[:, 1].all()
+  (images,) = real_data.load_for_baseline(
+    other, _both_teachers(), foreign_labels_absent=True
+  ).sets
+  assert not images.targets[:, 0].any()
+  assert images.targets[:, 1].all()
 
 
 @pytest.mark.parametrize('data', [None, 'digits'])
-def test_a_softmax_of_a_file_is_believed_on_its_own_labels(config, data):
-  own = _changed(config, low={**_WEIGHTS, 'data': data})
-  (found,) = real_data.of_baseline(own, _asked(low=True), absent=True).sets
+def test_a_softmax_of_a_file_answers_images_of_its_labels(config, data):
+  changed = _changed(config, low={**_WEIGHTS, 'data': data})
+  (images,) = real_data.load_for_baseline(
+    changed,
+    _both_teachers(low_has_single_label=True),
+    foreign_labels_absent=True,
+  ).sets
   split = real_data.load(config, 'digits', 'train')
   np.testing.assert_array_equal(
-    found.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
+    images.targets[:, 0], split.label_targets(tuple('01234')).any(axis=1)
   )
-  assert found.targets[:, 1].all()
+  assert images.targets[:, 1].all()
 
 
 def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
@@ -105,7 +119,7 @@ def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
   real_data.check(ml_collections.FrozenConfigDict(values))
 
 
-def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
+def test_labels_that_no_data_have_are_listed_where_teachers_need_the_data(
   config, capsys
 ):
   # `high` is trained on the digits, so they cannot be taken out.
@@ -114,17 +128,17 @@ def test_labels_that_no_data_have_are_said_where_the_data_must_be_there(
   assert not capsys.readouterr().err
   values['labels'] = ('5', 'zero')
   real_data.check(ml_collections.FrozenConfigDict(values))
-  said = capsys.readouterr().err
-  assert "labels: no data set has 'zero', which are measured nowhere" in said
+  stderr = capsys.readouterr().err
+  assert "labels: no data set has 'zero', which are measured nowhere" in stderr
   # Others are there for nothing else.
   values['data']['more'] = values['data']['digits']
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
     real_data.check(ml_collections.FrozenConfigDict(values))
 
 
-def test_some_images_are_of_wanted_labels(config):
+def test_sampled_images_carry_labels_of_the_student(config):
   values = config.to_dict() | {'labels': ('3',)}
-  images, targets = real_data.some(
+  images, targets = real_data.sample(
     ml_collections.FrozenConfigDict(values),
     [real_data.load(config, 'digits', 'train')],
     7,

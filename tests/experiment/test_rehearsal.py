@@ -28,7 +28,7 @@ def test_a_student_that_may_not_be_replaced_is_found_first(tmp_path):
     rehearsal.check_last_stage(tmp_path, LABELS)
 
 
-def test_what_is_there_stays(tmp_path):
+def test_existing_folders_stay(tmp_path):
   (tmp_path / 'rehearsal' / 'branched').mkdir(parents=True)
   rehearsal.check_last_stage(tmp_path, LABELS)
   assert (tmp_path / 'rehearsal' / 'branched').exists()
@@ -45,9 +45,9 @@ def test_what_fails_is_one_sentence(
   tmp_path, monkeypatch, owner, name, failure
 ):
   monkeypatch.setattr(owner, name, _fail)
-  with pytest.raises(UserError) as e:
+  with pytest.raises(UserError) as error:
     rehearsal.check_last_stage(tmp_path, LABELS)
-  assert str(e.value) == (
+  assert str(error.value) == (
     f'evaluate: {failure} on this machine (ImportError: Please install '
     "'flatbuffers'); install dualgan_jax again, with all that it needs."
   )
@@ -61,7 +61,7 @@ def test_a_library_that_is_not_there_is_named(tmp_path, monkeypatch):
     rehearsal.check_last_stage(tmp_path, LABELS)
 
 
-def test_letters_that_the_font_has_not_are_told_once(tmp_path, capsys):
+def test_letters_that_the_font_lacks_are_reported_once(tmp_path, capsys):
   rehearsal.check_last_stage(tmp_path, ('猫', 'dog'))
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith('evaluate: pictures have a box in place of each 猫;')

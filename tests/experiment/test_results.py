@@ -10,6 +10,6 @@ from dualgan_jax.experiment import results
 )
 def test_results_that_give_no_table_are_damaged(tmp_path, text):
   (tmp_path / 'results.json').write_text(text, encoding='latin-1')
-  first, second = results.damage(tmp_path)
+  first, second = results.find_damage(tmp_path)
   assert first.startswith(f'{tmp_path}/results.json is lost or damaged (')
   assert second.startswith(f'{tmp_path}/student: no folder of a student')

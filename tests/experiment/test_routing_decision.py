@@ -8,7 +8,7 @@ from dualgan_jax.experiment.routing_decision import decide_routing
 from tests import tiny
 
 
-def _decide(routing='auto', prior=0.3, everyone=None):
+def _decide(routing='auto', prior=0.3, teachers=None):
   context = types.SimpleNamespace(
     config=types.SimpleNamespace(
       image=tiny.IMAGE,
@@ -17,26 +17,26 @@ def _decide(routing='auto', prior=0.3, everyone=None):
     nets=None,
     workdir=types.SimpleNamespace(finished=lambda stage: False),
   )
-  return decide_routing(context, everyone or tiny.both_teachers())
+  return decide_routing(context, teachers or tiny.both_teachers())
 
 
 @pytest.mark.parametrize(
   ('routing', 'is_routed'), [('on', True), ('images', True), ('off', False)]
 )
-def test_a_config_decides_if_it_says_how(routing, is_routed):
+def test_a_config_decides_unless_it_says_auto(routing, is_routed):
   assert _decide(routing) == (is_routed, {})
 
 
 def test_one_teacher_needs_no_routes():
-  assert _decide(everyone=tiny.both_teachers()[:1]) == (False, {})
+  assert _decide(teachers=tiny.both_teachers()[:1]) == (False, {})
 
 
 def test_teachers_of_one_label_per_image_need_routes(capsys):
-  everyone = tuple(
+  teachers = tuple(
     types.SimpleNamespace(name=name, single_label=name == 'one')
     for name in ('one', 'two')
   )
-  assert _decide(everyone=everyone) == (True, {})
+  assert _decide(teachers=teachers) == (True, {})
   assert 'routing is on; a teacher with one label per image (one)' in (
     capsys.readouterr().err
   )

@@ -41,8 +41,9 @@ def get_teacher():
   def head(variables, x):
     side = (x[:, :, :2] - x[:, :, 2:]).mean(axis=(1, 2, 3))
     return variables['params']['w'] * jnp.stack([side, -side], axis=1)
-  own = ({}, {}, {}, {'params': {'w': jnp.float32(3)}})
-  return Teacher('sides', ('left', 'right'), (half, half, same), head, own)
+  variables = ({}, {}, {}, {'params': {'w': jnp.float32(3)}})
+  blocks = (half, half, same)
+  return Teacher('sides', ('left', 'right'), blocks, head, variables)
 """
 # Importing real data, or scikit-learn's, is an error in such a process.
 _NO_DATA = """
@@ -73,15 +74,23 @@ def _launch(
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
-  """A finished smoke run, and what it printed."""
+  """A finished smoke run, and its process."""
   workdir = tmp_path_factory.mktemp('runs') / 'smoke'
   return workdir, _launch(workdir)
 
 
 @pytest.fixture
 def copy(finished, tmp_path):
-  """A copy of it to work on."""
+  """A copy of the finished run to change."""
   return shutil.copytree(finished[0], tmp_path / 'copy')
+
+
+def _modification_times(folder):
+  return {
+    path: path.stat().st_mtime_ns
+    for path in folder.glob('*/**/*')
+    if path.is_file()
+  }
 
 
 def _width(path):
@@ -179,35 +188,35 @@ def test_results_have_every_model_and_metric(finished):
     assert row['flops'] > 0
   assert list(results['per_label']) == results['labels']
   costs = results['metrics']
-  precisions = [x['student_ap'] for x in results['per_label'].values()]
+  precisions = [row['student_ap'] for row in results['per_label'].values()]
   assert costs['compact']['mAP'] == pytest.approx(np.mean(precisions))
   assert costs['teachers']['params'] == 2 * costs['low']['params']
 
 
 def test_a_second_start_does_nothing(copy):
-  before = {p: p.stat().st_mtime_ns for p in copy.glob('*/**/*') if p.is_file()}
+  before = _modification_times(copy)
   again = _launch(copy)
   assert again.returncode == 0
   assert 'done already' in again.stderr
   assert again.stdout.startswith('| model')
-  after = {p: p.stat().st_mtime_ns for p in copy.glob('*/**/*') if p.is_file()}
+  after = _modification_times(copy)
   assert before == after
 
 
-def test_what_is_lost_or_damaged_is_told_and_written_again(copy, capsys):
+def test_lost_or_damaged_results_are_reported_and_written_again(copy, capsys):
   model = copy / 'student' / 'model.safetensors'
   model.write_bytes(model.read_bytes()[:-1])
   (copy / 'results.json').write_text('{"metrics": {')
   (copy / 'evaluate.aside-x').mkdir()  # of somebody's own
   again = run(digits.get_config('smoke'), str(copy))
-  told = capsys.readouterr().err
-  assert f'evaluate: {copy}/results.json is lost or damaged' in told
-  assert f'evaluate: {copy}/student: ' in told
-  assert 'evaluate: done again' in told
+  stderr = capsys.readouterr().err
+  assert f'evaluate: {copy}/results.json is lost or damaged' in stderr
+  assert f'evaluate: {copy}/student: ' in stderr
+  assert 'evaluate: done again' in stderr
   assert again['metrics'].keys() >= {'compact', 'branched'}
   assert dualgan_jax.load(copy / 'student').labels == tuple('0123456789')
   # Nothing but the evaluation, and no longer damaged.
-  assert 'refine: done' not in told
+  assert 'refine: done' not in stderr
   run(digits.get_config('smoke'), str(copy))
   assert 'done again' not in capsys.readouterr().err
 
@@ -273,12 +282,12 @@ def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
   process.kill()
   process.communicate()
   again = kills.start_run(copy, f'--stage={stage}')
-  _, said = again.communicate()
-  assert again.returncode == 0, said
-  wanted = kills.read_last_states(finished[0])
-  found = kills.read_last_states(copy)
-  assert any(x.startswith(stage) for x in found)
-  assert found == {phase: wanted[phase] for phase in found}, step
+  _, stderr = again.communicate()
+  assert again.returncode == 0, stderr
+  expected = kills.read_last_states(finished[0])
+  states = kills.read_last_states(copy)
+  assert any(phase.startswith(stage) for phase in states)
+  assert states == {phase: expected[phase] for phase in states}, step
 
 
 def test_a_lost_teacher_is_trained_again(finished, copy):
@@ -390,9 +399,9 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   config.objective.routing = 'off'
   config.dual.steps = config.refine.steps = config.baselines.steps = 0
   metrics = run(config, str(tmp_path / 'run'))['metrics']
-  low, sides, compact = (metrics[x] for x in ('low', 'sides', 'compact'))
+  low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
-  assert {sides[x] for x in report.COLUMNS} == {None}
+  assert {sides[column] for column in report.COLUMNS} == {None}
   assert 0 <= compact['top1'] <= 1
   assert 0 <= compact['mAP'] <= 1
 
@@ -448,8 +457,8 @@ def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   # Neither is trained again.
-  said = f'init_from: pretrain and generator taken from {finished[0]}\n'
-  assert done.stderr.startswith(said)
+  first_line = f'init_from: pretrain and generator taken from {finished[0]}\n'
+  assert done.stderr.startswith(first_line)
   assert 'pretrain: ' not in done.stderr
   assert 'generator: ' not in done.stderr
   results = json.loads((tmp_path / 'other' / 'results.json').read_text())
@@ -462,7 +471,7 @@ def test_another_y_cst_and_student_from_the_same_generator(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_teachers_alone_are_taken_for_another_objective(finished, tmp_path):
+def test_only_teachers_are_taken_for_another_objective(finished, tmp_path):
   done = _launch(
     tmp_path / 'gamma',
     f'--init_from={finished[0]}',

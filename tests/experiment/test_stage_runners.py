@@ -11,7 +11,7 @@ class _Recorder:
   def __init__(self, last_stage='evaluate'):
     self.last_stage, self.stages, self.inputs = last_stage, [], {}
 
-  def run_stage(self, stage, work, *inputs):
+  def run_stage(self, stage, stage_runner, *inputs):
     self.stages.append(stage)
     self.inputs[stage] = inputs
     if stage == self.last_stage:

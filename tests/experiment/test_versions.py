@@ -9,13 +9,16 @@ from dualgan_jax.experiment import versions
 
 
 @pytest.mark.skipif(not shutil.which('git'), reason='needs git')
-def test_the_commit_is_told_and_whether_there_are_changes(tmp_path):
-  def git(*args):
-    named = ('-c', 'user.name=a', '-c', 'user.email=a@b')
-    done = subprocess.run(
-      ['git', *named, *args], cwd=tmp_path, check=True, capture_output=True
+def test_the_commit_and_whether_there_are_changes(tmp_path):
+  def git(*arguments):
+    identity = ('-c', 'user.name=a', '-c', 'user.email=a@b')
+    process = subprocess.run(
+      ['git', *identity, *arguments],
+      cwd=tmp_path,
+      check=True,
+      capture_output=True,
     )
-    return done.stdout.decode().strip()
+    return process.stdout.decode().strip()
 
   (tmp_path / 'package').mkdir()
   file = tmp_path / 'package' / 'module.py'

@@ -1,3 +1,5 @@
+"""A run's folder: its lock, its records, and what is set aside or copied."""
+
 import contextlib
 import errno
 import json
@@ -12,7 +14,7 @@ import pytest
 
 from dualgan_jax.config import schema, stage_fields, stage_table
 from dualgan_jax.errors import TrainingError, UserError
-from dualgan_jax.experiment.generator_features import generator_features
+from dualgan_jax.experiment.generator_features import find_existing_features
 from dualgan_jax.experiment.stage_records import (
   batches,
   check_same_fields,
@@ -33,7 +35,7 @@ def _config(**changes):
   config.pretrain.steps = 600
   config.objective.entropy = 'normalised'
   config.update_from_flattened_dict(
-    {k.replace('__', '.'): v for k, v in changes.items()}
+    {name.replace('__', '.'): value for name, value in changes.items()}
   )
   return schema.check(config)
 
@@ -46,18 +48,18 @@ def _fields(**changes):
 def _finish(folder, *stages, seconds=1.0, **changes):
   """Leaves a run's folder with finished stages."""
   fields = _fields(**changes)
-  with Workdir(folder) as own:
+  with Workdir(folder) as workdir:
     for stage in stages:
-      own.begin(stage, fields[stage])
-      (own.stage(stage) / 'weights').write_text(f'{folder.name} {stage}')
-      own.finish(stage, fields[stage], seconds)
+      workdir.begin(stage, fields[stage])
+      (workdir.stage(stage) / 'weights').write_text(f'{folder.name} {stage}')
+      workdir.finish(stage, fields[stage], seconds)
 
 
 def _snapshot(folder):
   return {
-    str(x.relative_to(folder)): x.read_bytes()
-    for x in folder.rglob('*')
-    if x.is_file()
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in folder.rglob('*')
+    if path.is_file()
   }
 
 
@@ -66,7 +68,7 @@ def _holder(folder):
   """Another process that has the folder open."""
   code = (
     'import sys; from dualgan_jax.experiment.workdir import Workdir; '
-    'own = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
+    'run = Workdir(sys.argv[1]); print("open", flush=True); sys.stdin.read()'
   )
   with subprocess.Popen(
     [sys.executable, '-c', code, str(folder)],
@@ -83,19 +85,19 @@ def _holder(folder):
 
 def test_the_folder_is_made_and_may_be_there(tmp_path):
   for _ in range(2):
-    with Workdir(tmp_path / 'runs' / 'digits') as own:
-      assert own.path == tmp_path / 'runs' / 'digits'
-      assert own.path.is_dir()
-      assert own.stage('dual') == own.path / 'dual'
+    with Workdir(tmp_path / 'runs' / 'digits') as workdir:
+      assert workdir.path == tmp_path / 'runs' / 'digits'
+      assert workdir.path.is_dir()
+      assert workdir.stage('dual') == workdir.path / 'dual'
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
-  with Workdir('~/run') as own:
-    assert own.path == tmp_path / 'run'
+  with Workdir('~/run') as workdir:
+    assert workdir.path == tmp_path / 'run'
   _finish(tmp_path / 'run', 'generator')
   config = _config(generator__features=None)
-  assert generator_features(config, '~/run', None) == (16, 32)
+  assert find_existing_features(config, '~/run', None) == (16, 32)
 
 
 def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
@@ -105,8 +107,8 @@ def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
     assert str(tmp_path) in str(error.value)
     process.send_signal(signal.SIGKILL)  # no chance to tidy up
     process.wait()
-    with Workdir(tmp_path) as own:
-      assert own.path == tmp_path
+    with Workdir(tmp_path) as workdir:
+      assert workdir.path == tmp_path
 
 
 def test_closing_frees_the_folder(tmp_path):
@@ -140,7 +142,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, names):
     (tmp_path / name).write_text('mine')
   with pytest.raises(UserError, match='holds files, and no run; name a new'):
     Workdir(tmp_path)
-  assert sorted(x.name for x in tmp_path.iterdir()) == names
+  assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_hidden_files_are_not_in_the_way(tmp_path):
@@ -168,9 +170,9 @@ def test_a_lock_keeps_what_is_in_it(tmp_path):
 @pytest.mark.parametrize('change', ['move', 'delete', 'replace'])
 def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
   folder = tmp_path / 'run'
-  with Workdir(folder) as own:
-    own.begin('dual', _fields()['dual'])
-    own.check_in_place()
+  with Workdir(folder) as workdir:
+    workdir.begin('dual', _fields()['dual'])
+    workdir.check_in_place()
     if change == 'delete':
       shutil.rmtree(folder)
     else:
@@ -178,9 +180,9 @@ def test_a_folder_that_is_not_where_it_was_is_named(tmp_path, change):
     if change == 'replace':
       Workdir(folder).__exit__()
     for look in (
-      own.check_in_place,
-      lambda: own.begin('refine', _fields()['refine']),
-      lambda: own.finish('dual', _fields()['dual'], 1.0),
+      workdir.check_in_place,
+      lambda: workdir.begin('refine', _fields()['refine']),
+      lambda: workdir.finish('dual', _fields()['dual'], 1.0),
     ):
       with pytest.raises(TrainingError, match=r'^workdir: .*run was moved or'):
         look()
@@ -199,57 +201,65 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
 
 def test_a_stage_is_begun_then_finished(tmp_path):
   fields = _fields()
-  with Workdir(tmp_path) as own:
-    assert not own.finished('dual')
-    assert own.seconds('dual') is None
-    assert own.begin('dual', fields['dual']) is None
-    assert own.stage('dual').is_dir()
-    assert not own.finished('dual')
-    assert own.seconds('dual') is None
-    own.finish('dual', fields['dual'], 12.345)
-    assert own.finished('dual')
-    assert own.seconds('dual') == 12.3
-    assert not own.finished('pretrain')
+  with Workdir(tmp_path) as workdir:
+    assert not workdir.finished('dual')
+    assert workdir.seconds('dual') is None
+    assert workdir.begin('dual', fields['dual']) is None
+    assert workdir.stage('dual').is_dir()
+    assert not workdir.finished('dual')
+    assert workdir.seconds('dual') is None
+    workdir.finish('dual', fields['dual'], 12.345)
+    assert workdir.finished('dual')
+    assert workdir.seconds('dual') == 12.3
+    assert not workdir.finished('pretrain')
   # It is on disk, for the next process.
-  with Workdir(tmp_path) as own:
-    assert own.finished('dual')
-    assert own.seconds('dual') == 12.3
+  with Workdir(tmp_path) as workdir:
+    assert workdir.finished('dual')
+    assert workdir.seconds('dual') == 12.3
 
 
 def test_going_on_with_the_same_fields_touches_nothing(tmp_path):
-  with Workdir(tmp_path) as own:
-    own.begin('dual', _fields()['dual'])
-    (own.stage('dual') / 'metrics.jsonl').write_text('rows')
+  with Workdir(tmp_path) as workdir:
+    workdir.begin('dual', _fields()['dual'])
+    (workdir.stage('dual') / 'metrics.jsonl').write_text('rows')
     before = _snapshot(tmp_path)
     # Neither a field of another stage nor one that no stage reads counts.
     for changes in ({}, {'generator__steps': 7}, {'save_every': 3}):
-      assert own.begin('dual', _fields(**changes)['dual']) is None
+      assert workdir.begin('dual', _fields(**changes)['dual']) is None
       assert _snapshot(tmp_path) == before
 
 
 def test_an_unfinished_attempt_with_other_fields_is_set_aside(tmp_path):
-  with Workdir(tmp_path) as own:
-    for i, steps in enumerate((10, 20, 30)):
-      aside = own.begin('dual', _fields(dual__steps=steps)['dual'])
-      assert aside == (tmp_path / f'dual.aside-{i}' if i else None)
+  with Workdir(tmp_path) as workdir:
+    for number, steps in enumerate((10, 20, 30)):
+      aside = workdir.begin('dual', _fields(dual__steps=steps)['dual'])
+      assert aside == (tmp_path / f'dual.aside-{number}' if number else None)
       # A new attempt finds no checkpoint of the one before.
-      assert [x.name for x in own.stage('dual').iterdir()] == ['stage.json']
-      (own.stage('dual') / 'steps').write_text(str(steps))
-  kept = {x.name: (x / 'steps').read_text() for x in tmp_path.glob('dual*')}
-  assert kept == {'dual.aside-1': '10', 'dual.aside-2': '20', 'dual': '30'}
+      assert [path.name for path in workdir.stage('dual').iterdir()] == [
+        'stage.json'
+      ]
+      (workdir.stage('dual') / 'steps').write_text(str(steps))
+  steps_by_folder = {
+    path.name: (path / 'steps').read_text() for path in tmp_path.glob('dual*')
+  }
+  assert steps_by_folder == {
+    'dual.aside-1': '10',
+    'dual.aside-2': '20',
+    'dual': '30',
+  }
 
 
 def test_setting_aside_never_meets_an_older_one(tmp_path):
-  with Workdir(tmp_path) as own:
+  with Workdir(tmp_path) as workdir:
     for steps in (10, 20, 30):
-      own.begin('dual', _fields(dual__steps=steps)['dual'])
-      (own.stage('dual') / 'steps').write_text(str(steps))
-    (tmp_path / 'dual.aside-x').mkdir()  # somebody's own
+      workdir.begin('dual', _fields(dual__steps=steps)['dual'])
+      (workdir.stage('dual') / 'steps').write_text(str(steps))
+    (tmp_path / 'dual.aside-x').mkdir()  # of the user
     # The user has no more need of the first attempt.
     for file in (tmp_path / 'dual.aside-1').iterdir():
       file.unlink()
     (tmp_path / 'dual.aside-1').rmdir()
-    aside = own.begin('dual', _fields(dual__steps=40)['dual'])
+    aside = workdir.begin('dual', _fields(dual__steps=40)['dual'])
   assert (aside / 'steps').read_text() == '30'
   assert (tmp_path / 'dual.aside-2' / 'steps').read_text() == '20'
 
@@ -294,19 +304,19 @@ def test_a_teacher_more_or_less_is_named(tmp_path):
 
 def test_fields_of_unfinished_stages_may_change(tmp_path):
   _finish(tmp_path, 'pretrain')
-  with Workdir(tmp_path) as own:
-    own.begin('generator', _fields()['generator'])
+  with Workdir(tmp_path) as workdir:
+    workdir.begin('generator', _fields()['generator'])
     check_same_fields(tmp_path, _fields(generator__steps=50, dual__steps=50))
     with pytest.raises(UserError, match=r'^seed \(0 there, 1 now\):'):
       check_same_fields(tmp_path, _fields(seed=1))
 
 
 def test_the_batches_that_stages_were_begun_with(tmp_path):
-  own, other = (str(tmp_path / x) for x in ('own', 'other'))
+  run_path, other_path = (str(tmp_path / name) for name in ('own', 'other'))
   _finish(tmp_path / 'other', 'pretrain', 'dual', pretrain__batch=64)
-  assert batches(own, None) == {}
-  assert batches(own, other) == {'pretrain': 64}
-  assert batches(other, None) == {'pretrain': 64, 'dual': 128}
+  assert batches(run_path, None) == {}
+  assert batches(run_path, other_path) == {'pretrain': 64}
+  assert batches(other_path, None) == {'pretrain': 64, 'dual': 128}
 
 
 def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
@@ -316,9 +326,9 @@ def test_deleting_a_stage_lets_all_that_comes_after_it_change(tmp_path):
     check_same_fields(tmp_path, changed)
   shutil.rmtree(tmp_path / 'targetnet')
   check_same_fields(tmp_path, changed)
-  with Workdir(tmp_path) as own:
-    aside = own.set_aside_stale(changed, stage_table.NAMES)
-  assert {x.stem for x in aside} == {'refine', 'baselines', 'evaluate'}
+  with Workdir(tmp_path) as workdir:
+    aside = workdir.set_aside_stale(changed, stage_table.NAMES)
+  assert {path.stem for path in aside} == {'refine', 'baselines', 'evaluate'}
 
 
 @pytest.mark.parametrize('there', [('pretrain',), ('pretrain', 'generator')])
@@ -326,14 +336,14 @@ def test_takes_over_what_another_run_has_finished(tmp_path, there):
   source = tmp_path / 'source'
   _finish(source, *there, 'dual')
   before = _snapshot(source)
-  with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(source), _fields()) == (list(there), [])
+  with Workdir(tmp_path / 'own') as workdir:
+    assert workdir.take_over(str(source), _fields()) == (list(there), [])
     for stage in ('pretrain', 'generator', 'dual'):
       taken = stage in there  # and nothing of the student's
-      assert own.finished(stage) == taken
-      assert own.stage(stage).exists() == taken
+      assert workdir.finished(stage) == taken
+      assert workdir.stage(stage).exists() == taken
       if taken:
-        text = (own.stage(stage) / 'weights').read_text()
+        text = (workdir.stage(stage) / 'weights').read_text()
         assert text == f'source {stage}'
     check_same_fields(tmp_path / 'own', _fields())
   assert _snapshot(source) == before
@@ -343,59 +353,59 @@ def test_takes_over_from_a_run_that_still_works(tmp_path):
   _finish(tmp_path / 'source', 'pretrain')
   with Workdir(tmp_path / 'source') as source:
     source.begin('generator', _fields()['generator'])
-    with Workdir(tmp_path / 'own') as own:
-      own.take_over(str(tmp_path / 'source'), _fields())
-      assert own.finished('pretrain')
-      assert not own.stage('generator').exists()
+    with Workdir(tmp_path / 'own') as workdir:
+      workdir.take_over(str(tmp_path / 'source'), _fields())
+      assert workdir.finished('pretrain')
+      assert not workdir.stage('generator').exists()
 
 
 def test_own_stages_are_not_overwritten(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator')
   _finish(tmp_path / 'own', 'pretrain', 'generator')
   before = _snapshot(tmp_path / 'own')
-  with Workdir(tmp_path / 'own') as own:
-    own.take_over(str(tmp_path / 'source'), _fields())
-    own.take_over(str(tmp_path / 'own'), _fields())
+  with Workdir(tmp_path / 'own') as workdir:
+    workdir.take_over(str(tmp_path / 'source'), _fields())
+    workdir.take_over(str(tmp_path / 'own'), _fields())
   assert _snapshot(tmp_path / 'own') == before
 
 
 def test_another_generator_stays_where_it_is(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', generator__steps=10)
-  with Workdir(tmp_path / 'own') as own:
-    taken, other = own.take_over(str(tmp_path / 'source'), _fields())
+  with Workdir(tmp_path / 'own') as workdir:
+    taken, other = workdir.take_over(str(tmp_path / 'source'), _fields())
     assert taken == ['pretrain']
     assert other == ['generator.steps (10 there, 1000 now)']
-    assert own.finished('pretrain')
-    assert not own.stage('generator').exists()
+    assert workdir.finished('pretrain')
+    assert not workdir.stage('generator').exists()
 
 
 def test_other_teachers_are_refused(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
-  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
-    own.take_over(str(tmp_path / 'source'), _fields())
+  with Workdir(tmp_path / 'own') as workdir, pytest.raises(UserError) as error:
+    workdir.take_over(str(tmp_path / 'source'), _fields())
   assert 'pretrain.steps (10 there, 600 now)' in str(error.value)
   assert '\n' not in str(error.value)
-  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
+  assert [path.name for path in (tmp_path / 'own').iterdir()] == ['lock']
 
 
 def test_a_generator_comes_with_the_teachers_it_was_trained_on(tmp_path):
   # No field of stage generator tells these teachers from those.
   _finish(tmp_path / 'source', 'pretrain', 'generator', pretrain__steps=10)
   _finish(tmp_path / 'own', 'pretrain')
-  with Workdir(tmp_path / 'own') as own:
-    assert own.take_over(str(tmp_path / 'source'), _fields()) == ([], [])
-    assert not own.stage('generator').exists()
+  with Workdir(tmp_path / 'own') as workdir:
+    assert workdir.take_over(str(tmp_path / 'source'), _fields()) == ([], [])
+    assert not workdir.stage('generator').exists()
 
 
 def test_teachers_that_were_only_begun_are_set_aside(tmp_path):
   _finish(tmp_path / 'source', 'pretrain', 'generator')
   _finish(tmp_path / 'own', 'dual')  # of a generator that was deleted
-  with Workdir(tmp_path / 'own') as own:
-    own.begin('pretrain', _fields()['pretrain'])
-    own.take_over(str(tmp_path / 'source'), _fields())
-    assert not own.finished('dual')
+  with Workdir(tmp_path / 'own') as workdir:
+    workdir.begin('pretrain', _fields()['pretrain'])
+    workdir.take_over(str(tmp_path / 'source'), _fields())
+    assert not workdir.finished('dual')
     for stage in ('pretrain', 'generator'):
-      text = (own.stage(stage) / 'weights').read_text()
+      text = (workdir.stage(stage) / 'weights').read_text()
       assert text == f'source {stage}'
     assert (tmp_path / 'own' / 'pretrain.aside-1').exists()
 
@@ -405,41 +415,46 @@ def test_what_cannot_be_copied_is_named_and_leaves_nothing(tmp_path):
   lost = tmp_path / 'source' / 'pretrain' / 'lost'
   lost.symlink_to('nowhere')
   with (
-    Workdir(tmp_path / 'own') as own,
+    Workdir(tmp_path / 'own') as workdir,
     pytest.raises(UserError, match=f'^init_from: {lost} cannot be copied'),
   ):
-    own.take_over(str(tmp_path / 'source'), _fields())
+    workdir.take_over(str(tmp_path / 'source'), _fields())
   assert not list((tmp_path / 'own').glob('*.part'))
-  assert not own.finished('pretrain')
+  assert not workdir.finished('pretrain')
 
 
 def test_what_will_not_be_trained(tmp_path):
-  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  run_path, source_path = (str(tmp_path / name) for name in ('own', 'source'))
   _finish(tmp_path / 'source', 'pretrain', 'generator', 'dual')
   stages = ('pretrain', 'generator', 'dual')
 
-  def at_hand(*args, **changes):
-    return [is_at_hand(s, _fields(**changes), *args) for s in stages]
+  def at_hand(*paths, **changes):
+    fields = _fields(**changes)
+    return [is_at_hand(stage, fields, *paths) for stage in stages]
 
-  assert at_hand(own, None) == [False, False, False]
-  assert at_hand(own, source) == [True, True, False]
-  assert at_hand(own, source, generator__steps=10) == [True, False, False]
-  assert at_hand(source, None) == [True, True, True]
+  assert at_hand(run_path, None) == [False, False, False]
+  assert at_hand(run_path, source_path) == [True, True, False]
+  assert at_hand(run_path, source_path, generator__steps=10) == [
+    True,
+    False,
+    False,
+  ]
+  assert at_hand(source_path, None) == [True, True, True]
   # A generator of other teachers than those that are here is none of ours.
   _finish(tmp_path / 'own', 'pretrain')
-  assert at_hand(own, source) == [True, False, False]
+  assert at_hand(run_path, source_path) == [True, False, False]
 
 
 def test_a_killed_copy_is_not_taken_for_a_stage(tmp_path):
   _finish(tmp_path / 'source', 'pretrain')
-  with Workdir(tmp_path / 'own') as own:
+  with Workdir(tmp_path / 'own') as workdir:
     part = tmp_path / 'own' / 'pretrain.part'
     part.mkdir()
     (part / 'half').write_text('')
-    assert not own.finished('pretrain')
-    own.take_over(str(tmp_path / 'source'), _fields())
-    assert own.finished('pretrain')
-    assert not (own.stage('pretrain') / 'half').exists()
+    assert not workdir.finished('pretrain')
+    workdir.take_over(str(tmp_path / 'source'), _fields())
+    assert workdir.finished('pretrain')
+    assert not (workdir.stage('pretrain') / 'half').exists()
     assert not part.exists()
 
 
@@ -451,10 +466,10 @@ def test_a_run_without_teachers_is_no_source(tmp_path, there):
       other.begin('pretrain', _fields()['pretrain'])
   if there == 'only generator':
     _finish(source, 'generator')
-  with Workdir(tmp_path / 'own') as own, pytest.raises(UserError) as error:
-    own.take_over(str(source), _fields())
+  with Workdir(tmp_path / 'own') as workdir, pytest.raises(UserError) as error:
+    workdir.take_over(str(source), _fields())
   assert str(error.value).startswith(f'init_from: {source} holds no finished')
-  assert [x.name for x in (tmp_path / 'own').iterdir()] == ['lock']
+  assert [path.name for path in (tmp_path / 'own').iterdir()] == ['lock']
 
 
 @pytest.mark.parametrize(
@@ -476,19 +491,19 @@ def test_a_damaged_record_is_named(tmp_path, content):
   _finish(tmp_path, 'pretrain', 'generator')
   file = tmp_path / 'generator' / 'stage.json'
   file.write_bytes(content)
-  with Workdir(tmp_path) as own:
+  with Workdir(tmp_path) as workdir:
     for look in (
-      lambda: own.finished('generator'),
-      lambda: own.seconds('generator'),
-      lambda: own.begin('generator', _fields()['generator']),
+      lambda: workdir.finished('generator'),
+      lambda: workdir.seconds('generator'),
+      lambda: workdir.begin('generator', _fields()['generator']),
       lambda: check_same_fields(tmp_path, _fields()),
-      lambda: generator_features(_config(), str(tmp_path), None),
+      lambda: find_existing_features(_config(), str(tmp_path), None),
     ):
       with pytest.raises(UserError) as error:
         look()
       assert str(file) in str(error.value)
       assert '\n' not in str(error.value)
-    assert own.finished('pretrain')  # the others are whole
+    assert workdir.finished('pretrain')  # the others are whole
 
 
 def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
@@ -502,31 +517,35 @@ def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 
 def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-  with Workdir(tmp_path) as own:
-    own.begin('dual', _fields()['dual'])
+  with Workdir(tmp_path) as workdir:
+    workdir.begin('dual', _fields()['dual'])
     before = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
 
     def cut(path, text):
-      with path.open('w') as f:
-        f.write(text[:10])
+      with path.open('w') as file:
+        file.write(text[:10])
       raise OSError('no space')
 
-    with monkeypatch.context() as m:
-      m.setattr('pathlib.Path.write_text', cut)
+    with monkeypatch.context() as patches:
+      patches.setattr('pathlib.Path.write_text', cut)
       with pytest.raises(OSError, match='no space'):
-        own.finish('dual', _fields()['dual'], 1.0)
+        workdir.finish('dual', _fields()['dual'], 1.0)
     after = json.loads((tmp_path / 'dual' / 'stage.json').read_text())
     assert after == before
-    assert not own.finished('dual')
+    assert not workdir.finished('dual')
 
 
 def test_measurements_are_made_again_where_they_are_stale(tmp_path):
   def stale(damaged=(), **changes):
-    with Workdir(tmp_path) as own:
+    with Workdir(tmp_path) as workdir:
       fields = _fields(**changes)
-      found = own.set_aside_stale(fields, stage_table.NAMES, damaged)
-      measured = [own.finished(x) for x in ('baselines', 'evaluate')]
-      return [x.name for x in found], measured
+      aside_folders = workdir.set_aside_stale(
+        fields, stage_table.NAMES, damaged
+      )
+      measured = [
+        workdir.finished(stage) for stage in ('baselines', 'evaluate')
+      ]
+      return [path.name for path in aside_folders], measured
 
   def finish():
     _finish(tmp_path, *stage_table.NAMES)
@@ -545,62 +564,72 @@ def test_measurements_are_made_again_where_they_are_stale(tmp_path):
 
 def test_results_go_with_their_evaluation(tmp_path):
   _finish(tmp_path, *stage_table.NAMES)
-  made = {'results.json', 'report.md', 'student', 'branched'}
-  for name in made:
+  result_names = {'results.json', 'report.md', 'student', 'branched'}
+  for name in result_names:
     (tmp_path / name).write_text(name)
-  with Workdir(tmp_path) as own:
-    own.set_aside_stale(_fields(baselines__steps=3), stage_table.NAMES)
-  assert not made & {x.name for x in tmp_path.iterdir()}
-  kept = {x.name for x in (tmp_path / 'evaluate.aside-1').iterdir()}
-  assert made <= kept
+  with Workdir(tmp_path) as workdir:
+    workdir.set_aside_stale(_fields(baselines__steps=3), stage_table.NAMES)
+  assert not result_names & {path.name for path in tmp_path.iterdir()}
+  aside_names = {
+    path.name for path in (tmp_path / 'evaluate.aside-1').iterdir()
+  }
+  assert result_names <= aside_names
 
 
 def test_what_was_built_on_a_stage_is_made_again_with_it(tmp_path):
   _finish(tmp_path, *stage_table.NAMES)
   shutil.rmtree(tmp_path / 'targetnet')
   later = ['refine', 'baselines', 'evaluate']
-  with Workdir(tmp_path) as own:
-    found = own.set_aside_stale(_fields(), stage_table.NAMES)
-    assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
+  with Workdir(tmp_path) as workdir:
+    aside_folders = workdir.set_aside_stale(_fields(), stage_table.NAMES)
+    assert [path.name for path in aside_folders] == [
+      f'{stage}.aside-1' for stage in later
+    ]
     # One that is begun is gone on with.
-    own.begin('targetnet', _fields()['targetnet'])
-    assert own.set_aside_stale(_fields(), stage_table.NAMES) == []
-    assert own.stage('targetnet').exists()
-    assert own.finished('dual')
+    workdir.begin('targetnet', _fields()['targetnet'])
+    assert workdir.set_aside_stale(_fields(), stage_table.NAMES) == []
+    assert workdir.stage('targetnet').exists()
+    assert workdir.finished('dual')
 
 
 def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
   _finish(tmp_path, *stage_table.NAMES)
   other = _fields(baselines__steps=3)
   before = _snapshot(tmp_path)
-  with Workdir(tmp_path) as own:
-    assert own.set_aside_stale(other, ['refine']) == []
+  with Workdir(tmp_path) as workdir:
+    assert workdir.set_aside_stale(other, ['refine']) == []
     with pytest.raises(UserError, match='evaluate needs baselines, which is'):
-      own.set_aside_stale(other, ['evaluate'])
+      workdir.set_aside_stale(other, ['evaluate'])
     assert _snapshot(tmp_path) == before
     # What is built on it is stale from then on.
     shutil.rmtree(tmp_path / 'refine')
-    found = own.set_aside_stale(other, ['refine'])
+    aside_folders = workdir.set_aside_stale(other, ['refine'])
   later = ('baselines', 'evaluate')
-  assert [x.name for x in found] == [f'{x}.aside-1' for x in later]
+  assert [path.name for path in aside_folders] == [
+    f'{stage}.aside-1' for stage in later
+  ]
 
 
 def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
-  own, source = (str(tmp_path / x) for x in ('own', 'source'))
+  run_path, source_path = (str(tmp_path / name) for name in ('own', 'source'))
   _finish(tmp_path / 'source', 'pretrain', 'generator')
 
-  def features(*args, **changes):
+  def features(*paths, **changes):
     config = _config(generator__features=None, **changes)
-    return generator_features(config, *args)
+    return find_existing_features(config, *paths)
 
-  assert features(own, None) is None
-  assert features(own, source) == features(source, None) == (16, 32)
+  assert features(run_path, None) is None
+  assert (
+    features(run_path, source_path) == features(source_path, None) == (16, 32)
+  )
   # The generator there stays there, or has other groups.
-  assert features(own, source, objective__gamma=0.3) is None
-  student = {f'student__{x}': (1, 1) for x in ('widths', 'depths', 'strides')}
-  assert features(own, source, **student) is None
+  assert features(run_path, source_path, objective__gamma=0.3) is None
+  student = {
+    f'student__{field}': (1, 1) for field in ('widths', 'depths', 'strides')
+  }
+  assert features(run_path, source_path, **student) is None
   # One that is begun here is gone on with, if nothing else has changed.
-  with Workdir(own) as begun:
+  with Workdir(run_path) as begun:
     begun.begin('generator', _fields(generator__features=(9, 9))['generator'])
-  assert features(own, source) == (9, 9)
-  assert features(own, None, objective__gamma=0.3) is None
+  assert features(run_path, source_path) == (9, 9)
+  assert features(run_path, None, objective__gamma=0.3) is None

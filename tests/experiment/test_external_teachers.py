@@ -1,4 +1,4 @@
-"""Teachers that `run` is given in memory, and what it says of its metrics."""
+"""Teachers in memory, and callbacks for metrics."""
 
 import json
 
@@ -10,7 +10,7 @@ import pytest
 from dualgan_jax import dry_run, run
 from dualgan_jax.config import builders
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import own_teachers
+from dualgan_jax.experiment import external_teachers
 from tests import tiny
 
 
@@ -40,22 +40,24 @@ def _generator(workdir, **options):
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
-  """A run with a finished generator, and the rows it told of."""
+  """A run with a finished generator, and its rows of metrics."""
   workdir, rows = tmp_path_factory.mktemp('runs') / 'x', []
   _generator(workdir, on_metrics=lambda *row: rows.append(row))
   return workdir, rows
 
 
-def test_each_row_of_metrics_is_told(finished):
+def test_each_row_of_metrics_is_reported(finished):
   _, rows = finished
   assert [(phase, step) for phase, step, _ in rows] == [
     ('generator/train', step) for step in range(1, 5)
   ]
   metrics = rows[-1][2]
   assert isinstance(metrics['loss'], float)
-  arrays = [x for x in metrics.values() if not isinstance(x, float)]
+  arrays = [value for value in metrics.values() if not isinstance(value, float)]
   assert arrays
-  assert all(isinstance(x, np.ndarray) and x.ndim == 1 for x in arrays)
+  assert all(
+    isinstance(array, np.ndarray) and array.ndim == 1 for array in arrays
+  )
 
 
 def test_a_run_goes_on_with_the_same_teachers_only(finished, capsys):
@@ -65,7 +67,9 @@ def test_a_run_goes_on_with_the_same_teachers_only(finished, capsys):
   _generator(workdir)
   assert 'done already' in capsys.readouterr().err
   one, two = tiny.both_teachers()
-  other = one.replace(variables=jax.tree.map(lambda x: x + 1, one.variables))
+  other = one.replace(
+    variables=jax.tree.map(lambda leaf: leaf + 1, one.variables)
+  )
   with pytest.raises(UserError) as error:
     _generator(workdir, teachers={'one': other, 'two': two})
   assert 'stage generator in' in str(error.value)
@@ -104,8 +108,8 @@ def test_what_listens_may_fail_and_nothing_is_lost(finished, tmp_path):
   _generator(tmp_path / 'x', on_metrics=lambda *row: rows.append(row))
   assert rows[0][1] > 2
   assert rows[-1][1] == 4
-  wanted = finished[1][-1][2]
-  jax.tree.map(np.testing.assert_array_equal, rows[-1][2], wanted)
+  expected = finished[1][-1][2]
+  jax.tree.map(np.testing.assert_array_equal, rows[-1][2], expected)
 
 
 def test_a_dry_run_shows_them():
@@ -116,11 +120,11 @@ def test_a_dry_run_shows_them():
 def test_a_config_may_have_no_teachers_or_name_their_data():
   config = _config()
   assert 'teachers' not in config
-  added = own_teachers.add(config, _teachers())
+  added = external_teachers.add(config, _teachers())
   assert added.teachers.one.given
   assert 'teachers' not in config
   config.teachers = {'one': builders.given(data='digits')}
-  added = own_teachers.add(config, _teachers())
+  added = external_teachers.add(config, _teachers())
   assert added.teachers.one.data == 'digits'
   assert added.teachers.two.data is None
 
@@ -135,7 +139,7 @@ def _labelled(labels):
 
 
 @pytest.mark.parametrize(
-  ('configured', 'teachers', 'said'),
+  ('configured', 'teachers', 'message'),
   [
     ({}, [1], 'teachers: a list, but it should be a dict of teachers by'),
     ({}, {'one': 3}, 'teachers.one: the teacher that is passed must be a dual'),
@@ -149,23 +153,23 @@ def _labelled(labels):
     ({}, {}, 'teachers: name at least one teacher'),
   ],
 )
-def test_what_is_passed_wrongly_is_one_sentence(configured, teachers, said):
+def test_what_is_passed_wrongly_is_one_sentence(configured, teachers, message):
   config = _config()
   config.teachers = ml_collections.ConfigDict(configured)
   teachers = _teachers() if teachers is None else teachers
-  with pytest.raises(UserError, match=f'^{said}'):
+  with pytest.raises(UserError, match=f'^{message}'):
     dry_run(config, 'unused', teachers=teachers)
 
 
 def test_half_precision_is_widened_and_the_protocol_is_checked():
   one, two = tiny.both_teachers()
-  half = jax.tree.map(lambda x: x.astype(np.float16), one.variables)
+  half = jax.tree.map(lambda leaf: leaf.astype(np.float16), one.variables)
   config = _config()
-  added = own_teachers.add(config, {'one': one})
-  _, made = own_teachers.read(
+  added = external_teachers.add(config, {'one': one})
+  _, made = external_teachers.read(
     added.lock(), {'one': one.replace(variables=half)}
   )
-  assert {x.dtype for x in jax.tree.leaves(made['one'].variables)} == {
+  assert {leaf.dtype for leaf in jax.tree.leaves(made['one'].variables)} == {
     np.dtype(np.float32)
   }
   wrong = two.replace(labels=('c', 'd', 'e'))

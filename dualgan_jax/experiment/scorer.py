@@ -1,0 +1,105 @@
+"""Scores models on the real test images of a run."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from dualgan_jax.reporting import cost, report
+
+if TYPE_CHECKING:
+  from dualgan_jax.data.sources import Split
+
+
+class Scorer:
+  """The scores of models on the real test images, if there are any.
+
+  Attributes:
+    logits: by name of the model, its logits of all test images, or of the
+      generated ones if there are none.
+  """
+
+  def __init__(
+    self, config: ml_collections.FrozenConfigDict, splits: Sequence['Split']
+  ):
+    # Importing scikit-learn takes a second.
+    from dualgan_jax.reporting import metrics
+
+    self._metrics, self._config, self._splits = metrics, config, splits
+    self.logits: dict[str, np.ndarray] = {}
+
+  def measure(
+    self,
+    name: str,
+    apply: Callable[..., Any],
+    variables: Any,
+    labels: Sequence[str],
+  ) -> dict[str, Any]:
+    """Measures scores, parameters and FLOPs of a model.
+
+    Args:
+      name: name of the model.
+      apply: (variables, images) → logits [N, |labels|].
+      variables: the model's variables.
+      labels: labels that it answers.
+
+    Returns:
+      The model's row of the results. Scores are None without real images.
+    """
+    image_spec = jax.ShapeDtypeStruct((1, *self._config.image), np.float32)
+    return {
+      **self._score(name, apply, variables, labels),
+      'params': cost.count_parameters(variables),
+      'flops': cost.count_flops(apply, variables, image_spec),
+    }
+
+  def per_label(self) -> Any:
+    """Compares compact TargetNet and teachers label by label.
+
+    Returns:
+      What `metrics.compare_per_label` returns.
+    """
+    labels = self._config.labels
+    return self._metrics.compare_per_label(
+      labels,
+      self.logits['compact'],
+      self.logits['teachers'],
+      self._targets(labels) if self._splits else None,
+    )
+
+  def _score(self, name, apply, variables, labels):
+    """Computes the scores of a model over all data sets."""
+    # The row has the same columns as with real images.
+    if not self._splits:
+      return dict.fromkeys(report.COLUMNS)
+    logits_by_set = [
+      self._metrics.compute_logits(
+        apply, variables, split.images, self._config.image[:2]
+      )
+      for split in self._splits
+    ]
+    label_masks = self._label_masks(labels)
+    self.logits[name] = np.concatenate(logits_by_set)
+    targets = self._targets(labels)
+    scores = self._metrics.compute_scores(self.logits[name], targets)
+    # It compares the labels of the sets, so each set must have some.
+    if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
+      scores['right_world'] = self._metrics.right_world_share(
+        logits_by_set, label_masks
+      )
+    return scores
+
+  def _targets(self, labels):
+    """Returns 0 or 1 per test image and label, NaN where no set has it."""
+    targets = np.concatenate(
+      [split.label_targets(labels) for split in self._splits]
+    )
+    # An image of a set says nothing about labels that no set has.
+    targets[:, ~np.any(self._label_masks(labels), axis=0)] = np.nan
+    return targets
+
+  def _label_masks(self, labels):
+    """Returns for each data set which of the labels it has, bool [|labels|]."""
+    return [np.isin(labels, split.label_names) for split in self._splits]

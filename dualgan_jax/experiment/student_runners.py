@@ -1,0 +1,232 @@
+"""Runs the stages that train the student: dual, targetnet and refine."""
+
+import dataclasses
+
+import jax
+
+from dualgan_jax.experiment.context import RunContext
+from dualgan_jax.experiment.outcomes import (
+  LearnedBlocks,
+  Model,
+  Students,
+  Teachers,
+  TrainedGenerator,
+)
+from dualgan_jax.method import branched
+from dualgan_jax.networks.classifier import join
+from dualgan_jax.stages import (
+  branch_points,
+  distillation,
+  dual,
+  generator,
+  refine,
+)
+from dualgan_jax.training.phase import adam
+
+# Number of batches that branch losses are measured on.
+_BRANCH_LOSS_BATCHES = 8
+# The generator has learned already: half of stage `generator`'s rate.
+_REFINED_GENERATOR_RATE = 1e-3
+
+
+def learn_blocks(
+  context: RunContext, teachers: Teachers, trained: TrainedGenerator
+) -> LearnedBlocks:
+  """Trains the student T block by block on generated images, Eq. 12-16.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    trained: outcome of `generator`.
+  """
+  config, nets = context.config.dual, context.nets
+  # Without the stage, the TargetNet starts from random parameters.
+  if not config.steps:
+    init = jax.jit(lambda key: nets.student.init(key, nets.image_shape))
+    return LearnedBlocks(init(context.key('dual')), {})
+  variables, filters = (), {}
+  num_blocks = len(nets.student.blocks)
+  # Each block learns on the features of the frozen blocks before it.
+  for block_number in range(1, num_blocks + 1):
+    phase = dual.phase(
+      block_number,
+      nets.student,
+      teachers.relevant_labels,
+      dual.Frozen(teachers.relevant_teachers, trained.frozen, variables),
+      image=nets.image_shape,
+      filters=config.filters,
+      lambda_own=config.lambda_own,
+      lambda_generated=config.lambda_generated,
+      steps=config.steps,
+      batch=config.batch,
+      optimiser=adam(config.learning_rate, config.steps),
+    )
+    state = context.train(phase)
+    variables += (join(state.params['block'], state.batch_stats),)
+    # The head follows the last block, and is trained with it, without filters.
+    if block_number < num_blocks:
+      filters[f'block_{block_number}'] = state.params['filters']
+    else:
+      variables += (join(state.params['head'], {}),)
+  return LearnedBlocks(variables, filters)
+
+
+def regroup_blocks(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  blocks: LearnedBlocks,
+) -> Students:
+  """Regroups the blocks into TargetNets, and distils the teachers into them.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    trained: outcome of `generator`.
+    blocks: outcome of `dual`.
+  """
+  config, student = context.config.targetnet, context.nets.student
+  target_nets = {
+    'compact': (student.apply, blocks.variables, config.compact_steps)
+  }
+  branch_losses, points_by_name = {}, {}
+  # Only blocks that were trained one by one have filters to branch through.
+  if context.config.dual.steps:
+    branch_losses, points_by_name = measure_branch_points(
+      context, teachers, trained, blocks
+    )
+    branched_net, variables = branched.create(
+      student.blocks,
+      blocks.variables,
+      [
+        blocks.filters[f'block_{points_by_name[teacher.name]}'][teacher.name]
+        for teacher in teachers.relevant_teachers
+      ],
+      teachers.relevant_teachers,
+      [points_by_name[teacher.name] for teacher in teachers.relevant_teachers],
+      teachers.relevant_labels,
+      single_label=student.single_label,
+      absent=trained.frozen.foreign_labels_absent,
+    )
+    target_nets['branched'] = (
+      branched_net.apply,
+      variables,
+      config.branched_steps,
+    )
+  # Each TargetNet starts from blocks that are trained already.
+  models = {}
+  for name, (apply, initial_variables, num_steps) in target_nets.items():
+    phase = distillation.phase(
+      f'targetnet/{name}',
+      apply,
+      lambda key, variables=initial_variables: variables,
+      distillation.generated,
+      teachers.relevant_labels,
+      lambda: distillation.Frozen(teachers.relevant_teachers, trained.frozen),
+      temperature=context.config.temperature,
+      steps=num_steps,
+      batch=config.batch,
+      optimiser=adam(config.learning_rate, num_steps),
+    )
+    state = context.train(phase)
+    models[name] = Model(apply, join(state.params, state.batch_stats))
+  return Students(models, branch_losses, points_by_name)
+
+
+def measure_branch_points(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  blocks: LearnedBlocks,
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+  """Measures L_d^{b,m} on generated images, and chooses branch points p_m.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    trained: outcome of `generator`.
+    blocks: outcome of `dual`.
+
+  Returns:
+    By teacher's name, the losses of each block, and the branch point.
+  """
+  config = context.config.targetnet
+  frozen = dual.Frozen(
+    teachers.relevant_teachers, trained.frozen, blocks.variables
+  )
+  # Nothing is trained here: the phase only sums up losses.
+  state = context.train(
+    branch_points.branch_phase(
+      context.nets.student,
+      teachers.relevant_labels,
+      branch_points.Measured(frozen, blocks.filters),
+      batches=_BRANCH_LOSS_BATCHES,
+      batch=config.batch,
+    )
+  )
+  branch_losses = branch_points.branch_losses(state)
+  return branch_losses, branch_points.branch_points(
+    branch_losses, config.branch_tolerance
+  )
+
+
+def refine_students(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  students: Students,
+) -> Students:
+  """Refines the compact TargetNet against a generator that seeks its errors.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    trained: outcome of `generator`.
+    students: outcome of `targetnet`.
+
+  Returns:
+    The students, with the refined one as `compact`; unchanged if the stage has
+    no steps.
+  """
+  config, nets = context.config.refine, context.nets
+  if not config.steps:
+    return students
+  unrefined_model = students.models['compact']
+  phase = refine.phase(
+    nets.student,
+    unrefined_model.variables,
+    trained.frozen,
+    teachers.all_teachers,
+    nets.label_map,
+    dataclasses.replace(
+      nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
+    ),
+    image=nets.image_shape,
+    temperature=context.config.temperature,
+    disagreement=config.disagreement,
+    pool=config.pool_batches * config.batch,
+    replays=config.replays,
+    augmentation=refine.Augmentation(config.shift, config.flip, config.mixup),
+    steps=config.steps,
+    batch=config.batch,
+    optimisers={
+      'generator': adam(
+        _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1
+      ),
+      # Per step of the generator, one on its images, and some on replays.
+      'student': adam(
+        config.learning_rate, (1 + config.replays) * config.steps
+      ),
+    },
+  )
+  state = context.train(phase)
+  refined_variables = join(
+    state.params['student'], state.batch_stats['student']
+  )
+  models = {
+    **students.models,
+    # The results show what the refinement has gained.
+    'compact_before_refine': unrefined_model,
+    'compact': Model(unrefined_model.apply, refined_variables),
+  }
+  return dataclasses.replace(students, models=models)

@@ -1,0 +1,116 @@
+"""Builds the teachers of PyTorch weight files."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import ml_collections
+
+from dualgan_jax.display import format_shape
+from dualgan_jax.errors import UserError
+from dualgan_jax.networks import architectures
+from dualgan_jax.teachers import (
+  reference_logits,
+  weight_files,
+  weight_matching,
+)
+from dualgan_jax.teachers.teacher import (
+  Preparation,
+  Teacher,
+  from_classifier,
+  merged,
+  prepared,
+)
+
+
+def build(
+  name: str,
+  teacher_config: ml_collections.FrozenConfigDict,
+  default_image_shape: tuple[int, int, int],
+  dtype: jnp.dtype | None,
+) -> tuple[Teacher, Teacher]:
+  """Builds a teacher from a weight file.
+
+  Args:
+    name: name of the teacher.
+    teacher_config: its entry of `config.teachers`.
+    default_image_shape: (height, width, channels) of the run's images; the
+      teacher's `size` takes precedence.
+    dtype: type that it computes in; None for that of its input.
+
+  Returns:
+    The teacher; and the same in full precision, with no blocks merged.
+
+  Raises:
+    UserError: images or weights don't fit the net, its logits differ from those
+      of the reference, or there is no such block to merge.
+  """
+  field = f'teachers.{name}.weights'
+  image_shape = tuple(teacher_config.size or default_image_shape)
+  _check_images(name, teacher_config, image_shape)
+  variables = weight_matching.load_variables(
+    field,
+    teacher_config.architecture,
+    weight_files.read_contents(
+      weight_files.find(field, teacher_config.weights)
+    ),
+    len(teacher_config.labels),
+    image_shape,
+    index=teacher_config.index,
+    stem_pool=teacher_config.stem_pool,
+  )
+  # In full precision, whatever the config says, to be compared with PyTorch.
+  unmerged = _make_teacher(name, teacher_config, image_shape, variables, None)
+  if teacher_config.reference:
+    field = f'teachers.{name}.reference'
+    path = weight_files.find_local(field, teacher_config.reference)
+    reference_logits.check(field, path, unmerged, image_shape)
+  teacher = _make_teacher(name, teacher_config, image_shape, variables, dtype)
+  # From the last, or numbers would change on the way.
+  for block_number in sorted({*teacher_config.merge}, reverse=True):
+    if block_number >= len(unmerged.blocks):
+      raise UserError(
+        f'teachers.{name}.merge: there is no block after block {block_number} '
+        f'of {len(unmerged.blocks)}; name smaller ones.'
+      )
+    teacher = merged(teacher, block_number)
+  return teacher, unmerged
+
+
+def _make_teacher(name, teacher_config, image_shape, variables, dtype):
+  """Makes a teacher that prepares its images as the weights expect it."""
+  # Without the field, an architecture decides on its pool itself.
+  stem_pool = teacher_config.stem_pool
+  options = {} if stem_pool is None else {'stem_pool': stem_pool}
+  architecture = architectures.ARCHITECTURES[teacher_config.architecture]
+  net = dataclasses.replace(
+    architecture.create(len(teacher_config.labels), dtype=dtype, **options),
+    single_label=teacher_config.single_label,
+  )
+  return prepared(
+    from_classifier(name, tuple(teacher_config.labels), net, variables),
+    Preparation(
+      image_shape, tuple(teacher_config.mean), tuple(teacher_config.deviation)
+    ),
+  )
+
+
+def _check_images(name, teacher_config, image_shape):
+  """Checks that an architecture takes the images, and the means fit them."""
+  architecture = architectures.ARCHITECTURES[teacher_config.architecture]
+  min_length, max_length = architecture.smallest, architecture.largest
+  is_small = min(image_shape[:2]) < min_length
+  if is_small or (max_length and max(image_shape[:2]) > max_length):
+    upper_bound = f'to {max_length}×{max_length}' if max_length else 'or more'
+    raise UserError(
+      f'teachers.{name}.size: {format_shape(image_shape[:2])} is too '
+      f'{"small" if is_small else "large"} for a '
+      f'{teacher_config.architecture}, which takes {min_length}×{min_length} '
+      f'{upper_bound}.'
+    )
+  for statistic in ('mean', 'deviation'):
+    num_values = len(teacher_config[statistic])
+    if num_values not in (1, image_shape[-1]):
+      raise UserError(
+        f'teachers.{name}.{statistic}: {num_values} values for '
+        f'{image_shape[-1]} channel(s); give one for all, or one for each.'
+      )
