@@ -60,7 +60,7 @@ def test_two_processes_take_the_step_of_one(tmp_path):
   assert codes == [0, 0], said
   # One process, of any number of devices, reads what two have written.
   phase = _phase()
-  step, state, _ = Checkpoints(tmp_path / 'c').newest(
+  step, state, _ = Checkpoints(tmp_path / 'c').restore_newest(
     lambda: jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   )
   assert step == phase.steps
@@ -142,9 +142,10 @@ def test_what_the_first_refuses_ends_both(tmp_path):
 
 
 _NO_DATA = """
-from dualgan_jax import errors, real
+from dualgan_jax import errors
+from dualgan_jax.experiment import real_data
 def load(*_): raise errors.UserError('data.digits: there is nothing.')
-real.check = load
+real_data.check = load
 """
 
 
