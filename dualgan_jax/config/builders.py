@@ -103,7 +103,7 @@ def given(**changes: Any) -> dict[str, Any]:
   """Builds a teacher in memory: `run(config, ..., teachers={NAME: ...})`.
 
   Args:
-    **changes: other fields than usual, of `fields.GivenTeacher`.
+    **changes: fields of `fields.GivenTeacher` that differ from their defaults.
   """
   return {**_default_values(GivenTeacher), 'given': True, **changes}
 
@@ -141,25 +141,30 @@ def changed(
   fields: Mapping[str, Any],
   prefix: str = '',
 ) -> ml_collections.ConfigDict:
-  """Copies a config, with other values in some fields.
+  """Copies a config, and changes fields of the copy.
 
   Args:
-    config: that knows all these fields.
-    fields: {'generator.steps': 100}.
-    prefix: where they come from, for the messages.
+    config: the config, which stays as it is.
+    fields: new values by path: {'generator.steps': 100}.
+    prefix: start of the error messages, such as a flag and a colon.
+
+  Returns:
+    The changed copy.
 
   Raises:
-    UserError: there is no such field, or its type is another.
+    UserError: the config lacks a field, or a value has the wrong type.
   """
-  copy = config.copy_and_resolve_references().lock()
+  # Locked, so that a misspelled field is an error here and adds none.
+  config_copy = config.copy_and_resolve_references().lock()
   for field, value in fields.items():
     try:
-      copy.update_from_flattened_dict({field: value})
-    except (KeyError, AttributeError) as e:
-      raise UserError(f'{prefix}no such field: {field}.') from e
-    except (TypeError, ValueError) as e:
-      raise UserError(f'{prefix}{field}={value!r}: {first_line(e)}') from e
-  return copy
+      config_copy.update_from_flattened_dict({field: value})
+    except (KeyError, AttributeError) as error:
+      raise UserError(f'{prefix}no such field: {field}.') from error
+    except (TypeError, ValueError) as error:
+      message = f'{prefix}{field}={value!r}: {first_line(error)}'
+      raise UserError(message) from error
+  return config_copy
 
 
 def apply_variants(

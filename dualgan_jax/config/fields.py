@@ -248,7 +248,7 @@ class Experiment(Group):
   steps_per_call: Count = Field(
     0, description='Steps per call of the devices; 0: what suits them.'
   )
-  # Work that a kill may cost, and rows that a plot may have.
+  # Rows of curves that a report shows, and work that a kill may cost.
   log_every: Steps = Field(20, description='Steps between rows of metrics.')
   save_every: Steps = Field(200, description='Steps between checkpoints.')
   precision: Annotated[str, choice('float32', 'bfloat16')] = Field(

@@ -42,7 +42,7 @@ class Objective(Group):
   entropy: Annotated[str, choice(*losses.ENTROPY_FORMS)] = Field(
     'normalised', description='Form of the entropy in L_ie.'
   )
-  # Terms and choices that the paper does not have.
+  # The paper has no such term.
   prior: Weight = Field(
     1.0, description='Weight of the batch-norm statistics prior.'
   )
@@ -53,6 +53,7 @@ class Objective(Group):
   never_empty: Flag = Field(
     True, description='Whether each image has a pseudo label at least.'
   )
+  # Without groups the student learns end to end only.
   groups: Flag = Field(
     True, description='Whether teachers judge the groups, too (Eq. 4, 9, 11).'
   )
@@ -85,7 +86,6 @@ class Generator(Group):
   steps: Steps = Field(1000, description='Training steps.')
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
-  # The generator's nets.
   noise: Size = Field(64, description='Size of the random part of z.')
   widths: Sizes = Field((64, 32, 16), description='Channels inside G^1 .. G^B.')
   features: OptionalSizes = Field(

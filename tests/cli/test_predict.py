@@ -179,10 +179,10 @@ def test_nothing_is_imported_that_only_training_needs(
 def test_texts_of_a_foreign_student_are_one_harmless_line(
   tmp_path, pictures, capsys
 ):
-  folder = fuzz_students.original('student', tmp_path)
+  folder = fuzz_students.copy_original('student', tmp_path)
   for field in (('origin', 'experiment'), ('net', 'kind'), ('answers',)):
     if field != ('net', 'kind'):
-      fuzz_students.with_value(folder, field, 'x\x1b[2J\nerror: forged')
+      fuzz_students.set_value(folder, field, 'x\x1b[2J\nerror: forged')
   assert main.main(['info', str(folder)]) == 0
   stdout = capsys.readouterr().out
   assert '\x1b' not in stdout

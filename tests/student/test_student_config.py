@@ -22,7 +22,7 @@ _SMALLEST_VALUES = {
 
 @pytest.fixture
 def folder(tmp_path):
-  return fuzz_students.original('student', tmp_path)
+  return fuzz_students.copy_original('student', tmp_path)
 
 
 @pytest.mark.parametrize('field', fuzz_students.FIELDS, ids=str)
@@ -30,7 +30,7 @@ def test_odd_values_are_one_sentence(folder, field):
   text = (folder / 'config.json').read_text()
   for value in (*fuzz_students.ODD_VALUES, fuzz_students.MISSING):
     (folder / 'config.json').write_text(text)
-    fuzz_students.with_value(folder, field, value)
+    fuzz_students.set_value(folder, field, value)
     try:
       student.load(folder)
     except UserError as error:
@@ -68,14 +68,14 @@ def test_odd_values_are_one_sentence(folder, field):
   ],
 )
 def test_faults_are_named(folder, field, value, message):
-  fuzz_students.with_value(folder, field, value)
+  fuzz_students.set_value(folder, field, value)
   with pytest.raises(UserError, match=message):
     student.load(folder)
 
 
 def test_features_that_no_memory_holds_are_refused(folder):
-  fuzz_students.with_value(folder, ('image',), [2048, 2048, 1])
-  fuzz_students.with_value(folder, ('net', 'widths'), [256, 4])
+  fuzz_students.set_value(folder, ('image',), [2048, 2048, 1])
+  fuzz_students.set_value(folder, ('net', 'widths'), [256, 4])
   with pytest.raises(
     UserError, match='67,108,864 features of an .* in block 1'
   ):
@@ -112,18 +112,18 @@ def test_features_are_counted_block_by_block(kind, widths, strides, block):
   'field', [(name,) for name in _SMALLEST_VALUES], ids=str
 )
 def test_the_smallest_values_are_read(folder, field):
-  fuzz_students.with_value(folder, field, _SMALLEST_VALUES[field[0]])
+  fuzz_students.set_value(folder, field, _SMALLEST_VALUES[field[0]])
   assert student.load(folder)
 
 
 def test_labels_may_be_any_printable_text(folder):
   labels = ['T-shirt/top', 'größer als 3 µm', '猫' * 200]
-  fuzz_students.with_value(folder, ('labels',), labels)
+  fuzz_students.set_value(folder, ('labels',), labels)
   assert student.load(folder).labels == tuple(labels)
 
 
 def test_folders_without_the_field_single_label_are_read(folder):
-  fuzz_students.with_value(
+  fuzz_students.set_value(
     folder, ('net', 'single_label'), fuzz_students.MISSING
   )
   assert student.load(folder)

@@ -54,7 +54,7 @@ def test_weights_that_no_training_leaves_are_refused(
   tensors = load_file(path)
   tensors[name] = np.full_like(tensors[name], value)
   path.write_bytes(save(tensors))
-  fuzz_students.with_sum(folder)
+  fuzz_students.update_digest(folder)
   with pytest.raises(UserError, match=f"'{name}' {message}"):
     student.load(folder)
 
@@ -149,7 +149,7 @@ def test_an_added_file_has_its_digest(folder):
 
 
 def test_a_file_is_added_to_a_folder_without_digests(folder):
-  fuzz_students.with_value(folder, ('sha256',), fuzz_students.MISSING)
+  fuzz_students.set_value(folder, ('sha256',), fuzz_students.MISSING)
   (folder / 'model.onnx.part').write_bytes(b'graph')
   student_folder.add_export(folder, folder / 'model.onnx.part')
   assert sorted(_digests(folder)) == ['model.onnx', 'model.safetensors']

@@ -37,8 +37,14 @@ FIELDS = (
 )
 
 
-def with_value(folder: pathlib.Path, field: tuple, value: Any) -> None:
-  """Puts a value into a folder's config; `field` is keys and positions."""
+def set_value(folder: pathlib.Path, field: tuple, value: Any) -> None:
+  """Sets a field of a folder's config.
+
+  Args:
+    folder: a student's folder.
+    field: keys and positions, from the outermost.
+    value: the value; `MISSING` removes the field.
+  """
   path = folder / 'config.json'
   config = json.loads(path.read_text())
   *outer, last = field
@@ -54,14 +60,14 @@ def with_value(folder: pathlib.Path, field: tuple, value: Any) -> None:
   path.write_text(text)
 
 
-def with_sum(folder: pathlib.Path) -> None:
-  """Gives a folder the right sum of its weights, as an attacker would."""
+def update_digest(folder: pathlib.Path) -> None:
+  """Updates the digest of a folder's weights, as an attacker would."""
   model = (folder / 'model.safetensors').read_bytes()
-  sums = {'model.safetensors': hashlib.sha256(model).hexdigest()}
-  with_value(folder, ('sha256',), sums)
+  digests = {'model.safetensors': hashlib.sha256(model).hexdigest()}
+  set_value(folder, ('sha256',), digests)
 
 
-def original(name: str, folder: pathlib.Path) -> pathlib.Path:
+def copy_original(name: str, folder: pathlib.Path) -> pathlib.Path:
   """Copies the folder 'student' or 'branched' into `folder`."""
   path = folder / name
   shutil.rmtree(path, ignore_errors=True)
@@ -76,9 +82,11 @@ def student_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
   which is not made for strange bytes.
   """
   name = numbers.choice(('student', 'branched'))
-  path = original(name, folder)
-  with_sum(path)
-  damage_folder = numbers.choice((_set_value, _damage_bytes, _damage_tensor))
+  path = copy_original(name, folder)
+  update_digest(path)
+  damage_folder = numbers.choice(
+    (_damage_config, _damage_bytes, _damage_tensor)
+  )
   damage_folder(numbers, path)
   return Trial(path, functools.partial(_check, path))
 
@@ -91,7 +99,7 @@ def _check(path: pathlib.Path) -> None:
     assert answers.shape == (1, len(loaded.labels))
 
 
-def _set_value(numbers, path):
+def _damage_config(numbers, path):
   """Puts odd values into the config."""
   for _ in range(numbers.choice((1, 1, 2))):
     value = numbers.choice((*ODD_VALUES, MISSING, 1, 2, [4, 5], [1, 2, 3]))
@@ -99,7 +107,7 @@ def _set_value(numbers, path):
     with contextlib.suppress(
       LookupError, TypeError, AttributeError, RecursionError
     ):
-      with_value(path, numbers.choice(FIELDS), value)
+      set_value(path, numbers.choice(FIELDS), value)
 
 
 def _damage_bytes(numbers, path):
@@ -117,7 +125,7 @@ def _damage_bytes(numbers, path):
         content[start:start] = numbers.randbytes(numbers.randrange(1, 9))
   file.write_bytes(content)
   if path.name == 'student' and file.name != 'config.json':
-    with_sum(path)
+    update_digest(path)
 
 
 def _damage_tensor(numbers, path):
@@ -146,4 +154,4 @@ def _damage_tensor(numbers, path):
     case 5:
       tensors[name] = -np.abs(tensor)
   file.write_bytes(save(tensors))
-  with_sum(path)
+  update_digest(path)
