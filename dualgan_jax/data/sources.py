@@ -154,6 +154,7 @@ def _compare(data_name: str, train: Split, test: Split) -> None:
   Raises:
     UserError: they have no label in common.
   """
+  # A label that no training image carries cannot be learned.
   trained, tested = ((split.targets > 0).any(axis=0) for split in (train, test))
   untrained_labels = np.array(test.label_names)[tested & ~trained]
   if tested.any() and not (trained & tested).any():
@@ -190,6 +191,7 @@ def _overlaid(data_config: Any, part: str, split: Split) -> Split:
   if not data_config.overlay:
     return split
   pairs_per_image = data_config.overlay if part == 'train' else 1
+  # The part's index is the seed, so that parts draw other partners and shifts.
   return overlay.make_pairs(split, PARTS.index(part), pairs_per_image)
 
 
@@ -223,6 +225,7 @@ def _image_files(
   Returns:
     The parts, by `PARTS`.
   """
+  # VOC lists the images of its parts itself.
   if data_config.source == voc2007.SOURCE:
     _check_no_fraction(data_name, data_config)
     return {

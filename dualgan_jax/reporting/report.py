@@ -84,6 +84,7 @@ def _page(folder: pathlib.Path, title: str, markdown: str) -> str:
     picture = base64.b64encode((folder / match[1]).read_bytes()).decode()
     return f'src="data:image/png;base64,{picture}"'
 
+  # Embedded, so that the page can be sent to others as one file.
   body = re.sub(r'src="([^"]+\.png)"', embedded_picture, body)
   return _PAGE_TEMPLATE.format(title=html.escape(title), body=body)
 
@@ -124,7 +125,11 @@ def results_table(
 
 
 def label_table(results: Mapping) -> str:
-  """Formats how student and teachers answer each label, as Markdown."""
+  """Formats how student and teachers answer each label, as a Markdown table.
+
+  Args:
+    results: content of `results.json`.
+  """
   columns = {
     'student_ap': 'AP, student',
     'teachers_ap': 'AP, teachers',
@@ -156,7 +161,9 @@ def _report(results: Mapping, picture_links: Sequence[str]) -> str:
     if results['oracle']
     else ''
   )
+  # Names come from outside, and must not be read as Markdown.
   table = results_table(results, _escaped)
+  # Its head has the metrics of real images, or agreement only.
   has_real_images = 'mAP' in table
   return '\n'.join(
     [
@@ -228,6 +235,7 @@ def _escaped(text: str) -> str:
 
 def _branch_points(results: Mapping) -> list[str]:
   """Lists the report's lines on branch points; none without branches."""
+  # With `dual.steps` 0 there is no branched TargetNet.
   if not results['branch_points']:
     return []
   teacher_lines = [
