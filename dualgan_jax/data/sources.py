@@ -119,9 +119,10 @@ def check(
 ) -> Split:
   """Reads both parts of a data set before anything is trained.
 
-  Data that only the last stage needs is so missed at once, not after hours. The
-  console names labelled parts that are not read, and the number of test images
-  that are training images, too. Arguments are those of `load`.
+  A fault in a part that only the last stage needs is so found at once, not
+  after hours. The console names labelled parts that are not read, and the
+  number of test images that are training images, too. Arguments are those of
+  `load`.
 
   Returns:
     The training part, as `load` gives it.
