@@ -11,6 +11,7 @@ from dualgan_jax.version import __version__
 
 if TYPE_CHECKING:
   from dualgan_jax.errors import InterruptedRun, TrainingError, UserError
+  from dualgan_jax.experiment.amalgamation import amalgamate
   from dualgan_jax.experiment.run import dry_run, run
   from dualgan_jax.student.student import Student, load
   from dualgan_jax.teachers.preparation import Preparation
@@ -23,6 +24,7 @@ _MODULES = {
   'Teacher': 'teachers.teacher',
   'TrainingError': 'errors',
   'UserError': 'errors',
+  'amalgamate': 'experiment.amalgamation',
   'dry_run': 'experiment.run',
   'load': 'student.student',
   'prepared': 'teachers.teacher',
@@ -38,6 +40,7 @@ __all__ = [
   'TrainingError',
   'UserError',
   '__version__',
+  'amalgamate',
   'dry_run',
   'load',
   'prepared',

@@ -320,8 +320,8 @@ def dual(block_losses: Sequence[chex.Array]) -> chex.Array:
 
 
 def dual_streams(
-  own: chex.Array,
-  generated: chex.Array,
+  own_path_loss: chex.Array,
+  generated_loss: chex.Array,
   *,
   lambda_own: float,
   lambda_generated: float,
@@ -329,8 +329,8 @@ def dual_streams(
   """L_u^b, Eq. 16: `λ^1 L_d^b(F_i^1) + λ^2 L_d^b(F_i^2)`.
 
   Args:
-    own: Eq. 14 on the student's own path F_i^1, a scalar.
-    generated: Eq. 14 on the generator's features F_i^2, a scalar.
+    own_path_loss: Eq. 14 on the student's own path F_i^1, a scalar.
+    generated_loss: Eq. 14 on the generator's features F_i^2, a scalar.
     lambda_own: λ^1.
     lambda_generated: λ^2; the paper does not say how large. `base` has 0: on
       MNIST it brought nothing (docs/results.md, ablation).
@@ -338,8 +338,8 @@ def dual_streams(
   Returns:
     A scalar.
   """
-  chex.assert_rank([own, generated], 0)
-  return lambda_own * own + lambda_generated * generated
+  chex.assert_rank([own_path_loss, generated_loss], 0)
+  return lambda_own * own_path_loss + lambda_generated * generated_loss
 
 
 def distillation(

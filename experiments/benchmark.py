@@ -25,93 +25,190 @@ from dualgan_jax.cli import signals
 if __name__ == '__main__':
   signals.exit_on_signals('stopped')  # also while modules are imported
 
-import dataclasses
-import functools
 import importlib
 import importlib.util
 import json
-import math
 import os
 import pathlib
-import statistics
-import sys
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from absl import app, flags, logging
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import builders, schema
-from dualgan_jax.experiment import stage_runners
-from dualgan_jax.experiment.context import LastStageDone, RunContext
-from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.config import builders
 from dualgan_jax.presets import digits
-from dualgan_jax.stages import generator
 from dualgan_jax.training import parallel
-from dualgan_jax.training.image_batches import RealImages
-from dualgan_jax.training.phase import Phase, TrainState
+from experiments import peer_comparison, phase_timing
+from experiments.phase_timing import MEASURED_STAGES
 
 _EXPERIMENTS = flags.DEFINE_list(
   'experiments', ['digits', 'mnist', 'cifar10'], 'Configs, by their names.'
 )
-_TRAINED = ('pretrain', 'generator', 'dual', 'targetnet', 'refine')
 _STAGES = flags.DEFINE_multi_enum(
-  'stage', _TRAINED, _TRAINED, 'Only this stage; may be repeated.'
+  'stage',
+  MEASURED_STAGES,
+  MEASURED_STAGES,
+  'Only this stage; may be repeated.',
 )
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
 _PEER = flags.DEFINE_bool(
   'peer', False, "Only the generator's step, against PyTorch's, on one core."
 )
-# Of the matrices whose product is the measured peak: large enough to be one.
-_SIDES = {'cpu': 2048}
-_SIDE_ELSEWHERE = 8192
+# (number of teachers M, number of blocks B) to measure.
+_NET_SIZES = ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
+# Columns of the tables, by the names of the figures.
+_COLUMNS = {
+  'ms': 'ms per step',
+  'images': 'images per s',
+  'gflop': 'GFLOP per step',
+  'gflops': 'GFLOP per s',
+  'share': 'share of peak',
+  'compile': 'compile s',
+  'mb': 'MB',
+}
 
 
 def main(argv: Sequence[str]) -> None:
-  """Measures, and prints."""
+  """Measures what the flags name, and prints tables.
+
+  Args:
+    argv: the program's name and its arguments.
+  """
   if argv[1:]:
     raise app.UsageError(f'{argv[1]}: not a flag.', exitcode=2)
   logging.set_verbosity(logging.WARNING)
+  # Or compiling would take no time.
   jax.config.update('jax_enable_compilation_cache', False)
+  # Measuring may take an hour, so that a wrong path is an error now.
   if _JSON.value and not pathlib.Path(_JSON.value).absolute().parent.is_dir():
     raise app.UsageError(
       f'--json={_JSON.value}: there is no such folder.', exitcode=2
     )
-  configs = {name: _config(name) for name in _EXPERIMENTS.value}
+  configs = {name: _load_config(name) for name in _EXPERIMENTS.value}
   try:
-    figures = _peers(configs) if _PEER.value else _phases(configs)
-  except errors.UserError as e:
-    raise app.UsageError(str(e), exitcode=e.exit_code) from e
+    if _PEER.value:
+      figures = _compare_with_peer(configs)
+    else:
+      figures = _measure_all(configs)
+  except errors.UserError as error:
+    raise app.UsageError(str(error), exitcode=error.exit_code) from error
   if _JSON.value:
     pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=1) + '\n')
 
 
-def _phases(configs):
+def _load_config(name: str) -> ml_collections.ConfigDict:
+  """Loads a config of ours by its name, as 'digits' or 'mnist:plain'."""
+  module_name, _, variants = name.partition(':')
+  try:
+    module = importlib.import_module(f'experiments.configs.{module_name}')
+    return module.get_config(variants)
+  # `base` and `objectives` are no experiments.
+  except (ImportError, AttributeError, TypeError, ValueError) as error:
+    raise app.UsageError(
+      f'--experiments={name}: no experiment ({error}); name some of '
+      'experiments/configs.',
+      exitcode=2,
+    ) from error
+
+
+def _measure_all(configs: Mapping[str, ml_collections.ConfigDict]) -> dict:
+  """Measures all phases, and the generator's step in several sizes."""
   devices = parallel.choose_devices()
+  repeats = _REPEATS.value
   figures = {
     'device': f'{len(devices)} × {devices[0].device_kind}',
     'experiments': {
-      name: experiment(config, devices, _REPEATS.value, _STAGES.value)
+      name: phase_timing.measure_experiment(
+        config, devices, repeats, _STAGES.value
+      )
       for name, config in configs.items()
     },
-    'sizes': sizes(devices[:1], _REPEATS.value),
-    'devices': shares(devices, _REPEATS.value),
+    'sizes': measure_net_sizes(devices[:1], repeats),
+    'devices': measure_device_counts(devices, repeats),
   }
   print(figures['device'])
   for name, rows in figures['experiments'].items():
-    print(f'\n{name}\n{_table(rows)}')
-  print(f'\ngenerator/train, one device\n{_table(figures["sizes"])}')
-  print(f'\ngenerator/train, per device\n{_table(figures["devices"])}')
+    print(f'\n{name}\n{_format_table(rows)}')
+  print(f'\ngenerator/train, one device\n{_format_table(figures["sizes"])}')
+  print(f'\ngenerator/train, per device\n{_format_table(figures["devices"])}')
   return figures
 
 
-def _peers(configs):
+def measure_net_sizes(
+  devices: Sequence[jax.Device], repeats: int
+) -> list[dict]:
+  """Measures the generator's step against the numbers of teachers and blocks.
+
+  Args:
+    devices: devices to run on.
+    repeats: steps to time.
+
+  Returns:
+    One row per pair of M and B, as `phase_timing.measure_phase` returns it.
+  """
+  return [
+    {
+      **phase_timing.measure_generator(
+        _resize_digits(num_teachers, num_blocks), devices, repeats
+      ),
+      'phase': f'M = {num_teachers}, B = {num_blocks}',
+    }
+    for num_teachers, num_blocks in _NET_SIZES
+  ]
+
+
+def measure_device_counts(
+  devices: Sequence[jax.Device], repeats: int
+) -> list[dict]:
+  """Measures the generator's step on 1, 2, 4, ... of the devices.
+
+  Args:
+    devices: all devices.
+    repeats: steps to time.
+
+  Returns:
+    One row per number of devices, as `phase_timing.measure_phase` returns it.
+  """
+  device_counts = [2**exponent for exponent in range(len(devices).bit_length())]
+  return [
+    {
+      **phase_timing.measure_generator(
+        digits.get_config(), devices[:num_devices], repeats
+      ),
+      'phase': f'{num_devices} devices',
+    }
+    for num_devices in device_counts
+  ]
+
+
+def _resize_digits(
+  num_teachers: int, num_blocks: int
+) -> ml_collections.ConfigDict:
+  """Builds `digits` with M teachers of two labels each, all of B blocks."""
+  config = digits.get_config()
+  strides = (2, 2, 1, 1)[:num_blocks]
+  teacher_labels = [
+    (f'{number}a', f'{number}b') for number in range(num_teachers)
+  ]
+  config.labels = tuple(label for labels in teacher_labels for label in labels)
+  config.teachers = {
+    f'teacher{number}': builders.teacher(
+      labels, 'digits', builders.conv((24, 48, 96, 96)[:num_blocks], strides)
+    )
+    for number, labels in enumerate(teacher_labels)
+  }
+  config.student = builders.conv((16, 32, 64, 64)[:num_blocks], strides)
+  config.generator.widths = (64, 32, 16, 16)[:num_blocks]
+  return config
+
+
+def _compare_with_peer(
+  configs: Mapping[str, ml_collections.ConfigDict],
+) -> dict[str, dict]:
+  """Compares the generator's step with PyTorch's, on one core."""
   if importlib.util.find_spec('torch') is None:
     raise app.UsageError(
       "--peer: needs PyTorch; pip install '.[torch]' brings it.", exitcode=2
@@ -121,7 +218,7 @@ def _peers(configs):
       '--peer: only Linux lets it keep to one core.', exitcode=2
     )
   for name, config in configs.items():
-    if not _has_peer(config):
+    if not peer_comparison.has_peer(config):
       raise app.UsageError(
         f'--experiments={name}: --peer takes the default objective, and '
         "teachers of kind 'conv' with batch norm, independent labels, none of "
@@ -129,370 +226,33 @@ def _peers(configs):
         'mnist.',
         exitcode=2,
       )
+
   # Before JAX counts the cores that it may use.
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
   figures = {}
   for name, config in configs.items():
-    figures[name] = compare(config, _REPEATS.value)
+    figures[name] = peer_comparison.compare_steps(config, _REPEATS.value)
     print(f'{name}: generator/train, one core')
     for form, row in figures[name].items():
       print(f'{row["ms"]:8.1f} ms, {row["against_ours"]:.2f} of ours: {form}')
   return figures
 
 
-def _has_peer(config):
-  nets = config.teachers.values()
-  labels = [x for net in nets for x in net.labels]
-  return (
-    config.objective == builders.get_config().objective
-    and len({*labels}) == len(labels)
-    and all(
-      net.get('kind') == 'conv'
-      and net.batch_norm
-      and not net.single_label
-      and not any(x % math.prod(net.strides) for x in config.image[:2])
-      for net in nets
-    )
-  )
-
-
-def experiment(
-  config: ml_collections.ConfigDict,
-  devices: Sequence[jax.Device],
-  repeats: int,
-  stages: Sequence[str] = _TRAINED,
-) -> list[dict]:
-  """Figures of the phases that an experiment trains, without routing.
-
-  Args:
-    config: as `experiments/configs` make them.
-    devices: to run on.
-    repeats: steps to time.
-    stages: whose phases to measure; all others are only built.
-
-  Returns:
-    One row per phase, as `measure` gives it.
-  """
-  context = _measuring(config, devices, repeats, stages)
-  stage_runners.run_stages(context)
-  return context.rows
-
-
-def compare(
-  config: ml_collections.ConfigDict, repeats: int
-) -> dict[str, dict[str, float]]:
-  """The generator's step, here and in PyTorch, in turn.
-
-  Args:
-    config: as `experiments/configs` make them.
-    repeats: steps to time of each, after one that is not.
-
-  Returns:
-    By form, `ms` per step, the median, and `against_ours`, the median of its
-    time over that of our step before it.
-  """
-  from experiments import peer  # needs PyTorch
-
-  state, phase, stages = peers(config)
-  devices = jax.local_devices()[:1]
-  step = parallel.compile_step(phase.step, devices)
-  frozen = parallel.replicate(phase.frozen(), devices)
-  held = [parallel.replicate(state, devices)]
-  own = config.generator
-
-  def ours():
-    held[0], metrics = step(frozen, held[0])
-    jax.block_until_ready((held[0], metrics))
-
-  forms = {
-    'JAX': ours,
-    **{
-      f'PyTorch, {form}': peer.training(
-        stage, own.batch, own.noise, own.learning_rate, generator.ADAM_B1
-      )
-      for form, stage in stages.items()
-    },
-  }
-  times = {form: [] for form in forms}
-  for _ in range(repeats + 1):
-    for form, run in forms.items():
-      began = time.perf_counter()
-      run()
-      times[form].append(time.perf_counter() - began)
-  return {
-    form: {
-      'ms': 1e3 * statistics.median(own[1:]),
-      'against_ours': statistics.median(
-        x / y for x, y in zip(own[1:], times['JAX'][1:], strict=True)
-      ),
-    }
-    for form, own in times.items()
-  }
-
-
-def peers(config: ml_collections.ConfigDict) -> tuple[TrainState, Phase, dict]:
-  """The generator's phase, its first state, and PyTorch's forms of it."""
-  from experiments import peer
-
-  devices = list(jax.local_devices()[:1])
-  context = _Untrained(*_parts(config), devices, last_stage='generator')
-  stage_runners.run_stages(context)
-  phase, state = context.built['generator/train']
-  stages = {
-    form: peer.Stage(
-      state.params,
-      {teacher.name: teacher.variables for teacher in phase.frozen()},
-      context.config.student.strides,
-      context.nets.generator.sizes,
-      context.nets.objective,
-      ladder=ladder,
-    )
-    for form, ladder in (('ladder', True), ('one pass per group', False))
-  }
-  return state, phase, stages
-
-
-def sizes(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
-  """The generator's step against the number of teachers M and of blocks B."""
-  return [
-    _generator(
-      f'M = {many}, B = {blocks}', _sized(many, blocks), devices, repeats
-    )
-    for many, blocks in ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
-  ]
-
-
-def shares(devices: Sequence[jax.Device], repeats: int) -> list[dict]:
-  """The generator's step on 1, 2, 4, ... of the devices."""
-  counts = [2**i for i in range(len(devices).bit_length())]
-  return [
-    _generator(f'{n} devices', digits.get_config(), devices[:n], repeats)
-    for n in counts
-  ]
-
-
-def _generator(name, config, devices, repeats):
-  context = _measuring(
-    config, devices, repeats, ('generator',), last_stage='generator'
-  )
-  stage_runners.run_stages(context)
-  (row,) = context.rows
-  return {**row, 'phase': name}
-
-
-def measure(
-  phase: Phase,
-  key: jax.Array,
-  devices: Sequence[jax.Device],
-  batch: int,
-  repeats: int,
-) -> tuple[TrainState, dict]:
-  """Compiles a phase's step and times it.
-
-  Args:
-    phase: any.
-    key: of its first state.
-    devices: to run on.
-    batch: images per step.
-    repeats: steps to time, after one that is not.
-
-  Returns:
-    The state at last, and figures: `ms` per step (the median), `images` per
-    second, `gflop` per step and device, `gflops` per second and device,
-    seconds of `compile`, `mb` of memory per device beside the code.
-  """
-  step = parallel.compile_step(phase.step, devices)
-  frozen = parallel.replicate(phase.frozen(), devices)
-  state = parallel.replicate(jax.jit(phase.init)(key), devices)
-  lowered = step.lower(frozen, state)
-  began = time.perf_counter()
-  compiled = lowered.compile()
-  spent = time.perf_counter() - began
-  # GPUs and TPUs count only what they have compiled.
-  counted = lowered.cost_analysis() or compiled.cost_analysis()
-  gflop = counted['flops'] / 1e9
-  memory = compiled.memory_analysis()
-  times = []
-  for _ in range(repeats + 1):
-    began = time.perf_counter()
-    state, metrics = compiled(frozen, state)
-    jax.block_until_ready((state, metrics))
-    times.append(time.perf_counter() - began)
-  median = statistics.median(times[1:])
-  return parallel.first_replica(state), {
-    'phase': phase.name,
-    'ms': 1e3 * median,
-    'images': batch / median,
-    'gflop': gflop,
-    'gflops': gflop / median,
-    'compile': spent,
-    'mb': (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 1e6,
-  }
-
-
-@functools.cache
-def peak(device: jax.Device, dtype: jnp.dtype) -> float:
-  """GFLOP per second that one large matrix product reaches."""
-  side = _SIDES.get(device.platform, _SIDE_ELSEWHERE)
-  x = jax.device_put(jnp.ones((side, side), dtype), device)
-  product = jax.jit(jnp.dot)
-  jax.block_until_ready(product(x, x))
-  times = []
-  for _ in range(3):
-    began = time.perf_counter()
-    jax.block_until_ready(product(x, x))
-    times.append(time.perf_counter() - began)
-  return 2 * side**3 / min(times) / 1e9
-
-
-class _Nothing:
-  """A run's folder in which everything is finished: nothing is written."""
-
-  def finished(self, stage: str) -> bool:
-    return True
-
-
-@dataclasses.dataclass
-class _Phases(RunContext):
-  """Goes through the phases of a run, with nothing on disk."""
-
-  stage: str = ''
-
-  def run_stage(self, stage: str, work: Callable, *inputs: Any) -> Any:
-    """Calls `work`, and records nothing."""
-    self.stage = stage
-    value = work(self, *inputs)
-    if stage == self.last_stage:
-      raise LastStageDone
-    return value
-
-
-@dataclasses.dataclass
-class _Measured(_Phases):
-  """Measures each phase instead of training it."""
-
-  repeats: int = 1
-  peak: float = 0.0
-  measured: Sequence[str] = ()
-  rows: list[dict] = dataclasses.field(default_factory=list)
-
-  def train(self, phase: Phase) -> TrainState:
-    """A few steps of a phase, measured."""
-    if self.stage not in self.measured:
-      # After a step that changed nothing: a mean over no steps is none.
-      return jax.jit(phase.init)(self.key(phase.name)).replace(step=1)
-    if self.stage == 'pretrain':
-      name = phase.name.partition('/')[2]
-      labels = len(self.config.teachers[name].labels)
-      phase = dataclasses.replace(
-        phase, frozen=lambda: _images(self.config.image, labels)
-      )
-    state, row = measure(
-      phase,
-      self.key(phase.name),
-      self.devices,
-      self.config[self.stage].batch,
-      self.repeats,
-    )
-    # The tables come last, and large nets take an hour.
-    print(f'{phase.name}: {row["ms"]:.4g} ms', file=sys.stderr, flush=True)
-    self.rows.append({**row, 'share': row['gflops'] / self.peak})
-    return state
-
-
-@dataclasses.dataclass
-class _Untrained(_Phases):
-  """Keeps each phase and its first state instead of training it."""
-
-  built: dict[str, tuple] = dataclasses.field(default_factory=dict)
-
-  def train(self, phase: Phase) -> TrainState:
-    """The state before the first step, as NumPy arrays."""
-    state = jax.jit(phase.init)(self.key(phase.name))
-    self.built[phase.name] = phase, jax.tree.map(np.asarray, state)
-    return self.built[phase.name][1]
-
-
-def _parts(config):
-  """Of a run that is not routed: its config, its nets and its folder."""
-  with config.unlocked():
-    config.objective.routing = 'off'
-    config.generator.features = config.student.widths[:-1]
-  checked = schema.check(config)
-  return checked, build_nets(checked), _Nothing()
-
-
-def _measuring(config, devices, repeats, stages, last_stage='baselines'):
-  half = config.precision == 'bfloat16'
-  return _Measured(
-    *_parts(config),
-    list(devices),
-    last_stage,
-    repeats=repeats,
-    measured=stages,
-    peak=peak(devices[0], jnp.bfloat16 if half else jnp.float32),
-  )
-
-
-def _config(name):
-  module, _, variants = name.partition(':')
-  try:
-    configs = importlib.import_module(f'experiments.configs.{module}')
-    return configs.get_config(variants)
-  # `base` and `objectives` are no experiments.
-  except (ImportError, AttributeError, TypeError, ValueError) as e:
-    raise app.UsageError(
-      f'--experiments={name}: no experiment ({e}); name some of '
-      'experiments/configs.',
-      exitcode=2,
-    ) from e
-
-
-def _sized(many, blocks):
-  """`digits` with M teachers of two labels each, all of B blocks."""
-  config = digits.get_config()
-  strides = (2, 2, 1, 1)[:blocks]
-  names = [f'{i}{j}' for i in range(many) for j in 'ab']
-  config.labels = tuple(names)
-  config.teachers = {
-    f'teacher{i}': builders.teacher(
-      tuple(names[2 * i : 2 * i + 2]),
-      'digits',
-      builders.conv((24, 48, 96, 96)[:blocks], strides),
-    )
-    for i in range(many)
-  }
-  config.student = builders.conv((16, 32, 64, 64)[:blocks], strides)
-  config.generator.widths = (64, 32, 16, 16)[:blocks]
-  return config
-
-
-def _images(image, labels):
-  rng = np.random.default_rng(0)
-  return RealImages(
-    rng.integers(0, 256, (1024, *image), dtype=np.uint8),
-    rng.integers(0, 2, (1024, labels)).astype(np.float32),
-  )
-
-
-def _table(rows):
-  columns = {
-    'ms': 'ms per step',
-    'images': 'images per s',
-    'gflop': 'GFLOP per step',
-    'gflops': 'GFLOP per s',
-    'share': 'share of peak',
-    'compile': 'compile s',
-    'mb': 'MB',
-  }
-  lines = [['', *columns.values()], ['---', *['---:'] * len(columns)]]
+def _format_table(rows: Sequence[dict]) -> str:
+  """Formats figures as a Markdown table, a row per phase."""
+  table_rows = [['', *_COLUMNS.values()], ['---', *['---:'] * len(_COLUMNS)]]
   for row in rows:
     cells = [
-      f'{row[k]:.0%}' if k == 'share' else f'{float(f"{row[k]:.4g}"):g}'
-      for k in columns
+      f'{row[name]:.0%}' if name == 'share' else _format_figure(row[name])
+      for name in _COLUMNS
     ]
-    lines.append([row['phase'], *cells])
-  return display.align(lines)
+    table_rows.append([row['phase'], *cells])
+  return display.align(table_rows)
+
+
+def _format_figure(figure: float) -> str:
+  # Four digits, and never an exponent below a million.
+  return f'{float(f"{figure:.4g}"):g}'
 
 
 if __name__ == '__main__':

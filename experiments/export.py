@@ -3,9 +3,8 @@
 from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
-  signals.exit_on_signals(
-    signals.STOPPED_EXPORT
-  )  # also while the modules below are imported
+  # Also while the modules below are imported.
+  signals.exit_on_signals(signals.STOPPED_EXPORT_MESSAGE)
 
 import sys
 

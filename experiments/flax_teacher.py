@@ -17,7 +17,7 @@ from flax import traverse_util
 from dualgan_jax import Preparation, Teacher, prepared
 from dualgan_jax.teachers import weight_files
 
-_VARIABLES = pathlib.Path(__file__).with_suffix('.safetensors')
+_VARIABLES_PATH = pathlib.Path(__file__).with_suffix('.safetensors')
 LABELS = ('left', 'right', 'both')
 
 
@@ -27,31 +27,35 @@ class Stage(nn.Module):
   width: int
 
   @nn.compact
-  def __call__(self, x):
-    x = nn.Conv(self.width, (3, 3), strides=2)(x)
-    return nn.gelu(nn.BatchNorm(use_running_average=True)(x))
+  def __call__(self, images):
+    features = nn.Conv(self.width, (3, 3), strides=2)(images)
+    return nn.gelu(nn.BatchNorm(use_running_average=True)(features))
 
 
 class Head(nn.Module):
   """One logit per label."""
 
   @nn.compact
-  def __call__(self, x):
-    return nn.Dense(len(LABELS))(x.mean(axis=(1, 2)))
+  def __call__(self, features):
+    return nn.Dense(len(LABELS))(features.mean(axis=(1, 2)))
 
 
 def get_teacher() -> Teacher:
-  """The blocks, the head, their variables, and what images it is used to."""
-  parts = {'block_1': Stage(8), 'block_2': Stage(16), 'head': Head()}
-  found = traverse_util.unflatten_dict(weight_files.read(_VARIABLES), sep='/')
-  *blocks, head = (part.apply for part in parts.values())
+  """Returns blocks, head, their variables, and how images are prepared."""
+  modules = {'block_1': Stage(8), 'block_2': Stage(16), 'head': Head()}
+  # A file of safetensors is flat: 'block_1/params/Conv_0/kernel'.
+  variables = traverse_util.unflatten_dict(
+    weight_files.read(_VARIABLES_PATH), sep='/'
+  )
+  *blocks, head = (module.apply for module in modules.values())
   teacher = Teacher(
     name='mine',
     labels=LABELS,
     blocks=tuple(blocks),
     head=head,
-    variables=tuple(found[name] for name in parts),
+    variables=tuple(variables[name] for name in modules),
   )
+  # Our images are 32 × 32 with values in [0, 1]; the model takes them centred.
   return prepared(
     teacher, Preparation(size=(32, 32, 3), mean=(0.5,), deviation=(0.25,))
   )

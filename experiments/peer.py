@@ -3,8 +3,8 @@
 The same nets, losses, weights and batch as `dualgan_jax.stages.generator` under
 the default objective without routing, written as its users write PyTorch: NCHW,
 modules, statistics read by hooks. Teachers are of kind 'conv'. Only
-`experiments.benchmark --peer` and its test import this; PyTorch is nothing that
-the library needs.
+`experiments.benchmark --peer` and its test import this: the library does not
+need PyTorch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dualgan_jax.stages.generator_loss import Objective
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights
+from experiments import peer_layers
 
-_SLOPE = 0.2
+_LEAKY_SLOPE = 0.2
 
 
 class Group(nn.Module):
@@ -27,23 +28,26 @@ class Group(nn.Module):
     super().__init__()
     self.size, self.is_image = size, is_image
     self.dense = None
-    norms = iter(sorted(k for k in params if k.startswith('BatchNorm')))
+    # Flax numbers norms in the order of their calls.
+    norm_names = iter(
+      sorted(name for name in params if name.startswith('BatchNorm'))
+    )
     if 'Dense_0' in params:
-      self.dense = _dense_to_features(params['Dense_0'], size)
-      self.norm_0 = _norm(params[next(norms)])
-    self.conv_1 = _conv(params['Conv_0'])
-    self.norm_1 = _norm(params[next(norms)])
-    self.conv_2 = _conv(params['Conv_1'])
+      self.dense = peer_layers.build_dense_to_features(params['Dense_0'], size)
+      self.norm_0 = peer_layers.build_norm(params[next(norm_names)])
+    self.conv_1 = peer_layers.build_conv(params['Conv_0'])
+    self.norm_1 = peer_layers.build_norm(params[next(norm_names)])
+    self.conv_2 = peer_layers.build_conv(params['Conv_1'])
     if not is_image:
-      self.norm_2 = _norm(params[next(norms)])
+      self.norm_2 = peer_layers.build_norm(params[next(norm_names)])
 
   def forward(self, x):
     if self.dense is None:
       x = functional.interpolate(x, size=self.size, mode='bilinear')
     else:
       x = self.dense(x).unflatten(1, (-1, *self.size))
-      x = functional.leaky_relu(self.norm_0(x), _SLOPE)
-    x = functional.leaky_relu(self.norm_1(self.conv_1(x)), _SLOPE)
+      x = functional.leaky_relu(self.norm_0(x), _LEAKY_SLOPE)
+    x = functional.leaky_relu(self.norm_1(self.conv_1(x)), _LEAKY_SLOPE)
     x = self.conv_2(x)
     return torch.sigmoid(x) if self.is_image else torch.relu(self.norm_2(x))
 
@@ -53,15 +57,18 @@ class Filter(nn.Module):
 
   def __init__(self, params):
     super().__init__()
-    self.first = _dense(params['Dense_0'])
-    self.second = _dense(params['Dense_1'])
+    self.first = peer_layers.build_dense(params['Dense_0'])
+    self.second = peer_layers.build_dense(params['Dense_1'])
     self.projection = (
-      _conv(params['projection']) if 'projection' in params else nn.Identity()
+      peer_layers.build_conv(params['projection'])
+      if 'projection' in params
+      else nn.Identity()
     )
 
-  def forward(self, x):
-    gate = self.second(torch.relu(self.first(x.mean((2, 3)))))
-    return self.projection(x * torch.sigmoid(gate)[:, :, None, None])
+  def forward(self, features):
+    channel_means = features.mean((2, 3))
+    gate = torch.sigmoid(self.second(torch.relu(self.first(channel_means))))
+    return self.projection(features * gate[:, :, None, None])
 
 
 class Block(nn.Module):
@@ -70,14 +77,17 @@ class Block(nn.Module):
   def __init__(self, variables, stride):
     super().__init__()
     params, stats = variables['params'], variables['batch_stats']
-    depth = sum(k.startswith('Conv') for k in params)
+    depth = sum(name.startswith('Conv') for name in params)
     self.strides = [stride, *[1] * (depth - 1)]
     self.convs = nn.ModuleList(
-      _conv(params[f'Conv_{i}'], s) for i, s in enumerate(self.strides)
+      peer_layers.build_conv(params[f'Conv_{number}'], conv_stride)
+      for number, conv_stride in enumerate(self.strides)
     )
     self.norms = nn.ModuleList(
-      _norm(params[f'BatchNorm_{i}'], stats[f'BatchNorm_{i}'])
-      for i in range(depth)
+      peer_layers.build_norm(
+        params[f'BatchNorm_{number}'], stats[f'BatchNorm_{number}']
+      )
+      for number in range(depth)
     )
 
   def forward(self, x):
@@ -91,51 +101,73 @@ class Block(nn.Module):
 
 
 class Teacher(nn.Module):
-  """A frozen classifier; its hooks read the batch moments of `rows` rows."""
+  """A frozen classifier whose hooks read batch moments.
+
+  Attributes:
+    num_image_rows: rows of a batch whose moments are read, from the first.
+    moments: of the last pass, (norm, mean, variance) of each batch norm.
+  """
 
   def __init__(self, variables, strides, size):
     super().__init__()
-    *blocks, head = variables
-    self.blocks = nn.ModuleList(map(Block, blocks, strides))
-    self.head = _dense_from_features(head['params']['Dense_0'], size)
-    self.rows, self.moments = 0, []
+    *block_variables, head_variables = variables
+    self.blocks = nn.ModuleList(map(Block, block_variables, strides))
+    self.head = peer_layers.build_dense_from_features(
+      head_variables['params']['Dense_0'], size
+    )
+    self.num_image_rows, self.moments = 0, []
     for norm in self.norms():
-      norm.register_forward_hook(self._read)
+      norm.register_forward_hook(self._read_moments)
     self.eval().requires_grad_(False)
 
   def norms(self):
-    return [n for block in self.blocks for n in block.norms]
+    """Lists the batch norms of all blocks."""
+    return [norm for block in self.blocks for norm in block.norms]
 
-  def _read(self, module, args, output):
-    if self.rows:
+  def _read_moments(self, norm, inputs, output):
+    del output
+    if self.num_image_rows:
       variance, mean = torch.var_mean(
-        args[0][: self.rows], (0, 2, 3), correction=0
+        inputs[0][: self.num_image_rows], (0, 2, 3), correction=0
       )
-      self.moments.append((module, mean, variance))
+      self.moments.append((norm, mean, variance))
 
-  def ladder(self, image, entries):
-    """Answers to the image and to each entry, in one pass."""
-    self.rows, self.moments = len(image), []
-    x = image
-    for b, block in enumerate(self.blocks, start=1):
-      x = block(x)
-      if b in entries:
-        x = torch.cat([x, entries[b]])
-    logits = self.head(x.flatten(1)).split(len(image))
+  def ladder(self, images, entries):
+    """Computes logits of images and of all entries in one pass.
+
+    Args:
+      images: [n, c, h, w].
+      entries: by the number of a block, the features that enter after it.
+
+    Returns:
+      Logits of the images, and by block those of the entries.
+    """
+    self.num_image_rows, self.moments = len(images), []
+    rows = images
+    for block_number, block in enumerate(self.blocks, start=1):
+      rows = block(rows)
+      if block_number in entries:
+        rows = torch.cat([rows, entries[block_number]])
+    logits = self.head(rows.flatten(1)).split(len(images))
     # They entered last group first.
     return logits[0], dict(zip(sorted(entries), logits[1:], strict=True))
 
-  def passes(self, image, entries):
-    """The same, one pass for the image and one for each entry."""
-    self.rows, self.moments = len(image), []
-    logits = self.tail(image, 0)
-    self.rows = 0
-    return logits, {b: self.tail(x, b) for b, x in entries.items()}
+  def separate_passes(self, images, entries):
+    """Computes what `ladder` does, in a pass for each group of rows."""
+    self.num_image_rows, self.moments = len(images), []
+    logits = self.tail(images, 0)
+    # Moments are those of images only.
+    self.num_image_rows = 0
+    return logits, {
+      block_number: self.tail(features, block_number)
+      for block_number, features in entries.items()
+    }
 
-  def tail(self, x, after):
-    for block in self.blocks[after:]:
-      x = block(x)
-    return self.head(x.flatten(1))
+  def tail(self, features, block_number):
+    """Computes the logits of features that enter after a block."""
+    for block in self.blocks[block_number:]:
+      features = block(features)
+    return self.head(features.flatten(1))
 
 
 class Stage(nn.Module):
@@ -147,159 +179,133 @@ class Stage(nn.Module):
     teachers: Mapping[str, Sequence[Any]],
     strides: Sequence[int],
     sizes: Sequence[tuple[int, int]],
-    objective: Objective,
+    weights: GeneratorLossWeights,
     *,
     ladder: bool,
   ):
     """Takes over weights.
 
     Args:
-      params: of the state of stage `generator`, as NumPy arrays.
-      teachers: by name, the variables of its blocks and head.
-      strides: of the teachers' blocks.
+      params: parameters of stage `generator`, as NumPy arrays.
+      teachers: by name, the variables of a teacher's blocks and head.
+      strides: strides of the teachers' blocks.
       sizes: (height, width) of F_g^1 .. F_g^B.
-      objective: the default's terms are read.
+      weights: of the loss; only the default's terms are there.
       ladder: whether a teacher answers everything in one pass.
     """
     super().__init__()
-    self.objective, self.ladder = objective, ladder
-    groups = params['generator']
+    self.weights, self.ladder = weights, ladder
+    group_params = params['generator']
     self.groups = nn.ModuleList(
-      Group(size, groups[f'group_{j}'], is_image=j == len(sizes))
-      for j, size in enumerate(sizes, start=1)
+      Group(
+        size, group_params[f'group_{number}'], is_image=number == len(sizes)
+      )
+      for number, size in enumerate(sizes, start=1)
     )
-    last = tuple(s // strides[-1] for s in sizes[0])
+    last_size = tuple(side // strides[-1] for side in sizes[0])
     self.teachers = nn.ModuleList(
-      Teacher(own, strides, last) for own in teachers.values()
+      Teacher(variables, strides, last_size) for variables in teachers.values()
     )
     self.filters = nn.ModuleList(
       nn.ModuleList(
-        Filter(params['filters'][name][f'group_{j}'])
-        for j in range(1, len(sizes))
+        Filter(params['filters'][name][f'group_{number}'])
+        for number in range(1, len(sizes))
       )
       for name in teachers
     )
 
-  def forward(self, z):
-    """The loss of noise z, [N, d]; labels of the teachers must differ."""
-    features, x = [], z
-    for group in self.groups:
-      x = group(x)
-      features.append(x)
-    *features, image = features
-    blocks = len(self.groups)
-    of_image, of_groups, priors = [], [], []
+  def forward(self, noise):
+    """Computes the loss.
+
+    Args:
+      noise: z, [N, d].
+
+    Returns:
+      L_joint (Eq. 11 with Eq. 8) plus the weighted prior; teachers must have
+      no label in common.
+    """
+    *features, images = self._generate(noise)
+    num_blocks = len(self.groups)
+    image_logits, group_logits, priors = [], [], []
     for teacher, filters in zip(self.teachers, self.filters, strict=True):
+      # Group g enters a teacher after its block B - g.
       entries = {
-        blocks - j: own(f)
-        for j, (own, f) in enumerate(
+        num_blocks - number: group_filter(group_features)
+        for number, (group_filter, group_features) in enumerate(
           zip(filters, features, strict=True), start=1
         )
       }
-      answer = teacher.ladder if self.ladder else teacher.passes
-      logits, others = answer(image, entries)
-      of_image.append(logits)
-      of_groups.append(others)
-      priors.append(
-        sum(
-          (mean - norm.running_mean).norm()
-          + (variance - norm.running_var).norm()
-          for norm, mean, variance in teacher.moments
-        )
-      )
-    logits = torch.cat(of_image, 1)
-    y = torch.sigmoid(logits)
-    target = (logits >= 0).float()  # Eq. 5
-    target = target.scatter(1, logits.argmax(1, keepdim=True), 1.0).detach()
-    l_oh = functional.binary_cross_entropy_with_logits(logits, target)
-    mean = y.mean(0) + 1e-6
-    p = mean / mean.sum()
-    l_ie = (p * p.log()).sum() / np.log(len(p))
-    own = self.objective
-    l_gan = l_oh + own.beta * l_ie + own.gamma * y.mean()  # Eq. 8
+      answer = teacher.ladder if self.ladder else teacher.separate_passes
+      teacher_logits, entry_logits = answer(images, entries)
+      image_logits.append(teacher_logits)
+      group_logits.append(entry_logits)
+      priors.append(_statistics_gap(teacher.moments))
+
+    logits = torch.cat(image_logits, 1)
+    probabilities = torch.sigmoid(logits)
+    l_gan = self._image_loss(logits, probabilities)
     consistencies = [
       functional.binary_cross_entropy_with_logits(
-        torch.cat([x[b] for x in of_groups], 1), y.detach()
+        torch.cat([entry_logits[number] for entry_logits in group_logits], 1),
+        probabilities.detach(),
       )
-      for b in range(1, blocks)
+      for number in range(1, num_blocks)
     ]  # Eq. 11
-    joint = l_gan + sum(consistencies) / len(consistencies)
-    return joint + own.prior * sum(priors) / len(priors)
+    joint_loss = l_gan + sum(consistencies) / len(consistencies)
+    return joint_loss + self.weights.prior * sum(priors) / len(priors)
 
-  def learned(self):
-    """The parameters that the step trains."""
+  def _generate(self, noise):
+    """Returns the output of each group; the last one's are images."""
+    outputs = [noise]
+    for group in self.groups:
+      outputs.append(group(outputs[-1]))
+    return outputs[1:]
+
+  def _image_loss(self, logits, probabilities):
+    """Computes Eq. 8 on all teachers' answers to the images."""
+    labels = (logits >= 0).float()  # Eq. 5
+    labels = labels.scatter(1, logits.argmax(1, keepdim=True), 1.0).detach()
+    l_oh = functional.binary_cross_entropy_with_logits(logits, labels)
+    # Eps keeps the logarithm finite, as ours does.
+    mean_probabilities = probabilities.mean(0) + 1e-6
+    shares = mean_probabilities / mean_probabilities.sum()
+    l_ie = (shares * shares.log()).sum() / np.log(len(shares))
+    l_dis = probabilities.mean()
+    return l_oh + self.weights.beta * l_ie + self.weights.gamma * l_dis
+
+  def trained_parameters(self):
+    """Lists the parameters that the step trains."""
     return [*self.groups.parameters(), *self.filters.parameters()]
 
 
-def training(
-  stage: Stage, batch: int, noise: int, learning_rate: float, b1: float
+def make_training_step(
+  stage: Stage, batch: int, noise_size: int, learning_rate: float, b1: float
 ) -> Callable[[], None]:
-  """A function that does one training step."""
+  """Makes a function that does one training step.
+
+  Args:
+    stage: the module to train.
+    batch: images per step.
+    noise_size: size d of the noise.
+    learning_rate: learning rate of Adam.
+    b1: decay rate of Adam's first moment.
+  """
   torch.set_num_threads(1)
   optimiser = torch.optim.Adam(
-    stage.learned(), learning_rate, betas=(b1, 0.999)
+    stage.trained_parameters(), learning_rate, betas=(b1, 0.999)
   )
 
-  def step():
+  def run_step():
     optimiser.zero_grad()
-    stage(torch.randn(batch, noise)).backward()
+    stage(torch.randn(batch, noise_size)).backward()
     optimiser.step()
 
-  return step
+  return run_step
 
 
-def _tensor(x):
-  return torch.from_numpy(np.array(x, np.float32))
-
-
-def _conv(params, stride=1):
-  kernel = _tensor(params['kernel']).permute(3, 2, 0, 1)
-  conv = nn.Conv2d(
-    kernel.shape[1],
-    kernel.shape[0],
-    kernel.shape[2:],
-    stride,
-    padding=0 if stride == 2 else kernel.shape[2] // 2,
-    bias='bias' in params,
+def _statistics_gap(moments):
+  """Sums the distances of batch moments from the running statistics."""
+  return sum(
+    (mean - norm.running_mean).norm() + (variance - norm.running_var).norm()
+    for norm, mean, variance in moments
   )
-  _set(conv, kernel, params.get('bias'))
-  return conv
-
-
-def _dense(params):
-  kernel = _tensor(params['kernel'])
-  dense = nn.Linear(*kernel.shape, bias='bias' in params)
-  _set(dense, kernel.T, params.get('bias'))
-  return dense
-
-
-def _dense_to_features(params, size):
-  """Its outputs become [c, h, w] instead of [h, w, c]."""
-  kernel = np.asarray(params['kernel'])
-  parts = kernel.reshape(len(kernel), *size, -1).transpose(0, 3, 1, 2)
-  return _dense({'kernel': parts.reshape(len(kernel), -1)})
-
-
-def _dense_from_features(params, size):
-  """Its inputs are [c, h, w] instead of [h, w, c]."""
-  kernel = np.asarray(params['kernel'])
-  parts = kernel.reshape(*size, -1, kernel.shape[-1]).transpose(2, 0, 1, 3)
-  return _dense(
-    {'kernel': parts.reshape(-1, kernel.shape[-1]), 'bias': params['bias']}
-  )
-
-
-def _norm(params, stats=None):
-  norm = nn.BatchNorm2d(len(params['scale']))
-  _set(norm, _tensor(params['scale']), params['bias'])
-  if stats:
-    norm.running_mean.copy_(_tensor(stats['mean']))
-    norm.running_var.copy_(_tensor(stats['var']))
-  return norm
-
-
-def _set(module, weight, bias):
-  with torch.no_grad():
-    module.weight.copy_(weight)
-    if bias is not None:
-      module.bias.copy_(_tensor(bias))

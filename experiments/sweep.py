@@ -3,7 +3,8 @@
 from dualgan_jax.cli import signals
 
 if __name__ == '__main__':
-  signals.exit_on_signals()  # also while the modules below are imported
+  # Also while the modules below are imported.
+  signals.exit_on_signals()
 
 import sys
 

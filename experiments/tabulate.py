@@ -1,10 +1,10 @@
-"""Keeps results and writes the tables of all pages from what is kept.
+"""Stores results, and rewrites the tables of all pages from them.
 
     python -m experiments.tabulate [WORKDIR ...]
 
-copies the `results.json` of each WORKDIR under `experiments/results/`, then
-writes every table in README.md, docs/results.md and `experiments/notes/` anew
-from the files there.
+copies the `results.json` of each WORKDIR to `experiments/results/`, then
+rewrites every table in README.md, docs/results.md and `experiments/notes/` from
+the files there.
 """
 
 from dualgan_jax.cli import signals
@@ -24,16 +24,17 @@ from dualgan_jax.reporting import report
 from dualgan_jax.reporting.spread import mean_and_std
 
 _ROOT = pathlib.Path(__file__).parents[1]
-KEPT = _ROOT / 'experiments' / 'results'
+RESULTS_FOLDER = _ROOT / 'experiments' / 'results'
 PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
 # How the values of each config were chosen.
 NOTES = tuple(sorted((_ROOT / 'experiments' / 'notes').glob('*.md')))
-# The training that no data is needed for.
-_DATA_FREE = ('generator', 'dual', 'targetnet', 'refine')
-# What a TargetNet is called in the rows of an objective other than the default.
-_STUDENTS = ('compact', 'branched')
-# Columns of the summary: what a model is called there, and in `results.json`.
-_SUMMARY = {
+# Training stages that need no data.
+_DATA_FREE_STAGES = ('generator', 'dual', 'targetnet', 'refine')
+# Models with a row for an objective other than the default: its teachers are
+# the same, and its baselines of no interest.
+_STUDENT_MODELS = ('compact', 'branched')
+# By column of the summary, the name of the model in `results.json`.
+_SUMMARY_MODELS = {
   'teachers together': 'teachers',
   'compact': 'compact',
   'before refinement': 'compact_before_refine',
@@ -43,190 +44,252 @@ _SUMMARY = {
 }
 
 
-def _copy(run: dict) -> pathlib.Path:
-  """Where a run is kept: `<experiment>/<objective>-seed<seed>.json`."""
-  name = f'{run["objective"]}-seed{run["seed"]}.json'
-  return KEPT / run['experiment'] / name
+def _stored_path(run: dict) -> pathlib.Path:
+  """Returns the path `<experiment>/<objective>-seed<seed>.json` of a run."""
+  file_name = f'{run["objective"]}-seed{run["seed"]}.json'
+  return RESULTS_FOLDER / run['experiment'] / file_name
 
 
-def refuse_unlike(workdirs: Sequence[pathlib.Path]) -> None:
-  """Sees that the runs of each row will differ in their seed only.
+def check_same_config(workdirs: Sequence[pathlib.Path]) -> None:
+  """Checks that the runs of each row will differ in their seed only.
 
-  Fields that there were not yet when a kept run was made are not compared.
+  Fields that did not exist yet when a stored run was made are not compared.
 
   Args:
-    workdirs: of finished runs, whose results would be kept.
+    workdirs: folders of finished runs, whose results are to be stored.
 
   Raises:
-    SystemExit: one of them would share a row with a run of another config, or
-      has no results.
+    SystemExit: a run would share a row with a run of another config, or has no
+      results.
   """
-  given = {}
-  for folder in workdirs:
+  # A run that has the stored path of an earlier one replaces it.
+  new_runs = {}
+  for workdir in workdirs:
     try:
-      run = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+      run = json.loads((workdir / 'results.json').read_text(encoding='utf-8'))
     except (OSError, ValueError):
       sys.exit(
-        f'{folder}: no results.json, or damaged; finish the run first, or '
+        f'{workdir}: no results.json, or damaged; finish the run first, or '
         'delete it and start the run again.'
       )
-    given[_copy(run)] = folder, run
-  for folder, run in given.values():
-    row = load(run['experiment']).get(run['objective'], [])
-    row += [x for _, x in given.values() if _row(x) == _row(run)]
-    own = run['config']
-    # Of those with the same name, the given one takes the kept one's place.
-    for other in {_copy(x): x for x in row}.values():
-      unlike = [
-        f'{k} ({other["config"][k]!r} with seed {other["seed"]}, {own[k]!r} '
-        'here)'
-        for k in sorted(own.keys() & other['config'].keys() - {'seed'})
-        if own[k] != other['config'][k]
-      ]
-      if unlike:
+    new_runs[_stored_path(run)] = workdir, run
+
+  for workdir, run in new_runs.values():
+    row_runs = load_results(run['experiment']).get(run['objective'], [])
+    row_runs += [
+      new_run
+      for _, new_run in new_runs.values()
+      if _row_key(new_run) == _row_key(run)
+    ]
+    # Of two runs with the same path, the new one stands last, and counts.
+    runs_by_path = {_stored_path(row_run): row_run for row_run in row_runs}
+    for row_run in runs_by_path.values():
+      differences = _list_differences(run, row_run)
+      if differences:
         sys.exit(
-          f'{folder}: {", ".join(unlike)}, but one row is for runs of one '
-          'config; keep all its seeds with one command, or give this one a '
-          'name of its own (--config.objective.name=NAME).'
+          f'{workdir}: {", ".join(differences)}, but one row is for runs of '
+          'one config; keep all its seeds with one command, or give this one '
+          'a name of its own (--config.objective.name=NAME).'
         )
 
 
-def _row(run):
+def _row_key(run: dict) -> tuple[str, str]:
   return run['experiment'], run['objective']
 
 
-def keep(workdir: pathlib.Path) -> pathlib.Path:
-  """Copies a run's `results.json` to where results are kept.
+def _list_differences(run: dict, row_run: dict) -> list[str]:
+  """Lists the fields in which two runs differ, but for the seed."""
+  config, row_config = run['config'], row_run['config']
+  common_fields = config.keys() & row_config.keys() - {'seed'}
+  return [
+    f'{field} ({row_config[field]!r} with seed {row_run["seed"]}, '
+    f'{config[field]!r} here)'
+    for field in sorted(common_fields)
+    if config[field] != row_config[field]
+  ]
+
+
+def store_results(workdir: pathlib.Path) -> pathlib.Path:
+  """Copies a run's `results.json` to the results folder.
 
   Args:
-    workdir: of a finished run.
+    workdir: folder of a finished run.
 
   Returns:
     The copy: `experiments/results/<experiment>/<objective>-seed<seed>.json`.
   """
   text = (workdir / 'results.json').read_text(encoding='utf-8')
-  copy = _copy(json.loads(text))
-  copy.parent.mkdir(parents=True, exist_ok=True)
-  if copy.exists() and copy.read_text(encoding='utf-8') != text:
-    print(f'{copy.relative_to(KEPT)}: another run stood there, see git diff')
-  copy.write_text(text, encoding='utf-8')
-  return copy
+  path = _stored_path(json.loads(text))
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if path.exists() and path.read_text(encoding='utf-8') != text:
+    relative_path = path.relative_to(RESULTS_FOLDER)
+    print(f'{relative_path}: another run stood there, see git diff')
+  path.write_text(text, encoding='utf-8')
+  return path
 
 
-def load(experiment: str) -> dict[str, list[dict]]:
-  """The kept results of an experiment by objective, the default first."""
+def load_results(experiment: str) -> dict[str, list[dict]]:
+  """Loads the stored runs of an experiment.
+
+  Args:
+    experiment: name of the experiment.
+
+  Returns:
+    By objective, the default first, its runs in the order of their seeds.
+  """
   runs = [
     json.loads(path.read_text(encoding='utf-8'))
-    for path in sorted((KEPT / experiment).glob('*.json'))
+    for path in sorted((RESULTS_FOLDER / experiment).glob('*.json'))
   ]
-  names = sorted(
-    {r['objective'] for r in runs}, key=lambda x: (x != 'default', x)
+  objectives = sorted(
+    {run['objective'] for run in runs},
+    key=lambda objective: (objective != 'default', objective),
   )
-  return {name: [r for r in runs if r['objective'] == name] for name in names}
+  return {
+    objective: [run for run in runs if run['objective'] == objective]
+    for objective in objectives
+  }
 
 
-def table(experiment: str) -> str:
-  """One experiment's results as Markdown: a row per model, and a summary."""
-  groups = load(experiment)
-  rows = [
+def format_table(experiment: str) -> str:
+  """Formats an experiment's results: a row per model, and notes below.
+
+  Args:
+    experiment: name of the experiment.
+
+  Returns:
+    A Markdown table and sentences.
+  """
+  table_rows = [
     ['model', *report.COLUMNS, 'parameters', 'FLOPs'],
     ['---', *['---:'] * (len(report.COLUMNS) + 2)],
   ]
   notes = []
-  for objective, runs in groups.items():
-    names = runs[0]['metrics']
-    # Of other objectives, teachers are the same, and baselines of no interest.
-    students = [x for x in _STUDENTS if x in names]
-    for name in names if objective == 'default' else students:
-      own = [r['metrics'][name] for r in runs]
-      wholes = [r['metrics']['teachers'] for r in runs]
-      label = name
-      if objective != 'default':
-        oracle = ', oracle weights' if runs[0]['oracle'] else ''
-        label = f'{name}, `{objective}` objective{oracle}'
-      rows.append(
-        [
-          label,
-          *[mean_and_std([row[key] for row in own]) for key in report.COLUMNS],
-          *[
-            _range([x[k] / y[k] for x, y in zip(own, wholes, strict=True)])
-            for k in ('params', 'flops')
-          ],
-        ]
-      )
-    seconds = [sum(_seconds(r)) for r in runs]
-    seeds = ', '.join(str(r['seed']) for r in runs)
+  for objective, runs in load_results(experiment).items():
+    models = list(runs[0]['metrics'])
+    if objective != 'default':
+      models = [model for model in _STUDENT_MODELS if model in models]
+    table_rows += [_table_row(objective, model, runs) for model in models]
+
+    seeds = ', '.join(str(run['seed']) for run in runs)
+    seconds = [_data_free_seconds(run) for run in runs]
     notes.append(
-      f'`{objective}`: seeds {seeds}; {" + ".join(_DATA_FREE)} took '
+      f'`{objective}`: seeds {seeds}; {" + ".join(_DATA_FREE_STAGES)} took '
       f'{mean_and_std(seconds, digits=0)} s.'
     )
-    share = 'right_world'
-    if share in runs[0]['metrics']['compact']:
+    # Only where teachers were trained on different data sets.
+    measure = 'right_world'
+    if measure in runs[0]['metrics']['compact']:
       shares = [
-        f'{name} {mean_and_std([r["metrics"][name][share] for r in runs])}'
-        for name in ('teachers', 'compact')
+        f'{model} {mean_and_std(_collect(runs, model, measure))}'
+        for model in ('teachers', 'compact')
       ]
       notes.append(
         f'`{objective}`: share of real images whose most probable label is of '
         f'their own data set: {", ".join(shares)}.'
       )
-  return '\n'.join([display.align(rows), '', *notes])
+  return '\n'.join([display.align(table_rows), '', *notes])
 
 
-def summary(experiments: Sequence[str]) -> str:
-  """One row per experiment and objective: top-1, or mAP if multi-label."""
-  rows = [
-    ['experiment', 'measure', *_SUMMARY, 'minutes', 'seeds'],
-    ['---', *['---:'] * (len(_SUMMARY) + 3)],
+def _table_row(objective: str, model: str, runs: Sequence[dict]) -> list[str]:
+  """Formats the row of a model: measures, and its size beside the teachers'."""
+  row_name = model
+  if objective != 'default':
+    oracle_note = ', oracle weights' if runs[0]['oracle'] else ''
+    row_name = f'{model}, `{objective}` objective{oracle_note}'
+  scores = [
+    mean_and_std(_collect(runs, model, measure)) for measure in report.COLUMNS
+  ]
+  relative_sizes = [
+    [
+      size / teachers_size
+      for size, teachers_size in zip(
+        _collect(runs, model, measure),
+        _collect(runs, 'teachers', measure),
+        strict=True,
+      )
+    ]
+    for measure in ('params', 'flops')
+  ]
+  return [row_name, *scores, *map(_format_range, relative_sizes)]
+
+
+def _collect(runs: Sequence[dict], model: str, measure: str) -> list:
+  """Collects a model's measure from each run."""
+  return [run['metrics'][model][measure] for run in runs]
+
+
+def format_summary(experiments: Sequence[str]) -> str:
+  """Formats a row per experiment and objective: top-1, or mAP if multi-label.
+
+  Args:
+    experiments: names of experiments, in the order of their rows.
+
+  Returns:
+    A Markdown table.
+  """
+  table_rows = [
+    ['experiment', 'measure', *_SUMMARY_MODELS, 'minutes', 'seeds'],
+    ['---', *['---:'] * (len(_SUMMARY_MODELS) + 3)],
   ]
   for experiment in experiments:
-    for objective, runs in load(experiment).items():
-      oracle = ' (oracle weights)' if runs[0]['oracle'] else ''
-      title = f'`{experiment}`'
+    for objective, runs in load_results(experiment).items():
+      row_name = f'`{experiment}`'
       if objective != 'default':
-        title += f', `{objective}`{oracle}'
-      first = runs[0]['metrics']
-      key = 'mAP' if first['teachers']['top1'] is None else 'top1'
+        oracle_note = ' (oracle weights)' if runs[0]['oracle'] else ''
+        row_name += f', `{objective}`{oracle_note}'
+      # Where an image has several labels, none of them is the top one.
+      first_metrics = runs[0]['metrics']
+      is_multi_label = first_metrics['teachers']['top1'] is None
+      measure = 'mAP' if is_multi_label else 'top1'
       scores = [
-        mean_and_std([r['metrics'][model][key] for r in runs], digits=3)
-        if model in first
+        mean_and_std(_collect(runs, model, measure), digits=3)
+        if model in first_metrics
         else '–'
-        for model in _SUMMARY.values()
+        for model in _SUMMARY_MODELS.values()
       ]
-      minutes = [sum(_seconds(r)) / 60 for r in runs]
-      rows.append(
+      minutes = [_data_free_seconds(run) / 60 for run in runs]
+      table_rows.append(
         [
-          title,
-          {'top1': 'top-1', 'mAP': 'mAP'}[key],
+          row_name,
+          {'top1': 'top-1', 'mAP': 'mAP'}[measure],
           *scores,
           mean_and_std(minutes, digits=0),
           str(len(runs)),
         ]
       )
-  return display.align(rows)
+  return display.align(table_rows)
 
 
-def _seconds(run: dict) -> list[float]:
-  return [run['seconds'].get(stage, 0.0) for stage in _DATA_FREE]
+def _data_free_seconds(run: dict) -> float:
+  """Returns the seconds that the data-free stages of a run took."""
+  return sum(run['seconds'].get(stage, 0.0) for stage in _DATA_FREE_STAGES)
 
 
-def _range(shares: Sequence[float]) -> str:
-  """A share in percent; the least and the largest where runs differ."""
-  least, largest = (f'{x(shares):.0%}' for x in (min, max))
+def _format_range(shares: Sequence[float]) -> str:
+  """Formats shares in percent: one, or the least and the largest."""
+  least, largest = f'{min(shares):.0%}', f'{max(shares):.0%}'
   return least if least == largest else f'{least[:-1]}–{largest}'
 
 
-def rewritten(page: str) -> str:
-  """A page with every table made anew.
+def rewrite_tables(page: str) -> str:
+  """Rewrites every table of a page.
 
-  Tables stand between `<!-- results: EXPERIMENT -->`, or `<!-- summary:
-  EXPERIMENT ... -->`, and `<!-- end -->`.
+  Args:
+    page: Markdown, in which tables stand between `<!-- results: EXPERIMENT -->`
+      or `<!-- summary: EXPERIMENT ... -->`, and `<!-- end -->`.
+
+  Returns:
+    The page with the tables of the stored results.
   """
 
-  def fill(match):
-    start, kind, names, end = match.groups()
-    made = table(names) if kind == 'results' else summary(names.split())
-    return f'{start}{made}\n{end}'
+  def fill(marker_match):
+    start, kind, experiments, end = marker_match.groups()
+    if kind == 'results':
+      table = format_table(experiments)
+    else:
+      table = format_summary(experiments.split())
+    return f'{start}{table}\n{end}'
 
   return re.sub(
     r'(<!-- (results|summary): ([\w. -]+) -->\n).*?(<!-- end -->)',
@@ -237,14 +300,19 @@ def rewritten(page: str) -> str:
 
 
 def main(workdirs: Sequence[str]) -> None:
-  """Keeps the results of `workdirs`, then rewrites the pages."""
-  folders = [pathlib.Path(x) for x in workdirs]
-  refuse_unlike(folders)
+  """Stores the results of runs, then rewrites the pages.
+
+  Args:
+    workdirs: folders of finished runs; may be empty.
+  """
+  folders = [pathlib.Path(workdir) for workdir in workdirs]
+  # All are checked before any is stored.
+  check_same_config(folders)
   for folder in folders:
-    print(keep(folder).relative_to(_ROOT))
-  for page in (*PAGES, *NOTES):
-    text = rewritten(page.read_text(encoding='utf-8'))
-    page.write_text(text, encoding='utf-8')
+    print(store_results(folder).relative_to(_ROOT))
+  for page_path in (*PAGES, *NOTES):
+    page = page_path.read_text(encoding='utf-8')
+    page_path.write_text(rewrite_tables(page), encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""A config whose teachers are files, and that has no data; for tests."""
+"""A config whose teachers are weight files, without data; for tests."""
 
 import ml_collections
 
@@ -6,7 +6,11 @@ from dualgan_jax.config import builders
 
 
 def get_config(path: str) -> ml_collections.ConfigDict:
-  """Two wide ResNets of seven labels each; both are the file at `path`."""
+  """Builds a config of two wide ResNets, seven labels each.
+
+  Args:
+    path: weight file of both teachers.
+  """
   config = builders.get_config()
   config.experiment = 'others'
   config.image = (32, 32, 3)

@@ -1,4 +1,4 @@
-"""Where the repository and the files that tests read lie."""
+"""Paths of the repository and of the files that tests read."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Several processes of one run, as tests start them."""
+"""Starts several processes of one run, and waits for them; for tests."""
 
 import os
 import socket
@@ -8,27 +8,36 @@ import time
 
 from tests.paths import ROOT
 
-MAIN = ('-m', 'experiments.main', '--multihost')
-SMOKE = '--config=experiments/configs/digits.py:smoke'
+MULTIHOST_PROGRAM = ('-m', 'experiments.main', '--multihost')
+SMOKE_CONFIG = '--config=experiments/configs/digits.py:smoke'
+_MAX_SECONDS = 60  # in which an error ends all processes
 
 
-def free_port():
+def find_free_port():
   """Finds a port that nothing uses."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    return free.getsockname()[1]
+  with socket.socket() as free_socket:
+    free_socket.bind(('localhost', 0))
+    return free_socket.getsockname()[1]
 
 
-def start(number, *arguments, port, processes=2, devices=4):
-  """Starts one of several processes that know of one another."""
+def start_process(number, *arguments, port, num_processes=2, num_devices=4):
+  """Starts one of several processes that know of one another.
+
+  Args:
+    number: number of this process, from 0.
+    *arguments: arguments of the Python interpreter.
+    port: port at which process 0 waits for the others.
+    num_processes: number of processes of the run.
+    num_devices: number of simulated devices of this process.
+  """
   return subprocess.Popen(
     [sys.executable, *map(str, arguments)],
     cwd=ROOT,
     env={
       **os.environ,
-      'JAX_NUM_CPU_DEVICES': str(devices),
+      'JAX_NUM_CPU_DEVICES': str(num_devices),
       'JAX_COORDINATOR_ADDRESS': f'localhost:{port}',
-      'JAX_NUM_PROCESSES': str(processes),
+      'JAX_NUM_PROCESSES': str(num_processes),
       'JAX_PROCESS_ID': str(number),
     },
     stdout=subprocess.PIPE,
@@ -37,39 +46,54 @@ def start(number, *arguments, port, processes=2, devices=4):
   )
 
 
-def together(*arguments, devices=4):
+def start_pair(*arguments, num_devices=4):
   """Starts the same program in two processes."""
-  port = free_port()
+  port = find_free_port()
   return [
-    start(number, *arguments, port=port, devices=devices) for number in range(2)
+    start_process(number, *arguments, port=port, num_devices=num_devices)
+    for number in range(2)
   ]
 
 
-def patched(code, *flags):
-  """Makes the arguments of the command with some of its code replaced."""
-  lines = (
-    code,
+def patched_arguments(patch, *flags):
+  """Makes the arguments of a multi-host training that runs a patch first.
+
+  Args:
+    patch: Python code that replaces some of the command's code; may be empty.
+    *flags: flags of `dualgan train`.
+  """
+  program_lines = (
+    patch,
     'import sys; from dualgan_jax.cli import main',
     'sys.exit(main.main(["train", *sys.argv[1:]]))',
   )
-  return '-c', '\n'.join(lines), '--multihost', SMOKE, *flags
+  return '-c', '\n'.join(program_lines), '--multihost', SMOKE_CONFIG, *flags
 
 
-def ends(started):
-  """Waits; gives exit codes, what was printed, what was said on stderr."""
-  said = [x.communicate(timeout=300) for x in started]
-  return [x.returncode for x in started], *zip(*said, strict=True)
+def wait_for_all(processes):
+  """Waits for processes; returns their exit codes, stdouts and stderrs."""
+  outputs = [process.communicate(timeout=300) for process in processes]
+  exit_codes = [process.returncode for process in processes]
+  return exit_codes, *zip(*outputs, strict=True)
 
 
-def reasons(started, codes):
-  """Reads the one sentence of each process; all end with their code in time."""
-  began = time.monotonic()
-  actual, _, said = ends(started)
-  assert actual == codes, said
-  assert time.monotonic() - began < 60
-  assert 'Traceback' not in ''.join(said)
-  lines = [
-    [x for x in text.splitlines() if x.startswith('error: ')] for text in said
+def read_errors(processes, expected_codes):
+  """Waits for processes that fail, and returns the one sentence of each.
+
+  Args:
+    processes: processes of one run.
+    expected_codes: their exit codes; one of 0 has no sentence.
+  """
+  start = time.monotonic()
+  exit_codes, _, stderrs = wait_for_all(processes)
+  assert exit_codes == expected_codes, stderrs
+  assert time.monotonic() - start < _MAX_SECONDS
+  assert 'Traceback' not in ''.join(stderrs)
+  error_lines = [
+    [line for line in stderr.splitlines() if line.startswith('error: ')]
+    for stderr in stderrs
   ]
-  assert [len(x) for x in lines] == [bool(code > 0) for code in codes], said
-  return [''.join(x) for x in lines]
+  # A process that a signal has killed, with a code below 0, says nothing.
+  has_error = [code > 0 for code in expected_codes]
+  assert [len(lines) for lines in error_lines] == has_error, stderrs
+  return [''.join(lines) for lines in error_lines]

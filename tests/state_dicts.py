@@ -8,42 +8,48 @@ import numpy as np
 from dualgan_jax.networks import architectures, torch_layers
 from dualgan_jax.teachers import weight_files
 
-LABELS = 7
-BATCH = 3
+NUM_LABELS = 7
+BATCH_SIZE = 3
 
 
-def image(name):
-  """The (height, width, channels) that an architecture is tried with."""
-  size = 64 if name.startswith('resnet') else 32
-  return (size, size, 1 if name == 'lenet5' else 3)
+def image_shape(name):
+  """Returns the (height, width, channels) that a test gives an architecture."""
+  image_size = 64 if name.startswith('resnet') else 32
+  return (image_size, image_size, 1 if name == 'lenet5' else 3)
 
 
 def tensors(name):
-  """Weights of about the size that training gives, and running moments."""
-  rng = np.random.default_rng(zlib.crc32(name.encode()))
-  like = architectures.abstract(name, LABELS, image(name))
-  found = {}
-  for key, shape in sorted(torch_layers.names(like).items()):
-    x = rng.standard_normal(shape).astype(np.float32)
-    if key.endswith('running_var') or (
-      key.endswith('weight') and len(shape) == 1
+  """Draws weights about as large as trained ones, and running moments."""
+  generator = np.random.default_rng(zlib.crc32(name.encode()))
+  variables = architectures.abstract_variables(
+    name, NUM_LABELS, image_shape(name)
+  )
+  tensors_by_name = {}
+  for tensor_name, shape in sorted(
+    torch_layers.state_dict_shapes(variables).items()
+  ):
+    values = generator.standard_normal(shape).astype(np.float32)
+    if tensor_name.endswith('running_var') or (
+      tensor_name.endswith('weight') and len(shape) == 1
     ):
-      found[key] = 0.5 + np.abs(x) / 2
+      tensors_by_name[tensor_name] = 0.5 + np.abs(values) / 2
     elif len(shape) == 1:
-      found[key] = x / 5
+      tensors_by_name[tensor_name] = values / 5
     else:
-      found[key] = x * np.sqrt(0.5 / np.prod(shape[1:]))
-    found[key] = found[key].astype(np.float32)
-  return found
+      tensors_by_name[tensor_name] = values * np.sqrt(0.5 / np.prod(shape[1:]))
+    tensors_by_name[tensor_name] = tensors_by_name[tensor_name].astype(
+      np.float32
+    )
+  return tensors_by_name
 
 
 def contents(tensors):
-  """A file that holds these tensors, and nothing else."""
-  whole = weight_files.StateDict('', tensors)
-  return weight_files.Contents(pathlib.Path('x.pt'), (whole,))
+  """Makes the contents of a file that holds these tensors only."""
+  state_dict = weight_files.StateDict('', tensors)
+  return weight_files.Contents(pathlib.Path('x.pt'), (state_dict,))
 
 
 def images(name):
-  """Images in [0, 1], [BATCH, h, w, c]."""
-  rng = np.random.default_rng(1)
-  return rng.random((BATCH, *image(name)), np.float32)
+  """Draws images in [0, 1], [BATCH_SIZE, h, w, c]."""
+  generator = np.random.default_rng(1)
+  return generator.random((BATCH_SIZE, *image_shape(name)), np.float32)

@@ -1,8 +1,9 @@
 """What README, docs/ and notes say is so: commands run, links lead somewhere.
 
 A block marked `bash` is run as it stands, in one folder for all pages, by one
-rule: every experiment becomes `digits.py:smoke`. A comment before a block that
-begins with `not run:` or `command:` says why it isn't, or that .ci/run does it.
+rule: every experiment becomes `digits.py:smoke`. All blocks of a page that are
+marked `python` are one program. A comment before a block that begins with `not
+run:` or `command:` says why it isn't, or that .ci/run does it.
 """
 
 import os
@@ -21,25 +22,35 @@ _PAGES = [
   *sorted((ROOT / 'docs').glob('*.md')),
   *sorted((ROOT / 'experiments' / 'notes').glob('*.md')),
 ]
-_BLOCK = re.compile(r'(?:<!-- (.+) -->\n)?```bash\n(.*?)```', re.DOTALL)
 
 
-def _commands(page):
+def _blocks(page, language):
   """The blocks of a page that are run."""
+  block = rf'(?:<!-- (.+) -->\n)?```{language}\n(.*?)```'
   return [
-    re.sub(r'configs/\w+\.py', 'configs/digits.py:smoke', block)
-    for said, block in _BLOCK.findall(page.read_text())
+    text
+    for said, text in re.findall(block, page.read_text(), re.DOTALL)
     if not said.startswith(('not run: ', 'command: '))
   ]
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  """A folder from which the commands find what a checkout has."""
-  place = tmp_path_factory.mktemp('docs')
+def _commands(page):
+  return [
+    re.sub(r'configs/\w+\.py', 'configs/digits.py:smoke', block)
+    for block in _blocks(page, 'bash')
+  ]
+
+
+def _checkout(place):
+  """Makes a folder from which programs find what a checkout has."""
   for name in ('experiments', 'tests'):
     (place / name).symlink_to(ROOT / name)
   return place
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return _checkout(tmp_path_factory.mktemp('docs'))
 
 
 @pytest.mark.slow
@@ -60,8 +71,22 @@ def test_the_commands_of_a_page_run(page, folder):
     assert 'Traceback' not in done.stderr
 
 
-def test_there_are_commands_that_run():
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'page', [p for p in _PAGES if _blocks(p, 'python')], ids=lambda p: p.stem
+)
+def test_the_python_of_a_page_runs(page, tmp_path):
+  program = _checkout(tmp_path) / 'page.py'
+  program.write_text('\n'.join(_blocks(page, 'python')))
+  done = subprocess.run(
+    [sys.executable, program.name], cwd=tmp_path, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+
+
+def test_there_are_blocks_that_run():
   assert len(_commands(ROOT / 'docs' / 'quickstart.md')) == 5
+  assert len(_blocks(ROOT / 'docs' / 'api.md', 'python')) == 4
 
 
 @pytest.mark.parametrize('page', _PAGES, ids=lambda p: p.stem)

@@ -477,8 +477,8 @@ class JointTest(chex.TestCase):
       jnp.array(1.0), [jnp.array(2.0)] * 4
     )
     chex.assert_trees_all_close(grads, (jnp.array(1.0), [jnp.array(0.25)] * 4))
-    alone = self.variant(jax.grad(lambda x: losses.joint(x, [])))
-    _close(alone(jnp.array(3.0)), 1.0)
+    without_groups = self.variant(jax.grad(lambda x: losses.joint(x, [])))
+    _close(without_groups(jnp.array(3.0)), 1.0)
 
   @chex.all_variants
   def test_extreme(self):

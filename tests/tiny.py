@@ -17,7 +17,7 @@ from dualgan_jax.teachers.teacher import from_classifier
 from dualgan_jax.training import parallel
 
 IMAGE = (8, 8, 1)
-NOISE = 5
+LATENT_DIM = 5
 BATCH = 16
 # As wide as the teachers after block 1, and not after block 2:
 # filters with and without a projection.
@@ -33,19 +33,19 @@ def net(widths, labels, **options):
   return classifier.create(
     **{'kind': 'conv', 'depths': (1, 1, 1), 'strides': (2, 2, 1), **options},
     widths=widths,
-    labels=labels,
+    num_labels=labels,
   )
 
 
-def variables_of(own, seed=5):
+def variables_of(net_, seed=5):
   """Untrained variables of a classifier."""
-  return jax.jit(lambda key: own.init(key, IMAGE))(jax.random.PRNGKey(seed))
+  return jax.jit(lambda key: net_.init(key, IMAGE))(jax.random.PRNGKey(seed))
 
 
 def teacher(name, seed, widths=(4, 6, 8), **options):
   """A teacher whose batch norms remember something that is not 0 and 1."""
-  own = net(widths, len(LABELS[name]), **options)
-  variables = variables_of(own, seed)
+  trained = net(widths, len(LABELS[name]), **options)
+  variables = variables_of(trained, seed)
   rng = np.random.default_rng(seed)
   params, batch_stats = classifier.split(variables)
   batch_stats = jax.tree.map(
@@ -54,7 +54,7 @@ def teacher(name, seed, widths=(4, 6, 8), **options):
   # Its units fire, and most images carry no label, as those of a first step.
   params = jax.tree_util.tree_map_with_path(_liven, params)
   variables = classifier.join(params, batch_stats)
-  return from_classifier(name, LABELS[name], own, variables)
+  return from_classifier(name, LABELS[name], trained, variables)
 
 
 def _liven(path, x):
@@ -84,7 +84,7 @@ def generator(channels=(5, 4, 1)):
   )
 
 
-def objective(**changes):
+def loss_weights(**changes):
   """Every term of the generator's loss at work."""
   weights = {
     'alpha': 0.1,
@@ -98,7 +98,7 @@ def objective(**changes):
     'image_filter': False,
     'routed': False,
   }
-  return generator_loss.Objective(**{**weights, **changes})
+  return generator_loss.GeneratorLossWeights(**{**weights, **changes})
 
 
 def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
@@ -108,9 +108,9 @@ def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
     generator(channels),
     teachers or both_teachers(),
     LABEL_MAP,
-    objective(**changes),
+    loss_weights(**changes),
     image=IMAGE,
-    noise=NOISE,
+    latent_dim=LATENT_DIM,
     steps=3,
     batch=BATCH,
     optimiser=optimiser,
@@ -127,13 +127,17 @@ def source(channels=(5, 4, 1), **changes):
     'batch_stats': state.batch_stats,
   }
   routed = (
-    {'routes': (0, 1), 'teachers': 2, 'absent': True}
+    {
+      'routed_teachers': (0, 1),
+      'num_teachers': 2,
+      'foreign_labels_absent': True,
+    }
     if changes.get('routed')
     else {}
   )
   return frozen_generator.FrozenGenerator(
     generator(channels),
-    NOISE,
+    LATENT_DIM,
     variables=variables,
     filters=state.params['filters'],
     **routed,
@@ -142,11 +146,11 @@ def source(channels=(5, 4, 1), **changes):
 
 def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
   """Stage `dual`, block b, on the tiny nets."""
-  own = student()
+  learner = student()
   frozen = dual.Frozen(
     both_teachers(),
     source(channels, routed=routed),
-    variables_of(own)[: b - 1],
+    variables_of(learner)[: b - 1],
   )
   options = {
     'filters': 'stage1',
@@ -156,7 +160,7 @@ def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
   }
   return dual.phase(
     b,
-    own,
+    learner,
     LABEL_MAP,
     frozen,
     image=IMAGE,
@@ -189,12 +193,28 @@ def run(phase, devices=1, steps=1):
   """Some steps of a phase on some devices; state and metrics as NumPy."""
   chosen = jax.local_devices()[:devices]
   step = parallel.compile_step(phase.step, chosen)
-  frozen = parallel.replicate(as_floats(phase.frozen()), chosen)
-  first = jax.jit(phase.init)(jax.random.PRNGKey(0))
-  state = parallel.replicate(as_floats(first), chosen)
+  frozen, state = (parallel.replicate(x, chosen) for x in step_inputs(phase))
   for _ in range(steps):
     state, metrics = step(frozen, state)
   return parallel.first_replica(state), parallel.first_replica(metrics)
+
+
+def step_inputs(phase):
+  """What a phase's step takes: its frozen arrays and its first state."""
+  first = jax.jit(phase.init)(jax.random.PRNGKey(0))
+  return as_floats(phase.frozen()), as_floats(first)
+
+
+def on_one_device(function, *args):
+  """Calls a function in a step of one device, where the axis is bound."""
+  chosen = jax.local_devices()[:1]
+  step = parallel.compile_step(
+    lambda args, state: (state, function(*args)), chosen
+  )
+  _, output = step(
+    parallel.replicate(args, chosen), parallel.replicate(jnp.zeros(()), chosen)
+  )
+  return parallel.first_replica(output)
 
 
 def as_floats(tree):

@@ -12,25 +12,29 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 
 class Storage:
-  """Is pickled as a reference to a storage of the file."""
+  """Pickles as a reference to a storage of the file."""
 
-  def __init__(self, key='0', kind='Float', length=4, view=()):
-    self.named = Name('torch', f'{kind}Storage')
+  def __init__(self, key='0', type_name='Float', length=4, view=()):
+    self.storage_class = Name('torch', f'{type_name}Storage')
     self.key, self.length, self.view = key, length, view
 
 
 class Call:
-  """Is pickled as a call of a name with arguments."""
+  """Pickles as a call of a name with arguments."""
 
   def __init__(self, module, name, *arguments, state=None):
-    self.named, self.arguments, self.state = (module, name), arguments, state
+    self.qualified_name, self.arguments, self.state = (
+      (module, name),
+      arguments,
+      state,
+    )
 
   def __reduce__(self):
-    return Name(*self.named), self.arguments, self.state
+    return Name(*self.qualified_name), self.arguments, self.state
 
 
 class Name:
-  """Is pickled as a name, of whatever module."""
+  """Pickles as a name, of whatever module."""
 
   def __init__(self, module, name):
     self.module, self.name = module, name
@@ -42,19 +46,26 @@ class Name:
 class _Pickler(pickle._Pickler):
   dispatch = pickle._Pickler.dispatch.copy()
 
-  def persistent_id(self, obj):
-    if not isinstance(obj, Storage):
+  def persistent_id(self, value):
+    if not isinstance(value, Storage):
       return None
-    return ('storage', obj.named, obj.key, 'cpu', obj.length, *obj.view)
+    return (
+      'storage',
+      value.storage_class,
+      value.key,
+      'cpu',
+      value.length,
+      *value.view,
+    )
 
-  def _save_name(self, obj):
-    self.write(f'c{obj.module}\n{obj.name}\n'.encode())
+  def _save_name(self, value):
+    self.write(f'c{value.module}\n{value.name}\n'.encode())
 
   dispatch[Name] = _save_name
 
 
-def tensor(offset=0, shape=(4,), strides=(1,), storage=None, metadata=()):
-  """A tensor of a storage, the one with 1, 2, 3, 4 if none is given."""
+def tensor_call(offset=0, shape=(4,), strides=(1,), storage=None, metadata=()):
+  """Makes a tensor of a storage, by default the one with 1, 2, 3, 4."""
   return Call(
     'torch._utils',
     '_rebuild_tensor_v2',
@@ -68,46 +79,48 @@ def tensor(offset=0, shape=(4,), strides=(1,), storage=None, metadata=()):
   )
 
 
-def pickled(value) -> bytes:
-  """The pickle of a value that may have calls and names of any module."""
+def pickle_value(value) -> bytes:
+  """Pickles a value that may have calls and names of any module."""
   stream = io.BytesIO()
   _Pickler(stream, 2).dump(value)
   return stream.getvalue()
 
 
-def archive(path: pathlib.Path, pickle_, *, members=(), compression=0):
-  """A file of today's format, with one storage of 1, 2, 3, 4.
+def write_archive(
+  path: pathlib.Path, pickle_bytes, *, members=(), compression=0
+):
+  """Writes a file of today's format, with one storage of 1, 2, 3, 4.
 
   Args:
     path: of the file.
-    pickle_: its bytes, or the value to pickle.
-    members: more of them, or others, (name, bytes) each.
+    pickle_bytes: of its pickle, or the value to pickle.
+    members: (name, bytes) to add, or to put in place of these.
     compression: of all members.
   """
-  if not isinstance(pickle_, bytes):
-    pickle_ = pickled(pickle_)
+  if not isinstance(pickle_bytes, bytes):
+    pickle_bytes = pickle_value(pickle_bytes)
   contents = {
-    'data.pkl': pickle_,
+    'data.pkl': pickle_bytes,
     'data/0': np.arange(1, 5, dtype='<f4').tobytes(),
     **dict(members),
   }
   with zipfile.ZipFile(path, 'w', compression) as file:
-    for name, content in contents.items():
-      file.writestr(f'x/{name}', content)
+    for name, file_bytes in contents.items():
+      file.writestr(f'x/{name}', file_bytes)
   return path
 
 
-def legacy(path: pathlib.Path, value, storages) -> pathlib.Path:
-  """A file of the format before PyTorch 1.6.
+def write_legacy(path: pathlib.Path, value, storages) -> pathlib.Path:
+  """Writes a file of the format before PyTorch 1.6.
 
   Args:
     path: of the file.
-    value: what it holds.
+    value: the value to save.
     storages: arrays by key.
   """
-  parts = [MAGIC, 1001, {'little_endian': True}, value, list(storages)]
-  content = b''.join(map(pickled, parts))
+  pickled_values = [MAGIC, 1001, {'little_endian': True}, value, list(storages)]
+  file_bytes = b''.join(map(pickle_value, pickled_values))
   for array in storages.values():
-    content += array.size.to_bytes(8, 'little') + array.tobytes()
-  path.write_bytes(content)
+    file_bytes += array.size.to_bytes(8, 'little') + array.tobytes()
+  path.write_bytes(file_bytes)
   return path

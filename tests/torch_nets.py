@@ -1,6 +1,6 @@
-"""PyTorch nets with the names of the files that users bring, and tensors.
+"""PyTorch nets whose state dicts have the names of the files that users bring.
 
-Written anew from the papers and from the names; `blocks(x)` gives what we cut.
+Written from the papers and those names; `blocks(x)` yields each block's output.
 """
 
 import torch
@@ -8,46 +8,60 @@ from torch import nn
 from torch.nn import functional
 
 
-def _conv(inner, width, kernel, stride=1, bias=False):
-  return nn.Conv2d(inner, width, kernel, stride, kernel // 2, bias=bias)
+def _conv(in_channels, out_channels, kernel_size, stride=1, use_bias=False):
+  return nn.Conv2d(
+    in_channels,
+    out_channels,
+    kernel_size,
+    stride,
+    kernel_size // 2,
+    bias=use_bias,
+  )
 
 
 class _Residual(nn.Module):
-  def __init__(self, inner, width, stride, bottleneck, shortcut):
+  def __init__(self, in_channels, width, stride, bottleneck, shortcut_name):
     super().__init__()
-    last = 4 * width if bottleneck else width
-    shapes = (
-      [(inner, width, 1, 1), (width, width, 3, stride), (width, last, 1, 1)]
+    out_channels = 4 * width if bottleneck else width
+    conv_shapes = (
+      [
+        (in_channels, width, 1, 1),
+        (width, width, 3, stride),
+        (width, out_channels, 1, 1),
+      ]
       if bottleneck
-      else [(inner, width, 3, stride), (width, last, 3, 1)]
+      else [(in_channels, width, 3, stride), (width, out_channels, 3, 1)]
     )
-    self.count = len(shapes)
-    for i, shape in enumerate(shapes, start=1):
-      setattr(self, f'conv{i}', _conv(*shape))
-      setattr(self, f'bn{i}', nn.BatchNorm2d(shape[1]))
-    self.beside = []
-    if stride != 1 or inner != last:
-      beside = nn.Sequential(
-        _conv(inner, last, 1, stride), nn.BatchNorm2d(last)
+    self.num_convolutions = len(conv_shapes)
+    for index, conv_shape in enumerate(conv_shapes, start=1):
+      setattr(self, f'conv{index}', _conv(*conv_shape))
+      setattr(self, f'bn{index}', nn.BatchNorm2d(conv_shape[1]))
+    self.shortcuts = []
+    if stride != 1 or in_channels != out_channels:
+      shortcut_layers = nn.Sequential(
+        _conv(in_channels, out_channels, 1, stride),
+        nn.BatchNorm2d(out_channels),
       )
-      setattr(self, shortcut, beside)
-      self.beside = [beside]
+      setattr(self, shortcut_name, shortcut_layers)
+      self.shortcuts = [shortcut_layers]
 
   def forward(self, x):
-    y = x
-    for i in range(1, self.count + 1):
-      y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
-      if i < self.count:
-        y = functional.relu(y)
-    for beside in self.beside:
-      x = beside(x)
-    return functional.relu(x + y)
+    residual = x
+    for index in range(1, self.num_convolutions + 1):
+      residual = getattr(self, f'bn{index}')(
+        getattr(self, f'conv{index}')(residual)
+      )
+      if index < self.num_convolutions:
+        residual = functional.relu(residual)
+    for shortcut_layers in self.shortcuts:
+      x = shortcut_layers(x)
+    return functional.relu(x + residual)
 
 
 class ResNet(nn.Module):
-  """Of torchvision, or of CIFAR if `small`."""
+  """A ResNet of torchvision, or for CIFAR if `small`."""
 
-  def __init__(self, depths, bottleneck, small, labels, stem_pool):
+  def __init__(self, depths, bottleneck, small, num_labels, stem_pool):
     super().__init__()
     self.small = small
     self.stem_pool = not small if stem_pool is None else stem_pool
@@ -55,30 +69,32 @@ class ResNet(nn.Module):
       _conv(3, 64, 3) if small else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
     )
     self.bn1 = nn.BatchNorm2d(64)
-    inner = 64
-    for b, depth in enumerate(depths):
+    in_channels = 64
+    for block_index, depth in enumerate(depths):
       units = []
-      for i in range(depth):
-        stride = 2 if b and not i else 1
+      for unit_index in range(depth):
+        stride = 2 if block_index and not unit_index else 1
         units.append(
           _Residual(
-            inner,
-            64 * 2**b,
+            in_channels,
+            64 * 2**block_index,
             stride,
             bottleneck,
             'shortcut' if small else 'downsample',
           )
         )
-        inner = 64 * 2**b * (4 if bottleneck else 1)
-      setattr(self, f'layer{b + 1}', nn.Sequential(*units))
-    setattr(self, 'linear' if small else 'fc', nn.Linear(inner, labels))
+        in_channels = 64 * 2**block_index * (4 if bottleneck else 1)
+      setattr(self, f'layer{block_index + 1}', nn.Sequential(*units))
+    setattr(
+      self, 'linear' if small else 'fc', nn.Linear(in_channels, num_labels)
+    )
 
   def blocks(self, x):
     x = functional.relu(self.bn1(self.conv1(x)))
     if self.stem_pool:
       x = functional.max_pool2d(x, 3, 2, 1)
-    for b in range(1, 5):
-      x = getattr(self, f'layer{b}')(x)
+    for block_index in range(1, 5):
+      x = getattr(self, f'layer{block_index}')(x)
       yield x
 
   def head(self, x):
@@ -86,43 +102,49 @@ class ResNet(nn.Module):
 
 
 class _WideUnit(nn.Module):
-  def __init__(self, inner, width, stride):
+  def __init__(self, in_channels, out_channels, stride):
     super().__init__()
-    self.bn1 = nn.BatchNorm2d(inner)
-    self.conv1 = _conv(inner, width, 3, stride)
-    self.bn2 = nn.BatchNorm2d(width)
-    self.conv2 = _conv(width, width, 3)
+    self.bn1 = nn.BatchNorm2d(in_channels)
+    self.conv1 = _conv(in_channels, out_channels, 3, stride)
+    self.bn2 = nn.BatchNorm2d(out_channels)
+    self.conv2 = _conv(out_channels, out_channels, 3)
     self.convShortcut = (
-      None if inner == width else nn.Conv2d(inner, width, 1, stride, bias=False)
+      None
+      if in_channels == out_channels
+      else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
     )
 
   def forward(self, x):
-    y = functional.relu(self.bn1(x))
+    activations = functional.relu(self.bn1(x))
     if self.convShortcut is not None:
-      x = self.convShortcut(y)
-    return x + self.conv2(functional.relu(self.bn2(self.conv1(y))))
+      x = self.convShortcut(activations)
+    return x + self.conv2(functional.relu(self.bn2(self.conv1(activations))))
 
 
 class WideResNet(nn.Module):
-  """Of CIFAR."""
+  """A wide ResNet for CIFAR."""
 
-  def __init__(self, layers, widen, labels):
+  def __init__(self, num_layers, width_factor, num_labels):
     super().__init__()
     self.conv1 = _conv(3, 16, 3)
-    inner = 16
-    for b in range(3):
-      width = 16 * 2**b * widen
+    in_channels = 16
+    for block_index in range(3):
+      width = 16 * 2**block_index * width_factor
       block = nn.Module()
       block.layer = nn.Sequential(
         *(
-          _WideUnit(width if i else inner, width, 2 if b and not i else 1)
-          for i in range((layers - 4) // 6)
+          _WideUnit(
+            width if unit_index else in_channels,
+            width,
+            2 if block_index and not unit_index else 1,
+          )
+          for unit_index in range((num_layers - 4) // 6)
         )
       )
-      setattr(self, f'block{b + 1}', block)
-      inner = width
-    self.bn1 = nn.BatchNorm2d(inner)
-    self.fc = nn.Linear(inner, labels)
+      setattr(self, f'block{block_index + 1}', block)
+      in_channels = width
+    self.bn1 = nn.BatchNorm2d(in_channels)
+    self.fc = nn.Linear(in_channels, num_labels)
 
   def blocks(self, x):
     x = self.block1.layer(self.conv1(x))
@@ -136,30 +158,30 @@ class WideResNet(nn.Module):
 
 
 class VGG(nn.Module):
-  """VGG-11 with batch norm, of CIFAR."""
+  """VGG-11 with batch norm, for CIFAR."""
 
-  def __init__(self, labels):
+  def __init__(self, num_labels):
     super().__init__()
-    inner = 3
+    in_channels = 3
     widths = ((64,), (128,), (256, 256), (512, 512), (512, 512))
-    for b, block in enumerate(widths):
+    for block_index, block_widths in enumerate(widths):
       layers = []
-      for width in block:
+      for width in block_widths:
         layers += [
-          _conv(inner, width, 3, bias=True),
+          _conv(in_channels, width, 3, use_bias=True),
           nn.BatchNorm2d(width),
           nn.ReLU(),
         ]
-        inner = width
-      setattr(self, f'block{b}', nn.Sequential(*layers[:-1]))
-    self.classifier = nn.Linear(inner, labels)
+        in_channels = width
+      setattr(self, f'block{block_index}', nn.Sequential(*layers[:-1]))
+    self.classifier = nn.Linear(in_channels, num_labels)
 
   def blocks(self, x):
-    high = x.shape[2] == 64
-    for b in range(5):
-      if b in (1, 2, 3) or (b == 4 and high):
+    is_large = x.shape[2] == 64
+    for block_index in range(5):
+      if block_index in (1, 2, 3) or (block_index == 4 and is_large):
         x = functional.max_pool2d(x, 2, 2)
-      x = functional.relu(getattr(self, f'block{b}')(x))
+      x = functional.relu(getattr(self, f'block{block_index}')(x))
       yield x
 
   def head(self, x):
@@ -169,17 +191,17 @@ class VGG(nn.Module):
 class LeNet(nn.Module):
   """LeNet-5."""
 
-  def __init__(self, labels):
+  def __init__(self, num_labels):
     super().__init__()
     self.conv1 = nn.Conv2d(1, 6, 5)
     self.conv2 = nn.Conv2d(6, 16, 5)
     self.conv3 = nn.Conv2d(16, 120, 5)
     self.fc1 = nn.Linear(120, 84)
-    self.fc2 = nn.Linear(84, labels)
+    self.fc2 = nn.Linear(84, num_labels)
 
   def blocks(self, x):
-    for conv in (self.conv1, self.conv2):
-      x = functional.max_pool2d(functional.relu(conv(x)), 2, 2)
+    for convolution in (self.conv1, self.conv2):
+      x = functional.max_pool2d(functional.relu(convolution(x)), 2, 2)
       yield x
     yield functional.relu(self.conv3(x))
 
@@ -194,20 +216,25 @@ _DEPTHS = {
 }
 
 
-def create(name, labels, stem_pool=None):
-  """The net of one of our architectures."""
+def create_net(name, num_labels, stem_pool=None):
+  """Makes the net of one of our architectures."""
   if name.startswith('resnet'):
-    return ResNet(*_DEPTHS[int(name[6:])], False, labels, stem_pool)
+    return ResNet(*_DEPTHS[int(name[6:])], False, num_labels, stem_pool)
   if name.startswith('cifar_resnet'):
-    return ResNet(*_DEPTHS[int(name[12:])], True, labels, stem_pool)
+    return ResNet(*_DEPTHS[int(name[12:])], True, num_labels, stem_pool)
   if name.startswith('wrn'):
-    return WideResNet(*map(int, name.split('_')[1:]), labels)
-  return {'cifar_vgg11_bn': VGG, 'lenet5': LeNet}[name](labels)
+    return WideResNet(*map(int, name.split('_')[1:]), num_labels)
+  return {'cifar_vgg11_bn': VGG, 'lenet5': LeNet}[name](num_labels)
 
 
-def load(net, tensors):
-  """Fills a net; PyTorch counts batches, which we do not."""
-  state = {k: torch.from_numpy(v) for k, v in tensors.items()}
-  missing, extra = net.load_state_dict(state, strict=False)
-  assert not extra, extra
-  assert all(x.endswith('num_batches_tracked') for x in missing), missing
+def load_state_dict(net, tensors):
+  """Loads tensors into a net; only counts of batches may be missing."""
+  state = {
+    tensor_name: torch.from_numpy(array)
+    for tensor_name, array in tensors.items()
+  }
+  missing, unexpected = net.load_state_dict(state, strict=False)
+  assert not unexpected, unexpected
+  assert all(
+    tensor_name.endswith('num_batches_tracked') for tensor_name in missing
+  ), missing

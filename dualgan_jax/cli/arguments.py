@@ -1,4 +1,4 @@
-"""Parsing the arguments of commands that have no config."""
+"""Parses the arguments of commands that have no config."""
 
 import argparse
 import sys
@@ -9,6 +9,14 @@ class ArgumentParser(argparse.ArgumentParser):
   """An `argparse.ArgumentParser` whose errors are one sentence."""
 
   def error(self, message: str) -> NoReturn:
-    """Leaves with exit code 2, and a line on stderr."""
+    """Prints one sentence on stderr, and exits with code 2.
+
+    Args:
+      message: what argparse found wrong, without a full stop.
+
+    Raises:
+      SystemExit: always.
+    """
+    # argparse itself would print the whole usage before the message.
     print(f'error: {message}; see {self.prog} --help.', file=sys.stderr)
     sys.exit(2)

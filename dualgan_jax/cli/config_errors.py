@@ -1,4 +1,4 @@
-"""Says in one sentence why a config file or a changed field is refused."""
+"""Explains in one sentence why a config file or a field override is refused."""
 
 import os
 import pathlib
@@ -12,99 +12,122 @@ import ml_collections
 from dualgan_jax import presets
 from dualgan_jax.errors import UserError
 
-_LONGEST = 300
+# Characters of another library's message that a sentence quotes.
+_MAX_QUOTE_LENGTH = 300
 
 
-def explain(error: BaseException, argument: str) -> str | None:
-  """Explains what came of parsing the command line.
+def explain(error: BaseException, config_argument: str) -> str | None:
+  """Explains an error that was raised while the command line was parsed.
 
   Args:
-    error: whatever was raised; a config file is code, and may raise anything.
-    argument: of --config, 'FILE' or 'FILE:VARIANTS'.
+    error: any exception, since a config file is code and may raise anything.
+    config_argument: value of --config, 'FILE' or 'FILE:VARIANTS'.
 
   Returns:
-    A sentence; None for what ends the program without being of the file.
+    One sentence; None for a SystemExit that the config file did not raise.
   """
-  file = argument.partition(':')[0]
-  path = pathlib.Path(file).expanduser().absolute()
-  if argument and not os.path.isfile(path):
-    return f'--config: {_no_file(file)}.'
-  for cause in _causes(error):
-    # A wrapper is of the same type, and says whole tracebacks.
+  config_file = config_argument.partition(':')[0]
+  config_path = pathlib.Path(config_file).expanduser().absolute()
+  if config_argument and not os.path.isfile(config_path):
+    return f'--config: {_missing_file_message(config_file)}.'
+  # An error in the user's own file is best explained by its line.
+  for cause in _iterate_causes(error):
+    # A wrapper has the same type, and its message holds whole tracebacks.
     if isinstance(cause, UserError) and '\n' not in str(cause):
       return f'--config: {cause}'
-    where = _line(cause, path)
-    if where and isinstance(cause, SystemExit):
-      return f'--config: {where}: it ends the program; take that out.'
-    if where:
-      return f'--config: {where}: {_brief(cause)}.'
+    code_line = _find_code_line(cause, config_path)
+    if code_line and isinstance(cause, SystemExit):
+      return f'--config: {code_line}: it ends the program; take that out.'
+    if code_line:
+      return f'--config: {code_line}: {_error_summary(cause)}.'
   if isinstance(error, SystemExit):
     return None
-  if not argument:
+  if not config_argument:
     return '--config: missing; see --help.'
   if isinstance(error, OSError):
-    return f'--config: {file} cannot be read ({_text(cause)}).'
-  if isinstance(cause, SyntaxError | ValueError) and 'null byte' in str(cause):
-    return f'--config: {file} is no Python file ({_text(cause)}).'
-  if isinstance(cause, AttributeError) and "'get_config'" in str(cause):
-    return f'--config: {file} defines no get_config(); name another file.'
-  if other := re.search(r"<class '(\w+)'>\.\w+ does not exist", str(cause)):
-    return _no_config(argument, other[1])
+    return f'--config: {config_file} cannot be read ({_one_line(cause)}).'
+  # Only their messages tell the remaining errors of config_flags apart.
+  message = str(cause)
+  if isinstance(cause, SyntaxError | ValueError) and 'null byte' in message:
+    return f'--config: {config_file} is no Python file ({_one_line(cause)}).'
+  if isinstance(cause, AttributeError) and "'get_config'" in message:
+    return (
+      f'--config: {config_file} defines no get_config(); name another file.'
+    )
+  if wrong_type := re.search(r"<class '(\w+)'>\.\w+ does not exist", message):
+    return _wrong_type_message(config_argument, wrong_type[1])
   if isinstance(cause, AttributeError | KeyError):
-    return f'--config: no such field: {_text(cause)}.'
-  return f'{_text(error)}; see --help.'
+    return f'--config: no such field: {_one_line(cause)}.'
+  return f'{_one_line(error)}; see --help.'
 
 
-def explain_value(value: Any, argument: str) -> str | None:
-  """Explains what get_config() has returned; None if that is a config."""
-  if not argument or isinstance(value, ml_collections.ConfigDict):
+def explain_value(config_value: Any, config_argument: str) -> str | None:
+  """Explains a return value of get_config() that is not a config.
+
+  Args:
+    config_value: what get_config() returned.
+    config_argument: value of --config, 'FILE' or 'FILE:VARIANTS'.
+
+  Returns:
+    One sentence; None if the value is a config, or no config was named.
+  """
+  if not config_argument or isinstance(config_value, ml_collections.ConfigDict):
     return None
-  return _no_config(argument, type(value).__name__)
+  return _wrong_type_message(config_argument, type(config_value).__name__)
 
 
-def _no_config(argument: str, kind: str) -> str:
-  returned = 'nothing' if kind == 'NoneType' else f'a {kind}'
+def _wrong_type_message(config_argument: str, type_name: str) -> str:
+  returned = 'nothing' if type_name == 'NoneType' else f'a {type_name}'
   return (
-    f'--config: get_config() of {argument.partition(":")[0]} must return an '
-    f'ml_collections.ConfigDict, but returned {returned}.'
+    f'--config: get_config() of {config_argument.partition(":")[0]} must '
+    f'return an ml_collections.ConfigDict, but returned {returned}.'
   )
 
 
-def _line(error: BaseException, path: pathlib.Path) -> str:
-  """Where in a file an error was raised; empty if it was elsewhere."""
-  if isinstance(error, SyntaxError) and error.filename == str(path):
-    return f'{path.name}, line {error.lineno}'
-  lines = [
+def _missing_file_message(config_file: str) -> str:
+  return (
+    f'there is no file {config_file}; name yours, or a preset: '
+    f'{", ".join(presets.list_presets())}'
+  )
+
+
+def _find_code_line(error: BaseException, config_path: pathlib.Path) -> str:
+  """Finds the line of a file that raised an error; '' if it has none."""
+  # A syntax error has no frame in the file, as nothing of it has run.
+  if isinstance(error, SyntaxError) and error.filename == str(config_path):
+    return f'{config_path.name}, line {error.lineno}'
+  line_numbers = [
     frame.lineno
     for frame in traceback.extract_tb(error.__traceback__)
-    if pathlib.Path(frame.filename).absolute() == path
+    if pathlib.Path(frame.filename).absolute() == config_path
   ]
-  return f'{path.name}, line {lines[-1]}' if lines else ''
+  return f'{config_path.name}, line {line_numbers[-1]}' if line_numbers else ''
 
 
-def _no_file(file: str) -> str:
-  return (
-    f'there is no file {file}; name yours, or a preset: '
-    f'{", ".join(presets.names())}'
-  )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-  """Gives an error, and those that it was raised from or after."""
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+  """Iterates over an error and the errors that it was raised from or after."""
   while error is not None:
     yield error
     # absl and config_flags wrap an error in the message of another.
-    nested = [x for x in error.args if isinstance(x, BaseException)]
-    error = nested[0] if nested else error.__cause__ or error.__context__
+    wrapped_errors = [
+      argument for argument in error.args if isinstance(argument, BaseException)
+    ]
+    if wrapped_errors:
+      error = wrapped_errors[0]
+    else:
+      error = error.__cause__ or error.__context__
 
 
-def _brief(error: BaseException) -> str:
-  text = _text(error)
-  return f'{type(error).__name__}: {text}' if text else type(error).__name__
+def _error_summary(error: BaseException) -> str:
+  message = _one_line(error)
+  type_name = type(error).__name__
+  return f'{type_name}: {message}' if message else type_name
 
 
-def _text(error: BaseException) -> str:
-  """What an error says, in one line of some length."""
+def _one_line(error: BaseException) -> str:
+  """Shortens an error's message to one line of at most 300 characters."""
   message = error.msg if isinstance(error, SyntaxError) else str(error)
-  text = ' '.join(str(message).split()).rstrip('.')
-  return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
+  line = ' '.join(str(message).split()).rstrip('.')
+  if len(line) <= _MAX_QUOTE_LENGTH:
+    return line
+  return f'{line[:_MAX_QUOTE_LENGTH]}...'

@@ -1,4 +1,4 @@
-"""The flags that commands on experiments share, and how they are parsed."""
+"""Defines and parses the flags that commands on experiments share."""
 
 import itertools
 import logging
@@ -19,72 +19,79 @@ CONFIG = config_flags.DEFINE_config_file(
   'a preset or a Python file, and its variants: digits, mine.py:small',
   lock_config=True,
 )
-WORKDIR = flags.DEFINE_string('workdir', None, 'the folder to work in')
+WORKDIR = flags.DEFINE_string('workdir', None, 'folder of the run')
 MULTIHOST = flags.DEFINE_bool(
-  'multihost', False, 'work together with the same command on other hosts'
+  'multihost', False, 'train together with the same command on other hosts'
 )
 _CONFIG_FLAG = re.compile('--?config(?:=(.*))?', re.DOTALL)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-  """Parses flags, those of the config's fields too.
+  """Parses all flags, overrides of config fields included.
 
   Args:
     argv: the program's name and its arguments.
 
   Returns:
-    Those that are no flags.
+    The program's name and the arguments that are not flags.
 
   Raises:
-    UserError: what is wrong with them, or with the config file.
-    SystemExit: the config file ends the program.
+    UserError: a flag or the config file is wrong.
+    SystemExit: the command line ends the program without an error of its own.
   """
-  argument = _with_path(config_argument(argv))
-  # config_flags warns of what the sentence below is about.
+  config_argument = _replace_preset(find_config_argument(argv))
+  # config_flags logs a warning of its own before the sentence below.
   logging.disable(logging.WARNING)
   try:
-    rest = flags.FLAGS(list(_with_paths_of_presets(argv)))
-    # A file that could not be opened says so only when it is looked at.
+    positional_arguments = flags.FLAGS(list(_replace_presets(argv)))
+    # A file that could not be opened raises only when its value is read.
     getattr(CONFIG.value, 'to_dict', None)
-    sentence = config_errors.explain_value(CONFIG.value, argument)
+    sentence = config_errors.explain_value(CONFIG.value, config_argument)
   # A config file is code: whatever it raises, the user has to put right.
-  except (Exception, SystemExit) as e:
-    sentence = config_errors.explain(e, argument)
+  except (Exception, SystemExit) as error:
+    sentence = config_errors.explain(error, config_argument)
     if sentence is None:
       raise
   finally:
     logging.disable(logging.NOTSET)
   if sentence:
     raise UserError(sentence)
-  return rest
+  return positional_arguments
 
 
-def config_argument(argv: Sequence[str]) -> str:
-  """Finds what --config is given, by the last one that counts; or ''."""
-  argument = ''
-  for word, following in itertools.zip_longest(argv, argv[1:], fillvalue=''):
-    if flag := _CONFIG_FLAG.fullmatch(word):
-      argument = following if flag[1] is None else flag[1]
-  return argument
+def find_config_argument(argv: Sequence[str]) -> str:
+  """Finds the value of --config; '' if the flag is missing.
+
+  Args:
+    argv: the program's name and its arguments; of several flags, the last one
+      counts, as absl has it.
+  """
+  config_argument = ''
+  for word, next_word in itertools.zip_longest(argv, argv[1:], fillvalue=''):
+    if flag_match := _CONFIG_FLAG.fullmatch(word):
+      # Without '=', absl takes the next word for the value.
+      config_argument = next_word if flag_match[1] is None else flag_match[1]
+  return config_argument
 
 
-def _with_paths_of_presets(argv: Sequence[str]) -> Iterator[str]:
-  """Puts the path of its file in place of a preset's name."""
-  is_value = False
+def _replace_presets(argv: Sequence[str]) -> Iterator[str]:
+  """Replaces the name of a preset, wherever --config takes one, by its path."""
+  is_flag_value = False
   for word in argv:
-    flag = _CONFIG_FLAG.fullmatch(word)
-    if is_value:
-      yield _with_path(word)
-    elif flag and flag[1] is not None:
-      yield f'--config={_with_path(flag[1])}'
+    flag_match = _CONFIG_FLAG.fullmatch(word)
+    if is_flag_value:
+      yield _replace_preset(word)
+    elif flag_match and flag_match[1] is not None:
+      yield f'--config={_replace_preset(flag_match[1])}'
     else:
       yield word
-    is_value = bool(flag and flag[1] is None)
+    is_flag_value = bool(flag_match and flag_match[1] is None)
 
 
-def _with_path(argument: str) -> str:
-  name, colon, variants = argument.partition(':')
-  # A file of the user's that is called so comes first.
-  if name in presets.names() and not os.path.isfile(name):
-    return f'{presets.path(name)}{colon}{variants}'
-  return argument
+def _replace_preset(config_argument: str) -> str:
+  """Replaces the name of a preset by the path of its file."""
+  config_name, colon, variants = config_argument.partition(':')
+  # A file of the user's with the same name takes precedence.
+  if config_name in presets.list_presets() and not os.path.isfile(config_name):
+    return f'{presets.find_preset(config_name)}{colon}{variants}'
+  return config_argument

@@ -1,4 +1,4 @@
-"""`dualgan export`: a finished run's student in other formats."""
+"""Implements `dualgan export`: a finished run's student in other formats."""
 
 import errno
 import os
@@ -13,9 +13,10 @@ from dualgan_jax.display import printable
 from dualgan_jax.student import export, student, student_folder
 from dualgan_jax.student.student import Student
 
+_FORMAT_LIST = ', '.join(export.FORMATS)
 _DESCRIPTION = """Adds model.stablehlo (jax.export: CPU, GPU, TPU) and
-model.onnx (extra export) to DIR/student, or to a copy of it, and prints how far
-each is from the student."""
+model.onnx (extra export) to DIR/student, or to a copy of it, and prints the
+largest difference between each file's answers and the student's."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,81 +31,97 @@ def main(argv: Sequence[str]) -> int:
   Raises:
     UserError: there is no student, or a format cannot be written.
   """
-  signals.exit_on_signals(signals.STOPPED_EXPORT)
+  signals.exit_on_signals(signals.STOPPED_EXPORT_MESSAGE)
   parser = ArgumentParser(argv[0], description=_DESCRIPTION)
   parser.add_argument(
-    '--workdir', metavar='DIR', help="a finished run's folder"
+    '--workdir', metavar='DIR', help='folder of a finished run'
   )
   parser.add_argument(
-    '--format', default='', help=f'of {", ".join(export.FORMATS)}, by commas'
+    '--format',
+    default='',
+    metavar='FORMAT,...',
+    help=f'formats to write: {_FORMAT_LIST}',
   )
   parser.add_argument(
-    '--output', metavar='FOLDER', help='a new folder, not DIR/student'
+    '--output',
+    metavar='FOLDER',
+    help='new folder for a copy with the formats; DIR/student stays as it is',
   )
   arguments = parser.parse_args(argv[1:])
   if not arguments.workdir:
     raise errors.UserError('--workdir: missing; name the folder of a run.')
-  forms = [form for form in arguments.format.split(',') if form]
-  if not forms:
-    raise errors.UserError(
-      f'--format: missing; name some of {", ".join(export.FORMATS)}.'
-    )
-  for form in forms:
-    if form not in export.FORMATS:
+  # Each format is checked before any is written.
+  format_names = [name for name in arguments.format.split(',') if name]
+  if not format_names:
+    raise errors.UserError(f'--format: missing; name some of {_FORMAT_LIST}.')
+  for format_name in format_names:
+    if format_name not in export.FORMATS:
       raise errors.UserError(
-        f'--format: {form!r} is none of {", ".join(export.FORMATS)}.'
+        f'--format: {format_name!r} is none of {_FORMAT_LIST}.'
       )
-  _export(arguments.workdir, forms, arguments.output)
+  _export_student(arguments.workdir, format_names, arguments.output)
   return 0
 
 
-def _export(
-  workdir: str, forms: Sequence[str], output_path: str | None
+def _export_student(
+  workdir: str, format_names: Sequence[str], output_path: str | None
 ) -> None:
-  folder = pathlib.Path(os.path.expanduser(workdir)) / 'student'
-  if not os.path.isdir(folder):
+  """Adds formats to a run's student, or to a copy of it in a new folder."""
+  student_path = pathlib.Path(os.path.expanduser(workdir)) / 'student'
+  if not os.path.isdir(student_path):
     raise errors.UserError(
-      f'--workdir: there is no {folder}; name the folder of a finished run.'
+      f'--workdir: there is no {student_path}; name the folder of a finished '
+      'run.'
     )
-  loaded = student.load(folder)
+  loaded_student = student.load(student_path)
   if output_path == '':
     raise errors.UserError('--output: empty; name a folder, or leave it out.')
   if output_path is None:
-    _add(loaded, folder, folder, forms)
+    _add_formats(loaded_student, student_path, student_path, format_names)
     return
-  output = pathlib.Path(os.path.expanduser(output_path))
-  part = output.with_name(f'{output.name}.part')
+
+  # The copy gets its name last, so that an interrupted one is not taken for
+  # a whole student.
+  output_folder = pathlib.Path(os.path.expanduser(output_path))
+  partial_folder = output_folder.with_name(f'{output_folder.name}.part')
   try:
-    if os.path.lexists(output):
+    if os.path.lexists(output_folder):
       raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    student_folder.copy(folder, part)
-  except OSError as e:
+    student_folder.copy(student_path, partial_folder)
+  except OSError as error:
     raise errors.UserError(
-      f'--output: {output} cannot be made ({e.strerror or e}); name a new '
-      'folder.'
-    ) from e
+      f'--output: {output_folder} cannot be made '
+      f'({error.strerror or error}); name a new folder.'
+    ) from error
   try:
-    _add(loaded, part, output, forms)
-    part.rename(output)
+    _add_formats(loaded_student, partial_folder, output_folder, format_names)
+    partial_folder.rename(output_folder)
   except BaseException:
-    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(partial_folder, ignore_errors=True)
     raise
 
 
-def _add(
-  loaded: Student,
+def _add_formats(
+  loaded_student: Student,
   folder: pathlib.Path,
-  final: pathlib.Path,
-  forms: Sequence[str],
+  final_folder: pathlib.Path,
+  format_names: Sequence[str],
 ) -> None:
-  """Adds formats to a folder that will have the name `final`."""
-  for form in forms:
+  """Adds formats to a folder, and prints how exact each file is.
+
+  Args:
+    loaded_student: the student to write.
+    folder: where to write.
+    final_folder: name that the folder will have in the end, for messages.
+    format_names: some of `export.FORMATS`.
+  """
+  for format_name in format_names:
     try:
-      apart = export.write(loaded, folder, form)
-    except OSError as e:
+      largest_difference = export.write(loaded_student, folder, format_name)
+    except OSError as error:
       raise errors.UserError(
-        f'{final}: cannot be written to ({e.strerror}); name a new folder by '
-        '--output.'
-      ) from e
-    path = printable(final / f'model.{form}')
-    print(f'{path}: within {apart:.1e} of the student')
+        f'{final_folder}: cannot be written to ({error.strerror}); name a new '
+        'folder by --output.'
+      ) from error
+    file_path = printable(final_folder / f'model.{format_name}')
+    print(f'{file_path}: within {largest_difference:.1e} of the student')

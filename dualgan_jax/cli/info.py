@@ -1,15 +1,19 @@
-"""`dualgan info`: what a trained student is, and what it answers."""
+"""Implements `dualgan info`: a summary of a trained student."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dualgan_jax.cli.arguments import ArgumentParser
 from dualgan_jax.display import printable
 from dualgan_jax.stdout import printing
 from dualgan_jax.student.student import Student, load
 
+_DESCRIPTION = """Shows the labels of a trained student, the images that it
+takes, its net, and the experiment that it comes from."""
+
 
 def main(argv: Sequence[str]) -> int:
-  """Prints what a student's folder holds.
+  """Prints a summary of a student's folder.
 
   Args:
     argv: the program's name and its arguments.
@@ -20,25 +24,31 @@ def main(argv: Sequence[str]) -> int:
   Raises:
     UserError: the folder is no student's.
   """
-  parser = ArgumentParser(argv[0], description='Shows what a student answers.')
+  parser = ArgumentParser(argv[0], description=_DESCRIPTION)
   parser.add_argument(
     'folder', metavar='FOLDER', help="a run's folder student or branched"
   )
   arguments = parser.parse_args(argv[1:])
-  student = load(arguments.folder)
+  loaded_student = load(arguments.folder)
   with printing():
-    print(_info(student))
+    print(_format_summary(loaded_student))
   return 0
 
 
-def _info(student: Student) -> str:
-  net, origin = student.config['net'], student.config['origin']
-  lines = [
+def _format_summary(student: Student) -> str:
+  """Formats a student's config, one line per group of facts."""
+  student_config = student.config
+  summary_lines = [
     f'labels: {", ".join(student.labels)}',
     f'images: {"×".join(map(str, student.image))}, '
-    f'{student.config["preparation"]}',
-    f'answers: {student.config["answers"]}',
-    'net: ' + ', '.join(f'{k} {v}' for k, v in net.items()),
-    'origin: ' + ', '.join(f'{k} {v}' for k, v in origin.items()),
+    f'{student_config["preparation"]}',
+    f'answers: {student_config["answers"]}',
+    f'net: {_format_facts(student_config["net"])}',
+    f'origin: {_format_facts(student_config["origin"])}',
   ]
-  return '\n'.join(map(printable, lines))
+  # A student may come from anybody, and its texts hold escape sequences.
+  return '\n'.join(map(printable, summary_lines))
+
+
+def _format_facts(facts: Mapping[str, Any]) -> str:
+  return ', '.join(f'{fact_name} {value}' for fact_name, value in facts.items())

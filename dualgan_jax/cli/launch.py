@@ -1,4 +1,4 @@
-"""Does a command's work: errors as one sentence, peers, compiled programs.
+"""Launches a command: errors as one sentence, other processes, compiled code.
 
 Exit codes: 0 done, 2 something to put right, 3 a training that cannot go on, 75
 ended by SIGTERM where nothing trained, or interrupted and saved, 130 ended at
@@ -27,153 +27,208 @@ from dualgan_jax.multihost import cluster, meeting, peers
 from dualgan_jax.stdout import printing
 from dualgan_jax.training import parallel
 
-# Of other versions they could compute something else.
-_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-# What compiled programs may take on disk; those used last stay.
-_COMPILED_BYTES = 2**30
+# Packages whose versions may change the numbers that a process computes.
+_NUMERIC_PACKAGES = (
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'numpy',
+)
+# The most that compiled programs take on disk; those used last stay.
+_MAX_CACHE_BYTES = 2**30
 
 
 def launch(
   argv: Sequence[str],
-  work: Callable[[], str],
+  run_command: Callable[[], str],
   usage: str,
   *,
   needs_workdir: bool = True,
 ) -> None:
-  """Parses flags, and prints what `work` returns; else leaves with a sentence.
+  """Parses flags, runs a command and prints its output.
 
   Args:
     argv: the program's name and its arguments.
-    work: what the command does; it finds its values in its flags.
+    run_command: does the command's work, and returns text to print; it reads
+      its flags itself.
     usage: text of `--help`, with `{program}` to be filled in.
-    needs_workdir: whether --workdir must be given.
+    needs_workdir: whether --workdir is required.
 
   Raises:
-    SystemExit: with the exit codes that stand above.
+    SystemExit: something went wrong, and one sentence on stderr says what; the
+      exit codes stand at the top of this module.
   """
   try:
-    page = help_pages.find(argv, usage)
-    if page is not None:
+    help_page = help_pages.find_page(argv, usage)
+    if help_page is not None:
       with printing():
-        print(page)
+        print(help_page)
       return
-    arguments = experiment_flags.parse(argv)
-  except errors.UserError as e:
-    _leave(str(e), e.exit_code)
-  call(arguments, work, needs_workdir=needs_workdir)
+    positional_arguments = experiment_flags.parse(argv)
+  except errors.UserError as error:
+    _exit(str(error), error.exit_code)
+  run(positional_arguments, run_command, needs_workdir=needs_workdir)
 
 
-def call(
-  argv: Sequence[str], work: Callable[[], str], *, needs_workdir: bool = True
+def run(
+  positional_arguments: Sequence[str],
+  run_command: Callable[[], str],
+  *,
+  needs_workdir: bool = True,
 ) -> None:
-  """Does a command's work, once its flags are parsed; see `launch`."""
+  """Runs a command whose flags are parsed, and prints its output.
+
+  Args:
+    positional_arguments: the program's name and the arguments that are no
+      flags, which are an error.
+    run_command: see `launch`.
+    needs_workdir: whether --workdir is required.
+
+  Raises:
+    SystemExit: see `launch`.
+  """
   logging.set_verbosity(logging.WARNING)
-  # Where nothing trains, there is nothing to save first.
+  # Until a training loop installs its handlers, there is nothing to save.
   signals.exit_on_signals()
-  _keep_compiled()
-  run_peers = None  # the other processes of this run
+  _use_compilation_cache()
+  run_peers = None  # the other processes of a multi-host run
   try:
-    if argv[1:]:
-      raise errors.UserError(
-        f'{argv[1]}: not a flag; flags look like --workdir=DIR.'
-      )
-    for flag in (CONFIG, WORKDIR) if needs_workdir else (CONFIG,):
-      if flag.value in (None, ''):
-        raise errors.UserError(f'--{flag.name}: missing; see --help.')
+    _check_arguments(positional_arguments, needs_workdir)
     if MULTIHOST.value:
-      # The others have to hear of it.
-      signal.signal(signal.SIGINT, signal.default_int_handler)
-      signal.signal(signal.SIGTERM, _interrupt)
-      place = cluster.find()
-      run_peers = peers.Peers(place, meeting.meet(place, _facts()))
-      cluster.connect(place)
-    # Says in a sentence that there are none.
+      run_peers = _meet_peers()
+    # Without any device it raises an error of one sentence.
     parallel.check_shares(parallel.choose_devices())
-    text = work()
-    if text and parallel.is_first():
+    output = run_command()
+    if output and parallel.is_first():
       with printing():
-        print(text)
+        print(output)
     if run_peers:
-      run_peers.part()
+      run_peers.wait_for_all_done()
+
+  # Errors with a sentence of their own.
   except (
     errors.UserError,
     errors.TrainingError,
     errors.InterruptedRun,
-  ) as e:
-    if run_peers and isinstance(e, errors.PeerError):
-      run_peers.follow()  # its sentence says more
-    _leave(str(e), e.exit_code, run_peers)
-  except KeyboardInterrupt as e:
-    code = errors.InterruptedRun.exit_code if e.args else 130
-    _leave(signals.STOPPED, code, run_peers)
-  except (Exception, SystemExit) as e:
+  ) as error:
+    if run_peers and isinstance(error, errors.PeerError):
+      run_peers.end_if_peer_ended()  # the other process's sentence says more
+    _exit(str(error), error.exit_code, run_peers)
+  except KeyboardInterrupt as interrupt:
+    # `_raise_interrupt` gives the signal's number, Python's handler nothing.
+    is_sigterm = bool(interrupt.args)
+    exit_code = errors.InterruptedRun.exit_code if is_sigterm else 130
+    _exit(signals.STOPPED_MESSAGE, exit_code, run_peers)
+
+  # Bugs: alone, a process may end with Python's traceback; with others, it
+  # has to tell them that it ends.
+  except (Exception, SystemExit) as error:
     if not run_peers:
       raise
-    if isinstance(e, jax.errors.JaxRuntimeError):
-      run_peers.follow()  # what is computed together fails where one is gone
+    if isinstance(error, jax.errors.JaxRuntimeError):
+      # A computation of all processes fails where one of them has gone.
+      run_peers.end_if_peer_ended()
     traceback.print_exc()
-    _leave(
-      f'{type(e).__name__}: {errors.first_line(e)}',
+    _exit(
+      f'{type(error).__name__}: {errors.first_line(error)}',
       errors.TrainingError.exit_code,
       run_peers,
     )
 
 
-def _keep_compiled() -> None:
-  """Keeps compiled programs on disk: the next start compiles nothing again.
+def _check_arguments(
+  positional_arguments: Sequence[str], needs_workdir: bool
+) -> None:
+  """Checks that only flags are there, and that required ones are.
+
+  Raises:
+    UserError: an argument is no flag, or a required flag is missing or empty.
+  """
+  if positional_arguments[1:]:
+    raise errors.UserError(
+      f'{positional_arguments[1]}: not a flag; flags look like --workdir=DIR.'
+    )
+  for required_flag in (CONFIG, WORKDIR) if needs_workdir else (CONFIG,):
+    if required_flag.value in (None, ''):
+      raise errors.UserError(f'--{required_flag.name}: missing; see --help.')
+
+
+def _meet_peers() -> peers.Peers:
+  """Meets the other processes of the run, and connects JAX with them."""
+  # `exit_on_signals` would end this process without a word to the others.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  signal.signal(signal.SIGTERM, _raise_interrupt)
+  run_cluster = cluster.find()
+  connections = meeting.meet(run_cluster, _collect_facts())
+  run_peers = peers.Peers(run_cluster, connections)
+  cluster.connect(run_cluster)
+  return run_peers
+
+
+def _raise_interrupt(signal_number, frame):
+  raise KeyboardInterrupt(signal_number)
+
+
+def _use_compilation_cache() -> None:
+  """Makes JAX store compiled programs on disk: the next start compiles nothing.
 
   They lie in $JAX_COMPILATION_CACHE_DIR, else in the user's cache folder.
   """
   if jax.config.jax_compilation_cache_dir is None:
-    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    cache_root = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    # A run without a cache is slow, and no error.
     try:
-      folder = pathlib.Path(home, 'dualgan_jax', 'xla').expanduser()
-      folder.mkdir(parents=True, exist_ok=True)
+      cache_folder = pathlib.Path(cache_root, 'dualgan_jax', 'xla').expanduser()
+      cache_folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # RuntimeError: there is no home folder
       return
-    if not os.access(folder, os.W_OK):
+    if not os.access(cache_folder, os.W_OK):
       return
-    jax.config.update('jax_compilation_cache_dir', str(folder))
-    # In a folder that the user has named, what is there is not ours to delete.
-    jax.config.update('jax_compilation_cache_max_size', _COMPILED_BYTES)
-  # JAX alone would keep only what takes a second to compile.
+    jax.config.update('jax_compilation_cache_dir', str(cache_folder))
+    # A folder that the user has named may hold files that we must not delete.
+    jax.config.update('jax_compilation_cache_max_size', _MAX_CACHE_BYTES)
+  # By default JAX stores only programs that take a second to compile.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
-def _interrupt(number, frame):
-  raise KeyboardInterrupt(number)
-
-
-def _facts() -> dict[str, str]:
-  """What has to be the same in all processes of a run, by name."""
-  ours = pathlib.Path(dualgan_jax.__file__).parent
-  code = hashlib.sha256()
-  for file in sorted(ours.rglob('*.py')):
-    code.update(f'{file.relative_to(ours)}\n'.encode() + file.read_bytes())
-  facts = {'the code of dualgan_jax': code.hexdigest()[:12]}
-  for package in _PACKAGES:
+def _collect_facts() -> dict[str, str]:
+  """Collects, by name, facts that all processes of a run must agree on."""
+  package_folder = pathlib.Path(dualgan_jax.__file__).parent
+  code_digest = hashlib.sha256()
+  for path in sorted(package_folder.rglob('*.py')):
+    relative_path = path.relative_to(package_folder)
+    code_digest.update(f'{relative_path}\n'.encode() + path.read_bytes())
+  facts = {'the code of dualgan_jax': code_digest.hexdigest()[:12]}
+  for package in _NUMERIC_PACKAGES:
     facts[package] = importlib.metadata.version(package)
-  for module, own in flags.FLAGS.flags_by_module_dict().items():
-    if not module.startswith('absl'):
+
+  # Flags of absl itself, such as that of verbosity, may differ.
+  for module_name, module_flags in flags.FLAGS.flags_by_module_dict().items():
+    if not module_name.startswith('absl'):
       facts |= {
         f'--{flag.name}': str(flag.value)
-        for flag in own
+        for flag in module_flags
         if flag.name.partition('.')[0] != CONFIG.name
       }
-  values = CONFIG.value.copy_and_resolve_references().to_dict()
-  for path, value in jax.tree_util.tree_leaves_with_path(
-    values, is_leaf=lambda x: not isinstance(x, dict) or not x
+
+  # The config is compared field by field: its file may lie elsewhere.
+  config_values = CONFIG.value.copy_and_resolve_references().to_dict()
+  for key_path, value in jax.tree_util.tree_leaves_with_path(
+    config_values, is_leaf=lambda node: not isinstance(node, dict) or not node
   ):
-    field = jax.tree_util.keystr(path, simple=True, separator='.')
-    facts[f'--config.{field}'] = repr(value)
+    field_path = jax.tree_util.keystr(key_path, simple=True, separator='.')
+    facts[f'--config.{field_path}'] = repr(value)
   return facts
 
 
-def _leave(
-  sentence: str, code: int, run_peers: peers.Peers | None = None
+def _exit(
+  sentence: str, exit_code: int, run_peers: peers.Peers | None = None
 ) -> NoReturn:
+  """Prints one sentence, tells it to other processes, and exits."""
   if run_peers:
-    run_peers.leave(sentence, code)
+    run_peers.end_all(sentence, exit_code)
   print(f'error: {printable(sentence)}', file=sys.stderr)
-  sys.exit(code)
+  sys.exit(exit_code)

@@ -1,4 +1,4 @@
-"""The command `dualgan`: what it can do, and where each part of it is."""
+"""The command `dualgan`: dispatches to its subcommands."""
 
 import importlib
 import sys
@@ -12,15 +12,17 @@ from dualgan_jax.version import __version__
 # By name: the module, its function, and a line for the overview. Modules are
 # imported when they are needed: predicting needs nothing of what trains.
 COMMANDS = {
-  'train': ('train', 'main', 'train an experiment, or go on with it'),
+  'train': ('train', 'main', 'train an experiment, or resume it'),
   'dry-run': ('train', 'dry_run_main', 'show what would be trained'),
   'sweep': ('sweep', 'main', 'train with several seeds and values of fields'),
   'show-config': ('show_config', 'main', 'print all fields of a config'),
   'export': ('export', 'main', 'write a student as StableHLO or ONNX'),
-  'info': ('info', 'main', 'show what a student answers'),
-  'predict': ('predict', 'main', 'answer images with a student'),
+  'info': ('info', 'main', 'show the labels and the net of a student'),
+  'predict': ('predict', 'main', 'label images with a student'),
 }
-_PROGRAM = 'dualgan'
+_PROGRAM_NAME = 'dualgan'
+_GLOBAL_FLAGS = ('-h', '--help', '--version')
+_MAX_NAME_LENGTH = 100  # characters of a wrong command that an error quotes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,37 +38,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit: a subcommand ends with the exit code that its help documents.
   """
   arguments = sys.argv[1:] if argv is None else list(argv)
-  name = arguments[0] if arguments else '--help'
-  if name in ('-h', '--help', '--version'):
+  # Without arguments, an overview says more than an error.
+  command_name = arguments[0] if arguments else '--help'
+  if command_name in _GLOBAL_FLAGS:
+    is_version = command_name == '--version'
     with printing():
-      print(_overview() if 'h' in name else f'dualgan_jax {__version__}')
+      print(f'dualgan_jax {__version__}' if is_version else _format_overview())
     return 0
-  if name not in COMMANDS:
+  if command_name not in COMMANDS:
     print(
-      f'error: {printable(name, 100)}: no such command; there are '
-      f'{", ".join(COMMANDS)}.',
+      f'error: {printable(command_name, _MAX_NAME_LENGTH)}: no such command; '
+      f'there are {", ".join(COMMANDS)}.',
       file=sys.stderr,
     )
     return 2
-  module_name, function_name, _ = COMMANDS[name]
+
+  module_name, function_name, _ = COMMANDS[command_name]
   module = importlib.import_module(f'dualgan_jax.cli.{module_name}')
-  command = getattr(module, function_name)
+  run_command = getattr(module, function_name)
   try:
-    return command([f'{_PROGRAM} {name}', *arguments[1:]]) or 0
-  except UserError as e:
-    print(f'error: {printable(e)}', file=sys.stderr)
-    return e.exit_code
+    # Commands that train exit by themselves, and return nothing when done.
+    return run_command([f'{_PROGRAM_NAME} {command_name}', *arguments[1:]]) or 0
+  except UserError as error:
+    print(f'error: {printable(error)}', file=sys.stderr)
+    return error.exit_code
 
 
-def _overview() -> str:
-  lines = [
+def _format_overview() -> str:
+  """Formats the help page of `dualgan` itself."""
+  overview_lines = [
     'usage: dualgan COMMAND ...',
     '',
-    'Amalgamates trained classifiers into one student, without their data.',
+    'Merges trained classifiers into one student, without their training data.',
     '',
-    *(f'  {name:<12} {text}' for name, (_, _, text) in COMMANDS.items()),
+    *(
+      f'  {command_name:<12} {summary}'
+      for command_name, (_, _, summary) in COMMANDS.items()
+    ),
     '',
-    'dualgan COMMAND --help tells more, dualgan --version the version.',
+    'dualgan COMMAND --help explains a command; --version shows the version.',
     'To begin: dualgan train --config=digits:smoke --workdir=runs/smoke',
   ]
-  return '\n'.join(lines)
+  return '\n'.join(overview_lines)

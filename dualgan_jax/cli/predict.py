@@ -1,4 +1,4 @@
-"""`dualgan predict`: a trained student's answers to images."""
+"""Implements `dualgan predict`: a trained student's answers to images."""
 
 import argparse
 import json
@@ -15,7 +15,9 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.stdout import printing
 from dualgan_jax.student.student import Student, load
 
-_TOP = 3
+_DEFAULT_TOP = 3
+_DESCRIPTION = """Prints the most probable labels of images, as a trained
+student sees them."""
 _EXIT_CODES = """Exit codes: 0 done, 1 some images could not be read, 2 nothing
 could be done, 75 ended by SIGTERM, 130 by Ctrl-C."""
 
@@ -32,22 +34,27 @@ def main(argv: Sequence[str]) -> int:
   Raises:
     UserError: the folder is no student's, or no image can be read.
   """
-  parser = ArgumentParser(
-    argv[0], description='Answers images with a student.', epilog=_EXIT_CODES
-  )
+  parser = ArgumentParser(argv[0], description=_DESCRIPTION, epilog=_EXIT_CODES)
   parser.add_argument(
     'folder', metavar='FOLDER', help="a run's folder student or branched"
   )
   parser.add_argument(
-    'images', metavar='IMAGE|DIR', nargs='+', help='files, or folders of them'
+    'images',
+    metavar='IMAGE|DIR',
+    nargs='+',
+    help='image files, or folders of them',
   )
   parser.add_argument(
     '--json',
     action='store_true',
-    help='all labels, one line of JSON per image',
+    help='print all labels, as one line of JSON per image',
   )
   parser.add_argument(
-    '--top', type=_positive, default=_TOP, metavar='N', help='labels per row'
+    '--top',
+    type=_positive_integer,
+    default=_DEFAULT_TOP,
+    metavar='N',
+    help=f'labels per row of the table; {_DEFAULT_TOP} by default',
   )
   arguments = parser.parse_args(argv[1:])
   student = load(arguments.folder)
@@ -55,48 +62,98 @@ def main(argv: Sequence[str]) -> int:
     return _predict(student, arguments)
 
 
-def _positive(text: str) -> int:
+def _positive_integer(text: str) -> int:
   if not text.isdecimal() or int(text) < 1:
     raise argparse.ArgumentTypeError(f'{text}, but it must be 1 or more')
   return int(text)
 
 
-def _predict(student: Student, told: argparse.Namespace) -> int:
-  (height, width, channels), bad = student.image, 0
-  read, images = [], []
-  for path in _files(told.images):
+def _predict(student: Student, arguments: argparse.Namespace) -> int:
+  """Prints a student's answers, and returns the exit code."""
+  image_names, images, num_unreadable = _read_images(
+    arguments.images, student.image
+  )
+  if not images:
+    raise UserError('no image could be read; name files or folders of images.')
+  probabilities = student.predict(np.stack(images))
+  if arguments.json:
+    _print_json(image_names, student.labels, probabilities)
+  else:
+    num_labels = min(arguments.top, len(student.labels))
+    print(_format_table(image_names, student.labels, probabilities, num_labels))
+  return 1 if num_unreadable else 0
+
+
+def _read_images(
+  arguments: Sequence[str], image_shape: tuple[int, int, int]
+) -> tuple[list[str], list[np.ndarray], int]:
+  """Reads all images that can be read, and names the others on stderr.
+
+  Args:
+    arguments: paths of files or folders.
+    image_shape: (height, width, channels) of the student's images.
+
+  Returns:
+    The images' paths, the images and the number of files left out.
+  """
+  height, width, channels = image_shape
+  image_names, images, num_unreadable = [], [], 0
+  for path in _iterate_files(arguments):
     try:
       images.append(pictures.read(path, channels, (height, width)))
-      read.append(str(path))
-    except pictures.UNREADABLE as e:
-      sentence = printable(f'{path}: skipped, no image ({e})')
+      image_names.append(str(path))
+    except pictures.UNREADABLE as error:
+      sentence = printable(f'{path}: skipped, no image ({error})')
       print(sentence, file=sys.stderr)
-      bad += 1
-  if not read:
-    raise UserError('no image could be read; name files or folders of images.')
-  answers = student.predict(np.stack(images))
-  top = min(told.top, len(student.labels))
-  rows = [['image', *['label', 'probability'] * top]]
-  rows.append(['---', *['---', '---:'] * top])
-  for name, own in zip(read, answers.tolist(), strict=True):
-    pairs = sorted(zip(student.labels, own, strict=True), key=lambda x: -x[1])
-    if told.json:
-      # In ASCII, so that no terminal obeys what it holds.
-      print(json.dumps({'image': name, 'probabilities': dict(pairs)}))
-    else:
-      cells = [
-        text for k, p in pairs[:top] for text in (printable(k), f'{p:.4f}')
-      ]
-      rows.append([printable(name), *cells])
-  if not told.json:
-    print(align(rows))
-  return 1 if bad else 0
+      num_unreadable += 1
+  return image_names, images, num_unreadable
 
 
-def _files(named: Sequence[str]) -> Iterator[pathlib.Path]:
-  """The files named, and those of the folders named."""
-  for path in map(pathlib.Path, named):
+def _iterate_files(arguments: Sequence[str]) -> Iterator[pathlib.Path]:
+  """Iterates over named files, and over the files of named folders."""
+  for path in map(pathlib.Path, arguments):
     try:
-      yield from sorted(x for x in path.iterdir() if x.is_file())
-    except OSError:  # no folder, or none that may be read: reading it says why
+      yield from sorted(entry for entry in path.iterdir() if entry.is_file())
+    except OSError:
+      # It is no folder, or none that may be read: reading it says why.
       yield path
+
+
+def _sort_labels(
+  labels: Sequence[str], probabilities: np.ndarray
+) -> list[tuple[str, float]]:
+  """Pairs labels with their probabilities, the most probable label first."""
+  pairs = zip(labels, probabilities.tolist(), strict=True)
+  return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _print_json(
+  image_names: Sequence[str], labels: Sequence[str], probabilities: np.ndarray
+) -> None:
+  """Prints a line of JSON per image, with all labels."""
+  for image_name, row in zip(image_names, probabilities, strict=True):
+    answer = {
+      'image': image_name,
+      'probabilities': dict(_sort_labels(labels, row)),
+    }
+    # JSON is in ASCII, so that no terminal obeys the text of a label.
+    print(json.dumps(answer))
+
+
+def _format_table(
+  image_names: Sequence[str],
+  labels: Sequence[str],
+  probabilities: np.ndarray,
+  num_labels: int,
+) -> str:
+  """Formats a Markdown table, a row per image with its best labels."""
+  table_rows = [
+    ['image', *['label', 'probability'] * num_labels],
+    ['---', *['---', '---:'] * num_labels],
+  ]
+  for image_name, row in zip(image_names, probabilities, strict=True):
+    cells = [printable(image_name)]
+    for label, probability in _sort_labels(labels, row)[:num_labels]:
+      cells += [printable(label), f'{probability:.4f}']
+    table_rows.append(cells)
+  return align(table_rows)

@@ -1,20 +1,16 @@
-"""`dualgan show-config`: the fields that a run of a config will have."""
+"""Implements `dualgan show-config`: the fields of a config."""
 
 from collections.abc import Sequence
 
-from dualgan_jax.cli import experiment_flags, launch
+from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.config import schema, stage_fields
 
-_USAGE = """usage: {program} --config=NAME [--config.FIELD=VALUE ...]
+_USAGE = f"""usage: {{program}} --config=NAME [--config.FIELD=VALUE ...]
 
 Checks a config, and prints its fields with their values, one per line.
 
-  --config=NAME         a preset or a Python file, and its variants, as in
-                        digits:smoke or mine.py:small,wide
-  --config.FIELD=VALUE  change a field, as in --config.generator.steps=500
-
---config=? lists the presets.
-"""
+{help_pages.CONFIG_FLAGS}
+{help_pages.CONFIG_NOTES}"""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -23,12 +19,13 @@ def main(argv: Sequence[str]) -> None:
   Args:
     argv: the program's name and its arguments.
   """
-  launch.launch(argv, _show, _USAGE, needs_workdir=False)
+  launch.launch(argv, _format_config, _USAGE, needs_workdir=False)
 
 
-def _show() -> str:
+def _format_config() -> str:
+  """Formats all fields, those that the config leaves out included."""
   config = schema.check(experiment_flags.CONFIG.value)
   return '\n'.join(
-    f'{field} = {value!r}'
-    for field, value in stage_fields.flattened(config).items()
+    f'{field_path} = {value!r}'
+    for field_path, value in stage_fields.flatten_fields(config).items()
   )

@@ -1,4 +1,4 @@
-"""`dualgan sweep`: several seeds of a config, and several values of fields."""
+"""Implements `dualgan sweep`: several seeds and field values of one config."""
 
 import os
 import pathlib
@@ -11,25 +11,19 @@ from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.experiment import sweep
 from dualgan_jax.stdout import printing
 
-_USAGE = (
-  """usage: {program} --config=NAME --workdir=DIR [--seeds=0,1,2] \\
-           [--grid='FIELD=VALUE,...;FIELD=VALUE,...']
+_USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
 Trains a config with several seeds, and with every combination of the values in
---grid, and prints mean ± standard deviation over the seeds. Each run has its
-folder, DIR/[FIELD=VALUE,...]/seed-N. The same command goes on where it stopped.
+--grid; prints mean ± standard deviation over seeds. Each run has a folder,
+DIR/[FIELD=VALUE,...]/seed-N. The same command resumes the sweep.
 
-  --config=NAME         a preset or a Python file, and its variants, as in
-                        digits:smoke or mine.py:small,wide
-  --config.FIELD=VALUE  change a field, as in --config.generator.steps=500
-  --workdir=DIR         the sweep's folder
-  --seeds=N,...         seeds; 0,1,2 if not given
+{help_pages.CONFIG_FLAGS}\
+  --workdir=DIR         folder of the sweep
+  --seeds=N,...         seeds; 0,1,2 by default
   --grid=TEXT           fields and values: 'objective.beta=0.5,1;dual.steps=0'
-  --multihost           work together with the same command on other hosts
+  --multihost           train together with the same command on other hosts
 
-"""
-  + help_pages.NOTES
-)
+{help_pages.CONFIG_NOTES}{help_pages.TRAINING_NOTES}"""
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
 _GRID = flags.DEFINE_string(
   'grid', '', 'Fields and their values: FIELD=VALUE,...;FIELD=VALUE,...'
@@ -37,35 +31,41 @@ _GRID = flags.DEFINE_string(
 
 
 def main(argv: Sequence[str]) -> None:
-  """Runs them all, and prints mean ± sample standard deviation over seeds.
+  """Trains all runs, and prints mean ± sample standard deviation over seeds.
 
   Args:
     argv: the program's name and its arguments.
   """
-  launch.launch(argv, _sweep, _USAGE)
+  launch.launch(argv, _run_sweep, _USAGE)
 
 
-def _sweep() -> str:
+def _run_sweep() -> str:
+  """Trains all runs, and returns the table of their results."""
   seeds, arms = _parse_seeds(_SEEDS.value), sweep.grid(_GRID.value)
-  plan = [
-    (name, sweep.changed(experiment_flags.CONFIG.value, seed, fields))
-    for name, fields in arms.items()
+  run_configs = [
+    (
+      arm_name,
+      sweep.changed(experiment_flags.CONFIG.value, seed, field_values),
+    )
+    for arm_name, field_values in arms.items()
     for seed in seeds
   ]
-  root = pathlib.Path(os.path.expanduser(experiment_flags.WORKDIR.value))
-  done, failed = sweep.run_all(root, plan)
-  if failed:
+  root_folder = pathlib.Path(os.path.expanduser(experiment_flags.WORKDIR.value))
+  arm_results, failures = sweep.run_all(root_folder, run_configs)
+  if failures:
+    # The results of the other runs have cost hours; show them all the same.
     with printing():
-      print(sweep.table(done))
-    raise errors.TrainingError('; '.join(failed))
-  return sweep.table(done)
+      print(sweep.table(arm_results))
+    raise errors.TrainingError('; '.join(failures))
+  return sweep.table(arm_results)
 
 
-def _parse_seeds(texts: list[str]) -> list[int]:
-  seeds = [int(x) for x in texts if x.strip().isdecimal()]
-  if not texts or len({*seeds}) < len(texts):
+def _parse_seeds(seed_texts: list[str]) -> list[int]:
+  # int() takes more than this flag does, such as '-1' and '1_000'.
+  seeds = [int(text) for text in seed_texts if text.strip().isdecimal()]
+  if not seed_texts or len({*seeds}) < len(seed_texts):
     raise errors.UserError(
-      f'--seeds: {",".join(texts)!r} should be different whole numbers, like '
-      '0,1,2.'
+      f'--seeds: {",".join(seed_texts)!r} should be different whole numbers, '
+      'like 0,1,2.'
     )
   return seeds

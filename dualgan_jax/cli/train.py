@@ -1,4 +1,4 @@
-"""`dualgan train` and `dualgan dry-run`: an experiment from its config."""
+"""Implements `dualgan train` and `dualgan dry-run`: an experiment's run."""
 
 from collections.abc import Sequence
 
@@ -10,33 +10,39 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting import report
 
-_USAGE = (
-  """usage: {program} --config=NAME --workdir=DIR [--config.FIELD=VALUE ...]
+_USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
-Trains teachers, generator and student, or goes on with the run in DIR: what is
-finished there is not done again.
+Trains teachers, generator and student, and evaluates them. The same command
+resumes the run in DIR; finished stages are not run again.
 
-  --config=NAME         a preset or a Python file, and its variants, as in
-                        digits:smoke or mine.py:small,wide
-  --config.FIELD=VALUE  change a field, as in --config.generator.steps=500
-  --workdir=DIR         the run's folder
-  --stage=STAGE         only this stage: pretrain, generator, dual, targetnet,
-                        refine, baselines or evaluate
-  --init_from=DIR       take trained teachers, and the generator, from this run
+{help_pages.CONFIG_FLAGS}\
+  --workdir=DIR         folder of the run; then see DIR/report.html, DIR/student
+  --stage=STAGE         run one stage only: pretrain, generator, dual,
+                        targetnet, refine, baselines or evaluate
+  --init_from=DIR       take teachers and generator from the run in this folder
   --dry_run             show what would be trained, and stop
-  --multihost           work together with the same command on other hosts
+  --multihost           train together with the same command on other hosts
 
-Then look at DIR/report.html, and use DIR/student:
-dualgan predict DIR/student IMAGE
+{help_pages.CONFIG_NOTES}{help_pages.TRAINING_NOTES}"""
+_DRY_RUN_USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
+
+Shows the nets of an experiment, how they fit together and what they cost.
+Nothing is trained.
+
+{help_pages.CONFIG_FLAGS}\
+  --workdir=DIR         folder that the run would have
+  --init_from=DIR       take teachers and generator from the run in this folder
+  --multihost           join the same command on other hosts
+
+{help_pages.CONFIG_NOTES}\
+Exit codes: 0 done, 2 something to put right, 75 by SIGTERM, 130 by Ctrl-C.
 """
-  + help_pages.NOTES
-)
-_STAGE = flags.DEFINE_enum('stage', None, NAMES, 'Only this stage.')
+_STAGE = flags.DEFINE_enum('stage', None, NAMES, 'Run this stage only.')
 _INIT_FROM = flags.DEFINE_string(
   'init_from', None, "Take teachers and generator from this run's folder."
 )
 _DRY_RUN = flags.DEFINE_bool(
-  'dry_run', False, 'Print what would be trained, and stop.'
+  'dry_run', False, 'Show what would be trained, and stop.'
 )
 
 
@@ -50,15 +56,19 @@ def main(argv: Sequence[str]) -> None:
 
 
 def dry_run_main(argv: Sequence[str]) -> None:
-  """Shows what would be trained: `main` with the flag `--dry_run`."""
-  main([*argv, '--dry_run'])
+  """Shows what would be trained, as `main` does with the flag `--dry_run`.
+
+  Args:
+    argv: the program's name and its arguments.
+  """
+  launch.launch([*argv, '--dry_run'], _train, _DRY_RUN_USAGE)
 
 
 def _train() -> str:
-  config, workdir = (
-    experiment_flags.CONFIG.value,
-    experiment_flags.WORKDIR.value,
-  )
+  """Runs an experiment as the flags say, and returns a table or description."""
+  config = experiment_flags.CONFIG.value
+  workdir = experiment_flags.WORKDIR.value
+  # An empty shell variable would silently train the teachers anew.
   if _INIT_FROM.value == '':
     raise UserError('--init_from: empty; name a folder, or leave it out.')
   if _DRY_RUN.value:
@@ -66,4 +76,5 @@ def _train() -> str:
       raise UserError('--stage: --dry_run is of all stages; leave one out.')
     return dry_run(config, workdir, init_from=_INIT_FROM.value)
   results = run(config, workdir, stage=_STAGE.value, init_from=_INIT_FROM.value)
+  # A single stage, other than the last one, has no results yet.
   return report.results_table(results) if results else ''

@@ -1,7 +1,8 @@
-"""Builds configs: groups of fields, each with its usual values."""
+"""Builds configs: groups of fields, each with its default values."""
 
 import types
 import typing
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -10,43 +11,44 @@ from ml_collections import config_dict
 from dualgan_jax.config.fields import (
   DataSet,
   Experiment,
+  GivenTeacher,
   Group,
   ModuleTeacher,
   Net,
   TrainedTeacher,
   WeightsTeacher,
 )
-from dualgan_jax.errors import UserError
+from dualgan_jax.errors import UserError, first_line
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Makes a config; experiment, image, labels and nets are still missing."""
-  return ml_collections.ConfigDict(_defaults(Experiment))
+  """Builds a config; experiment, image, labels and nets are still missing."""
+  return ml_collections.ConfigDict(_default_values(Experiment))
 
 
 def data_set(source: str, **changes: Any) -> dict[str, Any]:
-  """Makes a named set of `config.data`.
+  """Builds a named set of `config.data`.
 
   Args:
     source: its name on the Hugging Face Hub, 'scikit-learn/digits', or
       'PASCAL/VOC2007', which is read from `path` only.
-    **changes: other fields than usual, of `fields.DataSet`.
+    **changes: fields of `fields.DataSet` that differ from their defaults.
   """
-  return {**_defaults(DataSet), 'source': source, **changes}
+  return {**_default_values(DataSet), 'source': source, **changes}
 
 
 def conv(
   widths: tuple[int, ...], strides: tuple[int, ...], **changes: Any
 ) -> dict[str, Any]:
-  """Makes a net of convolutions with batch norm, one per block if not changed.
+  """Builds a net of convolutions with batch norm, one per block by default.
 
   Args:
     widths: channels of each block.
-    strides: of each block.
-    **changes: other fields than usual, of `fields.Net`.
+    strides: stride of each block.
+    **changes: fields of `fields.Net` that differ from their defaults.
   """
   return {
-    **_defaults(Net),
+    **_default_values(Net),
     'kind': 'conv',
     'widths': widths,
     'depths': (1,) * len(widths),
@@ -58,29 +60,30 @@ def conv(
 def teacher(
   labels: tuple[str, ...], data: str, net: dict[str, Any], **changes: Any
 ) -> dict[str, Any]:
-  """Makes a teacher that is trained here.
+  """Builds a teacher that stage `pretrain` trains.
 
   Args:
-    labels: that it answers.
-    data: the set of `config.data` that it is trained on.
-    net: as `conv` makes it.
-    **changes: other fields than usual, of `fields.TrainedTeacher`.
+    labels: labels that it answers, in the order of its logits.
+    data: name of the set of `config.data` that it is trained on.
+    net: fields of its net, as `conv` builds them.
+    **changes: fields of `fields.TrainedTeacher` that differ from their
+      defaults.
   """
-  usual = _defaults(TrainedTeacher)
-  return {**usual, 'labels': labels, 'data': data, **net, **changes}
+  default_values = _default_values(TrainedTeacher)
+  return {**default_values, 'labels': labels, 'data': data, **net, **changes}
 
 
 def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
-  """Makes a teacher that PyTorch has trained.
+  """Builds a teacher from a PyTorch weight file.
 
   Args:
     architecture: one of `dualgan_jax.networks.architectures.ARCHITECTURES`.
-    address: of its weight file: a path, or hf://owner/name[/file].
-    **changes: other fields than usual, of `fields.WeightsTeacher`, and
-      'labels', in the order of its logits.
+    address: address of its weight file: a path, or hf://owner/name[/file].
+    **changes: fields of `fields.WeightsTeacher` that differ from their
+      defaults, and 'labels', in the order of its logits.
   """
   return {
-    **_defaults(WeightsTeacher),
+    **_default_values(WeightsTeacher),
     'architecture': architecture,
     'weights': address,
     **changes,
@@ -88,73 +91,121 @@ def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
 
 
 def module(path: str) -> dict[str, Any]:
-  """Makes a teacher that a Python file makes (`experiments/flax_teacher.py`).
+  """Builds a teacher that a Python file makes (`experiments/flax_teacher.py`).
 
   Args:
-    path: of the file.
+    path: path of the file.
   """
-  return {**_defaults(ModuleTeacher), 'module': path}
+  return {**_default_values(ModuleTeacher), 'module': path}
 
 
-def _defaults(group: type[Group]) -> dict[str, Any]:
-  """Gives the fields of a group that have a default, as a config holds them."""
-  values = {}
-  for name, info in group.model_fields.items():
-    if info.is_required():
+def given(**changes: Any) -> dict[str, Any]:
+  """Builds a teacher in memory: `run(config, ..., teachers={NAME: ...})`.
+
+  Args:
+    **changes: other fields than usual, of `fields.GivenTeacher`.
+  """
+  return {**_default_values(GivenTeacher), 'given': True, **changes}
+
+
+def _default_values(group: type[Group]) -> dict[str, Any]:
+  """Collects the default values of a group, as a config holds them."""
+  # A ConfigDict takes dicts, and turns them into groups of its own.
+  default_values = {}
+  for field_name, field_info in group.model_fields.items():
+    default = field_info.default
+    # The config has to give it.
+    if field_info.is_required():
       continue
-    if isinstance(info.default, Group):
-      values[name] = _defaults(type(info.default))
-    elif info.default is None:
-      # Of a known type, so that the command line can set it.
-      values[name] = config_dict.placeholder(
-        _type_besides_none(info.annotation)
+    if isinstance(default, Group):
+      default_values[field_name] = _default_values(type(default))
+    elif default is None:
+      # ConfigDict takes no value from the command line for a plain None.
+      default_values[field_name] = config_dict.placeholder(
+        _type_besides_none(field_info.annotation)
       )
     else:
-      values[name] = info.default
-  return values
+      default_values[field_name] = default
+  return default_values
 
 
 def _type_besides_none(annotation: Any) -> type:
   """Finds `tuple` in `tuple[int, ...] | None`."""
+  # Overrides are parsed by type: 'tuple' is all that they can use.
   (alternative,) = set(typing.get_args(annotation)) - {types.NoneType}
   return typing.get_origin(alternative) or alternative
 
 
-def varied(
-  config: ml_collections.ConfigDict, variants: str, known: dict
+def changed(
+  config: ml_collections.ConfigDict,
+  fields: Mapping[str, Any],
+  prefix: str = '',
 ) -> ml_collections.ConfigDict:
-  """A config, changed by variants.
+  """Copies a config, with other values in some fields.
 
   Args:
-    config: changed, and returned.
-    variants: names, separated by commas.
-    known: by name, a function that changes a config; those that are asked for
-      do so in the order in which they are known.
+    config: that knows all these fields.
+    fields: {'generator.steps': 100}.
+    prefix: where they come from, for the messages.
 
   Raises:
-    UserError: a name is not known, or two of them name the experiment or the
-      objective.
+    UserError: there is no such field, or its type is another.
   """
-  asked = list(filter(None, variants.split(',')))
-  for variant in asked:
-    if variant not in known:
+  copy = config.copy_and_resolve_references().lock()
+  for field, value in fields.items():
+    try:
+      copy.update_from_flattened_dict({field: value})
+    except (KeyError, AttributeError) as e:
+      raise UserError(f'{prefix}no such field: {field}.') from e
+    except (TypeError, ValueError) as e:
+      raise UserError(f'{prefix}{field}={value!r}: {first_line(e)}') from e
+  return copy
+
+
+def apply_variants(
+  config: ml_collections.ConfigDict,
+  variants: str,
+  variant_functions: Mapping[str, Callable[[ml_collections.ConfigDict], None]],
+) -> ml_collections.ConfigDict:
+  """Applies variants to a config, as 'smoke' and 'paper' in 'smoke,paper'.
+
+  Args:
+    config: the config, which is changed in place.
+    variants: names separated by commas, in any order.
+    variant_functions: by name, a function that changes a config. They are
+      called in the order of this mapping.
+
+  Returns:
+    The same config.
+
+  Raises:
+    UserError: a name is unknown, or two variants name the experiment, or the
+      objective, differently.
+  """
+  variant_names = list(filter(None, variants.split(',')))
+  for variant_name in variant_names:
+    if variant_name not in variant_functions:
       raise UserError(
-        f'{config.experiment}.py:{variant}: no such variant; there are '
-        f'{", ".join(known)}.'
+        f'{config.experiment}.py:{variant_name}: no such variant; there are '
+        f'{", ".join(variant_functions)}.'
       )
-  named: dict[str, str] = {}
-  for variant in filter(asked.__contains__, known):
-    before = config.experiment, config.objective.name
-    known[variant](config)
-    for field, was, now in zip(
-      ('experiment', 'objective'),
-      before,
-      (config.experiment, config.objective.name),
-      strict=True,
+
+  # By 'experiment' or 'objective', the variant that has given it its name.
+  naming_variants: dict[str, str] = {}
+  for variant_name in filter(variant_names.__contains__, variant_functions):
+    names_before = config.experiment, config.objective.name
+    variant_functions[variant_name](config)
+    names_after = config.experiment, config.objective.name
+    for field, name_before, name_after in zip(
+      ('experiment', 'objective'), names_before, names_after, strict=True
     ):
-      if was != now and named.setdefault(field, variant) != variant:
+      if name_before == name_after:
+        continue
+      # The second one would overwrite what the first one has set.
+      first_variant = naming_variants.setdefault(field, variant_name)
+      if first_variant != variant_name:
         raise UserError(
-          f'{variants}: {named[field]} and {variant} exclude one another; take '
-          'one of them.'
+          f'{variants}: {first_variant} and {variant_name} exclude one '
+          'another; take one of them.'
         )
   return config

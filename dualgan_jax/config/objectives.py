@@ -1,4 +1,4 @@
-"""Named objectives of the generator: which losses, and their weights.
+"""Defines the named objectives of the generator: losses and their weights.
 
 Where the weights come from: experiments/notes/objectives.md
 """
@@ -18,6 +18,7 @@ def paper() -> ml_collections.ConfigDict:
 
   The paper does not publish its weights; real images of `digits` chose these.
   """
+  # All fields are written out, so that other defaults change no baseline.
   return ml_collections.ConfigDict(
     {
       'name': 'paper',
@@ -43,6 +44,7 @@ def dafl() -> ml_collections.ConfigDict:
   has no groups and no prior. The teachers judge the image by one softmax over
   all labels; a teacher with one label per image judges by its own softmax.
   """
+  # As in `paper`, no field is left to its default.
   return ml_collections.ConfigDict(
     {
       'name': 'dafl',
@@ -62,14 +64,23 @@ def dafl() -> ml_collections.ConfigDict:
 
 
 def use_paper(config: ml_collections.ConfigDict) -> None:
-  """Gives a config the objective `paper`, and trains without refinement."""
+  """Gives a config the paper's objective, and trains as the paper does.
+
+  Args:
+    config: the config, which is changed in place.
+  """
   config.objective = paper()
   _use_earlier_training(config)
 
 
 def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Gives a config the objective `dafl`; the student learns end to end only."""
+  """Gives a config DAFL's objective; the student learns end to end only.
+
+  Args:
+    config: the config, which is changed in place.
+  """
   config.objective = dafl()
+  # Without groups there are no features that blocks could learn from.
   config.dual.steps = 0
   _use_earlier_training(config)
 

@@ -1,4 +1,4 @@
-"""Describes fields: for `--help`, and the page docs/fields.md.
+"""Describes fields in words: for `--help`, and for the page docs/fields.md.
 
 python -m dualgan_jax.config.reference > docs/fields.md
 """
@@ -11,19 +11,20 @@ from typing import NamedTuple
 from dualgan_jax.config import fields
 from dualgan_jax.config.value_types import Kind
 
-_HEAD = """# Fields of a config
+_PAGE_HEAD = """# Fields of a config
 
 Change a field with `--config.FIELD=VALUE`, or in a config file. A field without
 a default must be given. `dualgan train --config=digits --help` lists the fields
 of a config with their values.
 """
-# What a group of fields describes, by where it stands in a config.
+# By its place in a config, each group of fields.
 _GROUPS: dict[str, type[fields.Group]] = {
   '': fields.Experiment,
   'student': fields.Net,
   'teachers.NAME': fields.TrainedTeacher,
   'teachers.NAME, from a weight file': fields.WeightsTeacher,
   'teachers.NAME, from a Python file': fields.ModuleTeacher,
+  'teachers.NAME, in memory': fields.GivenTeacher,
   'data.NAME': fields.DataSet,
   'objective': fields.Objective,
   'pretrain': fields.Pretrain,
@@ -39,64 +40,88 @@ class Field(NamedTuple):
   """A field in words.
 
   Attributes:
-    name: without its group.
-    values: what it takes.
-    default: as Python writes it, or empty if there is none.
-    meaning: a sentence.
+    name: its name, without its group.
+    accepted_values: the kind of values that it takes.
+    default: its default as Python writes it; '' if it has none.
+    meaning: one sentence.
   """
 
   name: str
-  values: str
+  accepted_values: str
   default: str
   meaning: str
 
 
-def describe(group: type[fields.Group]) -> Iterator[Field]:
-  """Describes the fields of a group that are no groups themselves."""
-  hints = typing.get_type_hints(group, include_extras=True)
-  for name, info in group.model_fields.items():
+def describe_fields(group: type[fields.Group]) -> Iterator[Field]:
+  """Describes the fields of a group, those that are groups left out.
+
+  Args:
+    group: one of the classes in `fields`.
+  """
+  # pydantic drops our annotations; only the type hints still have them.
+  type_hints = typing.get_type_hints(group, include_extras=True)
+  for field_name, field_info in group.model_fields.items():
     kinds = [
-      note
-      for note in getattr(hints[name], '__metadata__', ())
-      if isinstance(note, Kind)
+      annotation
+      for annotation in getattr(type_hints[field_name], '__metadata__', ())
+      if isinstance(annotation, Kind)
     ]
     if kinds:
-      default = '' if info.is_required() else repr(info.default)
-      yield Field(name, kinds[0].words, default, info.description or '')
+      is_required = field_info.is_required()
+      yield Field(
+        field_name,
+        kinds[0].words,
+        '' if is_required else repr(field_info.default),
+        field_info.description or '',
+      )
 
 
-def find(path: str) -> Field | None:
-  """Finds a field by its path in a config, like 'teachers.low.widths'."""
-  group, _, name = path.rpartition('.')
-  part, _, _ = group.partition('.')
-  for place, model in _GROUPS.items():
-    if place.partition('.')[0].partition(',')[0] == part:
-      for field in describe(model):
-        if field.name == name:
+def find_field(field_path: str) -> Field | None:
+  """Finds a field by its path in a config.
+
+  Args:
+    field_path: such as 'teachers.low.widths'.
+
+  Returns:
+    Its description; None if there is no such field.
+  """
+  group_path, _, field_name = field_path.rpartition('.')
+  group_name, _, _ = group_path.partition('.')
+  for place, group in _GROUPS.items():
+    # The three kinds of teachers share a place; the first match will do, as
+    # fields of one name have one meaning.
+    place_name, _, _ = place.partition(',')[0].partition('.')
+    if place_name == group_name:
+      for field in describe_fields(group):
+        if field.name == field_name:
           return field
   return None
 
 
-def page() -> str:
-  """Writes the page of all fields, as Markdown."""
-  lines = [_HEAD]
-  for place, model in _GROUPS.items():
-    lines += [
-      f'## {f"`{place}`" if " " not in place and place else place or "Top"}',
+def format_page() -> str:
+  """Formats the page of all fields, as Markdown."""
+  page_lines = [_PAGE_HEAD]
+  for place, group in _GROUPS.items():
+    # A place with a space is words, and no path that could stand in code.
+    is_path = place and ' ' not in place
+    heading = f'`{place}`' if is_path else place or 'Top'
+    page_lines += [
+      f'## {heading}',
       '',
-      inspect.getdoc(model) or '',
+      inspect.getdoc(group) or '',
       '',
       '| field | value | default | meaning |',
       '|---|---|---|---|',
     ]
-    for field in describe(model):
+    for field in describe_fields(group):
       default = field.default and f'`{field.default}`'
-      lines.append(
-        f'| `{field.name}` | {field.values} | {default} | {field.meaning} |'
+      page_lines.append(
+        f'| `{field.name}` | {field.accepted_values} | {default} '
+        f'| {field.meaning} |'
       )
-    lines.append('')
-  return '\n'.join(lines).rstrip()
+    page_lines.append('')
+  return '\n'.join(page_lines).rstrip()
 
 
 if __name__ == '__main__':
-  print(page())
+  print(format_page())

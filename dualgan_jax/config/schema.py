@@ -1,4 +1,4 @@
-"""Checks a config: each field, and what several fields say together."""
+"""Checks a config: each field, and rules that several fields must obey."""
 
 from typing import Any
 
@@ -9,17 +9,18 @@ from pydantic_core import ErrorDetails
 from dualgan_jax import names
 from dualgan_jax.config.fields import (
   Experiment,
+  GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,
   WeightsTeacher,
   teacher_kind,
 )
-from dualgan_jax.config.value_types import WRONG_VALUE, brief
+from dualgan_jax.config.value_types import WRONG_VALUE, show_value
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.architectures import ARCHITECTURES
 
-# The rows of the results beside those of single teachers.
-ROWS = (
+# Rows of the results beside those of single teachers, by model.
+MODEL_ROWS = (
   'teachers',
   'compact',
   'compact_before_refine',
@@ -35,10 +36,10 @@ def check(
   """Checks a config, and fills in the defaults of fields that it leaves out.
 
   Args:
-    config: as `builders.get_config` makes it.
+    config: a config, as `builders.get_config` builds it.
 
   Returns:
-    The same values, frozen.
+    The same values and the defaults, frozen.
 
   Raises:
     UserError: a field is missing, unknown or wrong; the message names it.
@@ -47,15 +48,18 @@ def check(
     config, ml_collections.ConfigDict | ml_collections.FrozenConfigDict
   ):
     raise UserError(
-      f'config: {brief(config)}, but it should be a ConfigDict, as '
+      f'config: {show_value(config)}, but it should be a ConfigDict, as '
       'get_config() of a preset returns it.'
     )
-  values = config.to_dict()
-  _check_names(values)
+  config_values = config.to_dict()
+  # Names come first: they are parts of the paths in all other messages.
+  _check_names(config_values)
   try:
-    experiment = Experiment.model_validate(values)
-  except pydantic.ValidationError as e:
-    raise UserError(_sentence(e.errors()[0])) from e
+    experiment = Experiment.model_validate(config_values)
+  except pydantic.ValidationError as error:
+    # One sentence at a time; the next one follows when this is put right.
+    raise UserError(_field_error_message(error.errors()[0])) from error
+  # Rules of several fields may rely on each field being right.
   for check_rule in (
     _check_teachers,
     _check_data,
@@ -64,56 +68,62 @@ def check(
     _check_refine,
   ):
     check_rule(experiment)
+  # The rest of the package reads a config as ml_collections has it.
   return ml_collections.FrozenConfigDict(experiment.model_dump())
 
 
-def _sentence(error: ErrorDetails) -> str:
-  """Says what is wrong with a field, and what to do."""
-  # The kind of a teacher is a part of its place, and no field.
-  place = error['loc']
-  if place[0] == 'teachers':
-    place = (*place[:2], *place[3:])
-  field = '.'.join(map(str, place))
-  if error['type'] == 'missing':
-    return f'{field}: missing; add it to the config.'
-  if error['type'] == 'extra_forbidden':
-    return f'{field}: no such field; remove it from the config.'
-  # pydantic itself complains only of what should have fields of its own.
-  is_value = error['type'] == WRONG_VALUE
-  wanted = error['ctx']['wanted'] if is_value else 'a group'
-  return f'{field}: {brief(error["input"])}, but it should be {wanted}.'
+def _field_error_message(details: ErrorDetails) -> str:
+  """Formats what is wrong with a field, and the cure, as one sentence."""
+  # pydantic puts the kind of a teacher into the path, where no field is.
+  location = details['loc']
+  if location[0] == 'teachers':
+    location = (*location[:2], *location[3:])
+  field_path = '.'.join(map(str, location))
+  if details['type'] == 'missing':
+    return f'{field_path}: missing; add it to the config.'
+  if details['type'] == 'extra_forbidden':
+    return f'{field_path}: no such field; remove it from the config.'
+  # pydantic itself complains only of values where a group should be.
+  is_value = details['type'] == WRONG_VALUE
+  expectation = details['ctx']['expectation'] if is_value else 'a group'
+  shown_value = show_value(details['input'])
+  return f'{field_path}: {shown_value}, but it should be {expectation}.'
 
 
-def _check_names(values: dict[str, Any]) -> None:
-  """Checks the names of teachers and data sets."""
-  teachers = values.get('teachers')
+def _check_names(config_values: dict[str, Any]) -> None:
+  """Checks the names of teachers and data sets, and that there are some."""
+  teachers = config_values.get('teachers')
   if not isinstance(teachers, dict) or not teachers:
     raise UserError('teachers: name at least one teacher.')
   for name in teachers:
-    if fault := names.name_fault(name):
-      raise UserError(f'teachers: the name {brief(name)} {fault}.')
-    if name in ROWS:
+    if name_fault := names.name_fault(name):
+      raise UserError(f'teachers: the name {show_value(name)} {name_fault}.')
+    if name in MODEL_ROWS:
       raise UserError(
         f'teachers.{name}: the results have a row of that name; name the '
         'teacher otherwise.'
       )
-  data = values.get('data', {})
-  if not isinstance(data, dict) or (
-    not data and 'trained' in map(teacher_kind, teachers.values())
+
+  # Only teachers that are trained here need data.
+  data_sets = config_values.get('data', {})
+  if not isinstance(data_sets, dict) or (
+    not data_sets and 'trained' in map(teacher_kind, teachers.values())
   ):
     raise UserError('data: name at least one data set.')
-  for name in data:
-    if fault := names.name_fault(name):
-      raise UserError(f'data: the name {brief(name)} {fault}.')
+  for name in data_sets:
+    if name_fault := names.name_fault(name):
+      raise UserError(f'data: the name {show_value(name)} {name_fault}.')
 
 
 def _check_teachers(experiment: Experiment) -> None:
+  """Checks each teacher's data set, pool and labels."""
   for name, teacher in experiment.teachers.items():
-    field = f'teachers.{name}'
+    teacher_path = f'teachers.{name}'
     has_data = isinstance(teacher, TrainedTeacher) or teacher.data is not None
     if has_data and teacher.data not in experiment.data:
       raise UserError(
-        f'{field}.data: there is no data set {brief(teacher.data)}; there are '
+        f'{teacher_path}.data: there is no data set '
+        f'{show_value(teacher.data)}; there are '
         f'{", ".join(experiment.data) or "none"}.'
       )
     if (
@@ -122,21 +132,23 @@ def _check_teachers(experiment: Experiment) -> None:
       and ARCHITECTURES[teacher.architecture].stem_pool is None
     ):
       raise UserError(
-        f'{field}.stem_pool: no pool can follow the first convolution of a '
-        f'{teacher.architecture}; leave it out.'
+        f'{teacher_path}.stem_pool: no pool can follow the first convolution '
+        f'of a {teacher.architecture}; leave it out.'
       )
-    if isinstance(teacher, ModuleTeacher):
+    # The labels of a Python file are known only when it has run.
+    if isinstance(teacher, ModuleTeacher | GivenTeacher):
       continue
     if teacher.single_label and len(teacher.labels) < 2:
       raise UserError(
-        f'{field}.single_label: it has one label only, which a softmax always '
-        'gives; name all its labels, or set it to False.'
+        f'{teacher_path}.single_label: it has one label only, which a softmax '
+        'always gives; name all its labels, or set it to False.'
       )
 
 
 def _check_data(experiment: Experiment) -> None:
+  """Checks that every data set has a use."""
   teachers = experiment.teachers.values()
-  # Other people's teachers are only tested on data, on any.
+  # Teachers from files are evaluated on any data.
   if not all(isinstance(teacher, TrainedTeacher) for teacher in teachers):
     return
   for name in experiment.data:
@@ -148,22 +160,25 @@ def _check_data(experiment: Experiment) -> None:
 
 
 def _check_nets(experiment: Experiment) -> None:
+  """Checks that each net has one width, depth and stride per block."""
   nets = {
     f'teachers.{name}': teacher
     for name, teacher in experiment.teachers.items()
     if isinstance(teacher, TrainedTeacher)
   }
-  for field, net in {**nets, 'student': experiment.student}.items():
-    for part in ('depths', 'strides'):
-      entries = getattr(net, part)
-      if len(entries) != len(net.widths):
+  for net_path, net in {**nets, 'student': experiment.student}.items():
+    num_blocks = len(net.widths)
+    for field_name in ('depths', 'strides'):
+      num_values = len(getattr(net, field_name))
+      if num_values != num_blocks:
         raise UserError(
-          f'{field}.{part}: {len(entries)} values for {len(net.widths)} '
-          f'blocks; give one per entry of {field}.widths.'
+          f'{net_path}.{field_name}: {num_values} values for {num_blocks} '
+          f'blocks; give one per entry of {net_path}.widths.'
         )
 
 
 def _check_dual(experiment: Experiment) -> None:
+  """Checks that blocks have something to learn from in stage `dual`."""
   dual = experiment.dual
   if dual.steps and not experiment.objective.groups:
     raise UserError(
@@ -178,6 +193,7 @@ def _check_dual(experiment: Experiment) -> None:
 
 
 def _check_refine(experiment: Experiment) -> None:
+  """Checks that no shift moves all pixels out of an image."""
   height, width, _ = experiment.image
   if experiment.refine.shift >= min(height, width):
     raise UserError(

@@ -1,4 +1,4 @@
-"""The fields that each stage depends on, and how those of two runs differ."""
+"""Selects the fields that each stage depends on, and compares those of runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from dualgan_jax.config.fields import (
 
 # By stage, the fields that it depends on, with their values.
 StageFields = Mapping[str, Mapping[str, Any]]
-# Fields that there were once, and the value that they have now for good.
+# Fields of earlier versions, and the values that now hold everywhere.
 _REMOVED = {
   'generator.b1': 0.5,
   'targetnet.measure_batches': 8,
@@ -24,7 +24,7 @@ _REMOVED = {
 }
 
 
-def flattened(config: ml_collections.FrozenConfigDict) -> dict[str, Any]:
+def flatten_fields(config: ml_collections.FrozenConfigDict) -> dict[str, Any]:
   """Lists all fields of a config: {'generator.steps': 1000, ...}."""
   return dict(_flatten('', config.to_dict()))
 
@@ -33,17 +33,17 @@ def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
   """Lists the fields that each stage depends on.
 
   Args:
-    config: checked.
+    config: a checked config.
 
   Returns:
     By stage, fields and their values: {'dual': {'dual.steps': 200, ...}, ...}.
     Fields that only say where a file lies are left out.
   """
-  values = config.to_dict()
+  config_values = config.to_dict()
   return {
     stage.name: {
       field: value
-      for field, value in _flatten('', stage.dependencies(values))
+      for field, value in _flatten('', stage.dependencies(config_values))
       if not _is_place(field)
     }
     for stage in stage_table.STAGES
@@ -51,63 +51,87 @@ def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Names the fields that two results of `by_stage` disagree in.
+  """Lists the fields in which two results of `by_stage` differ.
 
   Args:
-    old: perhaps of another version. A field that it has not yet has its
-      default; one that is no more must be as it is now for good.
-    new: of this version.
+    old: fields of an earlier run, perhaps by another version. A field that it
+      does not have yet counts as its default, and a removed one as the value
+      that now holds everywhere.
+    new: fields of this version.
 
   Returns:
     One text per field, with both values.
   """
-  old = {**{k: x for k, x in _defaults(new) if k not in old}, **old}
-  new = {**{k: x for k, x in _defaults(old) if k not in new}, **new}
-  return [
-    f'{k} ({_shown(old, k)} there, {_shown(new, k)} now{_cause(k)})'
-    for k in sorted({*old, *new})
-    if (k in old) != (k in new) or _as_list(old[k]) != _as_list(new[k])
-  ]
+  old = {**_missing_defaults(new, old), **old}
+  new = {**_missing_defaults(old, new), **new}
+  differences = []
+  for field in sorted({*old, *new}):
+    is_in_both = field in old and field in new
+    if is_in_both and _as_list(old[field]) == _as_list(new[field]):
+      continue
+    differences.append(
+      f'{field} ({_show_field(old, field)} there, {_show_field(new, field)} '
+      f'now{_find_cause(field)})'
+    )
+  return differences
 
 
-def _defaults(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-  """Gives the default of each named field that has one."""
-  for name in names:
-    group, _, field = name.rpartition('.')
-    for model in _models(group):
-      info = model.model_fields.get(field)
-      if info is not None and not info.is_required():
-        yield name, info.default
+def _missing_defaults(
+  fields: Iterable[str], known_fields: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Collects the defaults of the fields that `known_fields` lacks."""
+  return {
+    field: default
+    for field, default in _iterate_defaults(fields)
+    if field not in known_fields
+  }
+
+
+def _iterate_defaults(fields: Iterable[str]) -> Iterator[tuple[str, Any]]:
+  """Iterates over fields that have a default, with their defaults."""
+  for field in fields:
+    group_path, _, field_name = field.rpartition('.')
+    for group in _find_groups(group_path):
+      field_info = group.model_fields.get(field_name)
+      if field_info is not None and not field_info.is_required():
+        yield field, field_info.default
         break
     else:
-      if name in _REMOVED:
-        yield name, _REMOVED[name]
+      # No group has it: it is a field of an earlier version.
+      if field in _REMOVED:
+        yield field, _REMOVED[field]
 
 
-def _models(group: str) -> Sequence[type[Group]]:
-  """Finds what a group of fields may be of."""
-  part, _, rest = group.partition('.')
-  if part == 'teachers':
+def _find_groups(group_path: str) -> Sequence[type[Group]]:
+  """Finds the classes that may describe a group of fields.
+
+  Args:
+    group_path: such as 'teachers.low' or 'generator'; '' for the top.
+  """
+  group_name, _, path_rest = group_path.partition('.')
+  # Fields alone do not tell of which kind a teacher was.
+  if group_name == 'teachers':
     return (TrainedTeacher, *TEACHER_KINDS.values())
-  if part == 'data':
+  if group_name == 'data':
     return (DataSet,)
-  if not part:
+  if not group_name:
     return (Experiment,)
-  info = None if rest else Experiment.model_fields.get(part)
-  model = info and info.annotation
-  is_group = isinstance(model, type) and issubclass(model, Group)
-  return (model,) if is_group else ()
+  field_info = None if path_rest else Experiment.model_fields.get(group_name)
+  group = field_info and field_info.annotation
+  if isinstance(group, type) and issubclass(group, Group):
+    return (group,)
+  return ()
 
 
 def _as_list(value: Any) -> Any:
-  """Makes the list of a tuple that it is in a record."""
+  """Turns a tuple into a list, which it is in a record of JSON."""
   return list(value) if isinstance(value, tuple) else value
 
 
 def _is_place(field: str) -> bool:
-  """Whether a field only says where something lies."""
-  parts = field.split('.')
-  return (parts[0], parts[-1]) in (
+  """Returns whether a field only says where a file lies."""
+  path_parts = field.split('.')
+  return (path_parts[0], path_parts[-1]) in (
     ('data', 'path'),
     ('teachers', 'weights'),
     ('teachers', 'reference'),
@@ -115,22 +139,24 @@ def _is_place(field: str) -> bool:
   )
 
 
-def _flatten(prefix: str, values: dict) -> Iterator[tuple[str, Any]]:
-  for name, value in values.items():
+def _flatten(prefix: str, group: dict) -> Iterator[tuple[str, Any]]:
+  """Iterates over the values in nested groups, with their paths."""
+  for name, value in group.items():
     if isinstance(value, dict):
       yield from _flatten(f'{prefix}{name}.', value)
     else:
       yield f'{prefix}{name}', value
 
 
-def _cause(field: str) -> str:
+def _find_cause(field: str) -> str:
+  # Nobody sets this field by hand, so its two values would explain nothing.
   if field.startswith('teachers.') and field.endswith('.sha256'):
-    return ": the teacher's file, or what it reads, has changed"
+    return ': the teacher, its file or what that reads, has changed'
   return ''
 
 
-def _shown(values: dict, field: str) -> str:
-  if field not in values:
+def _show_field(fields: Mapping[str, Any], field: str) -> str:
+  if field not in fields:
     return 'nothing'
-  value = values[field]
+  value = fields[field]
   return repr(tuple(value) if isinstance(value, list) else value)

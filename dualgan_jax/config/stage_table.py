@@ -1,6 +1,6 @@
-"""The stages of a run, one row each: all else that lists stages follows it.
+"""The table of stages: all other lists of stages are derived from it.
 
-What a stage does stands in `experiment.stage_runners`, in the same order.
+`experiment.stage_runners` has the function of each stage, in the same order.
 """
 
 import dataclasses
@@ -15,20 +15,22 @@ Values = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """What is true of a stage.
+  """A stage of a run.
 
   Attributes:
-    name: of the stage, its folder and, if it has one, its group of fields.
-    dependencies: picks what its outcome depends on from all values of a config.
-      What a stage takes over from an earlier one's outcome is that one's.
+    name: name of the stage, of its folder and of its group of fields.
+    dependencies: selects, from all values of a config, those that the outcome
+      depends on. Values that only shaped an earlier stage's outcome are left
+      out.
     uses_data: whether it may open real images.
-    is_measurement: whether nothing is built on it, so that it may be done again
-      with other fields.
-    can_be_taken: whether another run's folder may give its outcome.
-    batch_is_shared_by: who needs equal parts of a batch: the devices, and on
-      each device, where images may be routed, all teachers or those that are
-      asked for a label.
-    has_batch: whether it has a batch at all.
+    is_measurement: whether no later stage builds on it, so that it may run
+      again with other fields.
+    can_be_taken: whether `--init_from` may take its outcome from another run.
+    batch_is_shared_by: who needs equal parts of a batch: the devices only; or,
+      where images may be routed, also all teachers, or the teachers that own a
+      label of the student, on each device.
+    has_batch: whether it has a field `batch`.
+    is_of_student: whether its random numbers follow `student_seed`.
   """
 
   name: str
@@ -40,60 +42,73 @@ class Stage:
     'devices', 'all teachers', 'relevant teachers'
   ] = 'devices'
   has_batch: bool = True
+  is_of_student: bool = False
 
 
 def _pick(*names: str) -> Callable[[Values], Values]:
+  """Returns a function that selects the named values."""
   return lambda values: {name: values[name] for name in names}
 
 
 def _pretrain_dependencies(values: Values) -> Values:
+  """Selects the teachers that are trained here, and their data sets."""
   teachers = {
     name: teacher
     for name, teacher in values['teachers'].items()
     if teacher_kind(teacher) == 'trained'
   }
-  used = {teacher['data'] for teacher in teachers.values()}
-  data = {name: x for name, x in values['data'].items() if name in used}
-  picked = _pick('seed', 'image', 'precision', 'pretrain')(values)
-  return {**picked, 'teachers': teachers, 'data': data}
+  names_in_use = {teacher['data'] for teacher in teachers.values()}
+  data_sets = {
+    name: data_set
+    for name, data_set in values['data'].items()
+    if name in names_in_use
+  }
+  picked_values = _pick('seed', 'image', 'precision', 'pretrain')(values)
+  return {**picked_values, 'teachers': teachers, 'data': data_sets}
 
 
 def _generator_dependencies(values: Values) -> Values:
-  picked = _pick('seed', 'image', 'precision', 'generator')(values)
-  # What others' teachers were trained on makes nothing but a baseline.
+  """Selects all teachers, and the fields of the objective that train."""
+  picked_values = _pick('seed', 'image', 'precision', 'generator')(values)
+  # The data set of a teacher from a file only makes a baseline.
   teachers = {
     name: teacher
     if teacher_kind(teacher) == 'trained'
-    else {field: x for field, x in teacher.items() if field != 'data'}
+    else {field: value for field, value in teacher.items() if field != 'data'}
     for name, teacher in values['teachers'].items()
   }
   objective = {
-    field: x
-    for field, x in values['objective'].items()
+    field: value
+    for field, value in values['objective'].items()
     if field not in _OBJECTIVE_TEXTS
   }
-  return {**picked, 'teachers': teachers, 'objective': objective}
+  return {**picked_values, 'teachers': teachers, 'objective': objective}
 
 
 def _baselines_dependencies(values: Values) -> Values:
-  picked = _pick(*_OF_A_STUDENT, 'data', 'temperature', 'baselines')(values)
+  """Selects all data sets, and those of teachers from files."""
+  picked_values = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
+    values
+  )
   teachers = {
     name: {'data': teacher['data']}
     for name, teacher in values['teachers'].items()
     if teacher_kind(teacher) != 'trained'
   }
-  return {**picked, 'teachers': teachers}
+  return {**picked_values, 'teachers': teachers}
 
 
 def _evaluate_dependencies(values: Values) -> Values:
+  """Selects data, labels, and the names that stand in the results."""
   objective = {field: values['objective'][field] for field in _OBJECTIVE_TEXTS}
-  picked = _pick('seed', 'data', 'labels', 'experiment')(values)
-  return {**picked, 'objective': objective}
+  picked_values = _pick('seed', 'data', 'labels', 'experiment')(values)
+  return {**picked_values, 'objective': objective}
 
 
-# What the results say of an objective, and nothing is trained with.
+# Fields of an objective that stand in the results, and train nothing.
 _OBJECTIVE_TEXTS = ('name', 'oracle')
-_OF_A_STUDENT = ('seed', 'student_seed', 'labels', 'student')
+# Values that every training of a student depends on.
+_STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
 
 STAGES = (
   Stage(
@@ -110,24 +125,28 @@ STAGES = (
   ),
   Stage(
     'dual',
-    _pick(*_OF_A_STUDENT, 'dual'),
+    _pick(*_STUDENT_GROUPS, 'dual'),
     batch_is_shared_by='relevant teachers',
+    is_of_student=True,
   ),
   Stage(
     'targetnet',
-    _pick(*_OF_A_STUDENT, 'temperature', 'targetnet'),
+    _pick(*_STUDENT_GROUPS, 'temperature', 'targetnet'),
     batch_is_shared_by='relevant teachers',
+    is_of_student=True,
   ),
   Stage(
     'refine',
-    _pick(*_OF_A_STUDENT, 'temperature', 'refine'),
+    _pick(*_STUDENT_GROUPS, 'temperature', 'refine'),
     batch_is_shared_by='all teachers',
+    is_of_student=True,
   ),
   Stage(
     'baselines',
     _baselines_dependencies,
     uses_data=True,
     is_measurement=True,
+    is_of_student=True,
   ),
   Stage(
     'evaluate',

@@ -55,19 +55,35 @@ def read(
   """
   # Pillow warns of images that are either read well or refused here.
   with warnings.catch_warnings(action='ignore'), _opened(file) as picture:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.has_transparency_data:
-      foreground = picture.convert('RGBA')
-      picture = Image.new('RGBA', foreground.size, 'white')
-      picture.alpha_composite(foreground)
-    if picture.mode.startswith('I;16'):
-      # Pillow would turn all values above 255 into 255.
-      picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
-    elif picture.mode in ('I', 'F'):
-      raise ValueError('its pixels have 32 bits; bring them to 8 or 16')
-    picture = picture.convert('L' if channels == 1 else 'RGB')
-    image_shape = (picture.height, picture.width, channels)
-    image = np.asarray(picture).reshape(image_shape)
+    return pixels(picture, channels, size)
+
+
+def pixels(
+  picture: Image.Image, channels: int, size: tuple[int, int] | None = None
+) -> np.ndarray:
+  """Gives the pixels of an open image, as `read` does.
+
+  Args:
+    picture: an image of Pillow.
+    channels: see `read`.
+    size: see `read`.
+
+  Raises:
+    One of `UNREADABLE`: as `read` does.
+  """
+  picture = ImageOps.exif_transpose(picture)
+  if picture.has_transparency_data:
+    foreground = picture.convert('RGBA')
+    picture = Image.new('RGBA', foreground.size, 'white')
+    picture.alpha_composite(foreground)
+  if picture.mode.startswith('I;16'):
+    # Pillow would turn all values above 255 into 255.
+    picture = Image.fromarray(np.uint8(np.asarray(picture) >> 8))
+  elif picture.mode in ('I', 'F'):
+    raise ValueError('its pixels have 32 bits; bring them to 8 or 16')
+  picture = picture.convert('L' if channels == 1 else 'RGB')
+  image_shape = (picture.height, picture.width, channels)
+  image = np.asarray(picture).reshape(image_shape)
   return image if size is None else resize(image, size)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import jax
 import ml_collections
 
-from dualgan_jax.config import stage_fields
+from dualgan_jax.config import stage_fields, stage_table
 from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.workdir import Workdir
@@ -19,7 +19,7 @@ from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
 
 # The stages that `student_seed` varies with teachers and generator fixed.
-_OF_THE_STUDENT = ('dual', 'targetnet', 'refine', 'baselines')
+_OF_STUDENT = {x.name for x in stage_table.STAGES if x.is_of_student}
 
 _Value = TypeVar('_Value')
 
@@ -38,6 +38,7 @@ class RunContext:
     workdir: the run's folder.
     devices: to train on.
     last_stage: the stage to end with.
+    on_metrics: called with each row of metrics.
   """
 
   config: ml_collections.FrozenConfigDict
@@ -45,6 +46,7 @@ class RunContext:
   workdir: Workdir
   devices: list[jax.Device]
   last_stage: str = 'evaluate'
+  on_metrics: metrics_log.OnMetrics | None = None
   _log: metrics_log.MetricsLog | None = None
   _seconds: float = 0.0
 
@@ -75,7 +77,9 @@ class RunContext:
           f'{stage}: begun with other fields before; that attempt is kept as '
           f'{aside.name}'
         )
-    self._log = metrics_log.MetricsLog(self.workdir.stage(stage))
+    self._log = metrics_log.MetricsLog(
+      self.workdir.stage(stage), self.on_metrics
+    )
     self._seconds = 0.0
     try:
       with _explain_lack_of_memory(stage):
@@ -121,7 +125,7 @@ class RunContext:
       name: of a phase, 'stage/part', or of something else.
     """
     seed, student_seed = self.config.seed, self.config.student_seed
-    if student_seed is not None and name.partition('/')[0] in _OF_THE_STUDENT:
+    if student_seed is not None and name.partition('/')[0] in _OF_STUDENT:
       seed = student_seed
     base = jax.random.PRNGKey(seed)
     return jax.random.fold_in(base, zlib.crc32(name.encode()))

@@ -67,7 +67,7 @@ def _comparisons(
     teacher_config = config.teachers[name]
     if teacher_config.reference is None:
       size = tuple(teacher_config.size or config.image)
-      lines += reference_logits.comparison(
+      lines += reference_logits.describe_comparison(
         teacher, size, teacher_config.mean, teacher_config.deviation
       )
   return lines
@@ -88,7 +88,7 @@ def missing_prior(nets: list[Teacher], design: Nets) -> list[str]:
     f'teacher {t.name} has no batch norm (nn.BatchNorm of Flax Linen): the '
     'objective goes without the statistics prior for it'
     for t in nets
-    if design.objective.prior and not forward.has_batch_norm(t, design.image)
+    if design.loss_weights.prior and not forward.has_batch_norm(t, design.image)
   ]
 
 
@@ -168,6 +168,8 @@ def _origin(own: ml_collections.FrozenConfigDict) -> str:
       return own.kind
     case 'module':
       return own.module
+    case 'given':
+      return 'in memory'
   sized = f', shown {_by(own.size)}' if own.size else ''
   return f'{own.architecture} of {own.weights}{sized}'
 

@@ -238,7 +238,7 @@ def _describe_run(
     'oracle': config.objective.oracle,
     'seed': config.seed,
     'labels': list(config.labels),
-    'routed': bool(trained.frozen.routes),
+    'routed': bool(trained.frozen.routed_teachers),
     'misfits': dict(trained.statistics_gaps),
     'branch_points': students.branch_points,
     'branch_losses': students.branch_losses,
@@ -316,15 +316,15 @@ def samples(
 
   @jax.jit
   def draw(source, relevant, key):
-    z = routing.told(
-      jax.random.normal(key, (rows, source.noise)),
-      label_map.asked if source.routes else (),
-      source.teachers,
+    z = routing.condition_latents(
+      jax.random.normal(key, (rows, source.latent_dim)),
+      label_map.asked if source.routed_teachers else (),
+      source.num_teachers,
     )
     images = source.module.apply(source.variables, z, train=False)[-1]
-    shown = [source.seen_by(teacher, images) for teacher in relevant]
-    return images, discriminators.told(
-      relevant, shown, owners, routed=source.absent
+    filtered_images = [source.filtered_image(t, images) for t in relevant]
+    return images, discriminators.ensemble_logits(
+      relevant, filtered_images, owners, routed=source.foreign_labels_absent
     )
 
   images, logits = draw(source, relevant, context.key('samples'))

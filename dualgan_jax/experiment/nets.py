@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +16,11 @@ from dualgan_jax.networks import architectures, classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.stages.generator_loss import Objective
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights
 from dualgan_jax.teachers import (
   agreement,
   forward,
   reference_logits,
-  user_module,
   weight_files,
   weight_matching,
 )
@@ -46,7 +46,7 @@ class Nets:
     classifiers: by name, the nets of those that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
-    objective: of the generator, not routed.
+    loss_weights: of the generator's loss, not routed.
     unmerged: by name, the teachers of weight files in full precision and with
       all their blocks, as PyTorch has them.
   """
@@ -57,17 +57,19 @@ class Nets:
   classifiers: dict[str, Classifier]
   student: Classifier
   generator: Generator
-  objective: Objective
+  loss_weights: GeneratorLossWeights
   unmerged: dict[str, Teacher]
 
 
-def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
-  """Builds the nets; of arrays, only those of teachers that are files.
-
-  A teacher of the user's own code is run on some images, to check it.
+def build_nets(
+  config: ml_collections.FrozenConfigDict,
+  own_teachers: Mapping[str, Teacher] = MappingProxyType({}),
+) -> Nets:
+  """Builds the nets; of arrays, only those of teachers that are not trained.
 
   Args:
     config: checked (`schema.check`); `generator.features` given.
+    own_teachers: by name, those that a user's own code makes.
 
   Raises:
     UserError: labels or nets don't fit together, or weights don't fit theirs.
@@ -91,8 +93,8 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
         )
       case 'weights':
         own[name], unmerged[name] = _of_weights(name, net, config)
-      case 'module':
-        own[name] = _of_module(name, net, config)
+      case _:
+        own[name] = own_teachers[name]
   student = _classifier(
     config.student,
     len(config.labels),
@@ -127,9 +129,10 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
     widths=config.generator.widths,
     dtype=_dtype(config.precision),
   )
-  asked = {**config.objective.to_dict(), 'routed': False}
-  names = [f.name for f in dataclasses.fields(Objective)]
-  objective = Objective(**{name: asked[name] for name in names})
+  names = {f.name for f in dataclasses.fields(GeneratorLossWeights)}
+  loss_weights = GeneratorLossWeights(
+    **{name: config.objective[name] for name in names - {'routed'}}
+  )
   return Nets(
     config.image,
     label_map,
@@ -137,7 +140,7 @@ def build_nets(config: ml_collections.FrozenConfigDict) -> Nets:
     classifiers,
     student,
     generator,
-    objective,
+    loss_weights,
     unmerged,
   )
 
@@ -166,9 +169,9 @@ def generator_phase(
     plan.generator,
     frozen,
     plan.label_map,
-    dataclasses.replace(plan.objective, routed=routed),
+    dataclasses.replace(plan.loss_weights, routed=routed),
     image=plan.image,
-    noise=own.noise,
+    latent_dim=own.noise,
     steps=steps,
     batch=own.batch,
     optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),
@@ -188,24 +191,16 @@ def abstract_teacher(
   return from_classifier(name, tuple(labels), net, variables)
 
 
-def _of_module(name, own, config):
-  """A teacher from a Python file."""
-  field = f'teachers.{name}.module'
-  teacher = user_module.load(field, own.module).replace(name=name)
-  user_module.check(field, teacher, config.image)
-  return teacher
-
-
 def _of_weights(name, own, config):
   """A teacher from a weight file; and the same in full precision, unmerged."""
   field = f'teachers.{name}.weights'
   architecture = architectures.ARCHITECTURES[own.architecture]
   size = tuple(own.size or config.image)
   _refuse_unfit_images(name, own, size)
-  variables = weight_matching.take_over(
+  variables = weight_matching.load_variables(
     field,
     own.architecture,
-    weight_files.contents(weight_files.find(field, own.weights)),
+    weight_files.read_contents(weight_files.find(field, own.weights)),
     len(own.labels),
     size,
     index=own.index,
@@ -296,7 +291,7 @@ def _classifier(net, labels, precision, single_label):
     depths=net.depths,
     strides=net.strides,
     batch_norm=net.batch_norm,
-    labels=labels,
+    num_labels=labels,
     single_label=single_label,
     dtype=_dtype(precision),
   )

@@ -14,7 +14,7 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
-from dualgan_jax.training.image_batches import RealImages, prepared
+from dualgan_jax.training.image_batches import RealImages, scale_and_resize
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -188,6 +188,8 @@ def some(
   images, targets = [], []
   for split in splits:
     wanted = split.with_any_label(config.labels)
-    images.append(np.asarray(prepared(wanted.images[:most], config.image[:2])))
+    images.append(
+      np.asarray(scale_and_resize(wanted.images[:most], config.image[:2]))
+    )
     targets.append(wanted.label_targets(config.labels)[:most])
   return np.concatenate(images), np.concatenate(targets)

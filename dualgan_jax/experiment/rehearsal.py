@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.reporting import plots
+from dualgan_jax.reporting import plots, report
 from dualgan_jax.student import student, student_folder
 from dualgan_jax.training import console
 
@@ -44,6 +44,8 @@ def check_last_stage(workdir: pathlib.Path, labels: Sequence[str]) -> None:
           f'evaluate: pictures have a box in place of each {letters}; install '
           'a font that has them as font.sans-serif of matplotlib'
         )
+    with _blamed('the report cannot be written'):
+      report.load_templates()
     with _blamed('the student cannot be written'):
       _write_program(folder / 'branched', labels)
 

@@ -1,11 +1,12 @@
 """Runs an experiment: the stages in order, each once, in one folder."""
 
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import ml_collections
 
 from dualgan_jax.config import schema, stage_fields, stage_table
-from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.data import data_folder
 from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
@@ -13,6 +14,7 @@ from dualgan_jax.experiment import (
   description,
   generator_features,
   memory,
+  own_teachers,
   rehearsal,
   results,
   stage_records,
@@ -22,14 +24,18 @@ from dualgan_jax.experiment import (
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.student import student_config
-from dualgan_jax.teachers import user_module, weight_files
-from dualgan_jax.training import console, parallel
+from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training import console, metrics_log, parallel
+
+_NO_TEACHERS: Mapping[str, Teacher] = MappingProxyType({})
 
 
 def run(
   config: ml_collections.ConfigDict,
   workdir_path: str,
   *,
+  teachers: Mapping[str, Teacher] = _NO_TEACHERS,
+  on_metrics: metrics_log.OnMetrics | None = None,
   stage: str | None = None,
   init_from: str | None = None,
 ) -> dict | None:
@@ -38,6 +44,12 @@ def run(
   Args:
     config: as `experiments/configs` make them.
     workdir_path: the run's folder; what is finished there is not done again.
+    teachers: by name, teachers in memory, beside those of `config.teachers`,
+      which may be empty or missing then. A second start is given them again.
+    on_metrics: called with a phase's name ('generator/train'), its steps done
+      and its metrics by name, a float or an array of one per label, for each
+      row of metrics (`config.log_every`), on the first process. If it raises,
+      the training is saved, and `run` raises the same.
     stage: only this one of `stage_table.NAMES`; all of them if None.
     init_from: another run's folder, to take finished teachers from, unless
       there are some already, and with them the finished generator if this
@@ -55,14 +67,20 @@ def run(
     raise UserError(
       f'stage: {stage!r} is none of {", ".join(stage_table.NAMES)}.'
     )
-  with _system_told(workdir_path):
-    return _run(config, workdir_path, stage, init_from)
+  try:
+    with _system_told(workdir_path):
+      return _run(config, workdir_path, teachers, on_metrics, stage, init_from)
+  except metrics_log.CallbackError as e:
+    failure = e.failure
+  # Out here, or Python would add our error to the user's.
+  raise failure
 
 
 def dry_run(
   config: ml_collections.ConfigDict,
   workdir_path: str,
   *,
+  teachers: Mapping[str, Teacher] = _NO_TEACHERS,
   init_from: str | None = None,
 ) -> str:
   """Builds everything that `run` would train, and describes it.
@@ -70,6 +88,7 @@ def dry_run(
   Args:
     config: as for `run`.
     workdir_path: as for `run`; nothing is written.
+    teachers: as for `run`.
     init_from: as for `run`.
 
   Returns:
@@ -79,7 +98,7 @@ def dry_run(
     UserError: what `run` would refuse for the config.
   """
   with _system_told(workdir_path):
-    config, design, _ = _prepare(config, workdir_path, init_from)
+    config, design, _ = _prepare(config, workdir_path, teachers, init_from)
     fields = stage_fields.by_stage(config)
     stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
@@ -87,8 +106,8 @@ def dry_run(
   return description.describe(design, config)
 
 
-def _run(config, workdir_path, stage, init_from):
-  config, design, devices = _prepare(config, workdir_path, init_from)
+def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
+  config, design, devices = _prepare(config, workdir_path, teachers, init_from)
   with workdir.Workdir(workdir_path) as folder:
     fields = stage_fields.by_stage(config)
     stage_records.check_same_fields(workdir_path, fields)
@@ -112,21 +131,23 @@ def _run(config, workdir_path, stage, init_from):
           lambda: rehearsal.check_last_stage(folder.path, config.labels)
         )
       stage_runners.run_stages(
-        RunContext(config, design, folder, devices, chosen[-1])
+        RunContext(config, design, folder, devices, chosen[-1], on_metrics)
       )
     if chosen[-1] != 'evaluate':
       return None
     return results.read(folder.path)
 
 
-def _prepare(config, workdir_path, init_from):
+def _prepare(config, workdir_path, teachers, init_from):
   """Checks all that can be checked before a folder is touched."""
+  config = own_teachers.add(config, teachers)
+  own_teachers.check_passed(config, teachers, workdir_path)
   config = schema.check(config)
   for name, data_config in config.data.items():
     data_folder.find(name, data_config)
-  config = _with_files(config)
+  config, made_by_users = own_teachers.read(config, teachers)
   config = generator_features.fill_in(config, workdir_path, init_from)
-  design = build_nets(config)
+  design = build_nets(config, made_by_users)
   if fault := student_config.net_fault(
     {
       'labels': config.labels,
@@ -215,34 +236,3 @@ def _system_told(workdir_path):
       f'{place}: {problem}; put that right and start the same command again, '
       'which goes on from what is saved.'
     ) from e
-
-
-def _with_files(config):
-  """Fills in what files say: their sums, by which a run knows its teachers."""
-  user_module.load.cache_clear()  # they may say something else than last time
-  values, sums = config.to_dict(), {}
-  for name, own in values['teachers'].items():
-    field, kind = f'teachers.{name}', teacher_kind(own)
-    if kind == 'trained':
-      continue
-    if kind == 'weights':
-      found = weight_files.digest(
-        weight_files.find(f'{field}.weights', own['weights'])
-      )
-    else:
-      teacher = user_module.load(f'{field}.module', own['module'])
-      found = user_module.digest(f'{field}.module', own['module'], teacher)
-      if own['labels'] not in (None, teacher.labels):
-        raise UserError(
-          f'{field}.labels: {own["module"]} has the labels '
-          f'{", ".join(teacher.labels)}; leave them out here.'
-        )
-      own['labels'] = teacher.labels
-    if (own['sha256'] or found).lower() != found:
-      raise UserError(
-        f'{field}.sha256: {own[kind]} has the sum {found}; bring the file '
-        'again, or set this to its sum if you trust it.'
-      )
-    own['sha256'] = sums[field] = found
-  parallel.check_same_files(sums)
-  return ml_collections.FrozenConfigDict(values)

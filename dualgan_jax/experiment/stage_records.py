@@ -10,6 +10,8 @@ from dualgan_jax.config.stage_fields import StageFields
 from dualgan_jax.errors import UserError
 
 _FILE = 'stage.json'
+# Of records; those of the first versions say none.
+_FORMAT = 1
 # Those that another run's folder may give.
 _TAKEN = tuple(stage.name for stage in stage_table.STAGES if stage.can_be_taken)
 
@@ -40,6 +42,11 @@ def read(workdir: pathlib.Path, stage: str) -> dict[str, Any] | None:
     raise _damaged(file) from e
   if record is not None and not _is_record(record):
     raise _damaged(file)
+  if record is not None and record.get('format', 0) > _FORMAT:
+    raise UserError(
+      f'{file}: is of a newer version of dualgan_jax; install that, or name '
+      'another folder.'
+    )
   return record
 
 
@@ -48,7 +55,7 @@ def write(workdir: pathlib.Path, stage: str, record: dict[str, Any]) -> None:
   folder = workdir / stage
   folder.mkdir(parents=True, exist_ok=True)
   part = folder / f'{_FILE}.part'
-  part.write_text(json.dumps(record, indent=1))
+  part.write_text(json.dumps({'format': _FORMAT, **record}, indent=1))
   part.replace(folder / _FILE)
 
 
@@ -187,6 +194,7 @@ def _is_record(record: Any) -> bool:
     and isinstance(record.get('fields'), dict)
     and isinstance(record.get('finished'), bool)
     and isinstance(record.get('seconds', 0.0), int | float)
+    and isinstance(record.get('format', 0), int)
   )
 
 

@@ -198,7 +198,7 @@ def regroup(
       [points[teacher.name] for teacher in teachers.relevant],
       teachers.relevant_labels,
       single_label=student.single_label,
-      absent=trained.frozen.absent,
+      absent=trained.frozen.foreign_labels_absent,
     )
     starts['branched'] = (net.apply, variables, config.branched_steps)
   models = {}
@@ -263,7 +263,9 @@ def refine_students(
     trained.frozen,
     teachers.everyone,
     nets.label_map,
-    dataclasses.replace(nets.objective, routed=bool(trained.frozen.routes)),
+    dataclasses.replace(
+      nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
+    ),
     image=nets.image,
     temperature=context.config.temperature,
     disagreement=config.disagreement,
@@ -306,7 +308,9 @@ def train_baselines(
     kinds['real_data'] = (
       distillation.real,
       lambda: real_data.of_baseline(
-        context.config, teachers.relevant, absent=trained.frozen.absent
+        context.config,
+        teachers.relevant,
+        absent=trained.frozen.foreign_labels_absent,
       ),
     )
   models = {}

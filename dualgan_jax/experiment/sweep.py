@@ -15,7 +15,7 @@ import jax
 import ml_collections
 
 from dualgan_jax import display, errors
-from dualgan_jax.config import schema, stage_fields
+from dualgan_jax.config import builders, schema, stage_fields
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting.spread import mean_and_std
@@ -108,16 +108,7 @@ def changed(
   Raises:
     UserError: there is no such field, or its type is another.
   """
-  copy = config.copy_and_resolve_references().lock()
-  for field, value in {'seed': seed, **fields}.items():
-    try:
-      copy.update_from_flattened_dict({field: value})
-    except (KeyError, AttributeError) as e:
-      raise errors.UserError(f'--grid: no such field: {field}.') from e
-    except (TypeError, ValueError) as e:
-      raise errors.UserError(
-        f'--grid: {field}={value!r}: {errors.first_line(e)}'
-      ) from e
+  copy = builders.changed(config, {'seed': seed, **fields}, '--grid: ')
   if copy.generator.features is None and 'widths' in copy.student:
     # Said out loud, or a run would take them from the run it shares with.
     copy.generator.features = copy.student.widths[:-1]

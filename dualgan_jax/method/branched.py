@@ -54,18 +54,20 @@ class Branched:
     """
     trunk, filters, tails = variables
     updated, features = [], []
-    for block, own in zip(self.trunk, trunk, strict=True):
-      x, own = apply_block(block, own, x, train=train)
-      updated.append(own)
+    for block, block_variables in zip(self.trunk, trunk, strict=True):
+      x, block_variables = apply_block(block, block_variables, x, train=train)
+      updated.append(block_variables)
       features.append(x)
     logits = [
       forward.tail(
         teacher,
         tail,
-        discriminators.filtered(own['params'], features[point - 1]),
+        discriminators.filtered(
+          filter_variables['params'], features[point - 1]
+        ),
         point,
       )
-      for teacher, point, own, tail in zip(
+      for teacher, point, filter_variables, tail in zip(
         self.teachers, self.points, filters, tails, strict=True
       )
     ]
@@ -105,14 +107,14 @@ def create(
     The net and its variables, the teachers' parts copied.
   """
   deepest = max(points)
-  alone = absent and not single_label
+  drop_softmax = absent and not single_label
   net = Branched(
     tuple(student_blocks[:deepest]),
-    tuple(without_softmax(t) if alone else t for t in teachers),
+    tuple(without_softmax(t) if drop_softmax else t for t in teachers),
     tuple(points),
     label_map,
     single_label and len(teachers) > 1,
   )
   tails = tuple(t.variables[p:] for t, p in zip(teachers, points, strict=True))
-  own = tuple({'params': params} for params in filters)
-  return net, (tuple(student[:deepest]), own, tails)
+  filter_variables = tuple({'params': params} for params in filters)
+  return net, (tuple(student[:deepest]), filter_variables, tails)

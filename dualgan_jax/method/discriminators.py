@@ -18,7 +18,7 @@ ABSENT = -30.0
 
 
 def new_filter(key: chex.PRNGKey, channels: int, teacher_channels: int) -> Any:
-  """Parameters of a filter between two widths.
+  """Initialises the parameters of a filter between two widths.
 
   Args:
     key: a PRNG key.
@@ -30,7 +30,7 @@ def new_filter(key: chex.PRNGKey, channels: int, teacher_channels: int) -> Any:
 
 
 def filtered(params: Any, features: chex.Array) -> chex.Array:
-  """f_m^j(F), Eq. 9.
+  """Computes f_m^j(F), Eq. 9.
 
   Args:
     params: as `new_filter` makes them.
@@ -46,7 +46,7 @@ def filtered(params: Any, features: chex.Array) -> chex.Array:
 
 
 def filter_image(filters: Any, image: chex.Array) -> chex.Array:
-  """f_m^B(I_g) where a teacher has a filter for the image, else I_g."""
+  """Computes f_m^B(I_g), [N, h, w, c], or leaves I_g if there is no f_m^B."""
   if 'image' not in filters:
     return image
   return filtered(filters['image'], image)
@@ -55,9 +55,9 @@ def filter_image(filters: Any, image: chex.Array) -> chex.Array:
 def combine(
   logits: Sequence[chex.Array],
   owners: np.ndarray,
-  believed: chex.Array | None = None,
+  answer_mask: chex.Array | None = None,
 ) -> chex.Array:
-  """O_g, Eq. 10: the teachers' answers put together, each label once.
+  """Puts the teachers' answers together, each label once: O_g of Eq. 10.
 
   A label owned by several teachers gets the mean of their probabilities, in
   log space.
@@ -66,18 +66,17 @@ def combine(
     logits: one [N, |Y_m|] per teacher.
     owners: [L, K] columns of the answers side by side, -1 for none
       (`LabelMap.owners`).
-    believed: bool [N, M], whose answers count for each row; all if None. A
+    answer_mask: bool [N, M], whose answers count for each row; all if None. A
       label none of whose owners counts has logit `ABSENT`.
 
   Returns:
     Logits, [N, L].
   """
-  together = jnp.concatenate(logits, axis=-1)
-  answers = together[:, owners]  # [N, L, K]
+  answers = jnp.concatenate(logits, axis=-1)[:, owners]  # [N, L, K]
   counts = jnp.broadcast_to(owners >= 0, answers.shape)
-  if believed is not None:
+  if answer_mask is not None:
     teacher = np.repeat(np.arange(len(logits)), [x.shape[-1] for x in logits])
-    counts &= jnp.asarray(believed)[:, teacher[owners]]
+    counts &= jnp.asarray(answer_mask)[:, teacher[owners]]
   elif owners.shape[1] == 1:
     return answers[:, :, 0]
 
@@ -94,28 +93,35 @@ def combine(
   return jnp.where(anyone, odds, ABSENT)
 
 
-def told(
+def ensemble_logits(
   teachers: Sequence[Teacher],
   images: Sequence[chex.Array],
   owners: np.ndarray,
   *,
   routed: bool,
 ) -> chex.Array:
-  """What the student is to say of images: the teachers' answers together.
+  """Runs the teachers on images and puts their answers together, Eq. 10.
+
+  Logits that the student is to learn.
 
   Args:
     teachers: M of them.
-    images: per teacher, the images as it is shown them, [N, h, w, c].
+    images: per teacher, the images behind its filter, [N, h, w, c].
     owners: see `combine`.
     routed: whether sample i belongs to teacher i mod M alone (`routing`).
 
   Returns:
     Logits, [N, L].
   """
-  many, logits = len(teachers), []
+  num_teachers, logits = len(teachers), []
   for m, (teacher, x) in enumerate(zip(teachers, images, strict=True)):
-    own = routing.own_rows(x, m, many) if routed else x
-    answer = tail(teacher, teacher.variables, own, 0)
-    logits.append(routing.spread(answer, m, many) if routed else answer)
-  believed = routing.believed(len(images[0]), many) if routed else None
-  return combine(logits, owners, believed)
+    if routed:
+      x = routing.teacher_rows(x, m, num_teachers)
+    answers = tail(teacher, teacher.variables, x, 0)
+    if routed:
+      answers = routing.scatter_rows(answers, m, num_teachers)
+    logits.append(answers)
+  answer_mask = None
+  if routed:
+    answer_mask = routing.answer_mask(len(images[0]), num_teachers)
+  return combine(logits, owners, answer_mask)

@@ -20,67 +20,79 @@ class FrozenGenerator:
 
   Attributes:
     module: the Linen generator.
-    noise: size of z's random part.
-    routes: of a routed generator, the numbers of the teachers whose images are
-      asked for, in the order of `label_map`; else empty.
-    teachers: how many a routed generator knows.
-    absent: whether labels that an image's own teacher does not answer count as
-      absent from it; else all teachers answer for every image.
+    latent_dim: size of z's random part.
+    routed_teachers: of a routed generator, the numbers of the teachers whose
+      images it is to make, in the order of `label_map`; else empty.
+    num_teachers: how many a routed generator was trained with.
+    foreign_labels_absent: whether labels that an image's own teacher does not
+      answer count as absent from it; else all teachers answer for every image.
     variables: of the generator; it runs with its running averages.
     filters: stage 1's, by teacher's name.
   """
 
   module: Generator = struct.field(pytree_node=False)
-  noise: int = struct.field(pytree_node=False)
-  routes: tuple[int, ...] = struct.field(pytree_node=False, default=())
-  teachers: int = struct.field(pytree_node=False, default=0)
-  absent: bool = struct.field(pytree_node=False, default=False)
+  latent_dim: int = struct.field(pytree_node=False)
+  routed_teachers: tuple[int, ...] = struct.field(pytree_node=False, default=())
+  num_teachers: int = struct.field(pytree_node=False, default=0)
+  foreign_labels_absent: bool = struct.field(pytree_node=False, default=False)
   variables: Any = None
   filters: Any = None
 
   def features(self, key: chex.PRNGKey, batch: int) -> tuple[chex.Array, ...]:
-    """F_g^1 .. F_g^B of this device's share of `batch` fresh samples."""
-    z = draw_noise(key, batch, self.noise, self.routes, self.teachers)
+    """Generates F_g^1 .. F_g^B of this device's share of `batch` samples."""
+    z = draw_latents(
+      key, batch, self.latent_dim, self.routed_teachers, self.num_teachers
+    )
     return self.module.apply(self.variables, z, train=False)
 
-  def seen_by(self, teacher: Teacher, image: chex.Array) -> chex.Array:
-    """The image as `teacher` is shown it: behind f_m^B, if there is one."""
+  def filtered_image(self, teacher: Teacher, image: chex.Array) -> chex.Array:
+    """Filters I_g, [N, h, w, c], for a teacher that has a filter f_m^B."""
     return discriminators.filter_image(self.filters[teacher.name], image)
 
-  def told(
+  def ensemble_logits(
     self,
     teachers: Sequence[Teacher],
     image: chex.Array,
     label_map: LabelMap,
   ) -> chex.Array:
-    """What the teachers together say of I_g on Y_cst, logits [N, |Y_cst|]."""
-    return discriminators.told(
+    """Puts the teachers' answers to I_g on Y_cst together.
+
+    Args:
+      teachers: M of them.
+      image: I_g, [N, h, w, c], not filtered.
+      label_map: the teachers in the same order.
+
+    Returns:
+      Logits, [N, |Y_cst|].
+    """
+    return discriminators.ensemble_logits(
       teachers,
-      [self.seen_by(t, image) for t in teachers],
+      [self.filtered_image(t, image) for t in teachers],
       label_map.owners(label_map.customised),
-      routed=self.absent,
+      routed=self.foreign_labels_absent,
     )
 
 
-def draw_noise(
+def draw_latents(
   key: chex.PRNGKey,
   batch: int,
-  size: int,
-  routes: Sequence[int] = (),
-  teachers: int = 0,
+  latent_dim: int,
+  routed_teachers: Sequence[int] = (),
+  num_teachers: int = 0,
 ) -> chex.Array:
-  """This device's share of `batch` standard normal z.
+  """Draws this device's share of `batch` standard normal latents z.
 
   Args:
     key: the step's.
     batch: size of the whole batch.
-    size: of the random part.
-    routes: the teachers to whom samples belong in turn; none if not routed.
-    teachers: how many the generator knows.
+    latent_dim: size of the random part.
+    routed_teachers: to whom samples belong in turn; none if not routed.
+    num_teachers: how many the generator was trained with.
 
   Returns:
-    [share, size], with a one-hot of the sample's teacher joined if routed.
+    [share, latent_dim], or [share, latent_dim + num_teachers] if routed: a
+    one-hot of the sample's teacher is joined.
   """
   keys = parallel.sample_keys(key, batch)
-  z = jax.vmap(lambda k: jax.random.normal(k, (size,)))(keys)
-  return routing.told(z, routes, teachers)
+  z = jax.vmap(lambda k: jax.random.normal(k, (latent_dim,)))(keys)
+  return routing.condition_latents(z, routed_teachers, num_teachers)

@@ -71,7 +71,7 @@ class LabelMap:
       int32 [L, K], K the most owners that one of the labels has: columns of the
       concatenated answers [N, sum_m |Y_m|]; -1 fills rows with fewer owners.
     """
-    places = {label: [] for label in self.union}
+    places: dict[str, list[int]] = {label: [] for label in self.union}
     everything = (x for _, owned in self.teachers for x in owned)
     for column, label in enumerate(everything):
       places[label].append(column)

@@ -18,36 +18,48 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def told(z: chex.Array, routes: Sequence[int], teachers: int) -> chex.Array:
-  """z, joined by a one-hot of the teacher whose image each row is to be.
+def condition_latents(
+  z: chex.Array, routed_teachers: Sequence[int], num_teachers: int
+) -> chex.Array:
+  """Joins to each z a one-hot of the teacher to whom its image is to belong.
 
   Args:
-    z: [rows, size].
-    routes: the teachers whose images are asked for, in turn; none if not
-      routed.
-    teachers: all that the generator knows.
+    z: [N, d].
+    routed_teachers: numbers of the teachers whose images are wanted, in turn;
+      none if not routed.
+    num_teachers: M, how many the generator was trained with.
 
   Returns:
-    [rows, size + teachers], or z without routes.
+    [N, d + M], or z itself if not routed.
   """
-  if not routes:
+  if not routed_teachers:
     return z
-  turn = np.asarray(routes)[np.arange(len(z)) % len(routes)]
-  one_hot = np.eye(teachers, dtype=np.float32)[turn]
+  turn = np.asarray(routed_teachers)[np.arange(len(z)) % len(routed_teachers)]
+  one_hot = np.eye(num_teachers, dtype=np.float32)[turn]
   return jnp.concatenate([z, one_hot], axis=-1)
 
 
-def believed(rows: int, teachers: int) -> np.ndarray:
-  """Whose answer to each row counts, bool [rows, teachers]."""
-  return np.eye(teachers, dtype=bool)[np.arange(rows) % teachers]
+def answer_mask(num_rows: int, num_teachers: int) -> np.ndarray:
+  """Marks whose answer to each row counts, bool [num_rows, num_teachers]."""
+  turn = np.arange(num_rows) % num_teachers
+  return np.eye(num_teachers, dtype=bool)[turn]
 
 
-def own_rows(x: chex.Array, teacher: int, teachers: int) -> chex.Array:
-  """One teacher's rows, [rows / teachers, ...]."""
-  return x[teacher::teachers]
+def teacher_rows(x: chex.Array, teacher: int, num_teachers: int) -> chex.Array:
+  """Takes one teacher's rows out of x, [N, ...]: [N / num_teachers, ...]."""
+  return x[teacher::num_teachers]
 
 
-def spread(x: chex.Array, teacher: int, teachers: int) -> chex.Array:
-  """Puts one teacher's rows back in their places, 0 in all others."""
-  rows = jnp.zeros((x.shape[0] * teachers, *x.shape[1:]), x.dtype)
-  return rows.at[teacher::teachers].set(x)
+def scatter_rows(x: chex.Array, teacher: int, num_teachers: int) -> chex.Array:
+  """Puts one teacher's rows back in their places, with 0 in all others.
+
+  Args:
+    x: of `teacher_rows`, [n, ...].
+    teacher: its number.
+    num_teachers: M.
+
+  Returns:
+    [n · M, ...], of the type of x.
+  """
+  rows = jnp.zeros((x.shape[0] * num_teachers, *x.shape[1:]), x.dtype)
+  return rows.at[teacher::num_teachers].set(x)

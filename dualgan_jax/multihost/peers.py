@@ -1,10 +1,10 @@
 """The processes of one run watch one another, and end together.
 
-Who watches whom: a thread reads each connection of `meeting`; so the first
-process watches all, and all watch the first. A process that cannot go on says
-why before it ends; a killed one has its connection closed by the system; and a
-machine that vanished no longer answers the system's probes. Whatever the first
-hears it passes on, and all end with the sentence and the exit code of the one
+A thread reads each connection of `meeting`; so the first process watches all
+others, and all others watch the first. A process that cannot go on says why
+before it ends; the system closes the connection of a killed one; and a machine
+that vanished no longer answers the system's probes. The first process passes on
+whatever it receives, and all end with the sentence and the exit code of the one
 that could not go on. At a good end all wait for the last.
 
 JAX watches, too, but it aborts a process within whatever it is doing, without
@@ -25,10 +25,10 @@ from dualgan_jax.errors import TrainingError
 from dualgan_jax.multihost.cluster import Cluster
 from dualgan_jax.multihost.meeting import Connection
 
-# Seconds in which a process may say by itself what it hears from another: what
-# ends one, such as a loss that is not finite, is often seen by all at once.
+# Seconds in which a process may report by itself what it hears from another:
+# the cause, such as a loss that is not finite, often shows in all at once.
 _GRACE_SECONDS = 5
-# Seconds that the first stays, so that all others hear it.
+# Seconds that the first process stays, so that all others receive the message.
 _PASSING_ON_SECONDS = 10
 
 
@@ -40,12 +40,12 @@ class Peers:
 
     Args:
       cluster: which of the processes this is.
-      connections: those that `meet` has returned.
+      connections: as `meet` has returned them.
     """
     self._name, self._connections = cluster.name, connections
-    self._first = cluster.process_id == 0
-    self._ending = threading.Lock()  # taken once, and never released
-    self._at_a_loss = threading.Event()
+    self._is_first = cluster.process_id == 0
+    self._ending_lock = threading.Lock()  # taken once, and never released
+    self._is_stuck = threading.Event()
     _delay_abort()
     for connection in connections:
       connection.socket.settimeout(None)
@@ -53,53 +53,60 @@ class Peers:
         target=self._watch, args=(connection,), daemon=True
       ).start()
 
-  def leave(self, sentence: str, code: int) -> None:
-    """Says why this process ends, tells the others, and ends it.
+  def end_all(self, sentence: str, exit_code: int) -> None:
+    """Reports why this process cannot go on, and ends all processes.
 
     Args:
-      sentence: for the user.
-      code: the exit code, for all processes.
+      sentence: the reason, for the user.
+      exit_code: of all processes.
     """
     _ignore_signals()
-    self._ending.acquire()
+    # If a message from another process is ending this one, it goes first.
+    self._ending_lock.acquire()
     for connection in self._connections:
-      connection.say(name=self._name, sentence=sentence, code=code)
-    self._end(sentence, code)
+      connection.send(name=self._name, sentence=sentence, code=exit_code)
+    self._end(sentence, exit_code)
 
-  def follow(self) -> None:
-    """Ends as another process has ended, if one has; else returns."""
+  def end_if_peer_ended(self) -> None:
+    """Ends with the reason of another process, if one comes; else returns.
+
+    It is called when a computation of all processes has failed here.
+    """
     _ignore_signals()
-    self._at_a_loss.set()
+    self._is_stuck.set()
     time.sleep(_GRACE_SECONDS)
 
-  def part(self) -> None:
-    """Waits until all have come to their good end."""
-    if not self._first:
-      self._say_parted()
+  def wait_for_all_done(self) -> None:
+    """Waits until all processes have finished their work."""
+    # The first process answers when it has heard of all others.
+    if not self._is_first:
+      self._send_done()
     for connection in self._connections:
-      connection.parted.wait()
-    if self._first:
-      self._say_parted()
+      connection.finished.wait()
+    if self._is_first:
+      self._send_done()
 
-  def _say_parted(self):
+  def _send_done(self) -> None:
+    """Tells the connected processes that this one has finished its work."""
     for connection in self._connections:
-      connection.say(code=0)
+      connection.send(code=0)
 
   def _watch(self, connection: Connection) -> None:
-    """Reads a connection to its end."""
-    ending = None
+    """Reads a connection until it is closed, and acts on what comes."""
+    last_message = None
     with contextlib.suppress(OSError, ValueError):
       while True:
-        message = connection.hear()
+        message = connection.receive()
         if message['code']:
-          ending = message
-          self._hear(ending)
+          last_message = message
+          self._follow(last_message)
         else:
-          connection.parted.set()
+          connection.finished.set()
     connection.closed.set()
-    if not (ending or connection.parted.is_set()):
-      self._at_a_loss.set()  # nothing can be computed together any more
-      self._hear(
+    # Closed without a word: the process was killed.
+    if not (last_message or connection.finished.is_set()):
+      self._is_stuck.set()  # no computation of all processes can end any more
+      self._follow(
         {
           'name': connection.name,
           'sentence': 'it was killed, or its machine is gone; the same command '
@@ -108,35 +115,40 @@ class Peers:
         }
       )
 
-  def _hear(self, ending: dict[str, Any]) -> None:
-    if self._first:
+  def _follow(self, message: dict[str, Any]) -> None:
+    """Passes on why another process ends, and ends this one, too."""
+    if self._is_first:
       for connection in self._connections:
-        connection.say(**ending)
-    # This thread has to go on reading.
-    threading.Thread(target=self._go_too, kwargs=ending, daemon=True).start()
+        connection.send(**message)
+    # In another thread, since this one has to go on reading.
+    threading.Thread(
+      target=self._end_after_grace, kwargs=message, daemon=True
+    ).start()
 
-  def _go_too(self, name: str, sentence: str, code: int) -> None:
-    self._at_a_loss.wait(_GRACE_SECONDS)
-    self._ending.acquire()
+  def _end_after_grace(self, name: str, sentence: str, code: int) -> None:
+    """Ends this process as another one ended; arguments are the message's."""
+    self._is_stuck.wait(_GRACE_SECONDS)
+    self._ending_lock.acquire()
     self._end(f'multihost: {name} cannot go on: {sentence}', code)
 
-  def _end(self, sentence: str, code: int) -> None:
+  def _end(self, sentence: str, exit_code: int) -> None:
     """Ends the process at once: JAX would wait for the others first."""
     with contextlib.suppress(OSError, ValueError):
       print(f'error: {printable(sentence)}', file=sys.stderr, flush=True)
-    if self._first:
-      until = time.monotonic() + _PASSING_ON_SECONDS
+    # Through the first process the others hear of one another.
+    if self._is_first:
+      deadline = time.monotonic() + _PASSING_ON_SECONDS
       for connection in self._connections:
-        connection.closed.wait(max(until - time.monotonic(), 0))
+        connection.closed.wait(max(deadline - time.monotonic(), 0))
     with contextlib.suppress(OSError, ValueError):
       sys.stdout.flush()
-    os._exit(code)
+    os._exit(exit_code)
 
 
 def _ignore_signals() -> None:
   """Lets nothing interrupt a process that ends within seconds anyway."""
-  for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, signal.SIG_IGN)
+  for signal_number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(signal_number, signal.SIG_IGN)
 
 
 def _delay_abort() -> None:
@@ -149,5 +161,5 @@ def _delay_abort() -> None:
   """
   c_library = ctypes.CDLL(None)
   c_library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
-  sleep = ctypes.cast(c_library.sleep, ctypes.c_void_p)
-  c_library.signal(signal.SIGABRT, sleep)
+  sleep_function = ctypes.cast(c_library.sleep, ctypes.c_void_p)
+  c_library.signal(signal.SIGABRT, sleep_function)

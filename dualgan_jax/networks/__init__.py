@@ -1,1 +1,1 @@
-"""Thin Linen modules: classifiers in blocks, the generator, the filters."""
+"""Linen modules: classifiers in blocks, the generator, the filters."""

@@ -1,4 +1,4 @@
-"""The architectures whose PyTorch weights can be taken over, by their names."""
+"""The architectures whose PyTorch weights can be used, by name."""
 
 import dataclasses
 import functools
@@ -13,13 +13,13 @@ from dualgan_jax.networks.classifier import Classifier
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """A net, and how the weight files of its repositories name its parts.
+  """A net, and the names of its parts in weight files.
 
   Attributes:
-    create: `(labels, dtype=...) -> Classifier`, and `stem_pool=...` if there
-      may be a max pool after its first convolution.
-    renamed: other names of its parts, from the start of a tensor's name or
-      after a dot, and ours.
+    create: `(num_labels, dtype=...) -> Classifier`, and `stem_pool=...` if
+      there may be a max pool after its first convolution.
+    renamed: by another name of one of its parts, our name of it; parts begin at
+      the start of a tensor's name, or after a dot.
     smallest: the least height and width of an image that it can take.
     largest: the greatest, if its head is for features of one size.
     stem_pool: whether a max pool follows its first convolution, unless a config
@@ -33,17 +33,21 @@ class Architecture:
   stem_pool: bool | None = None
 
 
-def _resnet(layers):
-  create = functools.partial(resnet.create, layers, small=False)
+def _resnet(num_layers: int) -> Architecture:
+  """Makes the row of a ResNet of torchvision."""
+  create = functools.partial(resnet.create, num_layers, small=False)
   return Architecture(create, smallest=32, stem_pool=True)
 
 
-def _cifar_resnet(layers):
-  create = functools.partial(resnet.create, layers, small=True)
+def _cifar_resnet(num_layers: int) -> Architecture:
+  """Makes the row of a ResNet for images of CIFAR's size."""
+  create = functools.partial(resnet.create, num_layers, small=True)
   return Architecture(create, _CIFAR_NAMES, stem_pool=False)
 
 
+# Some repositories name the parts of these ResNets as torchvision does.
 _CIFAR_NAMES = {'fc': 'linear', 'downsample': 'shortcut'}
+# LeNet-5 with its layers in two `nn.Sequential`s.
 _LENET_NAMES = {
   'features.0': 'conv1',
   'features.3': 'conv2',
@@ -51,6 +55,7 @@ _LENET_NAMES = {
   'fc.0': 'fc1',
   'fc.2': 'fc2',
 }
+# By the name that a config gives.
 ARCHITECTURES = {
   **{f'resnet{layers}': _resnet(layers) for layers in (18, 34, 50)},
   **{f'cifar_resnet{layers}': _cifar_resnet(layers) for layers in (18, 34)},
@@ -67,66 +72,88 @@ ARCHITECTURES = {
 
 
 @functools.cache
-def abstract(
-  name: str, labels: int, image: tuple[int, int, int]
+def abstract_variables(
+  name: str, num_labels: int, image_shape: tuple[int, int, int]
 ) -> tuple[Any, ...]:
   """Computes the shapes of an architecture's variables.
 
   Args:
     name: a key of `ARCHITECTURES`.
-    labels: number of logits.
-    image: (height, width, channels) that it takes.
+    num_labels: number of logits.
+    image_shape: (height, width, channels) that it takes.
+
+  Returns:
+    B + 1 dicts of `jax.ShapeDtypeStruct`, as `Classifier.init` shapes them.
   """
-  net = ARCHITECTURES[name].create(labels)
-  return jax.eval_shape(lambda key: net.init(key, image), jax.random.key(0))
+  # Abstract, since some nets take seconds to make.
+  net = ARCHITECTURES[name].create(num_labels)
+  return jax.eval_shape(
+    lambda key: net.init(key, image_shape), jax.random.key(0)
+  )
 
 
 @functools.cache
-def _shapes_for_one(name):
-  """The shapes of a state dict for one label and one channel."""
-  size = ARCHITECTURES[name].smallest
-  return torch_layers.names(abstract(name, 1, (size, size, 1)))
+def _unit_shapes(name: str) -> dict[str, tuple[int, ...]]:
+  """Computes the tensors' shapes for one label and one channel.
+
+  No hidden layer has a width of 1, so an axis of length 1 marks the labels
+  (first axis) or the image's channels (second axis of a kernel).
+  """
+  image_size = ARCHITECTURES[name].smallest
+  return torch_layers.state_dict_shapes(
+    abstract_variables(name, 1, (image_size, image_size, 1))
+  )
 
 
-def shapes(name: str, labels: int, channels: int) -> dict[str, tuple[int, ...]]:
-  """Gives the names and shapes of a state dict's tensors.
+def tensor_shapes(
+  name: str, num_labels: int, num_channels: int
+) -> dict[str, tuple[int, ...]]:
+  """Computes the names and shapes of a state dict's tensors.
 
   Args:
     name: a key of `ARCHITECTURES`.
-    labels: number of logits.
-    channels: of an image.
+    num_labels: number of logits.
+    num_channels: of an image.
   """
 
-  def shape_of(shape):
-    first = labels if shape[0] == 1 else shape[0]
+  def scale_shape(shape):
+    # Kernels are [out, in, h, w], and only the first has the image's channels.
+    first_axis = num_labels if shape[0] == 1 else shape[0]
     if len(shape) == 4 and shape[1] == 1:
-      return (first, channels, *shape[2:])
-    return (first, *shape[1:])
+      return (first_axis, num_channels, *shape[2:])
+    return (first_axis, *shape[1:])
 
-  return {k: shape_of(shape) for k, shape in _shapes_for_one(name).items()}
+  return {
+    tensor_name: scale_shape(shape)
+    for tensor_name, shape in _unit_shapes(name).items()
+  }
 
 
-def labels_and_channels(
-  name: str, given: Mapping[str, tuple[int, ...]]
+def infer_labels_and_channels(
+  name: str, shapes_by_name: Mapping[str, tuple[int, ...]]
 ) -> tuple[int, int] | None:
-  """Says how many labels and channels a state dict is for.
+  """Infers how many labels and channels a state dict is for.
 
   Args:
     name: a key of `ARCHITECTURES`.
-    given: shapes of tensors, by the architecture's names.
+    shapes_by_name: shapes of tensors, by the architecture's names.
 
   Returns:
-    None, if first convolution and head are missing or don't agree.
+    The numbers of labels and of channels; None if tensors of the first
+    convolution or the head are missing, or disagree.
   """
+  # Unpacking fails unless all these tensors agree.
   try:
-    (labels,) = {
-      given[k][0] for k, shape in _shapes_for_one(name).items() if shape[0] == 1
+    (num_labels,) = {
+      shapes_by_name[tensor_name][0]
+      for tensor_name, shape in _unit_shapes(name).items()
+      if shape[0] == 1
     }
-    (channels,) = {
-      given[k][1]
-      for k, shape in _shapes_for_one(name).items()
+    (num_channels,) = {
+      shapes_by_name[tensor_name][1]
+      for tensor_name, shape in _unit_shapes(name).items()
       if len(shape) == 4 and shape[1] == 1
     }
   except (KeyError, IndexError, ValueError):
     return None
-  return labels, channels
+  return num_labels, num_channels

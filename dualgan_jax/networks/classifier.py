@@ -1,7 +1,7 @@
-"""Classifiers cut into blocks: what our teachers and the student are made of.
+"""Classifiers cut into blocks: the student, and the teachers trained here.
 
 A classifier is a value: B Linen blocks and a head, each with variables of its
-own, so that any block can be trained, frozen, copied or left out alone.
+own, so that each block can be trained, frozen, copied or left out separately.
 """
 
 import dataclasses
@@ -15,16 +15,17 @@ import jax.numpy as jnp
 
 from dualgan_jax.networks.normalization import normalize
 
+# By collection: 'params', and 'batch_stats' if there is batch norm.
 Variables = dict[str, Any]
 
 
 class _Block(nn.Module):
-  """What all kinds of blocks have.
+  """The fields of all kinds of blocks.
 
   Attributes:
-    width: channels.
-    depth: convolutions, or units of two.
-    stride: of the first one, or of the pooling.
+    width: channels of the output.
+    depth: number of convolutions, or of units of two.
+    stride: of the first convolution, or of the pooling.
     batch_norm: whether batch norm follows each convolution.
     dtype: that it computes in, that of its input if None; parameters and batch
       moments stay float32.
@@ -38,97 +39,116 @@ class _Block(nn.Module):
 
 
 class ConvBlock(_Block):
-  """`depth` 3×3 convolutions, the first strides; odd sizes round up."""
+  """3×3 convolutions, `depth` in number; the first strides.
+
+  Odd sizes round up.
+  """
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
-    for i in range(self.depth):
-      x = _convolution(self, x, stride=self.stride if i == 0 else 1)
-      x = nn.relu(_norm(self, x, train))
-    return x
+    for index in range(self.depth):
+      features = _convolve(
+        self, features, stride=self.stride if index == 0 else 1
+      )
+      features = nn.relu(_maybe_normalize(self, features, train))
+    return features
 
 
 class ResidualBlock(_Block):
-  """`depth` basic residual units (He et al., 2016), the first strides."""
+  """Basic residual units (He et al., 2016), `depth` in number.
+
+  The first one strides.
+  """
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
-    for i in range(self.depth):
-      stride = self.stride if i == 0 else 1
-      y = _convolution(self, x, stride=stride)
-      y = nn.relu(_norm(self, y, train))
-      y = _norm(self, _convolution(self, y), train)
-      if x.shape != y.shape:
-        x = _norm(self, _convolution(self, x, stride=stride, kernel=1), train)
-      x = nn.relu(x + y)
-    return x
+    for index in range(self.depth):
+      stride = self.stride if index == 0 else 1
+      residual = _convolve(self, features, stride=stride)
+      residual = nn.relu(_maybe_normalize(self, residual, train))
+      residual = _maybe_normalize(self, _convolve(self, residual), train)
+      # A shortcut without parameters, wherever shapes allow it.
+      if features.shape != residual.shape:
+        features = _maybe_normalize(
+          self, _convolve(self, features, stride=stride, kernel_size=1), train
+        )
+      features = nn.relu(features + residual)
+    return features
 
 
 class LeNetBlock(_Block):
-  """`depth` 5×5 convolutions without padding, then max pooling by `stride`.
+  """5×5 convolutions without padding, `depth` in number, then a max pool.
 
   As in LeNet-5 (LeCun et al., 1998), whose features of 32×32 images are 14, 5
   and 1 high: depths (1, 1, 1), strides (2, 2, 1).
   """
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌊(h-4·depth)/stride⌋, ..., width]."""
     for _ in range(self.depth):
-      x = _convolution(self, x, kernel=5, padding='VALID')
-      x = nn.relu(_norm(self, x, train))
+      features = _convolve(self, features, kernel_size=5, padding='VALID')
+      features = nn.relu(_maybe_normalize(self, features, train))
+    # `nn.max_pool` drops a last odd row or column.
     window = (self.stride, self.stride)
-    return nn.max_pool(x, window_shape=window, strides=window)
+    return nn.max_pool(features, window_shape=window, strides=window)
 
 
 class Head(nn.Module):
-  """One logit per label, from all features or from their spatial mean.
+  """A dense layer on all features, or on their spatial mean.
 
   Attributes:
-    labels: number of logits.
+    num_labels: number of logits.
     pool: whether to average over space first, as residual nets do. A head that
-      looks at every position knows where strokes belong, and so does a
-      generator that is trained against it.
+      sees every position knows where strokes belong, and so does a generator
+      that is trained against it.
   """
 
-  labels: int
+  num_labels: int
   pool: bool
 
   @nn.compact
-  def __call__(self, x: chex.Array) -> chex.Array:
-    """Maps [N, h, w, c] to logits [N, labels], in float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    x = jnp.mean(x, axis=(1, 2)) if self.pool else x.reshape(x.shape[0], -1)
-    return nn.Dense(self.labels)(x)
+  def __call__(self, features: chex.Array) -> chex.Array:
+    """Maps [N, h, w, c] to logits [N, num_labels], in float32."""
+    # Half precision would round the mean, and the logits.
+    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    features = (
+      jnp.mean(features, axis=(1, 2))
+      if self.pool
+      else features.reshape(features.shape[0], -1)
+    )
+    return nn.Dense(self.num_labels)(features)
 
 
 def one_against_rest(scores: chex.Array) -> chex.Array:
-  """The logits of softmax probabilities: `x_k - log Σ_{j≠k} exp x_j`.
+  """Computes logits of softmax probabilities: `x_k - log Σ_{j≠k} exp x_j`.
 
   Their sigmoid is `softmax(x)_k`, so that a net whose labels exclude one
-  another can stand wherever labels are on or off independently.
+  another can replace a net whose labels are independent.
 
   Args:
-    scores: x, what a softmax would take, [N, L], L at least 2.
+    scores: x, the input of the softmax, [N, L], L at least 2.
 
   Returns:
     Logits, [N, L].
   """
-  # Where a head gives bfloat16, its probabilities would not add up to 1.
+  # In bfloat16 the probabilities would not add up to 1.
   scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-  log_p = jax.nn.log_softmax(scores)
+  log_probabilities = jax.nn.log_softmax(scores)
   # Not jax.nn.one_hot, whose truth values onnxruntime does not know.
-  everyone = jnp.arange(scores.shape[-1])[None]
-  top = everyone == jnp.argmax(scores, axis=-1, keepdims=True)
+  label_indices = jnp.arange(scores.shape[-1])[None]
+  is_top = label_indices == jnp.argmax(scores, axis=-1, keepdims=True)
   # 1 - p would lose what the most probable label leaves to the others.
-  beside_top = jax.nn.logsumexp(log_p, axis=-1, where=~top, keepdims=True)
-  beside = jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p)))
-  return log_p - jnp.where(top, beside_top, beside)
+  log_rest_of_top = jax.nn.logsumexp(
+    log_probabilities, axis=-1, where=~is_top, keepdims=True
+  )
+  log_rest = jnp.log1p(-jnp.where(is_top, 0, jnp.exp(log_probabilities)))
+  return log_probabilities - jnp.where(is_top, log_rest_of_top, log_rest)
 
 
-# The largest image that a student may take: height times width.
+# Upper bound on the height times width of a student's images.
 MOST_PIXELS = 2**22
 
 # Each kind's block, and whether its head pools.
@@ -144,10 +164,10 @@ class Classifier:
   """B blocks and a head.
 
   Attributes:
-    blocks: Linen modules called as `block(x, train=...)`, first to last.
+    blocks: Linen modules called as `block(features, train=...)`, in order.
     head: Linen module called as `head(features)`.
-    single_label: whether labels exclude one another: the head gives what a
-      softmax takes.
+    single_label: whether labels exclude one another: a softmax over the head's
+      scores gives probabilities.
   """
 
   blocks: tuple[nn.Module, ...]
@@ -155,54 +175,58 @@ class Classifier:
   single_label: bool = False
 
   def answer(self, variables: Variables, features: chex.Array) -> chex.Array:
-    """Maps the last block's output [N, h, w, c] to logits [N, labels].
+    """Maps the last block's output [N, h, w, c] to logits [N, num_labels].
 
     Their sigmoids are probabilities, those of a softmax if `single_label`.
     """
-    x = self.scores(variables, features)
-    return one_against_rest(x) if self.single_label else x
+    scores = self.scores(variables, features)
+    return one_against_rest(scores) if self.single_label else scores
 
   def scores(self, variables: Variables, features: chex.Array) -> chex.Array:
-    """What the head gives, before a softmax if `single_label`, [N, labels]."""
+    """Computes the head's output, [N, num_labels], before any softmax."""
     return self.head.apply(variables, features)
 
-  def init(self, key: chex.PRNGKey, image: tuple[int, int, int]) -> tuple:
+  def init(self, key: chex.PRNGKey, image_shape: tuple[int, int, int]) -> tuple:
     """Makes the variables.
 
     Args:
       key: a PRNG key.
-      image: (height, width, channels).
+      image_shape: (height, width, channels).
 
     Returns:
       B + 1 variable dicts: one per block, then the head's.
     """
-    variables, x = [], jnp.zeros((1, *image))
-    for b, block in enumerate(self.blocks):
-      x, own = block.init_with_output(
-        jax.random.fold_in(key, b), x, train=False
+    variables, features = [], jnp.zeros((1, *image_shape))
+    for index, block in enumerate(self.blocks):
+      features, block_variables = block.init_with_output(
+        jax.random.fold_in(key, index), features, train=False
       )
-      variables.append(own)
+      variables.append(block_variables)
+    # Each part's key depends on its place only.
     key = jax.random.fold_in(key, len(self.blocks))
-    return (*variables, self.head.init(key, x))
+    return (*variables, self.head.init(key, features))
 
   def apply(
-    self, variables: tuple, x: chex.Array, *, train: bool
+    self, variables: tuple, images: chex.Array, *, train: bool
   ) -> tuple[chex.Array, tuple]:
-    """Answers images.
+    """Computes the logits of images.
 
     Args:
       variables: as `init` makes them.
-      x: images, [N, h, w, c].
+      images: [N, h, w, c].
       train: whether batch norm uses the batch's moments.
 
     Returns:
-      Logits [N, L] and the variables, running averages updated if `train`.
+      Logits [N, num_labels], and the variables, with running averages updated
+      if `train`.
     """
-    updated = []
-    for block, own in zip(self.blocks, variables[:-1], strict=True):
-      x, own = apply_block(block, own, x, train=train)
-      updated.append(own)
-    return self.answer(variables[-1], x), (*updated, variables[-1])
+    features, updated = images, []
+    for block, block_variables in zip(self.blocks, variables[:-1], strict=True):
+      features, block_variables = apply_block(
+        block, block_variables, features, train=train
+      )
+      updated.append(block_variables)
+    return self.answer(variables[-1], features), (*updated, variables[-1])
 
 
 def create(
@@ -211,7 +235,7 @@ def create(
   widths: tuple[int, ...],
   depths: tuple[int, ...],
   strides: tuple[int, ...],
-  labels: int,
+  num_labels: int,
   batch_norm: bool = True,
   single_label: bool = False,
   dtype: jnp.dtype | None = None,
@@ -223,7 +247,7 @@ def create(
     widths: channels of each block.
     depths: convolutions, or units ('residual'), of each block.
     strides: stride of each block.
-    labels: logits of the head.
+    num_labels: logits of the head.
     batch_norm: see `_Block`.
     single_label: see `Classifier`.
     dtype: see `_Block`.
@@ -231,46 +255,71 @@ def create(
   Raises:
     ValueError: the three tuples differ in length.
   """
-  block, pool = KINDS[kind]
-  make_block = functools.partial(block, batch_norm=batch_norm, dtype=dtype)
+  block_class, head_pools = KINDS[kind]
+  make_block = functools.partial(
+    block_class, batch_norm=batch_norm, dtype=dtype
+  )
   blocks = tuple(
     make_block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
   )
-  return Classifier(blocks, Head(labels, pool), single_label)
+  return Classifier(blocks, Head(num_labels, head_pools), single_label)
 
 
 def apply_block(
-  block: nn.Module, variables: Variables, x: chex.Array, *, train: bool
+  block: nn.Module, variables: Variables, features: chex.Array, *, train: bool
 ) -> tuple[chex.Array, Variables]:
-  """One block: its output, and its variables, updated if `train`."""
+  """Runs one block.
+
+  Args:
+    block: called as `block(features, train=...)`.
+    variables: of the block.
+    features: [N, h, w, c]; images for the first block.
+    train: whether batch norm uses the batch's moments.
+
+  Returns:
+    The block's output, and its variables, with running averages updated if
+    `train`.
+  """
   if not train:
-    return block.apply(variables, x, train=False), variables
-  y, updated = block.apply(variables, x, train=True, mutable=['batch_stats'])
-  return y, {**variables, **updated}
+    return block.apply(variables, features, train=False), variables
+  outputs, updated_collections = block.apply(
+    variables, features, train=True, mutable=['batch_stats']
+  )
+  return outputs, {**variables, **updated_collections}
 
 
 def split(variables: Any) -> tuple[Any, Any]:
-  """Parts a tree of variable dicts into parameters and running averages.
+  """Splits a tree of variable dicts into parameters and running averages.
 
   Returns:
-    Two trees of the same outer form: each variable dict's 'params', and each
-    one's 'batch_stats' ({} where there is no batch norm).
+    Two trees of the same outer structure: the 'params' of each variable dict,
+    and its 'batch_stats' ({} where there is no batch norm).
   """
 
-  def pick(name):
+  # Parameters may be any tree: only whole variable dicts are leaves here.
+  def collection(collection_name):
     return jax.tree.map(
-      lambda own: own.get(name, {}), variables, is_leaf=_is_variables
+      lambda variable_dict: variable_dict.get(collection_name, {}),
+      variables,
+      is_leaf=_is_variables,
     )
 
-  return pick('params'), pick('batch_stats')
+  return collection('params'), collection('batch_stats')
 
 
 def join(params: Any, batch_stats: Any) -> Any:
-  """The inverse of `split`, for trees of variable dicts in tuples."""
+  """Inverts `split`, for trees of variable dicts in tuples.
+
+  Raises:
+    ValueError: the trees are of different nets.
+  """
   # A teacher's parameters may be any tree, a tuple too.
   if isinstance(batch_stats, tuple):
-    return tuple(join(p, s) for p, s in zip(params, batch_stats, strict=True))
+    return tuple(
+      join(block_params, block_stats)
+      for block_params, block_stats in zip(params, batch_stats, strict=True)
+    )
   return {
     'params': params,
     **({'batch_stats': batch_stats} if batch_stats else {}),
@@ -278,22 +327,25 @@ def join(params: Any, batch_stats: Any) -> Any:
 
 
 def _is_variables(node: Any) -> bool:
+  """Returns whether a node of a tree is a variable dict."""
   return isinstance(node, dict) and 'params' in node
 
 
-def _convolution(module, x, *, stride=1, kernel=3, padding='SAME'):
-  # A bias before batch norm would be taken away again by its mean.
+def _convolve(module, features, *, stride=1, kernel_size=3, padding='SAME'):
+  """Convolves to the module's width; called in its `nn.compact` method."""
+  # Batch norm would subtract a bias again with the mean.
   return nn.Conv(
     module.width,
-    (kernel, kernel),
+    (kernel_size, kernel_size),
     strides=stride,
     padding=padding,
     use_bias=not module.batch_norm,
     dtype=module.dtype,
-  )(x)
+  )(features)
 
 
-def _norm(module, x, train):
+def _maybe_normalize(module, features, train):
+  """Normalises if the module has batch norm; called as `_convolve` is."""
   if not module.batch_norm:
-    return x
-  return normalize(x, train=train, dtype=module.dtype)
+    return features
+  return normalize(features, train=train, dtype=module.dtype)

@@ -18,11 +18,12 @@ class TeacherFilter(nn.Module):
   channels: int
 
   @nn.compact
-  def __call__(self, x: chex.Array) -> chex.Array:
+  def __call__(self, features: chex.Array) -> chex.Array:
     """Maps [N, h, w, c] to [N, h, w, channels]."""
-    width = x.shape[-1]
-    gate = nn.relu(nn.Dense(width)(jnp.mean(x, axis=(1, 2))))
-    x = x * nn.sigmoid(nn.Dense(width)(gate))[:, None, None, :]
+    width = features.shape[-1]
+    # One gate per image and channel, the same at all positions.
+    hidden = nn.relu(nn.Dense(width)(jnp.mean(features, axis=(1, 2))))
+    features = features * nn.sigmoid(nn.Dense(width)(hidden))[:, None, None, :]
     if width == self.channels:
-      return x
-    return nn.Conv(self.channels, (1, 1), name='projection')(x)
+      return features
+    return nn.Conv(self.channels, (1, 1), name='projection')(features)

@@ -12,14 +12,14 @@ from dualgan_jax.networks.normalization import normalize
 
 
 class Group(nn.Module):
-  """One group G^j: resize, convolve to `width`, convolve to `channels`.
+  """A group G^j: resizes, convolves to `width`, convolves to `channels`.
 
   Attributes:
     size: (height, width) of its output.
     width: channels inside.
     channels: channels of its output F_g^j.
-    is_image: whether its output is the image, in [0, 1], instead of features
-      that like a block's output are not negative.
+    is_image: whether its output is the image, in [0, 1]; otherwise it is
+      features, which are not negative, like the output of a block.
     dtype: that it computes in, that of its input if None; parameters, batch
       moments and the image stay float32.
   """
@@ -31,7 +31,7 @@ class Group(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps noise [N, d] or features [N, h, w, c] to [N, *size, channels]."""
 
     norm = functools.partial(normalize, train=train, dtype=self.dtype)
@@ -41,23 +41,34 @@ class Group(nn.Module):
       dtype=self.dtype,
       conv_general_dilated=conv_general_dilated,
     )
-    if x.ndim == 2:
+    # The first group makes a small feature map of the noise.
+    if features.ndim == 2:
       height, width = self.size
-      x = nn.Dense(
+      # No layer before batch norm has a bias, which its mean would take away.
+      features = nn.Dense(
         height * width * self.width, use_bias=False, dtype=self.dtype
-      )(x)
-      x = nn.leaky_relu(norm(x.reshape(-1, height, width, self.width)), 0.2)
+      )(features)
+      features = nn.leaky_relu(
+        norm(features.reshape(-1, height, width, self.width)), 0.2
+      )
     else:
       # Bilinear, and not nearest: two small matrix products, forwards and
       # backwards, for any pair of sizes.
-      x = jax.image.resize(x, (x.shape[0], *self.size, x.shape[-1]), 'bilinear')
-    x = conv(self.width, use_bias=False)(x)
-    x = nn.leaky_relu(norm(x), 0.2)
+      features = jax.image.resize(
+        features,
+        (features.shape[0], *self.size, features.shape[-1]),
+        'bilinear',
+      )
+    features = conv(self.width, use_bias=False)(features)
+    features = nn.leaky_relu(norm(features), 0.2)
+    # The last group has a bias and a sigmoid instead of batch norm and ReLU.
     if self.is_image:
-      x = conv(self.channels)(x)
-      return nn.sigmoid(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
-    x = conv(self.channels, use_bias=False)(x)
-    return nn.relu(norm(x))
+      features = conv(self.channels)(features)
+      return nn.sigmoid(
+        features.astype(jnp.promote_types(features.dtype, jnp.float32))
+      )
+    features = conv(self.channels, use_bias=False)(features)
+    return nn.relu(norm(features))
 
 
 class Generator(nn.Module):
@@ -80,29 +91,32 @@ class Generator(nn.Module):
   def __call__(
     self, noise: chex.Array, *, train: bool
   ) -> tuple[chex.Array, ...]:
-    """Generates.
+    """Generates a batch of images, and the features on the way.
 
     Args:
       noise: z, [N, d].
-      train: whether batch norm uses the batch's moments. Where it does not
-        learn, but for `stages.probe`, the generator runs with its running
-        averages (`train=False`), so that an image depends on its own noise
-        alone.
+      train: whether batch norm uses the batch's moments. Stages that do not
+        train the generator use its running averages (`train=False`), so that an
+        image depends on its own noise only; `stages.routing_probe` is the
+        exception.
 
     Returns:
       (F_g^1, ..., F_g^B), F_g^j of shape [N, *sizes[j-1], channels[j-1]];
       F_g^B = I_g is the image, in [0, 1].
     """
-    features, x = [], noise
-    groups = zip(self.sizes, self.widths, self.channels, strict=True)
-    for j, (size, width, channels) in enumerate(groups, start=1):
-      x = Group(
+    # Groups have names, from which parameters get their paths.
+    group_outputs, group_output = [], noise
+    group_fields = zip(self.sizes, self.widths, self.channels, strict=True)
+    for group_number, (size, width, channels) in enumerate(
+      group_fields, start=1
+    ):
+      group_output = Group(
         size,
         width,
         channels,
-        is_image=j == len(self.sizes),
+        is_image=group_number == len(self.sizes),
         dtype=self.dtype,
-        name=f'group_{j}',
-      )(x, train=train)
-      features.append(x)
-    return tuple(features)
+        name=f'group_{group_number}',
+      )(group_output, train=train)
+      group_outputs.append(group_output)
+    return tuple(group_outputs)

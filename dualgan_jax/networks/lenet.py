@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
+# Channels of each block.
 WIDTHS = (6, 16, 120)
 
 
 class LeNetBlock(nn.Module):
-  """A 5×5 convolution without padding and, but for the last, a pooling.
+  """A 5×5 convolution without padding; all blocks but the last pool after it.
 
   Attributes:
     number: 1 .. 3.
@@ -22,43 +23,46 @@ class LeNetBlock(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to features: 32×32 → 14×14 → 5×5 → 1×1."""
     del train  # there is no batch norm
-    x = torch_layers.conv(
+    features = torch_layers.conv(
       f'conv{self.number}',
       WIDTHS[self.number - 1],
       5,
-      bias=True,
+      use_bias=True,
       dtype=self.dtype,
-    )(x)
-    x = nn.relu(x)
-    return x if self.number == 3 else torch_layers.max_pool(x, 2, 2)
+    )(features)
+    features = nn.relu(features)
+    return (
+      features if self.number == 3 else torch_layers.max_pool(features, 2, 2)
+    )
 
 
 class LeNetHead(nn.Module):
   """Two dense layers.
 
   Attributes:
-    labels: number of logits.
+    num_labels: number of logits.
   """
 
-  labels: int
+  num_labels: int
 
   @nn.compact
-  def __call__(self, x: chex.Array) -> chex.Array:
-    """Maps [N, 1, 1, 120] to logits [N, labels], in float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    x = nn.relu(nn.Dense(84, name='fc1')(torch_layers.flatten(x)))
-    return nn.Dense(self.labels, name='fc2')(x)
+  def __call__(self, features: chex.Array) -> chex.Array:
+    """Maps [N, 1, 1, 120] to logits [N, num_labels], in float32."""
+    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    # `flatten` orders the features as PyTorch's weights expect them.
+    features = nn.relu(nn.Dense(84, name='fc1')(torch_layers.flatten(features)))
+    return nn.Dense(self.num_labels, name='fc2')(features)
 
 
-def create(labels: int, *, dtype: jnp.dtype | None = None) -> Classifier:
-  """LeNet-5 of three blocks.
+def create(num_labels: int, *, dtype: jnp.dtype | None = None) -> Classifier:
+  """Makes LeNet-5 in three blocks.
 
   Args:
-    labels: logits of its head.
+    num_labels: logits of its head.
     dtype: see `LeNetBlock`.
   """
-  blocks = tuple(LeNetBlock(b, dtype) for b in (1, 2, 3))
-  return Classifier(blocks, LeNetHead(labels))
+  blocks = tuple(LeNetBlock(number, dtype) for number in (1, 2, 3))
+  return Classifier(blocks, LeNetHead(num_labels))

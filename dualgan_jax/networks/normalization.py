@@ -8,21 +8,25 @@ from dualgan_jax.training import parallel
 
 
 def normalize(
-  x: chex.Array, *, train: bool, dtype: jnp.dtype | None = None
+  features: chex.Array, *, train: bool, dtype: jnp.dtype | None = None
 ) -> chex.Array:
   """Normalises features; called inside a module's `nn.compact` method.
 
   Args:
-    x: features, [N, ..., c], N this device's share of the batch.
+    features: [N, ..., c], N this device's share of the batch.
     train: whether to use the moments of the batch, averaged over the devices
       that share it if there are any, and to update the running averages; else
       the running averages are used.
-    dtype: to compute in, that of `x` if None; parameters and moments stay
-      float32.
+    dtype: to compute in, that of `features` if None; parameters and moments
+      stay float32.
+
+  Returns:
+    Normalised features, [N, ..., c].
   """
   return nn.BatchNorm(
     use_running_average=not train,
     momentum=0.9,
+    # None where no device axis is mapped, as in a user's `jax.jit`.
     axis_name=parallel.device_axis(),
     dtype=dtype,
-  )(x)
+  )(features)

@@ -1,8 +1,8 @@
 """ResNets (He et al., 2016) with PyTorch's names, cut into four blocks.
 
-Those of torchvision, for large images, and those that the repositories of
-data-free distillation train on CIFAR, whose first convolution is 3×3 and does
-not stride.
+There are two kinds: torchvision's, for large images, and the one for CIFAR of
+the repositories of data-free distillation, whose first convolution is 3×3 and
+does not stride.
 """
 
 import chex
@@ -21,23 +21,38 @@ DEPTHS = {
 
 
 class Shortcut(nn.Module):
-  """1×1 convolution and batch norm beside a unit that changes the shape."""
+  """A 1×1 convolution and batch norm, beside a unit that changes the shape.
+
+  Attributes:
+    width: channels of the unit's output.
+    stride: of the unit.
+    dtype: that it computes in, that of its input if None.
+  """
 
   width: int
   stride: int
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width]."""
-    x = torch_layers.conv(
+    features = torch_layers.conv(
       '0', self.width, 1, stride=self.stride, dtype=self.dtype
-    )(x)
-    return torch_layers.norm('1', train=train, dtype=self.dtype)(x)
+    )(features)
+    return torch_layers.norm('1', train=train, dtype=self.dtype)(features)
 
 
 class Unit(nn.Module):
-  """A basic unit, or a bottleneck that ends four times as wide."""
+  """A residual unit: basic, or a bottleneck that ends four times as wide.
+
+  Attributes:
+    width: channels of its 3×3 convolutions.
+    stride: of its first 3×3 convolution.
+    bottleneck: whether 1×1 convolutions surround one 3×3 convolution; otherwise
+      there are two 3×3 convolutions.
+    shortcut: name of the `Shortcut`.
+    dtype: that it computes in, that of its input if None.
+  """
 
   width: int
   stride: int
@@ -46,38 +61,50 @@ class Unit(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, ⌈h/stride⌉, ⌈w/stride⌉, width or 4·width]."""
 
-    def conv(i, width, kernel, stride=1):
+    # Padding by half the kernel keeps the size where nothing strides.
+    def conv(index, out_width, kernel_size, stride=1):
       return torch_layers.conv(
-        f'conv{i}',
-        width,
-        kernel,
+        f'conv{index}',
+        out_width,
+        kernel_size,
         stride=stride,
-        padding=kernel // 2,
+        padding=kernel_size // 2,
         dtype=self.dtype,
       )
 
-    def norm(i):
-      return torch_layers.norm(f'bn{i}', train=train, dtype=self.dtype)
+    def norm(index):
+      return torch_layers.norm(f'bn{index}', train=train, dtype=self.dtype)
 
+    # As in torchvision, the 3×3 convolution of a bottleneck strides.
     if self.bottleneck:
-      y = nn.relu(norm(1)(conv(1, self.width, 1)(x)))
-      y = nn.relu(norm(2)(conv(2, self.width, 3, self.stride)(y)))
-      y = norm(3)(conv(3, 4 * self.width, 1)(y))
+      residual = nn.relu(norm(1)(conv(1, self.width, 1)(features)))
+      residual = nn.relu(norm(2)(conv(2, self.width, 3, self.stride)(residual)))
+      residual = norm(3)(conv(3, 4 * self.width, 1)(residual))
     else:
-      y = nn.relu(norm(1)(conv(1, self.width, 3, self.stride)(x)))
-      y = norm(2)(conv(2, self.width, 3)(y))
-    if x.shape != y.shape:
-      x = Shortcut(y.shape[-1], self.stride, self.dtype, name=self.shortcut)(
-        x, train=train
-      )
-    return nn.relu(x + y)
+      residual = nn.relu(norm(1)(conv(1, self.width, 3, self.stride)(features)))
+      residual = norm(2)(conv(2, self.width, 3)(residual))
+    # As in PyTorch, an identity shortcut has no parameters.
+    if features.shape != residual.shape:
+      features = Shortcut(
+        residual.shape[-1], self.stride, self.dtype, name=self.shortcut
+      )(features, train=train)
+    return nn.relu(features + residual)
 
 
 class Layer(nn.Module):
-  """Units, the first of which strides."""
+  """Residual units in sequence, of which the first strides.
+
+  Attributes:
+    width: see `Unit`.
+    depth: number of units.
+    stride: of the first unit.
+    bottleneck: see `Unit`.
+    shortcut: see `Unit`.
+    dtype: see `Unit`.
+  """
 
   width: int
   depth: int
@@ -87,26 +114,26 @@ class Layer(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
-    """Maps [N, h, w, c] to what its last unit gives."""
-    for i in range(self.depth):
-      x = Unit(
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
+    """Maps [N, h, w, c] to the output of its last unit."""
+    for index in range(self.depth):
+      features = Unit(
         self.width,
-        self.stride if i == 0 else 1,
+        self.stride if index == 0 else 1,
         self.bottleneck,
         self.shortcut,
         self.dtype,
-        name=str(i),
-      )(x, train=train)
-    return x
+        name=str(index),
+      )(features, train=train)
+    return features
 
 
 class ResNetBlock(nn.Module):
-  """`layer1` .. `layer4`, the first with what stands before it.
+  """A layer, `layer1` .. `layer4`; the first with the layers before it.
 
   Attributes:
     number: 1 .. 4.
-    depth: units.
+    depth: number of units.
     bottleneck: whether they are bottlenecks.
     small: whether for images of CIFAR's size.
     stem_pool: whether a max pool follows the first convolution.
@@ -121,21 +148,25 @@ class ResNetBlock(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps images or features [N, h, w, c] to features."""
     if self.number == 1:
-      kernel, stride = (3, 1) if self.small else (7, 2)
-      x = torch_layers.conv(
+      # Large images are halved at once, and once more by the pooling.
+      kernel_size, stride = (3, 1) if self.small else (7, 2)
+      features = torch_layers.conv(
         'conv1',
         64,
-        kernel,
+        kernel_size,
         stride=stride,
-        padding=kernel // 2,
+        padding=kernel_size // 2,
         dtype=self.dtype,
-      )(x)
-      x = nn.relu(torch_layers.norm('bn1', train=train, dtype=self.dtype)(x))
+      )(features)
+      features = nn.relu(
+        torch_layers.norm('bn1', train=train, dtype=self.dtype)(features)
+      )
       if self.stem_pool:
-        x = torch_layers.max_pool(x, 3, 2, padding=1)
+        features = torch_layers.max_pool(features, 3, 2, padding=1)
+    # Widths double from layer to layer: 64, 128, 256, 512.
     return Layer(
       32 * 2**self.number,
       self.depth,
@@ -144,32 +175,34 @@ class ResNetBlock(nn.Module):
       'shortcut' if self.small else 'downsample',
       self.dtype,
       name=f'layer{self.number}',
-    )(x, train=train)
+    )(features, train=train)
 
 
 def create(
-  layers: int,
-  labels: int,
+  num_layers: int,
+  num_labels: int,
   *,
   small: bool,
   stem_pool: bool | None = None,
   dtype: jnp.dtype | None = None,
 ) -> Classifier:
-  """A ResNet of four blocks.
+  """Makes a ResNet in four blocks.
 
   Args:
-    layers: a key of `DEPTHS`.
-    labels: logits of its head.
+    num_layers: a key of `DEPTHS`.
+    num_labels: logits of its head.
     small: whether for images of CIFAR's size.
-    stem_pool: whether a max pool follows the first convolution; if None, so it
-      is unless the net is small.
+    stem_pool: whether a max pool follows the first convolution; None means that
+      it does unless the net is small.
     dtype: see `ResNetBlock`.
   """
-  depths, bottleneck = DEPTHS[layers]
+  # An early pooling is for large images.
+  depths, bottleneck = DEPTHS[num_layers]
   stem_pool = not small if stem_pool is None else stem_pool
   blocks = tuple(
-    ResNetBlock(b, depth, bottleneck, small, stem_pool, dtype)
-    for b, depth in enumerate(depths, start=1)
+    ResNetBlock(number, depth, bottleneck, small, stem_pool, dtype)
+    for number, depth in enumerate(depths, start=1)
   )
-  head = torch_layers.Linear(labels, 'linear' if small else 'fc')
+  # The head's name in torchvision is 'fc', on CIFAR 'linear'.
+  head = torch_layers.Linear(num_labels, 'linear' if small else 'fc')
   return Classifier(blocks, head)

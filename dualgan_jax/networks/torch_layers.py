@@ -1,8 +1,8 @@
-"""Layers that compute what PyTorch's of the same parameters do.
+"""Layers that compute the same as PyTorch's layers with the same parameters.
 
-A module's children carry the names that PyTorch's have, so that a state dict's
-names are the paths of our variables ('layer1.0.conv1.weight' is the kernel of
-`layer1/0/conv1`), and one function converts every architecture.
+A module's children have the names that they have in PyTorch. So the names of a
+state dict are the paths of our variables ('layer1.0.conv1.weight' is the kernel
+of `layer1/0/conv1`), and one function converts every architecture.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-_LEAVES = {
+# By Flax's name of a variable, PyTorch's.
+_TORCH_LEAF_NAMES = {
   'kernel': 'weight',
   'scale': 'weight',
   'bias': 'bias',
@@ -27,20 +28,30 @@ _LEAVES = {
 def conv(
   name: str,
   width: int,
-  kernel: int,
+  kernel_size: int,
   *,
   stride: int = 1,
   padding: int = 0,
-  bias: bool = False,
+  use_bias: bool = False,
   dtype: jnp.dtype | None = None,
 ) -> nn.Conv:
-  """`nn.Conv2d`: it pads both sides alike, where 'SAME' may not."""
+  """Makes an `nn.Conv2d`, which pads both sides alike; 'SAME' may not.
+
+  Args:
+    name: of the module.
+    width: channels of its output.
+    kernel_size: height and width of its kernel.
+    stride: along both axes.
+    padding: pixels on each side.
+    use_bias: whether it adds a bias.
+    dtype: that it computes in, that of its input if None.
+  """
   return nn.Conv(
     width,
-    (kernel, kernel),
+    (kernel_size, kernel_size),
     strides=stride,
     padding=padding,
-    use_bias=bias,
+    use_bias=use_bias,
     dtype=dtype,
     name=name,
   )
@@ -49,87 +60,118 @@ def conv(
 def norm(
   name: str, *, train: bool, dtype: jnp.dtype | None = None
 ) -> nn.BatchNorm:
-  """`nn.BatchNorm2d`; PyTorch counts a momentum of 0.1 from the other side."""
+  """Makes an `nn.BatchNorm2d`, whose momentum of 0.1 is 0.9 in Flax.
+
+  Args:
+    name: of the module.
+    train: whether to use the batch's moments.
+    dtype: that it computes in, that of its input if None.
+  """
+  # PyTorch's momentum weighs the batch, Flax's the running average.
   return nn.BatchNorm(
     use_running_average=not train, momentum=0.9, dtype=dtype, name=name
   )
 
 
 def max_pool(
-  x: chex.Array, window: int, stride: int, padding: int = 0
+  features: chex.Array, window_size: int, stride: int, padding: int = 0
 ) -> chex.Array:
-  """`nn.MaxPool2d`."""
+  """Pools as `nn.MaxPool2d` does.
+
+  Args:
+    features: [N, h, w, c].
+    window_size: height and width of the window.
+    stride: along both axes.
+    padding: pixels on each side, below any value.
+  """
   return nn.max_pool(
-    x,
-    window_shape=(window, window),
+    features,
+    window_shape=(window_size, window_size),
     strides=(stride, stride),
     padding=((padding, padding), (padding, padding)),
   )
 
 
-def flatten(x: chex.Array) -> chex.Array:
-  """[N, h, w, c] to [N, c·h·w], in PyTorch's order."""
-  return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+def flatten(features: chex.Array) -> chex.Array:
+  """Flattens [N, h, w, c] to [N, c·h·w], in PyTorch's order."""
+  # In PyTorch, channels come before rows and columns.
+  return features.transpose(0, 3, 1, 2).reshape(features.shape[0], -1)
 
 
 class Linear(nn.Module):
-  """Mean over space if there is any, then `nn.Linear`, in float32.
+  """A head: the mean over space, then an `nn.Linear`, in float32.
 
   Attributes:
-    labels: number of logits.
-    child: the name of the `nn.Linear`.
+    num_labels: number of logits.
+    child_name: the name of the `nn.Linear`.
   """
 
-  labels: int
-  child: str
+  num_labels: int
+  child_name: str
 
   @nn.compact
-  def __call__(self, x: chex.Array) -> chex.Array:
-    """Maps [N, h, w, c] to logits [N, labels]."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return nn.Dense(self.labels, name=self.child)(jnp.mean(x, axis=(1, 2)))
+  def __call__(self, features: chex.Array) -> chex.Array:
+    """Maps [N, h, w, c] to logits [N, num_labels]."""
+    # Half precision would round the mean, and the logits.
+    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    return nn.Dense(self.num_labels, name=self.child_name)(
+      jnp.mean(features, axis=(1, 2))
+    )
 
 
-def names(variables: tuple[Any, ...]) -> dict[str, tuple[int, ...]]:
-  """A state dict's names and shapes, for variables that may be abstract.
+def state_dict_shapes(variables: tuple[Any, ...]) -> dict[str, tuple[int, ...]]:
+  """Computes the names and shapes of a state dict's tensors.
 
   Args:
-    variables: B + 1 variable dicts, as `Classifier.init` makes them.
+    variables: B + 1 variable dicts, as `Classifier.init` makes them; may be
+      abstract.
+
+  Returns:
+    By a tensor's name in PyTorch, its shape there.
   """
   return {
-    _name(path): _shape(leaf)
-    for part in variables
-    for path, leaf in traverse_util.flatten_dict(part).items()
+    _torch_name(path): _torch_shape(leaf)
+    for variable_dict in variables
+    for path, leaf in traverse_util.flatten_dict(variable_dict).items()
   }
 
 
-def convert(
-  tensors: Mapping[str, np.ndarray], like: tuple[Any, ...]
+def convert_state_dict(
+  tensors: Mapping[str, np.ndarray], template: tuple[Any, ...]
 ) -> tuple[Any, ...]:
-  """A state dict's tensors as our variables, in float32.
+  """Converts a state dict's tensors to our variables, in float32.
 
   Args:
-    tensors: by name; those of `names(like)` and of the shapes there are read.
-    like: variables of the shape wanted, may be abstract.
+    tensors: by name, those that `state_dict_shapes(template)` lists, with the
+      shapes there; more are ignored.
+    template: variables of the same structure and shapes; may be abstract.
+
+  Returns:
+    Variables of the template's structure.
   """
 
-  def take(path, leaf):
-    del leaf
-    x = np.asarray(tensors[_name(path)], np.float32)
+  def convert_leaf(path, leaf):
+    del leaf  # the path says how it is laid out
+    array = np.asarray(tensors[_torch_name(path)], np.float32)
     if path[-1] != 'kernel':
-      return x
+      return array
     # [out, in, h, w] to [h, w, in, out]; [out, in] to [in, out].
-    return x.transpose(2, 3, 1, 0) if x.ndim == 4 else x.T
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
-  return tuple(traverse_util.path_aware_map(take, part) for part in like)
+  return tuple(
+    traverse_util.path_aware_map(convert_leaf, variable_dict)
+    for variable_dict in template
+  )
 
 
-def _name(path: tuple[str, ...]) -> str:
+def _torch_name(path: tuple[str, ...]) -> str:
+  """Converts a variable's path, collection first, to a tensor's name."""
   _, *modules, leaf = path  # its collection comes first
-  return '.'.join([*modules, _LEAVES[leaf]])
+  return '.'.join([*modules, _TORCH_LEAF_NAMES[leaf]])
 
 
-def _shape(leaf: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+def _torch_shape(leaf: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+  """Converts a variable's shape to the tensor's: see `convert_state_dict`."""
   shape = tuple(leaf.shape)
   if len(shape) == 4:
     return (shape[3], shape[2], shape[0], shape[1])

@@ -16,22 +16,29 @@ WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
 class Layer(nn.Module):
-  """Convolution, batch norm and ReLU, in turn."""
+  """Convolutions, each followed by batch norm and ReLU.
+
+  Attributes:
+    widths: channels of each convolution.
+    dtype: that it computes in, that of its input if None.
+  """
 
   widths: tuple[int, ...]
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps [N, h, w, c] to [N, h, w, widths[-1]]."""
-    for i, width in enumerate(self.widths):
-      # PyTorch numbers the ReLUs, too.
-      x = torch_layers.conv(
-        str(3 * i), width, 3, padding=1, bias=True, dtype=self.dtype
-      )(x)
-      x = torch_layers.norm(str(3 * i + 1), train=train, dtype=self.dtype)(x)
-      x = nn.relu(x)
-    return x
+    for index, width in enumerate(self.widths):
+      # PyTorch's Sequential numbers the ReLUs, too: three layers a round.
+      features = torch_layers.conv(
+        str(3 * index), width, 3, padding=1, use_bias=True, dtype=self.dtype
+      )(features)
+      features = torch_layers.norm(
+        str(3 * index + 1), train=train, dtype=self.dtype
+      )(features)
+      features = nn.relu(features)
+    return features
 
 
 class VGGBlock(nn.Module):
@@ -46,22 +53,25 @@ class VGGBlock(nn.Module):
   dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: chex.Array, *, train: bool) -> chex.Array:
+  def __call__(self, features: chex.Array, *, train: bool) -> chex.Array:
     """Maps images or features [N, h, w, c] to features."""
-    # The image is eight times as high as the features before the last block.
-    if 0 < self.number < 4 or (self.number == 4 and x.shape[1] == 64 // 8):
-      x = torch_layers.max_pool(x, 2, 2)
+    # The last block pools only if the image is 64 pixels high, that is eight
+    # times as high as the features here.
+    if 0 < self.number < 4 or (
+      self.number == 4 and features.shape[1] == 64 // 8
+    ):
+      features = torch_layers.max_pool(features, 2, 2)
     return Layer(WIDTHS[self.number], self.dtype, name=f'block{self.number}')(
-      x, train=train
+      features, train=train
     )
 
 
-def create(labels: int, *, dtype: jnp.dtype | None = None) -> Classifier:
-  """VGG-11 of five blocks.
+def create(num_labels: int, *, dtype: jnp.dtype | None = None) -> Classifier:
+  """Makes VGG-11 in five blocks.
 
   Args:
-    labels: logits of its head.
+    num_labels: logits of its head.
     dtype: see `VGGBlock`.
   """
-  blocks = tuple(VGGBlock(b, dtype) for b in range(len(WIDTHS)))
-  return Classifier(blocks, torch_layers.Linear(labels, 'classifier'))
+  blocks = tuple(VGGBlock(number, dtype) for number in range(len(WIDTHS)))
+  return Classifier(blocks, torch_layers.Linear(num_labels, 'classifier'))

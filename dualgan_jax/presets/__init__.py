@@ -4,15 +4,17 @@ import pathlib
 import pkgutil
 
 
-def names() -> list[str]:
-  """Lists the presets."""
-  return sorted(module.name for module in pkgutil.iter_modules(__path__))
+def list_presets() -> list[str]:
+  """Lists the names of all presets, in alphabetical order."""
+  return sorted(
+    module_info.name for module_info in pkgutil.iter_modules(__path__)
+  )
 
 
-def path(name: str) -> pathlib.Path:
-  """Finds the Python file of a preset.
+def find_preset(preset_name: str) -> pathlib.Path:
+  """Returns the path of a preset's Python file.
 
   Args:
-    name: one of `names`.
+    preset_name: one of `list_presets()`.
   """
-  return pathlib.Path(__file__).with_name(f'{name}.py')
+  return pathlib.Path(__file__).with_name(f'{preset_name}.py')

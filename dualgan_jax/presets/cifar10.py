@@ -52,7 +52,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 16_000
   config.refine.update(_REPLAYED)
   config.baselines.steps = 4000
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _resnet(depths: tuple[int, ...]) -> dict:

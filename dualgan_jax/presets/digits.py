@@ -40,7 +40,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.student = builders.conv((16, 32, 64), strides)
   config.refine.shift = 1
   config.refine.mixup = 0.5
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

@@ -40,7 +40,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 2400
   config.refine.shift = 2
   config.refine.mixup = 0.5
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _own(config: ml_collections.ConfigDict) -> None:

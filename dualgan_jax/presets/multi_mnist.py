@@ -39,7 +39,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.replays = 8
   config.refine.shift = 2
   config.refine.mixup = 0.5
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

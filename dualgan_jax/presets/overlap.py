@@ -57,7 +57,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.mixup = 0.5
   for part in ('generator', 'dual', 'targetnet', 'refine'):
     config[part].batch = 126  # three equal shares, should images be routed
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

@@ -70,7 +70,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.replays = 4
   config.refine.pool_batches = 100
   config.baselines.steps = 4000
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}

@@ -31,7 +31,7 @@ def compute_logits(
   """
   apply_batch = jax.jit(
     lambda variables, batch: apply(
-      variables, image_batches.prepared(batch, image_size)
+      variables, image_batches.scale_and_resize(batch, image_size)
     )
   )
   logits = []

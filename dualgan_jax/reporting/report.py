@@ -1,23 +1,18 @@
 """Writes the results of a run: `results.json`, tables and the report."""
 
 import base64
-import html
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
+import jinja2
 from markdown_it import MarkdownIt
 
 from dualgan_jax.display import align, printable
 
 # Metrics that tables show of each model; None where there are no real images.
 COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
-_AGREEMENT_NOTE = (
-  ' There were no real images to measure on: `agreement` is the share of fresh '
-  'generated images whose most probable label is the one that the teachers '
-  'give; it says nothing of real images.'
-)
 # Captions of pictures, by their paths in the folder of a run.
 _CAPTIONS = {
   'evaluate/samples.png': 'images, a row per label',
@@ -27,30 +22,14 @@ _CAPTIONS = {
   'refine/curves.png': 'stage refine',
 }
 _MODEL_NOTES = {
-  'compact': ' `compact` is the student alone.',
-  'compact_before_refine': ' `compact_before_refine` is it before refinement.',
-  'branched': ' `branched` is a trunk of the student with a copy of each '
+  'compact': '`compact` is the student alone.',
+  'compact_before_refine': '`compact_before_refine` is it before refinement.',
+  'branched': '`branched` is a trunk of the student with a copy of each '
   'teacher’s last blocks.',
-  'noise': ' `noise` is `compact` distilled on noise images.',
-  'real_data': ' `real_data` is the same distilled on the real training '
+  'noise': '`noise` is `compact` distilled on noise images.',
+  'real_data': '`real_data` is the same distilled on the real training '
   'images: it uses data.',
 }
-
-_PAGE_TEMPLATE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 sans-serif; max-width: 64em; margin: 2em auto; }}
-table {{ border-collapse: collapse; }}
-td, th {{ border: 1px solid #ccc; padding: 0.2em 0.6em; }}
-img {{ max-width: 100%; }}
-</style>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def write(folder: pathlib.Path, results: Mapping) -> None:
@@ -62,16 +41,43 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
   """
   json_text = json.dumps(results, indent=1, ensure_ascii=False)
   (folder / 'results.json').write_text(json_text + '\n', encoding='utf-8')
-  picture_links = [
-    f'![{caption}]({path})'
+  pictures = {
+    path: caption
     for path, caption in _CAPTIONS.items()
     if (folder / path).exists()
-  ]
-  report_text = _report(results, picture_links)
+  }
+  table = results_table(results, _escaped)
+  report_text = load_templates()['report.md'].render(
+    # Results that were written by an earlier version have no counts of images.
+    {'images': {}, **results},
+    table=table,
+    has_real_images='mAP' in table,
+    label_table=label_table(results),
+    model_notes=_MODEL_NOTES,
+    pictures=pictures,
+  )
   (folder / 'report.md').write_text(report_text, encoding='utf-8')
   title = f'{results["experiment"]}, seed {results["seed"]}'
   page = _page(folder, title, report_text)
   (folder / 'report.html').write_text(page, encoding='utf-8')
+
+
+def load_templates() -> dict[str, jinja2.Template]:
+  """Loads the texts of the report; where they lack, the installation is broken.
+
+  Raises:
+    jinja2.TemplateNotFound: a file of the package is missing.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('dualgan_jax.reporting'),
+    autoescape=jinja2.select_autoescape(['html']),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+  )
+  environment.filters['escaped'] = _escaped
+  return {
+    name: environment.get_template(name) for name in ('report.md', 'page.html')
+  }
 
 
 def _page(folder: pathlib.Path, title: str, markdown: str) -> str:
@@ -86,7 +92,7 @@ def _page(folder: pathlib.Path, title: str, markdown: str) -> str:
 
   # Embedded, so that the page can be sent to others as one file.
   body = re.sub(r'src="([^"]+\.png)"', embedded_picture, body)
-  return _PAGE_TEMPLATE.format(title=html.escape(title), body=body)
+  return load_templates()['page.html'].render(title=title, body=body)
 
 
 def results_table(
@@ -148,80 +154,6 @@ def label_table(results: Mapping) -> str:
   return align(table_rows)
 
 
-def _report(results: Mapping, picture_links: Sequence[str]) -> str:
-  """Writes the report as a Markdown text."""
-  seconds = ', '.join(
-    f'{stage} {duration:.0f}' for stage, duration in results['seconds'].items()
-  )
-  versions = ', '.join(
-    f'{package} {version}' for package, version in results['versions'].items()
-  )
-  oracle = (
-    ', its weights chosen by accuracy on real data (oracle)'
-    if results['oracle']
-    else ''
-  )
-  # Names come from outside, and must not be read as Markdown.
-  table = results_table(results, _escaped)
-  # Its head has the metrics of real images, or agreement only.
-  has_real_images = 'mAP' in table
-  return '\n'.join(
-    [
-      f'# {_escaped(results["experiment"])}, seed {results["seed"]}',
-      '',
-      f'Objective: {_escaped(results["objective"])}{oracle}. '
-      f'Labels: {", ".join(map(_escaped, results["labels"]))}.'
-      + _image_counts(results),
-      '',
-      table,
-      '',
-      'Shares are of the teachers together. Each teacher is measured on its '
-      'own labels.'
-      + ''.join(
-        note
-        for model_name, note in _MODEL_NOTES.items()
-        if model_name in results['metrics']
-      )
-      + ('' if has_real_images else _AGREEMENT_NOTE),
-      '',
-      '## Labels',
-      '',
-      'Average precision, and the share of '
-      + ('test' if has_real_images else 'generated')
-      + ' images on which only one of the two says, at probability 0.5, that '
-      'the label is there.',
-      '',
-      label_table(results),
-      '',
-      '## Routing',
-      '',
-      _routing(results),
-      '',
-      *_branch_points(results),
-      f'Seconds: {seconds}.',
-      '',
-      f'Versions: {versions}.',
-      '',
-      '## Pictures',
-      '',
-      '\n\n'.join(picture_links),
-      '',
-    ]
-  )
-
-
-def _image_counts(results: Mapping) -> str:
-  """Reports how many real images each data set had; '' if there were none."""
-  # Results that were written by an earlier version do not hold it.
-  set_counts = [
-    f'{_escaped(name)} {counts["train"]:,} and {counts["test"]:,}'
-    for name, counts in results.get('images', {}).items()
-  ]
-  if not set_counts:
-    return ''
-  return f' Training and test images: {"; ".join(set_counts)}.'
-
-
 def _escaped(text: str) -> str:
   """Escapes text from outside, so that Markdown shows it as it is."""
   # Within a word an underscore means nothing; '1.' and '-' begin lists.
@@ -231,48 +163,3 @@ def _escaped(text: str) -> str:
     printable(text),
   )
   return re.sub(r'^(\d+)([.)])', r'\1\\\2', text)
-
-
-def _branch_points(results: Mapping) -> list[str]:
-  """Lists the report's lines on branch points; none without branches."""
-  # With `dual.steps` 0 there is no branched TargetNet.
-  if not results['branch_points']:
-    return []
-  teacher_lines = [
-    f'* {_escaped(name)}: after block {point}; '
-    + ', '.join(
-      f'L_d^{block} = {loss:.4f}'
-      for block, loss in enumerate(results['branch_losses'][name], start=1)
-    )
-    for name, point in results['branch_points'].items()
-  ]
-  return [
-    '## Branch points',
-    '',
-    'In the branched TargetNet a teacher’s last blocks follow the student’s '
-    'block from whose output they come closest to the teacher’s own answers to '
-    'generated images, by L_d, or a later one within '
-    'targetnet.branch_tolerance of it.',
-    '',
-    *teacher_lines,
-    '',
-  ]
-
-
-def _routing(results: Mapping) -> str:
-  """Writes the report's paragraph on routing."""
-  paragraph = (
-    'Each generated image belongs to one teacher.'
-    if results['routed']
-    else 'Every generated image is judged by all teachers.'
-  )
-  if results['misfits']:
-    factors = ', '.join(
-      f'{misfit:.2f} ({_escaped(name)})'
-      for name, misfit in results['misfits'].items()
-    )
-    paragraph += (
-      " In a short routed training, all images together fitted the teachers' "
-      f'statistics worse than their own by a factor of {factors}.'
-    )
-  return paragraph

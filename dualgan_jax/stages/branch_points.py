@@ -79,14 +79,14 @@ def branch_phase(
         measured.frozen,
       )
       values[f'block_{b}'] = {
-        name: own[0] for name, own in zip(names, terms, strict=True)
+        name: streams[0] for name, streams in zip(names, terms, strict=True)
       }
     values = parallel.mean(values)
     sums = jax.tree.map(jnp.add, state.params, values)
     metrics = {
       f'l_d/{block}/{name}': value
-      for block, own in values.items()
-      for name, value in own.items()
+      for block, block_losses in values.items()
+      for name, value in block_losses.items()
     }
     return state.replace(step=state.step + 1, params=sums), metrics
 

@@ -30,7 +30,7 @@ DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
 
 @struct.dataclass
 class Frozen:
-  """What stays as it is.
+  """Arrays that the step reads and never updates.
 
   Attributes:
     teachers: of whom Y_cst asks something.
@@ -111,7 +111,7 @@ def generated(
 ) -> tuple[chex.Array, chex.Array]:
   """I_g of fresh noise."""
   x = source.features(key, batch)[-1]
-  return x, source.told(teachers, x, label_map)
+  return x, source.ensemble_logits(teachers, x, label_map)
 
 
 def noise(
@@ -133,8 +133,10 @@ def noise(
   keys = parallel.sample_keys(key, batch)
   x = jax.vmap(lambda k: jax.random.uniform(k, image.shape))(keys)
   owners = label_map.owners(label_map.customised)
-  shown = [x] * len(teachers)
-  return x, discriminators.told(teachers, shown, owners, routed=False)
+  logits = discriminators.ensemble_logits(
+    teachers, [x] * len(teachers), owners, routed=False
+  )
+  return x, logits
 
 
 @struct.dataclass
@@ -158,7 +160,9 @@ def real(
   batch: int,
 ) -> tuple[chex.Array, chex.Array]:
   """Real images, and what those teachers say of each who count for it."""
-  x, believed = image_batches.draw(origin.sets, key, batch, origin.size)
+  x, answer_mask = image_batches.draw_batch(
+    origin.sets, key, batch, origin.size
+  )
   logits = [forward.tail(t, t.variables, x, 0) for t in teachers]
   owners = label_map.owners(label_map.customised)
-  return x, discriminators.combine(logits, owners, believed)
+  return x, discriminators.combine(logits, owners, answer_mask)

@@ -31,7 +31,7 @@ from dualgan_jax.training.phase import Phase, first_state, train_step
 
 @struct.dataclass
 class Frozen:
-  """What stays as it is while block b trains.
+  """Arrays that block b's step reads and never updates.
 
   Attributes:
     teachers: M of them.
@@ -118,12 +118,12 @@ def phase(
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
       features = frozen.source.features(key, batch)
-      own, generated = inputs(student, frozen.student, features)
+      own_path, generated = inputs(student, frozen.student, features)
       if 'adapter' in params:
         generated = adapter.apply(params['adapter'], generated)
       variables = join(params['block'], batch_stats)
       # T^b's running averages follow its own path, the one of test time.
-      out, variables = apply_block(block, variables, own, train=True)
+      out, variables = apply_block(block, variables, own_path, train=True)
       outs = [out]
       if two_streams:
         outs.append(apply_block(block, variables, generated, train=True)[0])
@@ -167,10 +167,10 @@ def inputs(
   Returns:
     F_i^1 and F_i^2.
   """
-  own = features[-1]
+  own_path = features[-1]
   for block, variables in zip(student.blocks, before, strict=False):
-    own, _ = apply_block(block, variables, own, train=False)
-  return own, features[len(features) - 1 - len(before)]
+    own_path, _ = apply_block(block, variables, own_path, train=False)
+  return own_path, features[len(features) - 1 - len(before)]
 
 
 def block_losses(
@@ -185,8 +185,9 @@ def block_losses(
   """L_d^{b,m} of Eq. 13, per teacher and stream.
 
   At b = B the student's own head answers, and a label of several teachers has
-  the mean of their probabilities as its target. Where other teachers' labels
-  are absent (`Source.absent`), an image's own teacher alone sets the target.
+  the mean of their probabilities as its target. With
+  `FrozenGenerator.foreign_labels_absent` an image's own teacher alone sets the
+  target.
 
   Args:
     b: 1 .. B.
@@ -202,8 +203,8 @@ def block_losses(
   """
   last = b == len(student.blocks)
   count = len(out) // len(image)
-  if last or frozen.source.absent:
-    targets = frozen.source.told(frozen.teachers, image, label_map)
+  if last or frozen.source.foreign_labels_absent:
+    targets = frozen.source.ensemble_logits(frozen.teachers, image, label_map)
   if last:
     answers = student.answer({'params': params['head']}, out)
   terms = []
@@ -215,12 +216,12 @@ def block_losses(
       # g_m of what teacher m says of the block's output, and of the image.
       kept = label_map.task_filter(m)
       entry = discriminators.filtered(params['filters'][teacher.name], out)
-      if frozen.source.absent:
+      if frozen.source.foreign_labels_absent:
         rows = forward.tail(teacher, teacher.variables[b:], entry, b)
         target = targets[:, columns]
       else:
         x = forward.ladder(
-          teacher, frozen.source.seen_by(teacher, image), {b: entry}
+          teacher, frozen.source.filtered_image(teacher, image), {b: entry}
         )
         rows, target = x.entries[b], x.image[:, kept]
       rows = rows[:, kept]

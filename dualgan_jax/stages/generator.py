@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import optax
 
 from dualgan_jax.method import discriminators
-from dualgan_jax.method.frozen_generator import draw_noise
+from dualgan_jax.method.frozen_generator import draw_latents
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages.generator_loss import Objective, l_joint
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
 from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training.phase import Phase, first_state, train_step
@@ -30,10 +30,10 @@ def phase(
   generator: Generator,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
-  objective: Objective,
+  weights: GeneratorLossWeights,
   *,
   image: tuple[int, int, int],
-  noise: int,
+  latent_dim: int,
   steps: int,
   batch: int,
   optimiser: optax.GradientTransformation,
@@ -41,29 +41,28 @@ def phase(
   """Trains generator and filters under `l_joint`.
 
   The state's params are {'generator': ..., 'filters': {teacher's name:
-  {'group_j': ..., 'image': ...}}}, each only if the objective has it.
+  {'group_j': ..., 'image': ...}}}, each only if `weights` asks for it.
 
   Args:
     name: the phase's.
     generator: its last group makes images of shape `image`.
     teachers: frozen.
     label_map: the teachers in the same order.
-    objective: the weights.
+    weights: of the loss.
     image: (height, width, channels).
-    noise: size of z.
+    latent_dim: size of z's random part.
     steps: training steps.
     batch: images per step.
     optimiser: of generator and filters.
   """
-
-  routes = tuple(range(len(teachers))) if objective.routed else ()
+  routed_teachers = tuple(range(len(teachers))) if weights.routed else ()
 
   def init(key):
-    z = jnp.zeros((1, noise + len(routes)))
+    z = jnp.zeros((1, latent_dim + len(routed_teachers)))
     variables = generator.init(jax.random.fold_in(key, 0), z, train=False)
     filters = {
       teacher.name: _new_filters(
-        jax.random.fold_in(key, m), teacher, generator, image, objective
+        jax.random.fold_in(key, m), teacher, generator, image, weights
       )
       for m, teacher in enumerate(teachers, start=1)
     }
@@ -74,15 +73,18 @@ def phase(
     def loss_fn(params, batch_stats, key):
       features, updated = generator.apply(
         join(params['generator'], batch_stats),
-        draw_noise(key, batch, noise, routes, len(routes)),
+        draw_latents(
+          key, batch, latent_dim, routed_teachers, len(routed_teachers)
+        ),
         train=True,
         mutable=['batch_stats'],
       )
-      judged = features if objective.groups else features[-1:]
-      value, _, metrics = l_joint(
-        judged, params['filters'], frozen, label_map, objective
+      if not weights.groups:
+        features = features[-1:]
+      loss, (_, metrics) = l_joint(
+        features, params['filters'], frozen, label_map, weights
       )
-      return value, (updated['batch_stats'], metrics)
+      return loss, (updated['batch_stats'], metrics)
 
     return train_step(loss_fn, optimiser, state)
 
@@ -97,7 +99,7 @@ def phase(
   )
 
 
-def _new_filters(key, teacher, generator, image, objective):
+def _new_filters(key, teacher, generator, image, weights):
   shapes = feature_shapes(teacher, image)
   blocks = len(shapes)
   filters = {
@@ -106,9 +108,9 @@ def _new_filters(key, teacher, generator, image, objective):
       generator.channels[j - 1],
       shapes[blocks - j - 1][-1],
     )
-    for j in range(1, blocks if objective.groups else 1)
+    for j in range(1, blocks if weights.groups else 1)
   }
-  if objective.image_filter:
+  if weights.image_filter:
     filters['image'] = discriminators.new_filter(
       jax.random.fold_in(key, blocks), image[-1], image[-1]
     )

@@ -1,147 +1,249 @@
 """The generator's loss, Eq. 4-11, with the prior on batch-norm statistics."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import losses
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.stages import judged_answers
+from dualgan_jax.stages.judged_answers import JudgedAnswers
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.forward import Ladder
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import health, parallel
 from dualgan_jax.training.phase import Metrics
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-  """What the generator is asked for, as values.
+class GeneratorLossWeights:
+  """Weights and forms of the terms of the generator's loss.
+
+  The defaults are the values of `config.objectives.default`.
 
   Attributes:
-    alpha: weight of L_a in Eq. 8.
-    beta: weight of L_ie.
-    gamma: weight of L_dis.
+    alpha: α of Eq. 8, weight of the activation loss L_a.
+    beta: β of Eq. 8, weight of the information-entropy loss L_ie.
+    gamma: γ of Eq. 8, weight of the discrete loss L_dis.
     entropy: form of L_ie, one of `losses.ENTROPY_FORMS`.
-    prior: weight of the batch-norm statistics prior, 0 for none.
-    one_hot: 'labels' or 'class': L_oh label by label (Eq. 5 and 6), or of
-      one class per image (DAFL).
-    never_empty: whether pseudo labels keep the most probable label.
-    groups: whether the teachers' tails judge the groups, too (Eq. 4, 9, 11);
-      else there is the image alone.
-    image_filter: whether the filter of Eq. 9 also stands before the first
+    prior: weight of the batch-norm statistics prior L_bn, our addition to
+      L_joint of Eq. 11; 0 for none.
+    one_hot: form of L_oh: 'labels' for label by label (Eq. 5 and 6), 'class'
+      for one class per image (DAFL).
+    never_empty: whether t of Eq. 5 keeps each image's most probable label.
+    groups: whether the teachers' tails D_m^j also judge the features F_g^j
+      (Eq. 4, 9 and 11); else there is the image I_g alone.
+    image_filter: whether a filter f_m^B (Eq. 9) also stands before the first
       teacher block, as in the paper's figure: a gain per image channel.
-    routed: whether each image belongs to one teacher (`routing`).
+    routed: whether each image belongs to one teacher (`method.routing`).
   """
 
-  alpha: float
-  beta: float
-  gamma: float
-  entropy: str
-  prior: float
-  one_hot: str
-  never_empty: bool
-  groups: bool
-  image_filter: bool
-  routed: bool
+  alpha: float = 0.0
+  beta: float = 1.0
+  gamma: float = 0.1
+  entropy: str = 'normalised'
+  prior: float = 1.0
+  one_hot: str = 'labels'
+  never_empty: bool = True
+  groups: bool = True
+  image_filter: bool = False
+  routed: bool = False
+
+
+_DEFAULT_WEIGHTS = GeneratorLossWeights()
 
 
 def l_joint(
   features: Sequence[chex.Array],
-  filters: Any,
+  filters: Mapping[str, Any],
   teachers: Sequence[Teacher],
   label_map: LabelMap,
-  objective: Objective,
-) -> tuple[chex.Array, chex.Array, Metrics]:
-  """L_joint (Eq. 11) plus the statistics prior, on this device's share.
+  weights: GeneratorLossWeights = _DEFAULT_WEIGHTS,
+) -> tuple[chex.Array, tuple[chex.Array, Metrics]]:
+  """Computes L_joint (Eq. 11) plus the statistics prior.
+
+  In a step of `parallel.compile_step` the rows are this device's share of the
+  batch; under any other `jax.jit`, `jax.vmap`, `jax.pmap` or none they are the
+  whole batch. `docs/equations.md` has an example.
 
   L_oh and L_ie are means of one term on all labels of teachers whose labels
   are independent (Eq. 6), and of one per teacher with one label per image
-  (DAFL's). Where a judge answers one label only, as a routed teacher may, half
-  of the images are to carry it: no image would be without it otherwise.
+  (DAFL's). Where only one label is judged, as of a routed teacher that has no
+  other, half of the images are to carry it: none would be without it otherwise.
 
   Args:
-    features: F_g^1 .. F_g^B, the last the image; or the image alone, which
-      leaves L_gan (Eq. 8) and the prior.
-    filters: per teacher's name, parameters of its filters.
-    teachers: frozen.
+    features: F_g^1 .. F_g^B, [N, h, w, c] each, the last the image I_g; or I_g
+      alone, which leaves L_gan (Eq. 8) and the prior.
+    filters: per teacher's name, parameters of its filters: 'group_j' for each
+      F_g^j before I_g, and 'image' if I_g has one.
+    teachers: M of them, frozen; of B blocks if there are groups.
     label_map: the teachers in the same order.
-    objective: the weights.
+    weights: of the terms; `groups` and `image_filter` are read off `features`
+      and `filters` instead.
 
   Returns:
-    The loss; the teachers' answers to the image, logits [N, |U|]; and the
-    metrics: each term, and the generator's health.
+    The loss, a scalar, and (logits, metrics): the teachers' answers to I_g
+    put together, [N, |U|]; each term and the generator's health.
   """
-  *groups, image = features
-  blocks, many = len(features), len(teachers)
-
-  def own_rows(x, m):
-    return routing.own_rows(x, m, many) if objective.routed else x
-
-  ladders = []
-  for m, teacher in enumerate(teachers):
-    own = filters[teacher.name]
-    entries = {
-      blocks - j: discriminators.filtered(own[f'group_{j}'], own_rows(x, m))
-      for j, x in enumerate(groups, start=1)
-    }
-    ladders.append(
-      forward.ladder(
-        teacher, discriminators.filter_image(own, own_rows(image, m)), entries
-      )
-    )
+  image = features[-1]
   owners = label_map.owners(label_map.union)
-
-  def together(answers):
-    if not objective.routed:
-      return discriminators.combine(answers, owners)
-    return discriminators.combine(
-      [routing.spread(x, m, many) for m, x in enumerate(answers)],
-      owners,
-      routing.believed(len(image), many),
-    )
-
-  logits = together([x.image for x in ladders])
-  consistencies = [
-    losses.consistency(together([x.entries[b] for x in ladders]), logits)
-    for b in range(1, blocks)
-  ]
-
-  # Teachers of independent labels are judged together, those of one label per
-  # image each by itself, as DAFL does.
-  independent = _of_independent(logits, teachers, label_map, objective.routed)
-  single = [
-    x.image for t, x in zip(teachers, ladders, strict=True) if t.single_label
-  ]
-  forms = [
-    objective.entropy if x.shape[1] > 1 else 'bernoulli' for x in independent
-  ] + ['dafl' if objective.entropy == 'dafl' else 'softmax'] * len(single)
+  ladders = _ladders(features, filters, teachers, routed=weights.routed)
+  logits = _combined([x.image for x in ladders], owners, routed=weights.routed)
+  consistencies = _consistencies(ladders, owners, logits, routed=weights.routed)
+  answers = judged_answers.of_teachers(
+    logits,
+    ladders,
+    teachers,
+    label_map,
+    entropy=weights.entropy,
+    routed=weights.routed,
+  )
   # Everything that is not linear in a batch mean meets its mean here.
-  answers, moments, seen = parallel.mean(
+  label_means, moments, health_means = parallel.mean(
     (
-      [
-        losses.label_mean(x, form)
-        for x, form in zip(independent, forms, strict=False)
-      ]
-      # Their sigmoids are a softmax's already.
-      + [losses.label_mean(x) for x in single],
+      [judged_answers.label_mean(x) for x in answers],
       [[layer[:2] for layer in x.moments] for x in ladders],
       health.batch_means(image, logits),
     )
   )
+  terms = _gan_terms(logits, ladders, answers, label_means, weights)
+  l_bn = _prior(ladders, moments)
+  loss = losses.joint(terms['l_gan'], consistencies) + weights.prior * l_bn
+  metrics = {**terms, 'l_bn': l_bn, **health.health(health_means)}
+  if consistencies:
+    metrics['consistency'] = _mean(consistencies)
+  return loss, (logits, metrics)
+
+
+def _ladders(
+  features: Sequence[chex.Array],
+  filters: Mapping[str, Any],
+  teachers: Sequence[Teacher],
+  *,
+  routed: bool,
+) -> list[Ladder]:
+  """Runs each teacher once over the image and the groups' features.
+
+  D_m^j(f_m^j(F_g^j)) of Eq. 4 and 9: what group j made enters teacher m after
+  its block B - j.
+
+  Args:
+    features: F_g^1 .. F_g^B, [N, h, w, c] each.
+    filters: as `l_joint` has them.
+    teachers: M of them.
+    routed: whether teacher m sees its own N / M rows only.
+
+  Returns:
+    Per teacher its answers, [N, |Y_m|] or [N / M, |Y_m|] each.
+  """
+  *groups, image = features
+
+  def shown_rows(x, m):
+    return routing.teacher_rows(x, m, len(teachers)) if routed else x
+
+  ladders = []
+  for m, teacher in enumerate(teachers):
+    teacher_filters = filters[teacher.name]
+    entries = {
+      len(features) - j: discriminators.filtered(
+        teacher_filters[f'group_{j}'], shown_rows(x, m)
+      )
+      for j, x in enumerate(groups, start=1)
+    }
+    filtered_image = discriminators.filter_image(
+      teacher_filters, shown_rows(image, m)
+    )
+    ladders.append(forward.ladder(teacher, filtered_image, entries))
+  return ladders
+
+
+def _combined(
+  logits: Sequence[chex.Array], owners: np.ndarray, *, routed: bool
+) -> chex.Array:
+  """Puts the teachers' answers to one input together, O_g of Eq. 10.
+
+  Args:
+    logits: per teacher, [N, |Y_m|], or [N / M, |Y_m|] if routed.
+    owners: of the labels of the union (`LabelMap.owners`).
+    routed: whether teacher m answered its own rows only.
+
+  Returns:
+    Logits, [N, |U|].
+  """
+  if not routed:
+    return discriminators.combine(logits, owners)
+  num_teachers, num_rows = len(logits), sum(len(x) for x in logits)
+  return discriminators.combine(
+    [routing.scatter_rows(x, m, num_teachers) for m, x in enumerate(logits)],
+    owners,
+    routing.answer_mask(num_rows, num_teachers),
+  )
+
+
+def _consistencies(
+  ladders: Sequence[Ladder],
+  owners: np.ndarray,
+  logits: chex.Array,
+  *,
+  routed: bool,
+) -> list[chex.Array]:
+  """Computes l(O_g(F_g^j), O_g(I_g)) of Eq. 11 for each group.
+
+  Args:
+    ladders: per teacher, its answers to the groups' features.
+    owners: of the labels of the union (`LabelMap.owners`).
+    logits: the teachers' answers to I_g put together, [N, |U|].
+    routed: whether teacher m answered its own rows only.
+
+  Returns:
+    Scalars, F_g^{B-1} first; none without groups.
+  """
+  blocks_before_entry = sorted(ladders[0].entries)
+  return [
+    losses.consistency(
+      _combined([x.entries[b] for x in ladders], owners, routed=routed), logits
+    )
+    for b in blocks_before_entry
+  ]
+
+
+def _gan_terms(
+  logits: chex.Array,
+  ladders: Sequence[Ladder],
+  answers: Sequence[JudgedAnswers],
+  label_means: Sequence[chex.Array],
+  weights: GeneratorLossWeights,
+) -> Metrics:
+  """Computes L_gan (Eq. 8) of the image, and its terms.
+
+  Args:
+    logits: the teachers' answers to I_g put together, [N, |U|].
+    ladders: per teacher, with the features before its head.
+    answers: what L_oh and L_ie judge.
+    label_means: of each of `answers`, over the whole batch, [l].
+    weights: of the terms.
+
+  Returns:
+    Scalars: l_oh, l_a, l_ie, l_dis and l_gan.
+  """
   l_oh = _mean(
-    [_one_hot(x, objective) for x in independent]
-    + [losses.one_class(jax.nn.log_sigmoid(x)) for x in single]
+    [
+      judged_answers.one_hot(
+        x, weights.one_hot, never_empty=weights.never_empty
+      )
+      for x in answers
+    ]
   )
   l_a = _mean([losses.activation(x.activations) for x in ladders])
   l_ie = _mean(
     [
-      losses.information_entropy(x, form)
-      for x, form in zip(answers, forms, strict=True)
+      losses.information_entropy(label_mean, x.entropy)
+      for label_mean, x in zip(label_means, answers, strict=True)
     ]
   )
   l_dis = losses.discrete(logits)
@@ -150,73 +252,46 @@ def l_joint(
     l_a,
     l_ie,
     l_dis,
-    alpha=objective.alpha,
-    beta=objective.beta,
-    gamma=objective.gamma,
+    alpha=weights.alpha,
+    beta=weights.beta,
+    gamma=weights.gamma,
   )
-  # Averaged over the teachers that have batch norm.
-  priors = [
-    losses.statistics_prior(
-      [
-        losses.Moments(*batch, *layer[2:])
-        for batch, layer in zip(reduced, x.moments, strict=True)
-      ]
-    )
-    for reduced, x in zip(moments, ladders, strict=True)
-    if x.moments
-  ]
-  l_bn = _mean(priors) if priors else jnp.zeros(())
-  total = losses.joint(l_gan, consistencies) + objective.prior * l_bn
-  metrics = {
+  return {
     'l_oh': l_oh,
     'l_a': l_a,
     'l_ie': l_ie,
     'l_dis': l_dis,
     'l_gan': l_gan,
-    'l_bn': l_bn,
-    **health.health(seen),
   }
-  if consistencies:
-    metrics['consistency'] = _mean(consistencies)
-  return total, logits, metrics
 
 
-def _of_independent(logits, teachers, label_map, routed):
-  """The answers that teachers of independent labels have a part in, by judge.
+def _prior(
+  ladders: Sequence[Ladder],
+  moments: Sequence[Sequence[tuple[chex.Array, chex.Array]]],
+) -> chex.Array:
+  """Averages L_bn over the teachers that have batch norm.
 
-  Returns a list of arrays, rows and labels of `logits`: one of all of them
-  together; if routed, those of one label each by itself.
+  Args:
+    ladders: per teacher, with the running statistics of its layers.
+    moments: per teacher and layer, E[x] and E[x²] of the whole batch,
+      [channels] each.
+
+  Returns:
+    A scalar, 0 if no teacher has batch norm.
   """
-  own = [m for m, t in enumerate(teachers) if not t.single_label]
-  alone = [m for m in own if routed and len(teachers[m].labels) == 1]
-  together = [m for m in own if m not in alone]
-
-  def answers(judges):
-    if len(judges) == len(teachers):
-      return logits
-    labels = {x for m in judges for x in teachers[m].labels}
-    columns = [i for i, x in enumerate(label_map.union) if x in labels]
-    rows = logits
-    if routed:
-      rows = jnp.concatenate(
-        [routing.own_rows(logits, m, len(teachers)) for m in judges]
-      )
-    return rows[:, np.array(columns)]
-
-  return [answers(x) for x in (together, *([m] for m in alone)) if x]
+  priors = [
+    losses.statistics_prior(
+      [
+        losses.Moments(*batch, *layer[2:])
+        for batch, layer in zip(layers, x.moments, strict=True)
+      ]
+    )
+    for layers, x in zip(moments, ladders, strict=True)
+    if x.moments
+  ]
+  return _mean(priors) if priors else jnp.zeros(())
 
 
-def _one_hot(logits, objective):
-  one = logits.shape[1] == 1
-  # Else a label of others would be the top one where all own logits are lower.
-  own = jnp.where(logits == discriminators.ABSENT, -jnp.inf, logits)
-  if objective.one_hot == 'class' and not one:
-    return losses.one_class(own)
-  labels = losses.pseudo_labels(
-    own, never_empty=objective.never_empty and not one
-  )
-  return losses.one_hot(logits, labels)
-
-
-def _mean(values):
+def _mean(values: Sequence[chex.Array]) -> chex.Array:
+  """Averages scalars."""
   return sum(values) / len(values)

@@ -40,7 +40,7 @@ def phase(
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x, y = image_batches.draw((frozen,), key, batch, image[:2])
+      x, y = image_batches.draw_batch((frozen,), key, batch, image[:2])
       logits, variables = classifier.apply(
         join(params, batch_stats), x, train=True
       )

@@ -28,7 +28,7 @@ from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
-from dualgan_jax.stages.generator_loss import Objective, l_joint
+from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import image_batches, parallel
 from dualgan_jax.training.phase import Phase, TrainState, descend
@@ -66,7 +66,7 @@ def phase(
   source: FrozenGenerator,
   teachers: tuple[Teacher, ...],
   label_map: LabelMap,
-  objective: Objective,
+  weights: GeneratorLossWeights,
   *,
   image: tuple[int, int, int],
   temperature: float,
@@ -87,7 +87,7 @@ def phase(
       block, if there are any, stay as they are.
     teachers: all of them, frozen.
     label_map: the teachers in the same order.
-    objective: of the generator; its groups are not judged any more.
+    weights: of the generator's loss; its groups are not judged any more.
     image: (height, width, channels).
     temperature: of the student's loss.
     disagreement: weight of the generator's reward.
@@ -98,8 +98,8 @@ def phase(
     batch: images per step.
     optimisers: for 'generator' and 'student'.
   """
-  many = len(teachers)
-  routes = tuple(range(many)) if objective.routed else ()
+  num_teachers = len(teachers)
+  routed_teachers = tuple(range(num_teachers)) if weights.routed else ()
   columns = np.array(
     [label_map.union.index(x) for x in label_map.customised], np.int32
   )
@@ -112,44 +112,46 @@ def phase(
       key,
       params,
       {'generator': source.variables['batch_stats'], 'student': batch_stats},
-      {name: own.init(params[name]) for name, own in optimisers.items()},
+      {name: x.init(params[name]) for name, x in optimisers.items()},
       jnp.zeros((pool, *image), jnp.uint8),
     )
 
-  def told(frozen, x):
-    return source.told(frozen['teachers'], x, label_map)
+  def ensemble_logits(frozen, x):
+    return source.ensemble_logits(frozen['teachers'], x, label_map)
 
   def generator_loss(params, batch_stats, student_variables, frozen, key):
     features, updated = source.module.apply(
       join(params, batch_stats),
-      frozen_generator.draw_noise(key, batch, source.noise, routes, many),
+      frozen_generator.draw_latents(
+        key, batch, source.latent_dim, routed_teachers, num_teachers
+      ),
       train=True,
       mutable=['batch_stats'],
     )
     x = features[-1]
-    value, logits, metrics = l_joint(
-      (x,), frozen['filters'], frozen['teachers'], label_map, objective
+    loss, (union_logits, metrics) = l_joint(
+      (x,), frozen['filters'], frozen['teachers'], label_map, weights
     )
-    said, _ = student.apply(student_variables, x, train=False)
-    if objective.routed and not source.absent:
-      asked = told(frozen, x)
+    student_logits, _ = student.apply(student_variables, x, train=False)
+    if weights.routed and not source.foreign_labels_absent:
+      targets = ensemble_logits(frozen, x)
     else:
-      asked = logits[:, columns]
-    apart = losses.disagreement(said, asked)
-    total = value - disagreement * apart
+      targets = union_logits[:, columns]
+    apart = losses.disagreement(student_logits, targets)
+    total = loss - disagreement * apart
     metrics = {'generator_loss': total, 'disagreement': apart, **metrics}
-    return total, (updated['batch_stats'], x, asked, metrics)
+    return total, (updated['batch_stats'], x, targets, metrics)
 
-  def student_loss(params, batch_stats, x, asked):
+  def student_loss(params, batch_stats, x, targets):
     logits, updated = student.apply(join(params, batch_stats), x, train=True)
-    loss = losses.distillation(logits, asked, temperature=temperature)
+    loss = losses.distillation(logits, targets, temperature=temperature)
     return loss, split(updated)[1]
 
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
     draw_key, *replay_keys = jax.random.split(key, 1 + replays)
     params, stats = state.params, state.batch_stats
-    grads, (generator_stats, x, asked, metrics) = jax.grad(
+    grads, (generator_stats, x, targets, metrics) = jax.grad(
       generator_loss, has_aux=True
     )(
       params['generator'],
@@ -170,18 +172,20 @@ def phase(
     pool_now = _added(state.pool, state.step % batches * batch, x)
     held = jnp.minimum(state.step + 1, batches) * batch
     old = [
-      replayed(pool_now, held, k, batch, augmentation, len(routes) or 1)
+      replayed(
+        pool_now, held, k, batch, augmentation, len(routed_teachers) or 1
+      )
       for k in replay_keys
     ]
     learned, opt_state = params['student'], state.opt_state['student']
-    own_stats = stats['student']
+    student_stats = stats['student']
     # The last replay's loss is the one that is logged.
     for name, *shown in (
-      ('loss', x, asked),
-      *(('replay_loss', x, told(frozen, x)) for x in old),
+      ('loss', x, targets),
+      *(('replay_loss', x, ensemble_logits(frozen, x)) for x in old),
     ):
       grad_fn = jax.value_and_grad(student_loss, has_aux=True)
-      (value, own_stats), grads = grad_fn(learned, own_stats, *shown)
+      (value, student_stats), grads = grad_fn(learned, student_stats, *shown)
       learned, opt_state, metrics[name] = descend(
         optimisers['student'], learned, opt_state, grads, value
       )
@@ -189,7 +193,7 @@ def phase(
       state.step + 1,
       state.key,
       {'generator': generator_params, 'student': learned},
-      {'generator': generator_stats, 'student': own_stats},
+      {'generator': generator_stats, 'student': student_stats},
       {'generator': generator_opt, 'student': opt_state},
       pool_now,
     ), metrics
@@ -229,7 +233,7 @@ def replayed(
   def draw(key, turn):
     row_key, move_key = jax.random.split(key)
     row = jax.random.randint(row_key, (), 0, held // teachers)
-    x = image_batches.augmented(
+    x = image_batches.augment(
       pool[row * teachers + turn], move_key, shift=shift, flip=flip
     )
     return x.astype(jnp.float32) / 255
@@ -250,4 +254,4 @@ def _added(pool: chex.Array, first: chex.Array, x: chex.Array) -> chex.Array:
   new = parallel.gather(jnp.round(x * 255).astype(pool.dtype))
   rows = first + jnp.arange(len(new))
   # A scatter: on a CPU, dynamic_update_slice would copy the whole pool.
-  return pool.at[rows].set(new, unique_indices=True)
+  return jnp.asarray(pool).at[rows].set(new, unique_indices=True)

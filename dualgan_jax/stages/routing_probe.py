@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from dualgan_jax import losses
 from dualgan_jax.method import routing
 from dualgan_jax.method.discriminators import filter_image
-from dualgan_jax.method.frozen_generator import draw_noise
+from dualgan_jax.method.frozen_generator import draw_latents
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.teachers import forward
@@ -33,7 +33,7 @@ ROUTE_ABOVE = 1.25
 def phase(
   name: str,
   generator: Generator,
-  noise: int,
+  latent_dim: int,
   teachers: Sequence[Teacher],
   trained: TrainState,
   *,
@@ -48,18 +48,20 @@ def phase(
   Args:
     name: the phase's.
     generator: the routed one.
-    noise: size of z's random part.
+    latent_dim: size of z's random part.
     teachers: M of them.
     trained: the state of the short routed training.
     batches: how many.
     batch: images in each.
   """
-  many = len(teachers)
+  num_teachers = len(teachers)
 
   def moments(frozen, key):
     trained, teachers = frozen
     variables = join(trained.params['generator'], trained.batch_stats)
-    z = draw_noise(key, batch, noise, tuple(range(many)), many)
+    z = draw_latents(
+      key, batch, latent_dim, tuple(range(num_teachers)), num_teachers
+    )
     # As the prior has seen them while they were learned.
     features, _ = generator.apply(
       variables, z, train=True, mutable=['batch_stats']
@@ -70,11 +72,11 @@ def phase(
           t,
           filter_image(
             trained.params['filters'][t.name],
-            routing.own_rows(features[-1], m, many),
+            routing.teacher_rows(features[-1], m, num_teachers),
           ),
           {},
         ).moments
-        for m in range(many)
+        for m in range(num_teachers)
       ]
       for t in teachers
     ]
@@ -88,13 +90,13 @@ def phase(
       tuple(teachers),
     )
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    sums = [[own] * many for own in zeros]
+    sums = [[moments] * num_teachers for moments in zeros]
     return TrainState(jnp.zeros((), jnp.int32), key, sums, (), ())
 
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
-    seen = parallel.mean(moments(frozen, key))
-    sums = jax.tree.map(jnp.add, state.params, seen)
+    batch_moments = parallel.mean(moments(frozen, key))
+    sums = jax.tree.map(jnp.add, state.params, batch_moments)
     return state.replace(step=state.step + 1, params=sums), {}
 
   return Phase(name, batches, init, step, lambda: (trained, tuple(teachers)))

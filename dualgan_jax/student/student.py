@@ -8,7 +8,8 @@ there, too.
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import chex
@@ -19,12 +20,15 @@ from flax import traverse_util
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.networks import classifier
-from dualgan_jax.student import program, student_config, student_folder
+from dualgan_jax.student import (
+  image_input,
+  program,
+  student_config,
+  student_folder,
+)
+from dualgan_jax.student.image_input import Picture
 from dualgan_jax.student.student_folder import PROGRAM
 from dualgan_jax.teachers.preparation import Preparation
-
-# How far beyond [0, 1] resizing may have taken pixels.
-_SLACK = 0.1
 
 
 class Student:
@@ -59,16 +63,24 @@ class Student:
     self.image = tuple(config['image'])
     self.answer = functools.partial(apply, variables)
     self._any_batch = any_batch
+    self._parameters = _count_parameters(variables)
     # Variables in a program would be compiled with it, and kept twice.
     self._answer = functools.partial(jax.jit(apply), variables)
     self._prepare = jax.jit(Preparation(self.image))
 
-  def predict(self, images: np.ndarray) -> np.ndarray:
+  def __repr__(self) -> str:
+    return (
+      f'Student(labels={reprlib.repr(self.labels)}, image={self.image}, '
+      f'{self._parameters:,} parameters)'
+    )
+
+  def predict(self, images: Picture | Sequence[Picture]) -> np.ndarray:
     """The probability of each label.
 
     Args:
-      images: [n, h, w, c], uint8, or floats in [0, 1]; of any height and width,
-        with one channel or three.
+      images: an array [n, h, w, c], uint8, or floats in [0, 1], of any height
+        and width, with one channel or three; or a file's path, or an image of
+        Pillow; or a list of these, in which an array is one image [h, w, c].
 
     Returns:
       [n, L], in the order of `labels`; each by itself, present above 0.5,
@@ -76,40 +88,26 @@ class Student:
 
     Raises:
       ValueError: `images` has another shape, kind or range.
-      UserError: JAX cannot run the net here, for want of memory or because a
-        program is damaged.
+      UserError: a file cannot be read, or JAX cannot run the net here, for want
+        of memory or because a program is damaged.
     """
-    x = np.asarray(images)
-    if x.ndim != 4 or x.shape[-1] not in (1, 3):
-      raise ValueError(
-        f'images of shape {x.shape}, but it must be [n, height, width, 1 or 3]'
-      )
-    whole = x.dtype == np.uint8
-    if not (whole or np.issubdtype(x.dtype, np.floating)):
-      raise ValueError(f'images are {x.dtype}, but must be uint8 or floats')
-    if (
-      not whole
-      and x.size
-      and not (x.min() >= -_SLACK and x.max() <= 1 + _SLACK)
-    ):
-      raise ValueError(
-        f'images are floats from {x.min():.3g} to {x.max():.3g}, but must be '
-        'in [0, 1], or uint8'
-      )
+    x = image_input.gathered(images, self.image, self._sized)
     batch = program.BATCH
     if self._any_batch and len(x) < batch:
       # A power of two: few programs are compiled, whatever is asked for.
       batch = 1 << max(len(x) - 1, 0).bit_length()
     parts = [np.zeros((0, len(self.labels)), np.float32)]
     for i in range(0, len(x), batch):
-      part = x[i : i + batch].astype(np.float32)
-      part = part / np.float32(255) if whole else part
-      if part.shape[1:] != self.image:
-        part = np.asarray(self._prepare(part))
+      part = self._sized(x[i : i + batch])
       # The last part is filled up, once it is small: one compilation.
       missing = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
       parts.append(self._run(np.pad(part, missing))[: len(part)])
     return np.concatenate(parts)
+
+  def _sized(self, x: np.ndarray) -> np.ndarray:
+    """Brings images [n, h, w, c] to floats [n, *image] in [0, 1]."""
+    x = x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
+    return x if x.shape[1:] == self.image else np.asarray(self._prepare(x))
 
   def _run(self, images: np.ndarray) -> np.ndarray:
     try:
@@ -120,6 +118,15 @@ class Student:
         f'the student cannot be run here ({printable(first_line(e), 200)}); '
         'use fewer images at once, or bring its folder again.'
       ) from e
+
+
+def _count_parameters(variables: Any) -> int:
+  """Counts learned values, all but batch norm's running averages."""
+  return sum(
+    np.size(x)
+    for path, x in jax.tree_util.tree_leaves_with_path(variables)
+    if 'batch_stats' not in jax.tree_util.keystr(path)
+  )
 
 
 def write(
@@ -263,7 +270,7 @@ def _net_apply(folder, config, tensors):
     )
   lists = {k: tuple(v) for k, v in config['net'].items() if type(v) is list}
   net = classifier.create(
-    **{**config['net'], **lists}, labels=len(config['labels'])
+    **{**config['net'], **lists}, num_labels=len(config['labels'])
   )
   try:
     like = jax.eval_shape(

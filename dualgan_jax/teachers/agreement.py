@@ -10,47 +10,61 @@ from dualgan_jax.teachers.teacher import Teacher
 
 def check_agreement(
   nets: Mapping[str, Teacher],
-  image: tuple[int, int, int],
-  files: Mapping[str, str] = MappingProxyType({}),
+  image_shape: tuple[int, int, int],
+  file_fields: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-  """Sees that one generator can serve all nets, teachers and student.
+  """Checks that one generator can serve all nets, teachers and student.
 
   Args:
     nets: by the config's field that describes each.
-    image: (height, width, channels).
-    files: of those that come from files, the field that names the file; the
-      others have widths and strides.
+    image_shape: (height, width, channels).
+    file_fields: by the field of a net that comes from a file, the name of the
+      field below it that names the file; other nets have widths and strides.
 
   Raises:
     UserError: they differ in the number of blocks, or in the spatial size after
-      one but the last, or have fewer than two.
+      a block that is not the last, or have fewer than two blocks.
   """
-
-  (first, net), *others = nets.items()
-  blocks = len(net.blocks)
-  if blocks < 2:
+  (first_field, first_net), *later_nets = nets.items()
+  num_blocks = len(first_net.blocks)
+  if num_blocks < 2:
     raise UserError(
-      f'{first}.{files.get(first, "widths")}: {blocks} block; a net needs at '
-      'least two to be cut into.'
+      f'{first_field}.{file_fields.get(first_field, "widths")}: {num_blocks} '
+      'block; a net needs at least two to be cut into.'
     )
-  merging = ', weight files by `merge`' if 'weights' in files.values() else ''
-  # Nothing enters after the last block.
-  sizes = [shape[:2] for shape in feature_shapes(net, image)[:-1]]
-  for field, other in others:
-    if len(other.blocks) != blocks:
+  # Only the blocks of weight files can be merged by the config.
+  merge_hint = (
+    ', weight files by `merge`' if 'weights' in file_fields.values() else ''
+  )
+  # Generated features enter after every block but the last.
+  first_sizes = _spatial_sizes(first_net, image_shape)
+  for field, net in later_nets:
+    if len(net.blocks) != num_blocks:
       raise UserError(
-        f'{field}.{files.get(field, "widths")}: '
-        f'{len(other.blocks)} blocks, but {first} has {blocks}; cut all nets '
-        f'into the same number{merging}.'
+        f'{field}.{file_fields.get(field, "widths")}: '
+        f'{len(net.blocks)} blocks, but {first_field} has {num_blocks}; cut '
+        f'all nets into the same number{merge_hint}.'
       )
-    for b, shape in enumerate(feature_shapes(other, image)[:-1]):
-      if shape[:2] != sizes[b]:
+    sizes = zip(_spatial_sizes(net, image_shape), first_sizes, strict=True)
+    for block_number, (size, first_size) in enumerate(sizes, start=1):
+      if size != first_size:
         raise UserError(
-          f'{field}.{files.get(field, "strides")}: block {b + 1} '
-          f'gives {_by(shape)} features, that of {first} {_by(sizes[b])}; the '
-          'generator can meet only one size per block.'
+          f'{field}.{file_fields.get(field, "strides")}: block {block_number} '
+          f'gives {_format_size(size)} features, that of {first_field} '
+          f'{_format_size(first_size)}; the generator can meet only one size '
+          'per block.'
         )
 
 
-def _by(size):
+def _spatial_sizes(
+  net: Teacher, image_shape: tuple[int, int, int]
+) -> list[tuple[int, int]]:
+  """Lists the (height, width) after each block but the last."""
+  return [
+    (height, width)
+    for height, width, _ in feature_shapes(net, image_shape)[:-1]
+  ]
+
+
+def _format_size(size: tuple[int, int]) -> str:
   return f'{size[0]}×{size[1]}'

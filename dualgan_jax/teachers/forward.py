@@ -5,7 +5,9 @@ blocks, for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the
 student's block b (Eq. 12), which is D_m^{B-b}.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -15,6 +17,8 @@ import jax.numpy as jnp
 
 from dualgan_jax.losses import Moments
 from dualgan_jax.teachers.teacher import BlockFn, Teacher
+
+_ON_PLACEHOLDERS = contextvars.ContextVar('_ON_PLACEHOLDERS', default=False)
 
 
 class Ladder(NamedTuple):
@@ -36,7 +40,7 @@ class Ladder(NamedTuple):
 def tail(
   teacher: Teacher, variables: Sequence[Any], features: chex.Array, after: int
 ) -> chex.Array:
-  """The teacher's blocks after block `after` and its head, Eq. 12.
+  """Runs the teacher's blocks after block `after` and its head, Eq. 12.
 
   Args:
     teacher: gives the functions.
@@ -49,15 +53,17 @@ def tail(
     Logits, [N, |Y_m|].
   """
   *blocks, head = variables
-  for block, own in zip(teacher.blocks[after:], blocks, strict=True):
-    features = block(own, features)
+  for block, block_variables in zip(
+    teacher.blocks[after:], blocks, strict=True
+  ):
+    features = block(block_variables, features)
   return _widened(teacher.head(head, features))
 
 
 def ladder(
   teacher: Teacher, image: chex.Array, entries: Mapping[int, chex.Array]
 ) -> Ladder:
-  """All of a teacher's answers of one step in one pass.
+  """Computes all of a teacher's answers of one step in one pass.
 
   Features that enter after block b are judged by the teacher's last B - b
   blocks: D_m^{B-b} of Eq. 4, and D_d^{b,m} of Eq. 12. They join the image's
@@ -72,14 +78,16 @@ def ladder(
   rows, x, moments, entered = image.shape[0], image, [], {}
   parts = zip(teacher.blocks, teacher.variables[:-1], strict=True)
   for b, (block, variables) in enumerate(parts, start=1):
-    x, seen = record_moments(block, variables, x, rows)
-    moments += seen
+    x, block_moments = record_moments(block, variables, x, rows)
+    moments += block_moments
     if b in entries:
       entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
       x = jnp.concatenate([x, entries[b]])
-  logits, seen = record_moments(teacher.head, teacher.variables[-1], x, rows)
+  logits, head_moments = record_moments(
+    teacher.head, teacher.variables[-1], x, rows
+  )
   logits = _widened(logits)
-  moments += seen
+  moments += head_moments
   return Ladder(
     logits[:rows],
     {b: logits[where] for b, where in entered.items()},
@@ -95,8 +103,8 @@ def record_moments(
 
   Args:
     block: a teacher's block or head, of any code: each `nn.BatchNorm` inside is
-      met through `nn.intercept_methods`, unless a lifted transform (`nn.remat`,
-      `nn.scan`, `nn.jit`) hides it, which Linen does not let one look into.
+      met through `nn.intercept_methods`. None may lie in a lifted transform
+      (`nn.remat`, `nn.scan`, `nn.jit`), which Linen does not let one look into.
     variables: the block's.
     x: [N, h, w, c].
     rows: only the first `rows` of N are looked at.
@@ -107,21 +115,23 @@ def record_moments(
   moments, count = [], len(x)
 
   def read(next_method, args, kwargs, context):
-    if isinstance(context.module, nn.BatchNorm) and (
-      context.method_name == '__call__'
+    if (
+      isinstance(context.module, nn.BatchNorm)
+      and context.method_name == '__call__'
+      and not _ON_PLACEHOLDERS.get()
     ):
       x = args[0] if args else kwargs['x']
       # The block may have made rows of an image's places before.
-      seen = x[: rows * len(x) // count]
+      image_rows = x[: rows * len(x) // count]
       # Half precision would lose what E[x²] - E[x]² leaves.
-      seen = seen.astype(jnp.promote_types(x.dtype, jnp.float32))
+      image_rows = image_rows.astype(jnp.promote_types(x.dtype, jnp.float32))
       axes = tuple(
         i for i in range(x.ndim) if i != context.module.axis % x.ndim
       )
       moments.append(
         Moments(
-          jnp.mean(seen, axes),
-          jnp.mean(jnp.square(seen), axes),
+          jnp.mean(image_rows, axes),
+          jnp.mean(jnp.square(image_rows), axes),
           context.module.get_variable('batch_stats', 'mean'),
           context.module.get_variable('batch_stats', 'var'),
         )
@@ -132,35 +142,55 @@ def record_moments(
     return block(variables, x), moments
 
 
+@contextlib.contextmanager
+def placeholders() -> Iterator[Callable[[bool], None]]:
+  """Hides from `record_moments` what batch norms see of placeholder images.
+
+  Yields:
+    A function that says whether placeholders run from now on; they do first.
+  """
+  token = _ON_PLACEHOLDERS.set(True)
+  try:
+    yield _ON_PLACEHOLDERS.set
+  finally:
+    _ON_PLACEHOLDERS.reset(token)
+
+
 def feature_shapes(
-  teacher: Teacher, image: tuple[int, int, int]
+  teacher: Teacher, image_shape: tuple[int, int, int]
 ) -> list[tuple[int, int, int]]:
-  """The (height, width, channels) that each block gives; computes nothing.
+  """Lists the (height, width, channels) that each block gives.
+
+  Computes nothing but shapes.
 
   Args:
     teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
-    image: (height, width, channels).
+    image_shape: (height, width, channels).
   """
-  x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+  x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   shapes = []
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x = jax.eval_shape(block, own, x)
+  for block, block_variables in zip(
+    teacher.blocks, teacher.variables[:-1], strict=True
+  ):
+    x = jax.eval_shape(block, block_variables, x)
     shapes.append(x.shape[1:])
   return shapes
 
 
-def has_batch_norm(teacher: Teacher, image: tuple[int, int, int]) -> bool:
-  """Whether the teacher remembers statistics for the prior to match."""
-  return bool(jax.eval_shape(lambda t: _moments_of_zeros(t, image), teacher))
+def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
+  """Tells whether the teacher has statistics for the prior to match."""
+  return bool(
+    jax.eval_shape(lambda t: _moments_of_zeros(t, image_shape), teacher)
+  )
 
 
-def _moments_of_zeros(teacher, image):
-  x, found = jnp.zeros((1, *image)), []
+def _moments_of_zeros(teacher, image_shape):
+  x, moments = jnp.zeros((1, *image_shape)), []
   parts = (*teacher.blocks, teacher.head)
-  for part, own in zip(parts, teacher.variables, strict=True):
-    x, moments = record_moments(part, own, x, rows=1)
-    found += moments
-  return found
+  for part, variables in zip(parts, teacher.variables, strict=True):
+    x, part_moments = record_moments(part, variables, x, rows=1)
+    moments += part_moments
+  return moments
 
 
 def _widened(logits):

@@ -1,4 +1,4 @@
-"""Brings images to the size, channels and scale that a net takes."""
+"""Brings images to the size, channels and scale that a net expects."""
 
 import dataclasses
 
@@ -6,35 +6,39 @@ import chex
 import jax
 import jax.numpy as jnp
 
-# As Pillow and PyTorch's transforms make grey of red, green and blue.
-_LUMA = (0.299, 0.587, 0.114)
+# Pillow and PyTorch's transforms weigh red, green and blue so.
+_LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-  """What a teacher's first block does to our images before all else.
+  """A function that prepares images for a teacher's first block.
 
   Attributes:
-    size: (height, width, channels) that it takes; of colours it makes one
-      channel, their luma (ITU-R BT.601), of one channel three alike.
-    mean: per channel, or one for all; taken away from images in [0, 1].
-    deviation: per channel, or one for all; they are divided by it then.
+    size: (height, width, channels) that the teacher takes; colours become one
+      channel, their luma (ITU-R BT.601), and one channel is repeated.
+    mean: per channel, or one for all; subtracted from images in [0, 1].
+    deviation: standard deviation to divide by then, per channel or one for all.
   """
 
   size: tuple[int, int, int]
   mean: tuple[float, ...] = (0.0,)
   deviation: tuple[float, ...] = (1.0,)
 
-  def __call__(self, x: chex.Array) -> chex.Array:
+  def __call__(self, images: chex.Array) -> chex.Array:
     """Maps images [N, h, w, c] in [0, 1] to [N, *size]."""
-    *size, channels = self.size
-    if tuple(size) != x.shape[1:3]:
-      x = jax.image.resize(x, (len(x), *size, x.shape[-1]), 'bilinear')
-    if channels < x.shape[-1]:
-      x = x @ jnp.asarray(_LUMA, x.dtype)[:, None]
-    x = jnp.broadcast_to(x, (len(x), *self.size))
+    num_images, *image_size, num_channels = images.shape
+    *target_size, target_channels = self.size
+    if image_size != target_size:
+      images = jax.image.resize(
+        images, (num_images, *target_size, num_channels), 'bilinear'
+      )
+    if target_channels < num_channels:
+      images = images @ jnp.asarray(_LUMA_WEIGHTS, images.dtype)[:, None]
+    images = jnp.broadcast_to(images, (num_images, *self.size))
+    # In the images' precision, to which the result is to belong, too.
     mean, deviation = (
-      jnp.asarray(v, x.dtype).reshape(1, 1, 1, -1)
-      for v in (self.mean, self.deviation)
+      jnp.asarray(channel_values, images.dtype).reshape(1, 1, 1, -1)
+      for channel_values in (self.mean, self.deviation)
     )
-    return (x - mean) / deviation
+    return (images - mean) / deviation

@@ -1,11 +1,12 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
 import flax.linen as nn
+import jax
 from flax import struct
 
 from dualgan_jax.networks.classifier import Classifier, one_against_rest
@@ -31,6 +32,8 @@ class Teacher:
       pytree, and perhaps 'batch_stats', which no gradient moves.
     single_label: whether its labels exclude one another; the sigmoids of its
       logits are softmax probabilities then (use `single_label`).
+    image_shape: (height, width, channels) of the images that it is shown, if
+      known.
   """
 
   name: str = struct.field(pytree_node=False)
@@ -39,6 +42,101 @@ class Teacher:
   head: BlockFn = struct.field(pytree_node=False)
   variables: tuple[Any, ...] = ()
   single_label: bool = struct.field(pytree_node=False, default=False)
+  image_shape: tuple[int, int, int] | None = struct.field(
+    pytree_node=False, default=None
+  )
+
+  @classmethod
+  def from_flax(
+    cls,
+    module: nn.Module,
+    variables: Any,
+    *,
+    labels: Sequence[str],
+    image_shape: tuple[int, int, int],
+    cut_after: Sequence[str],
+    single_label: bool = False,
+    preparation: Preparation | None = None,
+    name: str = 'teacher',
+    **call_arguments: Any,
+  ) -> 'Teacher':
+    """Makes a teacher of a Flax Linen model, which stays as it is written.
+
+    The model is cut after the output of some of its submodules. It is called
+    with `train`, `training` and `is_training` False, `deterministic` and
+    `use_running_average` True, where it takes such an argument. Each block gets
+    only those of the variables that it reads.
+
+    Args:
+      module: with `setup` or `nn.compact`; maps images to one logit per label.
+      variables: its {'params': ..., 'batch_stats': ...}.
+      labels: in the order of its logits.
+      image_shape: (height, width, channels) of the images that it is shown.
+      cut_after: two or more submodules, like ('Conv_1', 'encoder/Conv_3'), each
+        called once; the first block ends after the first of them, and what
+        follows the last is the head.
+      single_label: whether its labels exclude one another: its logits are what
+        a softmax takes.
+      preparation: what images need before the model sees them.
+      name: of the teacher.
+      **call_arguments: of the model, beside the images.
+
+    Raises:
+      UserError: the model cannot answer such images, or cannot be cut there,
+        for instance since a skip connection leads around a cut.
+    """
+    from dualgan_jax.teachers import linen_model  # it makes teachers
+
+    bound = linen_model.bound(module, variables, call_arguments)
+    return _from_model(
+      cls(name, tuple(labels), (), None, (), image_shape=tuple(image_shape)),
+      *bound,
+      cut_after,
+      softmax=single_label,
+      preparation=preparation,
+    )
+
+  @classmethod
+  def from_nnx(
+    cls,
+    module: Any,
+    *,
+    labels: Sequence[str],
+    image_shape: tuple[int, int, int],
+    cut_after: Sequence[str],
+    single_label: bool = False,
+    preparation: Preparation | None = None,
+    name: str = 'teacher',
+    **call_arguments: Any,
+  ) -> 'Teacher':
+    """Makes a teacher of a Flax NNX model, as `from_flax` does of Linen's.
+
+    The statistics prior does not see its batch norms, as it does not see those
+    of plain functions; a run says so.
+
+    Args:
+      module: an `nnx.Module` with its variables; it stays as it is, and answers
+        as after `module.eval()`.
+      labels: see `from_flax`.
+      image_shape: see `from_flax`.
+      cut_after: submodules, like ('conv', 'encoder/layers/0').
+      single_label: see `from_flax`.
+      preparation: see `from_flax`.
+      name: see `from_flax`.
+      **call_arguments: see `from_flax`.
+
+    Raises:
+      UserError: see `from_flax`.
+    """
+    from dualgan_jax.teachers import nnx_model  # it makes teachers
+
+    return _from_model(
+      cls(name, tuple(labels), (), None, (), image_shape=tuple(image_shape)),
+      *nnx_model.bound(module, call_arguments),
+      cut_after,
+      softmax=single_label,
+      preparation=preparation,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +180,28 @@ def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
   """A teacher that is shown our images, and sees what it is used to."""
   first, *others = teacher.blocks
   return teacher.replace(blocks=(_PreparedBlock(preparation, first), *others))
+
+
+def _from_model(
+  empty: Teacher,
+  apply: Callable[..., chex.Array],
+  variables: Any,
+  cut_after: Sequence[str],
+  *,
+  softmax: bool,
+  preparation: Preparation | None,
+) -> Teacher:
+  """Fills a teacher with the blocks of a model, see `cut_model.cut`."""
+  from dualgan_jax.teachers import cut_model  # it takes teachers
+
+  images = jax.random.uniform(jax.random.PRNGKey(0), (2, *empty.image_shape))
+  if preparation:
+    images = preparation(images)
+  (*blocks, head), parts = cut_model.cut(apply, variables, images, cut_after)
+  teacher = empty.replace(blocks=tuple(blocks), head=head, variables=parts)
+  if preparation:
+    teacher = prepared(teacher, preparation)
+  return single_label(teacher) if softmax else teacher
 
 
 _BOTH = ('first', 'second')

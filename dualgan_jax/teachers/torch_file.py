@@ -1,8 +1,8 @@
-"""Reads what `torch.save` wrote, without PyTorch and without executing it.
+"""Reads the files of `torch.save`, without PyTorch and without executing them.
 
 Both formats are known: the zip archives since PyTorch 1.6, and the pickles in
-a row before. Tensors become records that say where their numbers lie
-(`torch_tensor.py`), and nothing takes more memory than the file is long.
+a row before. Tensors become records of where their numbers lie in the file
+(`torch_tensor.py`), so that no file needs more memory than its size.
 """
 
 import abc
@@ -19,18 +19,21 @@ from dualgan_jax.teachers import safe_pickle
 from dualgan_jax.teachers.safe_pickle import Inert
 from dualgan_jax.teachers.torch_tensor import (
   DTYPES,
-  INERT_SIZES,
-  MOST_AXES,
+  INERT_ITEM_SIZES,
+  MAX_AXES,
   Storage,
   is_count,
-  record,
+  make_tensor,
 )
 
 SAVE_AGAIN = (
   'in PyTorch, save the weights alone: torch.save(model.state_dict(), FILE)'
 )
-_ZIP_START = b'PK\x03\x04'
+_MAX_ERROR_LENGTH = 200
+_ZIP_MAGIC = b'PK\x03\x04'
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# Bytes of a storage's length before its numbers, in the legacy format.
+_LENGTH_BYTES = 8
 
 
 def load(path: pathlib.Path) -> Any:
@@ -44,207 +47,258 @@ def load(path: pathlib.Path) -> Any:
   Raises:
     UserError: it is damaged, or something else.
   """
-  content = path.read_bytes()
-  if content.startswith(_ZIP_START):
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+  file_bytes = path.read_bytes()
+  if file_bytes.startswith(_ZIP_MAGIC):
+    if not zipfile.is_zipfile(io.BytesIO(file_bytes)):
       raise UserError(f'{path}: cut short; bring the file again.')
-    reader = _Archive
+    file_class = _ZipFile
   else:
-    reader = _Legacy
+    file_class = _LegacyFile
   try:
-    return reader(content).value
-  except Exception as e:  # damage to a pickle can end in any way
+    return file_class(file_bytes).value
+  # A damaged pickle can raise any exception.
+  except Exception as error:
     raise UserError(
       f'{path}: damaged, or not written by torch.save '
-      f'({printable(first_line(e), 200)}); {SAVE_AGAIN}.'
-    ) from e
+      f'({printable(first_line(error), _MAX_ERROR_LENGTH)}); {SAVE_AGAIN}.'
+    ) from error
 
 
-class _Content(abc.ABC):
-  """The storages of one file.
+class _TorchFile(abc.ABC):
+  """A file with storages, of either format.
 
   Attributes:
-    size: of the file, in bytes.
+    num_bytes: size of the file.
   """
 
-  def __init__(self, content: bytes):
-    self.size = len(content)
+  def __init__(self, file_bytes: bytes):
+    """Lists the functions that a file may call; all others become inert."""
+    self.num_bytes = len(file_bytes)
     self._functions = {
       '_codecs.encode': lambda *_: Inert('bytes'),
-      'torch.Size': _first,
+      'torch.Size': _return_first,
       'torch._utils._rebuild_tensor': self._tensor,
       'torch._utils._rebuild_tensor_v2': self._tensor_v2,
       'torch._utils._rebuild_tensor_v3': self._tensor_v3,
-      'torch._utils._rebuild_parameter': _first,
-      'torch._utils._rebuild_parameter_with_state': _first,
-      'torch._utils._rebuild_device_tensor_from_cpu_tensor': _first,
-      'torch.nn.parameter.Parameter': _first,
-      'torch._tensor._rebuild_from_type_v2': self._typed_tensor,
-      'copyreg._reconstructor': _class_name,
-      'copy_reg._reconstructor': _class_name,
+      'torch._utils._rebuild_parameter': _return_first,
+      'torch._utils._rebuild_parameter_with_state': _return_first,
+      'torch._utils._rebuild_device_tensor_from_cpu_tensor': _return_first,
+      'torch.nn.parameter.Parameter': _return_first,
+      'torch._tensor._rebuild_from_type_v2': self._subclass_tensor,
+      'copyreg._reconstructor': _inert_instance,
+      'copy_reg._reconstructor': _inert_instance,
     }
 
   @abc.abstractmethod
-  def bytes_of(self, key: str) -> memoryview:
-    """Gives the bytes of a whole storage."""
+  def storage_bytes(self, key: str) -> memoryview:
+    """Returns the bytes of a whole storage.
 
-  def ordered(self, numbers: np.ndarray) -> np.ndarray:
-    """Gives the numbers in the order of bytes that is this machine's."""
+    Raises:
+      ValueError: the file does not hold them.
+    """
+
+  def in_native_order(self, numbers: np.ndarray) -> np.ndarray:
+    """Converts numbers to this machine's order of bytes."""
     return numbers
 
   def load(self, stream: io.BytesIO) -> Any:
     """Reads one pickle of the file."""
-    return safe_pickle.load(stream, self._functions, self.storage)
+    return safe_pickle.load(stream, self._functions, self.make_storage)
 
-  def storage(self, reference: Any) -> Any:
-    """Makes the record of a storage of its persistent id."""
-    if not isinstance(reference, tuple) or len(reference) > MOST_AXES:
+  def make_storage(self, persistent_id: Any) -> Any:
+    """Makes the record of a storage from its persistent id.
+
+    Returns:
+      A `Storage`; an `Inert` if its numbers are of an unknown type.
+
+    Raises:
+      ValueError: it is no id of a storage.
+    """
+    if not isinstance(persistent_id, tuple) or len(persistent_id) > MAX_AXES:
       raise ValueError('it refers to what is no storage')
-    kind, *values = reference
-    if kind == 'module':  # the legacy format's classes with their source
+    reference_kind, *values = persistent_id
+    # In the legacy format, classes are saved with their source.
+    if reference_kind == 'module':
       return values[0]
-    if kind != 'storage':
+    if reference_kind != 'storage':
       raise ValueError('it refers to what is no storage')
-    named, key, _, length, *view = values
-    if not isinstance(named, Inert) or not isinstance(key, str):
+    storage_type, key, _, length, *view_fields = values
+    if not isinstance(storage_type, Inert) or not isinstance(key, str):
       raise ValueError('it refers to what is no storage')
-    if named.name not in DTYPES:
-      return named
-    dtype, start = DTYPES[named.name], 0
-    if view and view[0] is not None:
-      _, start, length = view[0]
+    if storage_type.name not in DTYPES:
+      return storage_type
+    dtype, start = DTYPES[storage_type.name], 0
+    # In the legacy format, a storage may be a part of another one.
+    if view_fields and view_fields[0] is not None:
+      _, start, length = view_fields[0]
     if not is_count(start) or not is_count(length):
       raise ValueError('it refers to a storage of no sense')
     return Storage(dtype, key, length, start)
 
+  # These stand for PyTorch's functions `_rebuild_tensor`, `_rebuild_tensor_v2`
+  # and so on, with their arguments.
   def _tensor(self, storage, offset, shape, strides):
     return self._tensor_v2(storage, offset, shape, strides)
 
-  def _tensor_v2(self, storage, offset, shape, strides, *others):
-    metadata = others[2] if len(others) > 2 else None
+  def _tensor_v2(self, storage, offset, shape, strides, *optional_arguments):
+    metadata = optional_arguments[2] if len(optional_arguments) > 2 else None
     if isinstance(storage, Inert):
       return storage
-    return record(self, storage, None, offset, shape, strides, metadata)
+    return make_tensor(self, storage, None, offset, shape, strides, metadata)
 
   def _tensor_v3(
-    self, storage, offset, shape, strides, learns, hooks, dtype, metadata=None
+    self,
+    storage,
+    offset,
+    shape,
+    strides,
+    requires_grad,
+    backward_hooks,
+    inert_dtype,
+    metadata=None,
   ):
-    del learns, hooks
-    if isinstance(storage, Inert) or dtype.name not in DTYPES:
-      return Inert(dtype.name)
-    dtype = DTYPES[dtype.name]
-    return record(self, storage, dtype, offset, shape, strides, metadata)
+    del requires_grad, backward_hooks
+    if isinstance(storage, Inert) or inert_dtype.name not in DTYPES:
+      return Inert(inert_dtype.name)
+    dtype = DTYPES[inert_dtype.name]
+    return make_tensor(self, storage, dtype, offset, shape, strides, metadata)
 
-  def _typed_tensor(self, function, type_, arguments, state):
-    """A tensor with attributes, or one of a subclass, which is not known."""
+  def _subclass_tensor(self, function, tensor_type, arguments, state):
+    """Makes a tensor with attributes; of an unknown subclass, an `Inert`."""
     del state
-    if type_.name not in ('torch.Tensor', 'torch.nn.parameter.Parameter'):
-      return Inert(type_.name)
+    if tensor_type.name not in ('torch.Tensor', 'torch.nn.parameter.Parameter'):
+      return Inert(tensor_type.name)
     if function.name not in self._functions:
       return Inert(function.name)
+    # It would call itself, as deep as the file likes.
     if function.name.endswith('_rebuild_from_type_v2'):
       raise ValueError('it has a tensor of a tensor')
     return self._functions[function.name](*arguments)
 
 
-class _Archive(_Content):
+class _ZipFile(_TorchFile):
   """A zip archive, as PyTorch has written them since 1.6.
 
   Attributes:
-    value: what was saved.
+    value: the saved value.
   """
 
-  def __init__(self, content: bytes):
-    super().__init__(content)
-    self._archive = zipfile.ZipFile(io.BytesIO(content))
-    names = self._archive.namelist()
-    (name,) = [x for x in names if x.split('/')[1:] == ['data.pkl']]
-    self._folder = name.removesuffix('data.pkl')
-    self._left, self._members = self.size, {}
-    order = b'little'
-    if f'{self._folder}byteorder' in names:
-      order = self._member('byteorder')
-      if order not in (b'little', b'big'):
+  def __init__(self, file_bytes: bytes):
+    """Reads the archive's pickle."""
+    super().__init__(file_bytes)
+    self._archive = zipfile.ZipFile(io.BytesIO(file_bytes))
+    member_names = self._archive.namelist()
+    (pickle_name,) = [
+      member_name
+      for member_name in member_names
+      if member_name.split('/')[1:] == ['data.pkl']
+    ]
+    self._folder = pickle_name.removesuffix('data.pkl')
+    self._unread_bytes, self._members = self.num_bytes, {}
+    # Older versions wrote little-endian numbers only.
+    byte_order = b'little'
+    if f'{self._folder}byteorder' in member_names:
+      byte_order = self._read_member('byteorder')
+      if byte_order not in (b'little', b'big'):
         raise ValueError('its byteorder is neither little nor big')
-    self._big = order == b'big'
-    self.value = self.load(io.BytesIO(self._member('data.pkl')))
+    self._is_big_endian = byte_order == b'big'
+    self.value = self.load(io.BytesIO(self._read_member('data.pkl')))
 
-  def _member(self, name: str) -> bytes:
-    """Reads a member once, if all of them together fit into the file."""
-    if name not in self._members:
-      info = self._archive.getinfo(self._folder + name)
-      # PyTorch never compresses, and what is small could become huge.
-      if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f'{info.filename} is compressed')
-      self._left -= info.file_size
-      if info.file_size != info.compress_size or self._left < 0:
-        raise ValueError(f'{info.filename} is larger than the file')
-      self._members[name] = self._archive.read(info)
-    return self._members[name]
+  def _read_member(self, member_name: str) -> bytes:
+    """Reads a member once, if the sum of all that were read fits the file.
 
-  def bytes_of(self, key: str) -> memoryview:
+    Raises:
+      ValueError: they do not fit, or it is compressed.
+    """
+    if member_name not in self._members:
+      member = self._archive.getinfo(self._folder + member_name)
+      # PyTorch never compresses, and a small member could become huge.
+      if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f'{member.filename} is compressed')
+      self._unread_bytes -= member.file_size
+      if member.file_size != member.compress_size or self._unread_bytes < 0:
+        raise ValueError(f'{member.filename} is larger than the file')
+      self._members[member_name] = self._archive.read(member)
+    return self._members[member_name]
+
+  def storage_bytes(self, key: str) -> memoryview:
     try:
-      return memoryview(self._member(f'data/{key}'))
-    except Exception as e:  # zipfile has several for damage
-      raise ValueError(f'is damaged ({first_line(e)})') from e
+      return memoryview(self._read_member(f'data/{key}'))
+    # `zipfile` has several exceptions for damage.
+    except Exception as error:
+      raise ValueError(f'is damaged ({first_line(error)})') from error
 
-  def ordered(self, numbers: np.ndarray) -> np.ndarray:
-    if not self._big or numbers.itemsize == 1:
+  def in_native_order(self, numbers: np.ndarray) -> np.ndarray:
+    if not self._is_big_endian or numbers.itemsize == 1:
       return numbers
+    # As integers, since not all of NumPy's types can be swapped.
     bits = numbers.view(f'u{numbers.itemsize}')
     return bits.byteswap().view(numbers.dtype)
 
 
-class _Legacy(_Content):
+class _LegacyFile(_TorchFile):
   """Pickles in a row and then the storages, as PyTorch wrote before 1.6.
 
   Attributes:
-    value: what was saved.
+    value: the saved value.
   """
 
-  def __init__(self, content: bytes):
-    super().__init__(content)
-    self._sizes, self._storages = {}, {}
-    stream = io.BytesIO(content)
-    magic = self.load(stream)
-    if type(magic) is not int or magic != _LEGACY_MAGIC:
+  def __init__(self, file_bytes: bytes):
+    """Reads the pickles, and finds the storages behind them."""
+    super().__init__(file_bytes)
+    self._item_sizes, self._storages = {}, {}
+    stream = io.BytesIO(file_bytes)
+    magic_number = self.load(stream)
+    if type(magic_number) is not int or magic_number != _LEGACY_MAGIC:
       raise ValueError('neither a zip archive nor the format before 1.6')
     self.load(stream)  # the version of the format, which never changed
     self.load(stream)  # of the machine; the numbers are always little-endian
     self.value = self.load(stream)
-    keys, start, whole = self.load(stream), stream.tell(), memoryview(content)
+    keys = self.load(stream)
+    # A view, so that storages share the file's memory.
+    file_view = memoryview(file_bytes)
+    start = stream.tell()
     for key in keys:
       if not isinstance(key, str):
         raise ValueError('it has a storage without a name')
-      length = int.from_bytes(whole[start : start + 8], 'little')
-      end = start + 8 + length * self._sizes[key]
-      if end > self.size:
+      first_byte = start + _LENGTH_BYTES
+      length = int.from_bytes(file_view[start:first_byte], 'little')
+      end = first_byte + length * self._item_sizes[key]
+      if end > self.num_bytes:
         raise ValueError('cut short')
-      self._storages[key] = whole[start + 8 : end]
+      self._storages[key] = file_view[first_byte:end]
       start = end
 
-  def storage(self, reference: Any) -> Any:
-    """Remembers how large the numbers of each storage are."""
-    found = super().storage(reference)
-    if reference[0] == 'storage':
-      key = reference[2]
-      is_inert = isinstance(found, Inert)
-      size = INERT_SIZES[found.name] if is_inert else found.dtype.itemsize
-      if self._sizes.setdefault(key, size) != size:
-        raise ValueError('it has a storage of two types')
-    return found
+  def make_storage(self, persistent_id: Any) -> Any:
+    """Makes the record of a storage, and notes the size of its numbers.
 
-  def bytes_of(self, key: str) -> memoryview:
+    Raises:
+      ValueError: it is no id of a storage, or one of two sizes.
+    """
+    storage = super().make_storage(persistent_id)
+    if persistent_id[0] == 'storage':
+      key = persistent_id[2]
+      is_inert = isinstance(storage, Inert)
+      item_size = (
+        INERT_ITEM_SIZES[storage.name] if is_inert else storage.dtype.itemsize
+      )
+      if self._item_sizes.setdefault(key, item_size) != item_size:
+        raise ValueError('it has a storage of two types')
+    return storage
+
+  def storage_bytes(self, key: str) -> memoryview:
     if key not in self._storages:
       raise ValueError('has no storage')
     return self._storages[key]
 
 
-def _first(value, *others):
-  del others
+def _return_first(value, *more_arguments):
+  """Stands for functions that wrap their first argument."""
+  del more_arguments
   return value
 
 
-def _class_name(class_, *others):
-  del others
-  return Inert(class_.name)
+def _inert_instance(inert_class, *more_arguments):
+  """Stands for functions that make an object of a class."""
+  del more_arguments
+  return Inert(inert_class.name)

@@ -1,7 +1,7 @@
-"""Says where the numbers of a PyTorch file's tensors lie.
+"""Records of a PyTorch file's tensors: where their numbers lie in the file.
 
-A tensor is a record. Its array is made when it is asked for, as a view of its
-storage, so that tensors that share a storage share its memory.
+The array of a tensor is made on demand, as a view of its storage, so that
+tensors that share a storage share its memory.
 """
 
 import dataclasses
@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import ml_dtypes
 import numpy as np
 
-# Room for a tensor that repeats few numbers (`expand`) in a small file.
-_SMALL = 2**20
-MOST_AXES = 32
+# A tensor that repeats few numbers (`expand`) may be so large in a small file.
+_MIN_ALLOWED_BYTES = 2**20
+MAX_AXES = 32
 
-_TYPES = {
+_DTYPES_BY_NAME = {
   'float64': np.float64,
   'float32': np.float32,
   'float16': np.float16,
@@ -32,7 +32,8 @@ _TYPES = {
   'uint64': np.uint64,
   'bool': np.bool_,
 }
-_STORAGES = {
+# By the beginning of a storage's class name.
+_STORAGE_DTYPES = {
   'Double': 'float64',
   'Float': 'float32',
   'Half': 'float16',
@@ -44,20 +45,24 @@ _STORAGES = {
   'Byte': 'uint8',
   'Bool': 'bool',
 }
-# What a file names, and the type of number that it means.
+# By the name of a dtype or a storage's class in a file.
 DTYPES = {
-  **{f'torch.{name}': np.dtype(x) for name, x in _TYPES.items()},
   **{
-    f'{module}.{name}Storage': np.dtype(_TYPES[x])
+    f'torch.{dtype_name}': np.dtype(dtype)
+    for dtype_name, dtype in _DTYPES_BY_NAME.items()
+  },
+  **{
+    f'{module}.{storage_name}Storage': np.dtype(_DTYPES_BY_NAME[dtype_name])
     for module in ('torch', 'torch.cuda')
-    for name, x in _STORAGES.items()
+    for storage_name, dtype_name in _STORAGE_DTYPES.items()
   },
   'torch.storage.UntypedStorage': np.dtype(np.uint8),
 }
-# Bytes of one of the numbers that NumPy has not, or that are not weights.
-INERT_SIZES = {
-  f'torch.{name}Storage': size
-  for name, size in (
+# Bytes per number of storages that are not loaded, since NumPy lacks their type
+# or they are no weights; the sizes lead to the storages behind them.
+INERT_ITEM_SIZES = {
+  f'torch.{storage_name}Storage': item_size
+  for storage_name, item_size in (
     *(('ComplexDouble', 16), ('ComplexFloat', 8), ('QInt32', 4)),
     *(('QInt8', 1), ('QUInt8', 1), ('QUInt4x2', 1), ('QUInt2x4', 1)),
   )
@@ -66,13 +71,13 @@ INERT_SIZES = {
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-  """Says where the numbers of tensors lie.
+  """The place in a file of the numbers of one or several tensors.
 
   Attributes:
     dtype: of its numbers.
     key: its name in the file.
-    length: how many numbers it has.
-    start: number of the first one, where it is a part of another storage.
+    length: count of its numbers.
+    start: position of its first number, if it is a part of another storage.
   """
 
   dtype: np.dtype
@@ -81,34 +86,34 @@ class Storage:
   start: int = 0
 
 
-class Content(Protocol):
-  """Gives the storages of a file.
+class StorageSource(Protocol):
+  """A file that holds storages.
 
   Attributes:
-    size: of the file, in bytes.
+    num_bytes: size of the file.
   """
 
-  size: int
+  num_bytes: int
 
-  def bytes_of(self, key: str) -> memoryview:
-    """Gives the bytes of a whole storage."""
+  def storage_bytes(self, key: str) -> memoryview:
+    """Returns the bytes of a whole storage; raises ValueError if damaged."""
 
-  def ordered(self, numbers: np.ndarray) -> np.ndarray:
-    """Gives numbers in this machine's order of bytes."""
+  def in_native_order(self, numbers: np.ndarray) -> np.ndarray:
+    """Converts numbers to this machine's order of bytes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """Says which numbers of a storage a tensor has; equal ones are the same.
+  """A tensor of a file; two that compare equal have the same numbers.
 
   Attributes:
-    storage: where they lie.
-    dtype: of its numbers, which may be another one than the storage's.
-    offset: of the first number.
-    shape: its size.
-    strides: numbers from one to the next, along each axis.
-    negative: whether the numbers are those of the storage times -1.
-    content: gives the storages.
+    storage: holds its numbers.
+    dtype: of its numbers, which may differ from the storage's.
+    offset: position of its first number in the storage.
+    shape: as in NumPy.
+    strides: per axis, the distance of neighbours in the storage, in numbers.
+    is_negative: whether its numbers are those of the storage times -1.
+    source: the file.
   """
 
   storage: Storage
@@ -116,47 +121,57 @@ class Tensor:
   offset: int
   shape: tuple[int, ...]
   strides: tuple[int, ...]
-  negative: bool
-  content: Content = dataclasses.field(compare=False, repr=False)
+  is_negative: bool
+  source: StorageSource = dataclasses.field(compare=False, repr=False)
 
   def array(self) -> np.ndarray:
-    """Gives the numbers, as a view that cannot be written to.
+    """Returns the numbers, as a view that cannot be written to.
 
     Raises:
       ValueError: the file does not hold them.
     """
-    if self.negative and self.dtype == np.bool_:
+    if self.is_negative and self.dtype == np.bool_:
       raise ValueError('has truth values times -1')
-    size = math.prod(self.shape)
+    num_numbers = math.prod(self.shape)
     # An empty array can have a side that is too long for NumPy.
-    longest = max((size, *self.shape)) * self.dtype.itemsize
-    if longest > max(self.content.size, _SMALL):
+    longest_bytes = max((num_numbers, *self.shape)) * self.dtype.itemsize
+    if longest_bytes > max(self.source.num_bytes, _MIN_ALLOWED_BYTES):
       raise ValueError('is larger than its file')
-    if not size:
+    if not num_numbers:
       return np.zeros(self.shape, self.dtype)
-    numbers = self._storage()
+    numbers = self._storage_numbers()
+    # `as_strided` does not check that a view stays inside its buffer.
     axes = zip(self.shape, self.strides, strict=True)
-    last = self.offset + sum((n - 1) * s for n, s in axes)
-    if last >= len(numbers):
-      raise ValueError('reaches beyond its storage')
-    strides = [s * self.dtype.itemsize for s in self.strides]
-    found = np.lib.stride_tricks.as_strided(
-      numbers[self.offset :], self.shape, strides, writeable=False
+    last_position = self.offset + sum(
+      (length - 1) * stride for length, stride in axes
     )
-    return -found if self.negative else found
+    if last_position >= len(numbers):
+      raise ValueError('reaches beyond its storage')
+    byte_strides = [stride * self.dtype.itemsize for stride in self.strides]
+    view = np.lib.stride_tricks.as_strided(
+      numbers[self.offset :], self.shape, byte_strides, writeable=False
+    )
+    return -view if self.is_negative else view
 
-  def _storage(self):
-    """The numbers of the whole storage, [length]."""
-    size = self.storage.dtype.itemsize
-    start, length = self.storage.start * size, self.storage.length * size
-    content = self.content.bytes_of(self.storage.key)[start : start + length]
-    if len(content) != length or length % self.dtype.itemsize:
+  def _storage_numbers(self) -> np.ndarray:
+    """Reads all numbers of the storage, in the tensor's dtype, [length].
+
+    Raises:
+      ValueError: the file does not hold them.
+    """
+    item_size = self.storage.dtype.itemsize
+    num_bytes = self.storage.length * item_size
+    first_byte = self.storage.start * item_size
+    whole_storage = self.source.storage_bytes(self.storage.key)
+    storage_bytes = whole_storage[first_byte : first_byte + num_bytes]
+    # The dtype may be larger than the storage's.
+    if len(storage_bytes) != num_bytes or num_bytes % self.dtype.itemsize:
       raise ValueError('has another storage than it should')
-    return self.content.ordered(np.frombuffer(content, self.dtype))
+    return self.source.in_native_order(np.frombuffer(storage_bytes, self.dtype))
 
 
-def record(
-  content: Content,
+def make_tensor(
+  source: StorageSource,
   storage: Any,
   dtype: np.dtype | None,
   offset: Any,
@@ -164,39 +179,40 @@ def record(
   strides: Any,
   metadata: Any,
 ) -> Tensor:
-  """Makes the record of a tensor from what a file says of it.
+  """Makes the record of a tensor from values of a pickle, and checks them.
 
   Args:
-    content: gives the storages.
+    source: the file.
     storage: a `Storage`.
-    dtype: of the tensor's numbers; those of the storage if None.
+    dtype: of the tensor's numbers; None for the storage's.
     offset: a number from 0.
     shape: a tuple of numbers from 0.
-    strides: as many.
-    metadata: None, or a dict of PyTorch's bits.
+    strides: a tuple of as many numbers from 0.
+    metadata: None, or a dict with PyTorch's bits 'neg' and 'conj'.
 
   Raises:
-    ValueError: any of it is something else.
+    ValueError: a value is something else.
   """
   if not (
     isinstance(storage, Storage)
     and isinstance(shape, tuple)
     and isinstance(strides, tuple)
-    and len(shape) == len(strides) <= MOST_AXES
-    and all(is_count(x) for x in (offset, *shape, *strides))
+    and len(shape) == len(strides) <= MAX_AXES
+    and all(is_count(count) for count in (offset, *shape, *strides))
   ):
     raise ValueError('it has a tensor of no sense')
   metadata = {} if metadata is None else metadata
-  # Of complex numbers only, which are not read, is there a conjugate.
+  # Only complex numbers, which are not read, can be conjugated.
   if not isinstance(metadata, dict) or any(
     key not in ('neg', 'conj') for key in metadata
   ):
     raise ValueError('it has a tensor with unknown metadata')
-  negative = bool(metadata.get('neg'))
+  is_negative = bool(metadata.get('neg'))
   dtype = dtype or storage.dtype
-  return Tensor(storage, dtype, offset, shape, strides, negative, content)
+  return Tensor(storage, dtype, offset, shape, strides, is_negative, source)
 
 
 def is_count(value: Any) -> bool:
-  """Whether a value is a number that a shape can have."""
+  """Returns whether a value is a number that a shape can have."""
+  # `type`, since True is an int, too.
   return type(value) is int and 0 <= value < 2**63

@@ -1,11 +1,12 @@
-"""Finds the weights of an architecture among what a weight file holds.
+"""Finds the weights of an architecture in the contents of a weight file.
 
-Names and shapes decide, nothing else: where the weights lie in the file, and
-what wrappers put before their names, is found by looking for them.
+Only names and shapes decide. Neither the weights' place in the file nor the
+prefixes that wrappers put before their names need be known.
 """
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,17 +18,20 @@ from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers import weight_files
 from dualgan_jax.teachers.safe_pickle import Inert
 from dualgan_jax.teachers.torch_tensor import Tensor
-from dualgan_jax.teachers.weight_files import Contents, StateDict
+from dualgan_jax.teachers.weight_files import Contents, StateDict, list_some
 from dualgan_jax.training import console
 
-# PyTorch's counts of batches, from which nothing is computed.
-_COUNTS = ('num_batches_tracked', 'n_averaged')
+# PyTorch's counts of batches, which affect no output.
+_COUNT_NAMES = ('num_batches_tracked', 'n_averaged')
 # Parts of names that only wrappers have, wherever they stand: DataParallel's
 # 'module', '_orig_mod' of torch.compile, '_fsdp_wrapped_module'.
-_WRAPPER = 'module'
-# Nets have a few thousand; of more the search would take its time.
-_MOST_ENTRIES = 20_000
-_SHOWN = 3
+_WRAPPER_PART = 'module'
+# Nets have a few thousand; with more the search would take long.
+_MAX_ENTRIES = 20_000
+_MAX_SHOWN = 3
+
+# By a tensor's name, its shape.
+_Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +40,9 @@ class _Group:
 
   Attributes:
     architecture: a key of `ARCHITECTURES`.
-    state_dict: where they stand.
-    prefix: what their names begin with, '' or up to a dot.
-    entries: those that the architecture may have, by its names.
+    state_dict: holds the entries.
+    prefix: the beginning of their names, '' or up to a dot.
+    entries: by the architecture's names, the entries that have one.
   """
 
   architecture: str
@@ -48,40 +52,42 @@ class _Group:
 
   @property
   def place(self) -> str:
-    """Where they stand, prefix included; '' if they are the whole file."""
+    """The keys that lead to the entries; '' if they are the whole file."""
     return f'{self.state_dict.place}.{self.prefix}'.strip('.')
 
-  def shapes(self) -> dict[str, tuple[int, ...]]:
-    """The shapes of those that are tensors."""
-    tensors = {
-      k: x for k, x in self.entries.items() if weight_files.is_tensor(x)
+  def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+    """Lists the shapes of the entries that are tensors."""
+    return {
+      name: tuple(entry.shape)
+      for name, entry in self.entries.items()
+      if weight_files.is_tensor(entry)
     }
-    return {k: tuple(x.shape) for k, x in tensors.items()}
 
 
-def take_over(
+def load_variables(
   field: str,
-  name: str,
+  architecture: str,
   contents: Contents,
-  labels: int,
-  image: tuple[int, int, int],
+  num_labels: int,
+  image_shape: tuple[int, int, int],
   *,
   index: int | str | None = None,
   stem_pool: bool | None = None,
 ) -> tuple[Any, ...]:
   """Makes the variables of an architecture from a weight file.
 
-  Tensors that stand beside the weights are left out; a line says which.
+  Tensors that do not belong to the net are left out; a line lists them.
 
   Args:
     field: of the config, for the messages.
-    name: a key of `ARCHITECTURES`.
-    contents: as `weight_files.contents` gives them.
-    labels: how many the teacher answers.
-    image: (height, width, channels) as this teacher takes it.
+    architecture: a key of `ARCHITECTURES`.
+    contents: as `weight_files.read_contents` returns them.
+    num_labels: number of labels that the teacher answers.
+    image_shape: (height, width, channels) as this teacher takes it.
     index: a key or list position on the way to the weights; it is needed if
       several state dicts fit.
-    stem_pool: what the config says of it, for a line if it says nothing.
+    stem_pool: the config's value; if it is None, a line says when the weights
+      may need it.
 
   Returns:
     B + 1 variable dicts, as `Classifier.init` makes them.
@@ -93,255 +99,366 @@ def take_over(
       labels and channels that they would fit.
   """
   if not contents.state_dicts:
-    raise UserError(f'{field}: {contents.unreadable()}')
-  num_entries = sum(len(x.entries) for x in contents.state_dicts)
-  if num_entries > _MOST_ENTRIES:
+    raise UserError(f'{field}: {contents.describe_unreadable()}')
+  num_entries = sum(
+    len(state_dict.entries) for state_dict in contents.state_dicts
+  )
+  if num_entries > _MAX_ENTRIES:
     raise UserError(
       f'{field}: {contents.path} holds {num_entries:,} named entries, of '
-      f'{_MOST_ENTRIES:,} at most; save the weights of the {name} alone.'
+      f'{_MAX_ENTRIES:,} at most; save the weights of the {architecture} alone.'
     )
-  wanted = architectures.shapes(name, labels, image[-1])
-  group = _chosen(field, name, contents, wanted, index)
-  unknown, beside = _others(group, wanted)
-  wrong = _disagreement(group, wanted, unknown)
-  if wrong:
-    hint = _fitting(contents, name) or _cure(group, name, labels, image)
-    raise UserError(f'{field}: not the weights of a {name}: {wrong}{hint}.')
-  variables = torch_layers.convert(
-    _numbers(field, group, wanted), architectures.abstract(name, labels, image)
+
+  # Which entries are the net's follows from the names that it must have.
+  expected_shapes = architectures.tensor_shapes(
+    architecture, num_labels, image_shape[-1]
   )
-  if beside:
-    console.say(
-      f'{field}: left out, beside the weights of a {name}: '
-      f'{weight_files.some(beside)}'
+  group = _choose_group(field, architecture, contents, expected_shapes, index)
+  unknown_names, unrelated_names = _find_other_names(group, expected_shapes)
+  disagreement = _describe_disagreement(group, expected_shapes, unknown_names)
+  if disagreement:
+    # Another architecture, or other labels, may be all that is wrong.
+    hint = _hint_at_architectures(contents, architecture) or _hint_at_counts(
+      group, architecture, num_labels, image_shape
     )
-  if stem_pool is None and _is_of_torchvision(group, name):
+    raise UserError(
+      f'{field}: not the weights of a {architecture}: {disagreement}{hint}.'
+    )
+
+  variables = torch_layers.convert_state_dict(
+    _checked_arrays(field, group, expected_shapes),
+    architectures.abstract_variables(architecture, num_labels, image_shape),
+  )
+  if unrelated_names:
+    console.say(
+      f'{field}: left out, beside the weights of a {architecture}: '
+      f'{list_some(unrelated_names)}'
+    )
+  if stem_pool is None and _has_torchvision_names(group):
     console.say(
       f"{field}: the names are torchvision's; if a max pool follows the first "
-      f'convolution, as there, set stem_pool=True (now {name} has none)'
+      f'convolution, as there, set stem_pool=True (now {architecture} has none)'
     )
   return variables
 
 
-def _chosen(field, name, contents, wanted, index):
-  """The group that fits, or else the one that has the most of the names."""
-  everywhere = [g for x in contents.state_dicts for g in _groups(x, name)]
-  groups = [g for g in everywhere if weight_files.leads_to(index, g.place)]
+def _choose_group(
+  field: str,
+  architecture: str,
+  contents: Contents,
+  expected_shapes: _Shapes,
+  index: int | str | None,
+) -> _Group:
+  """Chooses the group that fits, or else the one with the most entries.
+
+  Raises:
+    UserError: no tensor has a name of the architecture, or several groups fit.
+  """
+  # The same names can follow several prefixes, in several state dicts.
+  all_groups = [
+    group
+    for state_dict in contents.state_dicts
+    for group in _find_groups(state_dict, architecture)
+  ]
+  groups = [
+    group for group in all_groups if weight_files.leads_to(index, group.place)
+  ]
   if not groups:
-    if not everywhere:
-      raise UserError(f'{field}: {_without_names(contents, name)}.')
-    places = weight_files.some([repr(x.place) for x in contents.state_dicts])
+    if not all_groups:
+      raise UserError(f'{field}: {_describe_no_match(contents, architecture)}.')
+    places = list_some([repr(x.place) for x in contents.state_dicts])
     raise UserError(
-      f'{field}: no tensors of a {name} at index {index!r}; the file has dicts '
-      f'of tensors at {places}; set index to one of these.'
+      f'{field}: no tensors of a {architecture} at index {index!r}; the file '
+      f'has dicts of tensors at {places}; set index to one of these.'
     )
-  fitting = [group for group in groups if group.shapes() == wanted]
-  # Two names of the same tensors are no choice.
-  different = {}
+
+  # A group that fits wins, however many entries others have.
+  fitting = [
+    group for group in groups if group.tensor_shapes() == expected_shapes
+  ]
+  # Saved under two names, the same tensors leave nothing to choose.
+  distinct = {}
   for group in fitting:
-    tensors = (group.entries[k] for k in wanted)
-    same = tuple(x if isinstance(x, Tensor) else id(x) for x in tensors)
-    different.setdefault(same, group)
-  exact = [g for g in different.values() if g.place == str(index)]
-  fitting = exact or list(different.values())
+    tensors = (group.entries[name] for name in expected_shapes)
+    identity = tuple(
+      tensor if isinstance(tensor, Tensor) else id(tensor) for tensor in tensors
+    )
+    distinct.setdefault(identity, group)
+  # An index may name a group, and others below it.
+  exact = [group for group in distinct.values() if group.place == str(index)]
+  fitting = exact or list(distinct.values())
   if len(fitting) > 1:
-    places = weight_files.some([repr(x.place) for x in fitting])
+    places = list_some([repr(group.place) for group in fitting])
     raise UserError(
       f'{field}: {len(fitting)} state dicts in the file are weights of a '
-      f'{name}, at {places}; choose one, like index={fitting[0].place!r}.'
+      f'{architecture}, at {places}; choose one, like '
+      f'index={fitting[0].place!r}.'
     )
-  return fitting[0] if fitting else max(groups, key=lambda g: len(g.entries))
+  if fitting:
+    return fitting[0]
+  return max(groups, key=lambda group: len(group.entries))
 
 
-def _groups(state_dict, name):
-  """The entries that end in the architecture's names, by what precedes it."""
-  names, lengths = _names_and_lengths(name)
-  found = {}
-  for key, value in _renamed(state_dict.entries, name).items():
-    parts = key.rsplit('.', max(lengths))
+def _find_groups(state_dict: StateDict, architecture: str) -> list[_Group]:
+  """Groups the entries that end in the architecture's names by their prefix."""
+  # Names have one to a few parts, so a key has few endings to look up.
+  names, lengths = _names_and_lengths(architecture)
+  entries_by_prefix = {}
+  for key, entry in _rename(state_dict.entries, architecture).items():
+    key_parts = key.rsplit('.', max(lengths))
     for length in lengths:
-      ending = '.'.join(parts[-length:])
-      if length <= len(parts) and ending in names:
-        prefix = key.removesuffix(ending)
-        found.setdefault(prefix, {})[ending] = value
-  return [_Group(name, state_dict, k, entries) for k, entries in found.items()]
+      name = '.'.join(key_parts[-length:])
+      if length <= len(key_parts) and name in names:
+        prefix = key.removesuffix(name)
+        entries_by_prefix.setdefault(prefix, {})[name] = entry
+  return [
+    _Group(architecture, state_dict, prefix, entries)
+    for prefix, entries in entries_by_prefix.items()
+  ]
 
 
 @functools.cache
-def _names_and_lengths(name):
-  """An architecture's names, and how many parts they have."""
-  names = frozenset(architectures.shapes(name, 1, 1))
-  return names, frozenset(x.count('.') + 1 for x in names)
+def _names_and_lengths(architecture: str) -> tuple[frozenset, frozenset]:
+  """Lists an architecture's names, and the numbers of parts that they have."""
+  names = frozenset(architectures.tensor_shapes(architecture, 1, 1))
+  return names, frozenset(name.count('.') + 1 for name in names)
 
 
-def _renamed(entries, name):
-  """The entries by the architecture's names, without parts of wrappers."""
-  kept = {k: x for k, x in entries.items() if not k.endswith(_COUNTS)}
-  plain = {_without_wrappers(k): x for k, x in kept.items()}
-  if len(plain) < len(kept):  # the wrapper and what it wraps are both there
-    plain = kept
+def _rename(entries: Mapping[str, Any], architecture: str) -> dict[str, Any]:
+  """Renames entries as the architecture does, and strips wrappers' parts."""
+  relevant = {
+    key: entry
+    for key, entry in entries.items()
+    if not key.endswith(_COUNT_NAMES)
+  }
+  unwrapped = {_strip_wrappers(key): entry for key, entry in relevant.items()}
+  # The wrapper and the net inside it can both be there.
+  if len(unwrapped) < len(relevant):
+    unwrapped = relevant
   renamed = {}
-  for key, value in plain.items():
-    ours = f'.{key}'
-    for theirs, new in ARCHITECTURES[name].renamed.items():
-      ours = ours.replace(f'.{theirs}.', f'.{new}.')
-    renamed[key if ours[1:] in plain else ours[1:]] = value
+  for key, entry in unwrapped.items():
+    # With a dot in front, each part of the name is between dots.
+    new_key = f'.{key}'
+    for old_part, new_part in ARCHITECTURES[architecture].renamed.items():
+      new_key = new_key.replace(f'.{old_part}.', f'.{new_part}.')
+    new_key = new_key[1:]
+    # A file may have parts of both names.
+    renamed[key if new_key in unwrapped else new_key] = entry
   return renamed
 
 
-def _without_wrappers(key):
-  parts = key.split('.')
-  return '.'.join(x for x in parts if x != _WRAPPER and x[:1] != '_')
-
-
-def _others(group, wanted):
-  """The names of unknown entries in the net, and of tensors beside it."""
-  modules = {name.partition('.')[0] for name in wanted}
-  # Another whole net of the same names is none of this one's parts.
-  copies = tuple(
-    other.prefix
-    for other in _groups(group.state_dict, group.architecture)
-    if other.prefix not in ('', group.prefix)
-    and wanted.keys() <= other.entries.keys()
+def _strip_wrappers(key: str) -> str:
+  """Drops the parts of a name that wrappers have put there."""
+  return '.'.join(
+    part for part in key.split('.') if part != _WRAPPER_PART and part[:1] != '_'
   )
-  unknown, beside = [], []
-  entries = _renamed(group.state_dict.entries, group.architecture)
-  for key, value in entries.items():
-    is_within = key.startswith(group.prefix) and not key.startswith(copies)
+
+
+def _find_other_names(
+  group: _Group, expected_shapes: _Shapes
+) -> tuple[list[str], list[str]]:
+  """Finds the entries of a state dict that the architecture does not have.
+
+  Returns:
+    The names of entries inside the net, which may change its outputs, and of
+    tensors that do not belong to it, such as an optimiser's.
+  """
+  net_modules = {name.partition('.')[0] for name in expected_shapes}
+  # Another complete net of the same names is no part of this one.
+  copy_prefixes = tuple(
+    other_group.prefix
+    for other_group in _find_groups(group.state_dict, group.architecture)
+    if other_group.prefix not in ('', group.prefix)
+    and expected_shapes.keys() <= other_group.entries.keys()
+  )
+  unknown_names, unrelated_names = [], []
+  entries = _rename(group.state_dict.entries, group.architecture)
+  for key, entry in entries.items():
+    is_within = key.startswith(group.prefix) and not key.startswith(
+      copy_prefixes
+    )
     name = key.removeprefix(group.prefix)
     if is_within and name in group.entries:
       continue
-    is_part = is_within and name.partition('.')[0] in modules
-    if weight_files.is_tensor(value):
-      is_part |= is_within and _is_of_layer(name, value)
-      (unknown if is_part else beside).append(key if not is_part else name)
-    elif isinstance(value, Inert) and is_part:
-      unknown.append(name)
-  return unknown, beside
+    # The rest is the net's if it lies in one of its modules, or looks like a
+    # layer; an optimiser's tensors do neither.
+    is_of_net = is_within and name.partition('.')[0] in net_modules
+    if weight_files.is_tensor(entry):
+      is_of_net |= is_within and _is_of_layer(name, entry)
+      if is_of_net:
+        unknown_names.append(name)
+      else:
+        unrelated_names.append(key)
+    elif isinstance(entry, Inert) and is_of_net:
+      unknown_names.append(name)
+  return unknown_names, unrelated_names
 
 
-def _is_of_layer(name, tensor):
-  """Whether a tensor is one of a layer, which may change what a net answers."""
-  leaf = name.rpartition('.')[-1]
-  return leaf in ('bias', 'running_mean', 'running_var') or (
-    leaf == 'weight' and len(tensor.shape) > 1
+def _is_of_layer(name: str, tensor: Tensor | np.ndarray) -> bool:
+  """Returns whether a tensor is a layer's, and may change a net's outputs."""
+  leaf_name = name.rpartition('.')[-1]
+  return leaf_name in ('bias', 'running_mean', 'running_var') or (
+    leaf_name == 'weight' and len(tensor.shape) > 1
   )
 
 
-def _disagreement(group, wanted, unknown):
-  given = group.shapes()
-  missing = [k for k in wanted if k not in group.entries]
-  objects = [
-    f'{k} is {weight_files.shown(x.name)}, which is not loaded'
-    if isinstance(x, Inert)
-    else f'{k} is no tensor'
-    for k, x in group.entries.items()
-    if not weight_files.is_tensor(x)
+def _describe_disagreement(
+  group: _Group, expected_shapes: _Shapes, unknown_names: list[str]
+) -> str:
+  """Lists missing, unknown and misshapen entries; '' if there are none."""
+  actual_shapes = group.tensor_shapes()
+  missing_names = [
+    name for name in expected_shapes if name not in group.entries
   ]
-  other = [
-    f'{k} is {_by(given[k])} instead of {_by(shape)}'
-    for k, shape in wanted.items()
-    if k in given and given[k] != shape
+  no_tensors = [
+    f'{name} is {weight_files.shorten(entry.name)}, which is not loaded'
+    if isinstance(entry, Inert)
+    else f'{name} is no tensor'
+    for name, entry in group.entries.items()
+    if not weight_files.is_tensor(entry)
   ]
+  misshapen = [
+    f'{name} is {_format_shape(actual_shapes[name])} instead of '
+    f'{_format_shape(shape)}'
+    for name, shape in expected_shapes.items()
+    if name in actual_shapes and actual_shapes[name] != shape
+  ]
+  # Whole tensors first, then those that are there but wrong.
   return ', '.join(
     [
-      f'{weight_files.some(x)} {what}'
-      for x, what in ((missing, 'missing'), (unknown, 'unknown'))
-      if x
+      f'{list_some(names)} {adjective}'
+      for names, adjective in (
+        (missing_names, 'missing'),
+        (unknown_names, 'unknown'),
+      )
+      if names
     ]
-    + objects[:_SHOWN]
-    + other[:_SHOWN]
+    + no_tensors[:_MAX_SHOWN]
+    + misshapen[:_MAX_SHOWN]
   )
 
 
-def _without_names(contents, name):
-  """Says that nothing is named as an architecture's parts are."""
-  largest = max(contents.state_dicts, key=lambda x: len(x.tensors()))
-  names = weight_files.some(list(largest.tensors()))
-  text = f'not the weights of a {name}, which has no {names}'
+def _describe_no_match(contents: Contents, architecture: str) -> str:
+  """Says that no entry is named as a part of the architecture is."""
+  largest = max(
+    contents.state_dicts, key=lambda state_dict: len(state_dict.tensors())
+  )
+  # The largest state dict is the likeliest to be the weights.
+  names = list_some(list(largest.tensors()))
+  sentence = f'not the weights of a {architecture}, which has no {names}'
   if contents.objects:
-    return f'{text}; {contents.unreadable().removesuffix(".")}'
-  return text + _fitting(contents, name)
+    return f'{sentence}; {contents.describe_unreadable().removesuffix(".")}'
+  return sentence + _hint_at_architectures(contents, architecture)
 
 
-def _fitting(contents, name):
-  """A hint, where the file has the weights of other architectures."""
-  others = []
-  for other in (x for x in ARCHITECTURES if x != name):
-    groups = [g for x in contents.state_dicts for g in _groups(x, other)]
-    group = next((g for g in groups if _counts(g, other)), None)
-    if group and not _others(group, group.shapes())[0]:
-      others.append(other)
-  if not others:
+def _hint_at_architectures(contents: Contents, architecture: str) -> str:
+  """Lists other architectures that a file has weights of, as a hint."""
+  fitting = []
+  for candidate in (name for name in ARCHITECTURES if name != architecture):
+    groups = [
+      group
+      for state_dict in contents.state_dicts
+      for group in _find_groups(state_dict, candidate)
+    ]
+    group = next((group for group in groups if _infer_counts(group)), None)
+    # A deeper net has all tensors of a shallower one, and unknown ones.
+    if group and not _find_other_names(group, group.tensor_shapes())[0]:
+      fitting.append(candidate)
+  if not fitting:
     return ''
-  pool = ' (with stem_pool=True if a max pool follows the first convolution)'
-  is_small = any(ARCHITECTURES[x].stem_pool is False for x in others)
-  return (
-    f'; by names and shapes only, they fit {", ".join(others)}'
-    f'{pool if is_small else ""}'
+  pool_hint = (
+    ' (with stem_pool=True if a max pool follows the first convolution)'
+    if any(ARCHITECTURES[name].stem_pool is False for name in fitting)
+    else ''
   )
+  return f'; by names and shapes only, they fit {", ".join(fitting)}{pool_hint}'
 
 
-def _cure(group, name, labels, image):
-  """A hint, where other labels or channels are all that is wrong."""
-  counts = _counts(group, name)
+def _hint_at_counts(
+  group: _Group,
+  architecture: str,
+  num_labels: int,
+  image_shape: tuple[int, int, int],
+) -> str:
+  """Gives a hint where only the number of labels or channels is wrong."""
+  counts = _infer_counts(group)
   if not counts:
     return ''
-  num_labels, channels = counts
+  file_labels, file_channels = counts
   cures = []
-  if num_labels != labels:
-    cures.append(f'it answers {num_labels} labels, so name all of them')
-  if channels != image[-1]:
-    size = _by((*image[:-1], channels))
-    cures.append(f'it takes {channels} channel(s), so set its size to {size}')
+  if file_labels != num_labels:
+    cures.append(f'it answers {file_labels} labels, so name all of them')
+  if file_channels != image_shape[-1]:
+    size = _format_shape((*image_shape[:-1], file_channels))
+    cures.append(
+      f'it takes {file_channels} channel(s), so set its size to {size}'
+    )
   return '; ' + ' and '.join(cures) if cures else ''
 
 
-def _counts(group, name):
-  """The labels and channels for which a group fits an architecture."""
-  given = group.shapes()
-  counts = architectures.labels_and_channels(name, given)
-  fits = counts and architectures.shapes(name, *counts) == given
+def _infer_counts(group: _Group) -> tuple[int, int] | None:
+  """Infers for how many labels and channels a group fits its architecture."""
+  actual_shapes = group.tensor_shapes()
+  counts = architectures.infer_labels_and_channels(
+    group.architecture, actual_shapes
+  )
+  if not counts:
+    return None
+  fits = (
+    architectures.tensor_shapes(group.architecture, *counts) == actual_shapes
+  )
   return counts if fits else None
 
 
-def _is_of_torchvision(group, name):
-  """Whether a net for small images has the names of one for large ones."""
-  return ARCHITECTURES[name].stem_pool is False and any(
+def _has_torchvision_names(group: _Group) -> bool:
+  """Returns whether a net for small images has a large one's names."""
+  return ARCHITECTURES[group.architecture].stem_pool is False and any(
     key.endswith('fc.weight') for key in group.state_dict.entries
   )
 
 
-def _numbers(field, group, wanted):
-  """The tensors as float32, if they are numbers that a net can have."""
+def _checked_arrays(
+  field: str, group: _Group, names: Iterable[str]
+) -> dict[str, np.ndarray]:
+  """Reads the tensors as float32, and checks that a net can have them.
+
+  Raises:
+    UserError: they are damaged, quantised, not finite, or negative variances.
+  """
   arrays = {}
-  for name in wanted:
+  for name in names:
     try:
       array = weight_files.as_array(name, group.entries[name])
-    except ValueError as e:
-      raise UserError(f'{field}: {e}; bring the file again.') from e
+    except ValueError as error:
+      raise UserError(f'{field}: {error}; bring the file again.') from error
     if not jnp.issubdtype(array.dtype, jnp.floating):
       raise UserError(
         f'{field}: {name} is of {array.dtype}; save the weights as they were '
         'before they were quantised.'
       )
+    # Values beyond float32 become infinite, and are named below.
     with np.errstate(over='ignore'):
       arrays[name] = np.asarray(array, np.float32)
-  strange = [k for k, x in arrays.items() if not np.isfinite(x).all()]
-  if strange:
+  not_finite = [
+    name for name, array in arrays.items() if not np.isfinite(array).all()
+  ]
+  if not_finite:
     raise UserError(
-      f'{field}: {weight_files.some(strange)} holds NaN or infinity; take '
+      f'{field}: {list_some(not_finite)} holds NaN or infinity; take '
       'weights of an earlier epoch.'
     )
-  variances = {k: x for k, x in arrays.items() if k.endswith('running_var')}
-  negative = [k for k, x in variances.items() if (x < 0).any()]
+  negative = [
+    name
+    for name, array in arrays.items()
+    if name.endswith('running_var') and (array < 0).any()
+  ]
   if negative:
     raise UserError(
-      f'{field}: {weight_files.some(negative)} holds negative variances; write '
+      f'{field}: {list_some(negative)} holds negative variances; write '
       'the file again.'
     )
   return arrays
 
 
-def _by(shape):
+def _format_shape(shape: tuple[int, ...]) -> str:
   return '×'.join(map(str, shape)) or 'a number'

@@ -3,43 +3,48 @@
 import contextlib
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dualgan_jax.training import console
 
 
 class EventFile:
-  """One phase's scalars, on disk as soon as they are written.
+  """The TensorBoard events of one phase, on disk as soon as they are written.
 
-  TensorBoard is a nicety. Where events cannot be written, a line says so, and
-  the run goes on without them.
+  TensorBoard is optional. Where events cannot be written, a line reports it,
+  and the run goes on without them.
   """
 
-  def __init__(self, stage_folder: pathlib.Path, phase: str, first_step: int):
+  def __init__(
+    self, stage_folder: pathlib.Path, phase_name: str, first_step: int
+  ):
     """Opens a new file in `tensorboard/<phase>`.
 
     Args:
-      stage_folder: of the stage.
-      phase: its name, like 'dual/block_1'.
-      first_step: what earlier files have from this step on is dropped: an
-        interrupted run may have written beyond its last checkpoint.
+      stage_folder: folder of the stage.
+      phase_name: like 'dual/block_1'.
+      first_step: TensorBoard drops the events of earlier files from this step
+        on: an interrupted run may have written beyond its last checkpoint.
     """
     self._folder = stage_folder
-    self._records = None
-    with self._given_up_on_failure():
+    self._record_writer = None
+    with self._give_up_on_failure():
       # Imported here, since it brings PyTorch where that is installed; and its
       # own writer has a thread, which blocks the run when it dies.
       from tensorboardX import RecordWriter
       from tensorboardX.proto import event_pb2, summary_pb2
 
-      self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+      self._event_class, self._summary_class = (
+        event_pb2.Event,
+        summary_pb2.Summary,
+      )
       # Not with its parents: a run that was moved away is not begun anew here.
-      for part in ('tensorboard', *phase.split('/')):
-        self._folder /= part
+      for folder_name in ('tensorboard', *phase_name.split('/')):
+        self._folder /= folder_name
         self._folder.mkdir(exist_ok=True)
-      name = f'events.out.tfevents.{time.time_ns()}.dualgan_jax'
-      self._records = RecordWriter(str(self._folder / name))
+      file_name = f'events.out.tfevents.{time.time_ns()}.dualgan_jax'
+      self._record_writer = RecordWriter(str(self._folder / file_name))
       self._write(file_version='brain.Event:2')
       self._write(
         step=first_step,
@@ -50,36 +55,39 @@ class EventFile:
     """Writes the scalars of one step.
 
     Args:
-      step: steps done.
+      step: number of steps done.
       scalars: pairs of tag and value; tags may be any text.
     """
-    if self._records is None:
+    if self._record_writer is None:
       return
-    values = [
-      self._summary.Value(tag=tag, simple_value=value) for tag, value in scalars
+    summary_values = [
+      self._summary_class.Value(tag=tag, simple_value=value)
+      for tag, value in scalars
     ]
-    with self._given_up_on_failure():
-      self._write(step=step, summary=self._summary(value=values))
+    with self._give_up_on_failure():
+      self._write(step=step, summary=self._summary_class(value=summary_values))
 
   def close(self) -> None:
     """Closes the file."""
-    if self._records is not None:
-      with self._given_up_on_failure():
-        self._records.close()
+    if self._record_writer is not None:
+      with self._give_up_on_failure():
+        self._record_writer.close()
 
   def _write(self, **fields: Any) -> None:
-    event = self._event(wall_time=time.time(), **fields)
-    self._records.write(event.SerializeToString())
-    self._records.flush()
+    """Appends an event with this time; `fields` are those of its protobuf."""
+    event = self._event_class(wall_time=time.time(), **fields)
+    self._record_writer.write(event.SerializeToString())
+    self._record_writer.flush()
 
   @contextlib.contextmanager
-  def _given_up_on_failure(self):
+  def _give_up_on_failure(self) -> Iterator[None]:
+    """Closes the file for good, with one line, if the block inside fails."""
     try:
       yield
-    # A disk may be full, and an installed protobuf of an unfit version.
-    except Exception as e:
-      console.say(f'{self._folder}: no more TensorBoard events ({e})')
-      records, self._records = self._records, None
-      if records is not None:
+    # The disk may be full, or the installed protobuf of another version.
+    except Exception as error:
+      console.say(f'{self._folder}: no more TensorBoard events ({error})')
+      record_writer, self._record_writer = self._record_writer, None
+      if record_writer is not None:
         with contextlib.suppress(OSError):
-          records.close()
+          record_writer.close()

@@ -1,4 +1,4 @@
-"""Is the generator healthy? What it is seen by, and when to warn."""
+"""Measures of the generator's health, and when to warn."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,11 +24,15 @@ MIN_ENTROPY = 0.5
 def batch_means(
   images: chex.Array, logits: chex.Array
 ) -> dict[str, chex.Array]:
-  """The means that `health` needs, linear in the batch.
+  """Computes the means that `health` needs, linear in the batch.
 
   Args:
     images: [N, h, w, c] in [0, 1].
-    logits: the teachers' answers together, [N, L].
+    logits: the teachers' answers put together, [N, L].
+
+  Returns:
+    fires: share of images that carry each label, [L].
+    pixels, squares: mean of each pixel and of its square, [h, w, c].
   """
   fires = (logits > 0).astype(jnp.float32)
   return {
@@ -39,7 +43,7 @@ def batch_means(
 
 
 def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
-  """What `Watch` looks at.
+  """Computes the measures that `Watch` reads.
 
   Args:
     means: of `batch_means`, averaged over all devices.
@@ -68,7 +72,7 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
 
 
 class Watch:
-  """Says once, in one line, that a generator is empty or has collapsed."""
+  """Warns once, in one line, that a generator is empty or has collapsed."""
 
   def __init__(self, teacher_labels: Mapping[str, Sequence[int]] | None = None):
     """Begins to watch.
@@ -78,7 +82,7 @@ class Watch:
     """
     self._teacher_labels = teacher_labels or {}
     self._since: dict[str, int] = {}
-    self._said: set[str] = set()
+    self._reported: set[str] = set()
 
   def look(self, step: int, metrics: Mapping[str, np.ndarray]) -> list[str]:
     """Takes one row of metrics.
@@ -88,8 +92,8 @@ class Watch:
       metrics: a row; one without `labels_per_image` is of no generator.
 
     Returns:
-      What to tell the user now: a line per trouble that has lasted `PATIENCE`
-      steps and was not told before.
+      Warnings for the user: a line per trouble that has lasted `PATIENCE` steps
+      and was not reported before.
     """
     if 'labels_per_image' not in metrics:
       return []
@@ -99,8 +103,8 @@ class Watch:
         self._since.pop(trouble, None)
         continue
       since = self._since.setdefault(trouble, step)
-      if step - since >= PATIENCE and trouble not in self._said:
-        self._said.add(trouble)
+      if step - since >= PATIENCE and trouble not in self._reported:
+        self._reported.add(trouble)
         lines.append(f'warning: at step {step} {line}')
     return lines
 

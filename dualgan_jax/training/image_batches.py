@@ -16,9 +16,9 @@ class RealImages:
 
   Attributes:
     images: uint8 [n, h, w, c].
-    targets: what goes with each image, [n, ...].
-    shift: how far `augmented` moves an image, in its own pixels.
-    flip: whether `augmented` mirrors half of the images.
+    targets: the training target of each image, [n, ...].
+    shift: how far `augment` moves an image, in pixels of the stored images.
+    flip: whether `augment` mirrors half of the images.
   """
 
   images: chex.Array
@@ -27,74 +27,111 @@ class RealImages:
   flip: bool = struct.field(pytree_node=False, default=False)
 
 
-def prepared(images: chex.Array, size: tuple[int, int]) -> chex.Array:
-  """Brings uint8 images to [0, 1] and bilinearly to (height, width)."""
-  n, *_, channels = images.shape
-  scaled = images.astype(jnp.float32) / 255
-  return jax.image.resize(scaled, (n, *size, channels), 'bilinear')
+def scale_and_resize(
+  images: chex.Array, image_size: tuple[int, int]
+) -> chex.Array:
+  """Brings uint8 images to [0, 1], and bilinearly to another size.
+
+  Args:
+    images: uint8 [n, h, w, c].
+    image_size: (height, width) of the result.
+
+  Returns:
+    float32 [n, *image_size, c].
+  """
+  num_images, *_, channels = images.shape
+  scaled_images = images.astype(jnp.float32) / 255
+  return jax.image.resize(
+    scaled_images, (num_images, *image_size, channels), 'bilinear'
+  )
 
 
-def augmented(
+def augment(
   image: chex.Array, key: chex.PRNGKey, *, shift: int, flip: bool
 ) -> chex.Array:
-  """One image, moved and mirrored at random.
+  """Moves and mirrors one image at random.
 
   Args:
     image: [h, w, c].
     key: the sample's.
     shift: it moves by -shift .. shift pixels along each axis; 0 comes in.
     flip: whether it is mirrored left to right with probability 1/2.
+
+  Returns:
+    The image, [h, w, c].
   """
-  move_key, flip_key = jax.random.split(key)
+  # Split even if one is not used, so that flips do not depend on `shift`.
+  shift_key, flip_key = jax.random.split(key)
   if shift:
-    wide = jnp.pad(image, ((shift, shift), (shift, shift), (0, 0)))
-    down, right = jax.random.randint(move_key, (2,), 0, 2 * shift + 1)
-    image = jax.lax.dynamic_slice(wide, (down, right, 0), image.shape)
+    padded_image = jnp.pad(image, ((shift, shift), (shift, shift), (0, 0)))
+    top, left = jax.random.randint(shift_key, (2,), 0, 2 * shift + 1)
+    image = jax.lax.dynamic_slice(padded_image, (top, left, 0), image.shape)
   if flip:
     image = jnp.where(jax.random.bernoulli(flip_key), image[:, ::-1], image)
   return image
 
 
-def draw(
-  sets: Sequence[RealImages],
+def draw_batch(
+  image_sets: Sequence[RealImages],
   key: chex.PRNGKey,
-  batch: int,
-  size: tuple[int, int],
+  batch_size: int,
+  image_size: tuple[int, int],
 ) -> tuple[chex.Array, chex.Array]:
-  """This device's share of a random batch from all sets together.
+  """Draws this device's share of a random batch from the union of all sets.
 
   Args:
-    sets: each image of each is as likely; drawn with replacement.
+    image_sets: all their images are equally likely; drawn with replacement.
     key: the step's.
-    batch: size of the whole batch.
-    size: (height, width) to bring the images to.
+    batch_size: size of the whole batch.
+    image_size: (height, width) to bring the images to.
 
   Returns:
-    Images in [0, 1], [share, h, w, c], and what goes with them, [share, ...].
+    Images in [0, 1], [share, h, w, c], and their targets, [share, ...].
   """
-  keys = parallel.sample_keys(key, batch)
-  total = sum(len(own.images) for own in sets)
-  rows = jax.vmap(lambda k: jax.random.randint(k, (), 0, total))(keys)
-  parts, first = [], 0
-  for own in sets:
-    last = first + len(own.images)
-    local = jnp.clip(rows - first, 0, len(own.images) - 1)
-    x = own.images[local]
-    if own.shift or own.flip:
-      x = jax.vmap(
-        lambda x, k, own=own: augmented(
-          x, jax.random.fold_in(k, 1), shift=own.shift, flip=own.flip
+  sample_keys = parallel.sample_keys(key, batch_size)
+  num_images = sum(len(image_set.images) for image_set in image_sets)
+  # Rows count through all sets, as if they were concatenated.
+  rows = jax.vmap(
+    lambda sample_key: jax.random.randint(sample_key, (), 0, num_images)
+  )(sample_keys)
+
+  # Which set a sample comes from is known on the device only: so each set gives
+  # an image for every sample, and the right one is chosen below.
+  candidates, first_row = [], 0
+  for image_set in image_sets:
+    end_row = first_row + len(image_set.images)
+    set_rows = jnp.clip(rows - first_row, 0, len(image_set.images) - 1)
+    set_images = image_set.images[set_rows]
+    if image_set.shift or image_set.flip:
+      set_images = jax.vmap(
+        lambda image, sample_key, image_set=image_set: augment(
+          image,
+          # The key itself has drawn the row.
+          jax.random.fold_in(sample_key, 1),
+          shift=image_set.shift,
+          flip=image_set.flip,
         )
-      )(x, keys)
-    here = (first <= rows) & (rows < last)
-    parts.append((here, prepared(x, size), own.targets[local]))
-    first = last
-  (_, images, targets), *others = parts
-  for here, x, y in others:
-    images = jnp.where(_beside(here, x), x, images)
-    targets = jnp.where(_beside(here, y), y, targets)
+      )(set_images, sample_keys)
+    candidates.append(
+      (
+        (first_row <= rows) & (rows < end_row),
+        scale_and_resize(set_images, image_size),
+        image_set.targets[set_rows],
+      )
+    )
+    first_row = end_row
+
+  (_, images, targets), *later_candidates = candidates
+  for is_from_set, set_images, set_targets in later_candidates:
+    images = jnp.where(
+      _expand_like(is_from_set, set_images), set_images, images
+    )
+    targets = jnp.where(
+      _expand_like(is_from_set, set_targets), set_targets, targets
+    )
   return images, targets
 
 
-def _beside(rows, x):
-  return rows.reshape(-1, *[1] * (x.ndim - 1))
+def _expand_like(row_mask: chex.Array, array: chex.Array) -> chex.Array:
+  """Reshapes a mask [n] to [n, 1, ...], with as many axes as `array` has."""
+  return row_mask.reshape(-1, *[1] * (array.ndim - 1))

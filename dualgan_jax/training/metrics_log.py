@@ -5,86 +5,133 @@ Of several processes only the first writes.
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from dualgan_jax.training import parallel
 from dualgan_jax.training.event_file import EventFile
 
+# Takes a phase's name, the steps done, and the metrics by name.
+OnMetrics = Callable[[str, int, dict[str, float | np.ndarray]], None]
+
+
+class CallbackError(Exception):
+  """Carries what a user's `on_metrics` has raised, for `run` to raise."""
+
+  def __init__(self, failure: Exception):
+    super().__init__(str(failure))
+    self.failure = failure
+
 
 class MetricsLog:
-  """One stage's metrics: JSON lines and TensorBoard events."""
+  """One stage's metrics: JSON lines, TensorBoard events, and who else listens.
 
-  def __init__(self, folder: pathlib.Path):
-    """Appends to what `folder` holds."""
-    self._lines, self._events = None, {}
+  Attributes:
+    failure: what `on_metrics` has raised, after which it is not called again.
+  """
+
+  def __init__(
+    self, stage_folder: pathlib.Path, on_metrics: OnMetrics | None = None
+  ):
+    """Opens the stage's files; what they hold stays.
+
+    Args:
+      stage_folder: the stage's.
+      on_metrics: called with each row, too.
+    """
+    self._json_lines, self._event_files = None, {}
+    self._on_metrics, self.failure = on_metrics, None
     if not parallel.is_first():
       return
-    folder.mkdir(parents=True, exist_ok=True)
-    self._folder = folder
-    path = folder / 'metrics.jsonl'
+    stage_folder.mkdir(parents=True, exist_ok=True)
+    self._stage_folder = stage_folder
+    path = stage_folder / 'metrics.jsonl'
     # A kill may have cut the last line short; a new row starts a new one.
-    cut = path.exists() and not path.read_bytes().endswith(b'\n')
-    self._lines = path.open('a', buffering=1)
-    if cut:
-      self._lines.write('\n')
+    is_cut_short = path.exists() and not path.read_bytes().endswith(b'\n')
+    # Buffered by lines, so that a kill loses at most one.
+    self._json_lines = path.open('a', buffering=1)
+    if is_cut_short:
+      self._json_lines.write('\n')
 
   def write(
     self,
-    phase: str,
+    phase_name: str,
     step: int,
     metrics: Mapping[str, np.ndarray],
-    names: Sequence[str] = (),
+    label_names: Sequence[str] = (),
   ) -> None:
     """Writes one row.
 
     Args:
-      phase: its name.
-      step: steps done.
-      metrics: scalars, and vectors with one entry per name.
-      names: of the vectors' entries.
+      phase_name: like 'dual/block_1'.
+      step: number of steps done.
+      metrics: scalars, and vectors [L] with one entry per label.
+      label_names: L names of the vectors' entries.
     """
-    if self._lines is None:
+    if self._json_lines is None:
       return
-    row = {k: np.asarray(v).tolist() for k, v in metrics.items()}
-    self._lines.write(json.dumps({'phase': phase, 'step': step, **row}) + '\n')
-    if phase not in self._events:
-      self._events[phase] = EventFile(self._folder, phase, first_step=step)
-    self._events[phase].write(step, _scalars(row, names))
+    metric_values = {
+      name: np.asarray(value).tolist() for name, value in metrics.items()
+    }
+    row = {'phase': phase_name, 'step': step, **metric_values}
+    self._json_lines.write(json.dumps(row) + '\n')
+    # Opened here, since only now it is known where the phase resumes.
+    if phase_name not in self._event_files:
+      self._event_files[phase_name] = EventFile(
+        self._stage_folder, phase_name, first_step=step
+      )
+    scalars = _scalars_by_tag(metric_values, label_names)
+    self._event_files[phase_name].write(step, scalars)
+    if self._on_metrics is None or self.failure is not None:
+      return
+    arrays = {name: np.asarray(value) for name, value in metrics.items()}
+    shown = {
+      name: array if array.ndim else array.item()
+      for name, array in arrays.items()
+    }
+    try:
+      self._on_metrics(phase_name, step, shown)
+    except Exception as error:  # whatever the user's code may raise
+      self.failure = error
 
   def close(self) -> None:
     """Closes the files."""
-    if self._lines is not None:
-      self._lines.close()
-    for events in self._events.values():
-      events.close()
+    if self._json_lines is not None:
+      self._json_lines.close()
+    for event_file in self._event_files.values():
+      event_file.close()
 
 
-def read_metrics(folder: pathlib.Path) -> dict[str, list[dict]]:
-  """The rows of a stage by phase, in the order of their steps.
+def read_metrics(stage_folder: pathlib.Path) -> dict[str, list[dict]]:
+  """Reads the rows of a stage, by phase and in the order of their steps.
 
-  A step that was done twice, after an interruption, counts as it was last.
+  Of a step that was done twice, after an interruption, the last row counts.
   """
-  path = folder / 'metrics.jsonl'
-  rows = {}
+  # By step, so that a later row of the same step replaces the earlier one.
+  path = stage_folder / 'metrics.jsonl'
+  rows_by_phase = {}
   for line in path.read_bytes().splitlines() if path.exists() else []:
     # A kill cuts a line short, and a damaged disk leaves anything.
     try:
       row = json.loads(line)
-      phase_rows = rows.setdefault(str(row['phase']), {})
-      phase_rows[int(row['step'])] = row
+      rows_by_step = rows_by_phase.setdefault(str(row['phase']), {})
+      rows_by_step[int(row['step'])] = row
     except (ValueError, TypeError, KeyError, RecursionError):
       continue
-  return {phase: [x[s] for s in sorted(x)] for phase, x in rows.items()}
+  return {
+    phase_name: [rows_by_step[step] for step in sorted(rows_by_step)]
+    for phase_name, rows_by_step in rows_by_phase.items()
+  }
 
 
-def _scalars(
-  row: Mapping[str, float | list[float]], names: Sequence[str]
+def _scalars_by_tag(
+  metric_values: Mapping[str, float | list[float]], label_names: Sequence[str]
 ) -> Iterator[tuple[str, float]]:
-  """Gives a row's scalars by tag: of a vector, one per name."""
-  for key, value in row.items():
+  """Yields a row's scalars with their tags: of a vector, one per label."""
+  for metric_name, value in metric_values.items():
     if isinstance(value, list):
-      yield from zip((f'{key}/{name}' for name in names), value, strict=True)
+      tags = (f'{metric_name}/{label_name}' for label_name in label_names)
+      yield from zip(tags, value, strict=True)
     else:
-      yield key, value
+      yield metric_name, value

@@ -2,7 +2,7 @@
 
 A batch is one list of samples numbered 0 .. batch-1, whatever the number of
 devices; each device works on its share of the numbers. Several processes, one
-per host, all run the same program; the first of them writes files and speaks.
+per host, all run the same program; the first of them writes files and prints.
 """
 
 import collections
@@ -21,199 +21,240 @@ from jax.experimental import multihost_utils
 from dualgan_jax.errors import PeerError, UserError, first_line
 
 AXIS = 'devices'
+# On accelerators a call that does several steps hides the time between calls.
+_ACCELERATOR_STEPS_PER_CALL = 16
 
 
 def is_first() -> bool:
-  """Whether this process is the one that writes files and speaks."""
+  """Returns whether this process is the one that writes files and prints."""
   return jax.process_index() == 0
 
 
-def wait(for_what: str) -> None:
-  """Waits until all processes are here."""
+def wait_for_all(barrier_name: str) -> None:
+  """Waits until all processes have reached the barrier of this name."""
   if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(for_what)
+    multihost_utils.sync_global_devices(barrier_name)
 
 
-def anywhere(flag: bool) -> bool:
-  """Whether the flag is set in any process; all have to ask."""
+def any_process(flag: bool) -> bool:
+  """Returns whether the flag is set in any process; all have to call it."""
   if jax.process_count() == 1:
     return flag
+  # A collective: a process that left it out would block all others.
   return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def on_first(work: Callable[[], Any]) -> Any:
   """Calls `work` in the first process; the others wait, and fail if it does.
 
-  It is called once all are here: none still reads what it may move away.
+  It is called once all processes are here, so that none still reads files that
+  it may move away.
 
   Returns:
-    What it returned, and None in the others.
+    The result of `work`; None in the other processes.
 
   Raises:
-    PeerError: in the others, if the first could not do it.
+    PeerError: in the other processes, if `work` failed in the first.
   """
-  wait('all are here')
-  found = error = None
+  wait_for_all('all are here')
+  result = first_error = None
   if is_first():
     try:
-      found = work()
+      result = work()
     # Whatever it is, the others must not wait for ever.
-    except Exception as e:
-      error = e
-  if anywhere(error is not None):
-    raise error or PeerError(
+    except Exception as error:
+      first_error = error
+  if any_process(first_error is not None):
+    raise first_error or PeerError(
       'multihost: the first process cannot go on; its output says why.'
     )
-  return found
+  return result
 
 
-def choose_devices(count: int = 0) -> list[jax.Device]:
-  """The first `count` devices; for 0 all of them, of all hosts.
+def choose_devices(num_devices: int = 0) -> list[jax.Device]:
+  """Lists the first devices of this machine, or all of all hosts.
+
+  Args:
+    num_devices: how many of this machine to take; 0 for all of all hosts.
 
   Raises:
     UserError: there are fewer, or none of the platforms that JAX_PLATFORMS
-      names, or there are several hosts and it is not 0.
+      names, or there are several hosts and `num_devices` is not 0.
   """
   try:
     devices = jax.devices()
-  except (RuntimeError, AssertionError) as e:
-    named = os.environ.get('JAX_PLATFORMS', '')
+  except (RuntimeError, AssertionError) as error:
+    platforms = os.environ.get('JAX_PLATFORMS', '')
     raise UserError(
-      f'devices: JAX finds none (JAX_PLATFORMS={named!r}: {first_line(e)}); '
-      'set JAX_PLATFORMS to what this machine has, or install what JAX needs '
-      'for it, such as jax[cuda13].'
-    ) from e
-  if count and jax.process_count() > 1:
+      f'devices: JAX finds none (JAX_PLATFORMS={platforms!r}: '
+      f'{first_line(error)}); set JAX_PLATFORMS to what this machine has, or '
+      'install what JAX needs for it, such as jax[cuda13].'
+    ) from error
+  if num_devices and jax.process_count() > 1:
     raise UserError(
-      f'devices: {count} asked for, but of several hosts all devices take '
-      'part; set it to 0.'
+      f'devices: {num_devices} asked for, but of several hosts all devices '
+      'take part; set it to 0.'
     )
-  if count > len(devices):
+  if num_devices > len(devices):
     raise UserError(
-      f'devices: {count} asked for, but this machine has {len(devices)}; on a '
-      'CPU JAX_NUM_CPU_DEVICES makes more.'
+      f'devices: {num_devices} asked for, but this machine has '
+      f'{len(devices)}; on a CPU JAX_NUM_CPU_DEVICES makes more.'
     )
-  return devices[:count] if count else devices
+  return devices[:num_devices] if num_devices else devices
 
 
 def check_shares(devices: Sequence[jax.Device]) -> None:
-  """Sees that all processes have equally many devices, of one kind.
+  """Checks that all processes have equally many devices, of one kind.
+
+  Args:
+    devices: those of all processes.
 
   Raises:
-    UserError: they have not; all processes raise it.
+    UserError: they differ; all processes raise it.
   """
-  counts = collections.Counter(
-    (d.process_index, d.device_kind) for d in devices
+  device_counts = collections.Counter(
+    (device.process_index, device.device_kind) for device in devices
   )
-  (_, kind), count = min(counts.items())
-  for (process, other_kind), other_count in sorted(counts.items()):
+  # Each is compared with the first entry of process 0.
+  (_, kind), count = min(device_counts.items())
+  for (process_index, other_kind), other_count in sorted(device_counts.items()):
     if (other_kind, other_count) != (kind, count):
       raise UserError(
         f'multihost: process 0 has {count} devices ({kind}), but process '
-        f'{process} has {other_count} ({other_kind}); give all the same, on '
-        'CPUs by JAX_NUM_CPU_DEVICES.'
+        f'{process_index} has {other_count} ({other_kind}); give all the same, '
+        'on CPUs by JAX_NUM_CPU_DEVICES.'
       )
 
 
-def check_same_files(sums: Mapping[str, str]) -> None:
-  """Sees that files on the disks of all hosts are the same.
+def check_same_files(digests: Mapping[str, str]) -> None:
+  """Checks that files on the disks of all hosts are the same.
 
   Args:
-    sums: SHA-256 as hexadecimal digits, by the field that names the file; all
-      processes have the same fields.
+    digests: SHA-256 as hexadecimal digits, by the config field that names the
+      file; all processes have the same fields.
 
   Raises:
     UserError: they are not; all processes raise it.
   """
-  if jax.process_count() == 1 or not sums:
+  if jax.process_count() == 1 or not digests:
     return
-  table = np.array([list(bytes.fromhex(x)) for x in sums.values()], np.uint8)
-  gathered = multihost_utils.process_allgather(table)
-  for process, other in enumerate(gathered):
-    same = (other == gathered[0]).all(axis=1)
-    if not same.all():
-      field = list(sums)[int(same.argmin())]
+  local_bytes = np.array(
+    [list(bytes.fromhex(digest)) for digest in digests.values()], np.uint8
+  )
+  # [processes, files, 32]: every process sees all and raises the same error.
+  gathered_bytes = multihost_utils.process_allgather(local_bytes)
+  for process_index, process_bytes in enumerate(gathered_bytes):
+    is_same = (process_bytes == gathered_bytes[0]).all(axis=1)
+    if not is_same.all():
+      field = list(digests)[int(is_same.argmin())]
       raise UserError(
-        f'{field}: the file of process {process} is not that of process 0; '
-        'bring the same file to all hosts.'
+        f'{field}: that of process {process_index} is not that of process 0; '
+        'bring the same to all hosts.'
       )
 
 
 def compile_step(
   step: Callable[[Any, Any], Any], devices: Sequence[jax.Device]
 ) -> Callable[[Any, Any], Any]:
-  """pmaps `step(frozen, state) -> (state, metrics)`, donating the old state."""
+  """Compiles `step(frozen, state) -> (state, metrics)` for all devices.
+
+  The arguments are replicated trees (`replicate`); the buffers of the old state
+  are donated to the new one.
+  """
+  # Without donation, memory would hold the old and the new state at once.
   return jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=1)
 
 
-def steps_per_call(wanted: int, platform: str, steps: int, done: int) -> int:
-  """How many steps one call does, so that calls end with the training.
+def steps_per_call(
+  max_steps: int, platform: str, num_steps: int, steps_done: int
+) -> int:
+  """Computes how many steps one call does, so that calls end with the phase.
 
   Args:
-    wanted: at most so many; 0 for what suits the platform.
+    max_steps: upper bound; 0 for the platform's default.
     platform: of the devices, as JAX names it.
-    steps: of the whole training.
-    done: of these, already; where a call ended, if `wanted` was the same.
+    num_steps: of the whole phase.
+    steps_done: where an earlier run stopped; the end of a call, if its
+      `max_steps` was the same.
 
   Returns:
-    The largest divisor of `steps` up to `wanted` or, if the steps already done
-    are no whole number of such calls, what that divisor shares with them.
+    The largest divisor of `num_steps` up to the bound or, if `steps_done` is no
+    multiple of it, their greatest common divisor.
   """
-  # A CPU works while it is called; the others would wait for the next call.
-  wanted = wanted or (1 if platform == 'cpu' else 16)
-  fitting = max(n for n in range(1, wanted + 1) if steps % n == 0)
-  return math.gcd(fitting, done)
+  if not max_steps:
+    # A CPU works while it is called; nothing is gained by longer calls.
+    max_steps = 1 if platform == 'cpu' else _ACCELERATOR_STEPS_PER_CALL
+  largest_divisor = max(
+    divisor for divisor in range(1, max_steps + 1) if num_steps % divisor == 0
+  )
+  return math.gcd(largest_divisor, steps_done)
 
 
 def repeat(
-  step: Callable[[Any, Any], Any], times: int, platform: str
+  step: Callable[[Any, Any], Any], num_repeats: int, platform: str
 ) -> Callable[[Any, Any], Any]:
-  """`times` steps as one.
+  """Makes a function that does several steps in one call.
+
+  Args:
+    step: `(frozen, state) -> (state, metrics)`.
+    num_repeats: steps per call.
+    platform: of the devices, as JAX names it.
 
   Returns:
     `steps(frozen, state) -> (state, metrics)`, the metrics of all steps stacked
     along a new first axis.
   """
-  if times == 1:
+  if num_repeats == 1:
 
-    def one(frozen, state):
+    def single_step(frozen, state):
       state, metrics = step(frozen, state)
-      return state, jax.tree.map(lambda x: x[None], metrics)
+      return state, jax.tree.map(lambda metric: metric[None], metrics)
 
-    return one
-  # XLA runs what is in a loop on one core of a CPU (jax#12868).
-  unroll = times if platform == 'cpu' else 1
+    return single_step
+  # On CPUs, XLA runs the body of a loop on one core only (jax#12868).
+  unroll = num_repeats if platform == 'cpu' else 1
 
   def steps(frozen, state):
     return jax.lax.scan(
-      lambda carry, _: step(frozen, carry), state, length=times, unroll=unroll
+      lambda state, _: step(frozen, state),
+      state,
+      length=num_repeats,
+      unroll=unroll,
     )
 
   return steps
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
-  """Copies a tree to each device, below a leading axis of this host's."""
-  copy = jax.pmap(
-    lambda _, x: x, axis_name=AXIS, in_axes=(0, None), devices=devices
+  """Copies a tree to each device.
+
+  Returns:
+    The tree; each leaf has a new first axis, as long as this host has devices.
+  """
+  # `pmap` takes the number of copies from its mapped argument.
+  copy_to_each = jax.pmap(
+    lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None), devices=devices
   )
-  here = [d for d in devices if d.process_index == jax.process_index()]
-  return copy(np.arange(len(here)), tree)
+  num_local_devices = sum(
+    device.process_index == jax.process_index() for device in devices
+  )
+  return copy_to_each(np.arange(num_local_devices), tree)
 
 
-def first_replica(tree: Any) -> Any:
-  """The first device's copy of a replicated tree, as NumPy arrays."""
+def first_replica(replicated_tree: Any) -> Any:
+  """Reads the first device's copy of a replicated tree, as NumPy arrays."""
   return jax.tree.map(
-    lambda x: np.asarray(x.addressable_shards[0].data)[0], tree
+    lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], replicated_tree
   )
 
 
 def device_axis() -> str | None:
-  """Names the mapped axis of devices; None outside of `compile_step`.
+  """Returns the name of the mapped device axis; None outside `compile_step`.
 
-  Functions that meet on this axis run in any `jax.jit`, `jax.vmap` or
-  `jax.pmap`, too: without the axis, what they get is the whole batch.
+  Functions that reduce over this axis run in any `jax.jit`, `jax.vmap` or
+  `jax.pmap`, too: without the axis, their input is the whole batch.
   """
+  # JAX has no other public test for whether an axis is mapped.
   try:
     jax.lax.axis_size(AXIS)
   except NameError:
@@ -222,12 +263,12 @@ def device_axis() -> str | None:
 
 
 def mean(tree: Any) -> Any:
-  """Averages over all devices, in one reduction."""
+  """Averages a tree over all devices, in one reduction."""
   if _num_shares() == 1:
     return tree
   # Leaf by leaf it would be one reduction each, and each waits for the network.
-  flat, restore = flatten_util.ravel_pytree(tree)
-  return restore(jax.lax.pmean(flat, AXIS))
+  flat_tree, unflatten = flatten_util.ravel_pytree(tree)
+  return unflatten(jax.lax.pmean(flat_tree, AXIS))
 
 
 def gather(x: chex.Array) -> chex.Array:
@@ -244,12 +285,12 @@ def gather(x: chex.Array) -> chex.Array:
   return jax.lax.all_gather(x, AXIS, tiled=True)
 
 
-def sample_keys(key: chex.PRNGKey, batch: int) -> chex.Array:
+def sample_keys(key: chex.PRNGKey, batch_size: int) -> chex.Array:
   """Makes one key per sample of this device's share.
 
   Args:
     key: the step's key.
-    batch: size of the whole batch.
+    batch_size: size of the whole batch.
 
   Returns:
     Keys [batch / devices, ...], each folded with its sample's global number, so
@@ -258,14 +299,22 @@ def sample_keys(key: chex.PRNGKey, batch: int) -> chex.Array:
   Raises:
     ValueError: the devices cannot have equal shares.
   """
-  share, left = divmod(batch, _num_shares())
-  if left:
-    raise ValueError(f'a batch of {batch} leaves {left} samples to no device')
-  first = 0 if device_axis() is None else jax.lax.axis_index(AXIS) * share
-  numbers = first + jnp.arange(share)
-  return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers)
+  share_size, num_left_over = divmod(batch_size, _num_shares())
+  if num_left_over:
+    raise ValueError(
+      f'a batch of {batch_size} leaves {num_left_over} samples to no device'
+    )
+  first_sample = (
+    0 if device_axis() is None else jax.lax.axis_index(AXIS) * share_size
+  )
+  # Numbers count through the whole batch, whatever device a sample lies on.
+  sample_numbers = first_sample + jnp.arange(share_size)
+  return jax.vmap(lambda number: jax.random.fold_in(key, number))(
+    sample_numbers
+  )
 
 
 def _num_shares() -> int:
-  axis = device_axis()
-  return 1 if axis is None else jax.lax.axis_size(axis)
+  """Counts the devices that share a batch, 1 where there is no device axis."""
+  axis_name = device_axis()
+  return 1 if axis_name is None else jax.lax.axis_size(axis_name)

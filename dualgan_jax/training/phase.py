@@ -1,4 +1,4 @@
-"""One training: a first state, a pure step, and for how long.
+"""One training: an initial state, a pure step, and a number of steps.
 
 A stage is one phase (the generator) or several in a row (one per teacher, one
 per block of the student).
@@ -16,6 +16,7 @@ from flax import struct
 
 from dualgan_jax.training import parallel
 
+# By name: scalars, or vectors with an entry per label.
 Metrics = dict[str, chex.Array]
 # (params, batch_stats, key) -> (loss, (batch_stats, metrics))
 LossFn = Callable[..., tuple[chex.Array, tuple[Any, Metrics]]]
@@ -23,14 +24,14 @@ LossFn = Callable[..., tuple[chex.Array, tuple[Any, Metrics]]]
 
 @struct.dataclass
 class TrainState:
-  """Everything that going on needs.
+  """Everything that a checkpoint must hold to resume a phase.
 
   Attributes:
-    step: steps done, int32.
+    step: number of steps done, int32.
     key: the phase's PRNG key; a step's randomness is `fold_in(key, step)`.
-    params: what is learned.
-    batch_stats: running averages of its batch norms.
-    opt_state: the optimiser's.
+    params: the trained parameters, any pytree.
+    batch_stats: running averages of the batch norms, any pytree.
+    opt_state: state of the optimiser.
   """
 
   step: chex.Array
@@ -42,18 +43,19 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-  """What the loop needs to train something.
+  """A training that the loop can run to its end.
 
   Attributes:
     name: 'stage' or 'stage/part', as in 'dual/block_2'.
-    steps: how many make it done.
+    steps: number of steps after which it is done.
     init: `key -> TrainState`.
     step: `(frozen, state) -> (state, metrics)`, pure; with `frozen` bound it is
       the `step(state)` that the loop repeats.
-    frozen: makes the arrays that the step reads and never changes; called
+    frozen: makes the arrays that the step reads and never updates; called
       only when there are steps to do.
     label_names: names for the entries of metrics that are vectors.
-    teacher_labels: by a teacher's name, which of these are its labels.
+    teacher_labels: by a teacher's name, the indices of its labels in
+      `label_names`.
   """
 
   name: str
@@ -70,8 +72,15 @@ class Phase:
 def adam(
   learning_rate: float, steps: int, *, b1: float = 0.9
 ) -> optax.GradientTransformation:
-  """Adam whose rate falls to 0 over `steps` along half a cosine."""
-  return optax.adam(optax.cosine_decay_schedule(learning_rate, steps), b1=b1)
+  """Makes Adam with a learning rate that decays to 0 along half a cosine.
+
+  Args:
+    learning_rate: at step 0.
+    steps: after which the rate is 0.
+    b1: decay of the running average of gradients.
+  """
+  schedule = optax.cosine_decay_schedule(learning_rate, steps)
+  return optax.adam(schedule, b1=b1)
 
 
 def first_state(
@@ -80,7 +89,7 @@ def first_state(
   batch_stats: Any,
   optimiser: optax.GradientTransformation,
 ) -> TrainState:
-  """The state before step 0."""
+  """Makes the state before step 0."""
   return TrainState(
     jnp.zeros((), jnp.int32), key, params, batch_stats, optimiser.init(params)
   )
@@ -89,23 +98,25 @@ def first_state(
 def train_step(
   loss_fn: LossFn, optimiser: optax.GradientTransformation, state: TrainState
 ) -> tuple[TrainState, Metrics]:
-  """One step down the gradient of the mean loss over all devices.
+  """Takes one step down the gradient of the mean loss over all devices.
 
   Args:
     loss_fn: `(params, batch_stats, key) -> (loss, (batch_stats, metrics))`, the
-      loss that of this device's share of the batch; what is not linear in the
-      share has been averaged over devices inside.
+      scalar loss of this device's share of the batch; terms that are not
+      linear in the share must be averaged over devices inside.
     optimiser: takes the averaged gradients.
     state: before the step.
 
   Returns:
-    The state after it and the averaged metrics, `loss` among them.
+    The state after it, and the averaged metrics with `loss` added.
   """
+  # From the step's number, so that a resumed run draws the same.
   key = jax.random.fold_in(state.key, state.step)
   grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
   (loss, (batch_stats, metrics)), grads = grad_fn(
     state.params, state.batch_stats, key
   )
+  # Batch norms have averaged their statistics over devices already.
   params, opt_state, metrics = descend(
     optimiser, state.params, state.opt_state, grads, {'loss': loss, **metrics}
   )
@@ -124,18 +135,19 @@ def descend(
   grads: Any,
   metrics: Metrics,
 ) -> tuple[Any, Any, Metrics]:
-  """What a step makes of this device's gradients and metrics.
+  """Averages gradients and metrics over devices, and updates the parameters.
 
   Args:
-    optimiser: takes the gradients' mean over devices.
+    optimiser: takes the averaged gradients.
     params: before the step.
     opt_state: before the step.
-    grads: of this device's share.
+    grads: gradients of this device's share of the batch.
     metrics: of this device's share.
 
   Returns:
-    params and opt_state after it, and the metrics' mean over devices.
+    params and opt_state after the step, and the averaged metrics.
   """
+  # In one reduction: each waits for the slowest device.
   grads, metrics = parallel.mean((grads, metrics))
   updates, opt_state = optimiser.update(grads, opt_state, params)
   return optax.apply_updates(params, updates), opt_state, metrics

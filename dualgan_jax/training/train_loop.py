@@ -18,6 +18,9 @@ from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.health import Watch
 from dualgan_jax.training.phase import Phase, TrainState
 
+# It runs once: compiling it well takes longer than running it does.
+_INIT_COMPILER_OPTIONS = {'xla_backend_optimization_level': 0}
+
 
 def train(
   phase: Phase,
@@ -33,104 +36,138 @@ def train(
   """Brings a phase to its end, from its newest checkpoint or from scratch.
 
   Args:
-    phase: what to train.
+    phase: the training.
     key: the phase's PRNG key.
-    devices: to train on.
+    devices: all that share a batch.
     checkpoints: of this phase.
     log: takes the metrics.
     log_every: steps between two rows of metrics.
     save_every: steps between two checkpoints; they are written where a call
       ends.
-    steps_per_call: at most so many; 0 for what suits the devices.
+    steps_per_call: upper bound; 0 for the default of the devices' platform.
 
   Returns:
-    The last state, as NumPy arrays, and the seconds spent on it in all.
+    The last state, as NumPy arrays, and its training time in seconds, earlier
+    runs included.
 
   Raises:
     TrainingError: the loss or a value of the state is not finite.
     InterruptedRun: SIGINT or SIGTERM came; the state is saved.
+    CallbackError: the log's `on_metrics` raised something; the state is saved.
     UserError: there are checkpoints, and all of them are damaged.
   """
-  began = time.monotonic()
-  done, state, seconds = checkpoints.newest(
+  # A finished phase is only read: neither its arrays nor its step are made.
+  start_time = time.monotonic()
+  steps_done, state, earlier_seconds = checkpoints.restore_newest(
     lambda: jax.eval_shape(phase.init, key)
   )
-  if done >= phase.steps:
-    return state, seconds
+  if steps_done >= phase.steps:
+    return state, earlier_seconds
   if state is None:
-    # It runs once: compiling it well takes longer than running it does.
-    quick = {'xla_backend_optimization_level': 0}
-    state = jax.jit(phase.init, compiler_options=quick)(key)
+    init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)
+    state = init(key)
   else:
-    console.say(f'{phase.name}: going on from step {done}')
+    console.say(f'{phase.name}: going on from step {steps_done}')
 
   def save(state, step):
-    host = parallel.first_replica(state)
-    checkpoints.save(step, host, seconds + time.monotonic() - began)
-    return host
+    host_state = parallel.first_replica(state)
+    elapsed = time.monotonic() - start_time
+    checkpoints.save(step, host_state, earlier_seconds + elapsed)
+    return host_state
 
+  # One call does several steps, and each device holds a copy of everything.
   platform = devices[0].platform
-  many = parallel.steps_per_call(steps_per_call, platform, phase.steps, done)
-  step_fn = parallel.compile_step(
-    parallel.repeat(phase.step, many, platform), devices
+  call_steps = parallel.steps_per_call(
+    steps_per_call, platform, phase.steps, steps_done
   )
-  frozen = parallel.replicate(phase.frozen(), devices)
+  call = parallel.compile_step(
+    parallel.repeat(phase.step, call_steps, platform), devices
+  )
+  frozen_arrays = parallel.replicate(phase.frozen(), devices)
   state = parallel.replicate(state, devices)
-  progress = console.Progress(phase.name, done, phase.steps)
+
+  progress = console.Progress(phase.name, steps_done, phase.steps)
   watch = Watch(phase.teacher_labels)
-  read = functools.partial(_read, phase, log, log_every, watch, progress)
-  pending = None
-  with _signals() as stop, contextlib.closing(progress):
-    for step in range(done + many, phase.steps + 1, many):
-      state, metrics = step_fn(frozen, state)
+  report = functools.partial(_report, phase, log, log_every, watch, progress)
+  pending_metrics = None
+  with _catch_signals() as is_signalled, contextlib.closing(progress):
+
+    def is_stopping():
+      return parallel.any_process(is_signalled() or log.failure is not None)
+
+    for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
+      state, metrics = call(frozen_arrays, state)
       # Read one call late: the devices already work on the next.
-      read(pending)
-      pending = range(step - many + 1, step + 1), metrics
-      if step < phase.steps and parallel.anywhere(stop()):
-        read(pending)
+      report(pending_metrics)
+      pending_metrics = range(step - call_steps + 1, step + 1), metrics
+      if step < phase.steps and is_stopping():
+        report(pending_metrics)
         save(state, step)
-        raise _interrupted(phase, step)
-      if step % save_every < many and step < phase.steps:
+        raise _stopped(phase, step, log)
+      # The first end of a call at or after each multiple of `save_every`.
+      if step % save_every < call_steps and step < phase.steps:
         save(state, step)
-    read(pending)
-    host = save(state, phase.steps)
-    if parallel.anywhere(stop()):
-      raise _interrupted(phase, phase.steps)
-    return host, seconds + time.monotonic() - began
+    report(pending_metrics)
+    host_state = save(state, phase.steps)
+    # The phase is done, but the run is not to begin another one.
+    if is_stopping():
+      raise _stopped(phase, phase.steps, log)
+    elapsed = time.monotonic() - start_time
+    return host_state, earlier_seconds + elapsed
 
 
-def _read(
+def _report(
   phase: Phase,
   log: metrics_log.MetricsLog,
   log_every: int,
   watch: Watch,
   progress: console.Progress,
-  pending: tuple[range, Any] | None,
+  pending_metrics: tuple[range, Any] | None,
 ) -> None:
-  """Reads a call's steps and their metrics."""
-  if pending is None:
+  """Reads the metrics of a call: shows the loss, logs rows, prints warnings.
+
+  Args:
+    phase: to which they belong.
+    log: takes the rows.
+    log_every: steps between two rows.
+    watch: warns of an unhealthy generator.
+    progress: shows the last loss.
+    pending_metrics: the call's steps, and its replicated metrics
+      [devices, steps, ...]; None before the first call.
+
+  Raises:
+    TrainingError: a loss is not finite.
+  """
+  if pending_metrics is None:
     return
-  steps, metrics = pending
+  call_steps, metrics = pending_metrics
   loss = None
   if 'loss' in metrics:
     losses = parallel.first_replica(metrics['loss'])
-    for step, loss in zip(steps, losses.tolist(), strict=True):
+    for step, loss in zip(call_steps, losses.tolist(), strict=True):
       if not np.isfinite(loss):
         raise TrainingError(
           f'{phase.name}: the loss is {loss} at step {step}. Lower the '
           'learning rate of this stage, which then begins anew; earlier stages '
           'stay as they are.'
         )
-  progress.show(steps[-1], loss)
-  for i, step in enumerate(steps):
+  progress.show(call_steps[-1], loss)
+  for index, step in enumerate(call_steps):
     if step % log_every == 0 or step in (1, phase.steps):
-      row = jax.tree.map(lambda x, i=i: x[i], parallel.first_replica(metrics))
+      # Only here are all metrics fetched from the device.
+      row = jax.tree.map(
+        lambda metric, index=index: metric[index],
+        parallel.first_replica(metrics),
+      )
       log.write(phase.name, step, row, phase.label_names)
       for line in watch.look(step, row):
         console.say(f'{phase.name}: {line}')
 
 
-def _interrupted(phase: Phase, step: int) -> InterruptedRun:
+def _stopped(phase: Phase, step: int, log: metrics_log.MetricsLog) -> Exception:
+  """Makes the exception for a phase that was stopped and saved at a step."""
+  if log.failure is not None:
+    return metrics_log.CallbackError(log.failure)
   return InterruptedRun(
     f'{phase.name}: stopped and saved at step {step}; the same command goes on '
     'from there.'
@@ -138,26 +175,33 @@ def _interrupted(phase: Phase, step: int) -> InterruptedRun:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-  """Turns the first SIGINT or SIGTERM into a question; a second one stops."""
+def _catch_signals() -> Iterator[Callable[[], bool]]:
+  """Holds back the first SIGINT or SIGTERM, so that the loop can save first.
+
+  A second one raises KeyboardInterrupt at once.
+
+  Yields:
+    A function that returns whether a signal has come.
+  """
   if threading.current_thread() is not threading.main_thread():
+    # Python lets only the main thread handle signals.
     yield lambda: False
     return
-  seen, before = [], {}
+  caught_signals, previous_handlers = [], {}
 
-  def note(number, frame):
-    if seen:
+  def handle(signal_number, stack_frame):
+    if caught_signals:
       raise KeyboardInterrupt
-    seen.append(number)
+    caught_signals.append(signal_number)
     console.say('stopping after this step; once more stops at once')
 
-  for number in (signal.SIGINT, signal.SIGTERM):
-    before[number] = signal.signal(number, note)
+  for signal_number in (signal.SIGINT, signal.SIGTERM):
+    previous_handlers[signal_number] = signal.signal(signal_number, handle)
   try:
-    yield lambda: bool(seen)
+    yield lambda: bool(caught_signals)
   finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
-  # One that came when the question had been asked for the last time.
-  if seen:
-    signal.raise_signal(seen[0])
+    for signal_number, previous_handler in previous_handlers.items():
+      signal.signal(signal_number, previous_handler)
+  # A signal that came after the loop had looked for the last time.
+  if caught_signals:
+    signal.raise_signal(caught_signals[0])

@@ -32,7 +32,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.branched_steps = 200
   config.refine.steps = 300
   config.baselines.steps = 0
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _no_refine(config: ml_collections.ConfigDict) -> None:

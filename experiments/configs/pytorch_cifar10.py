@@ -40,7 +40,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
       ('vehicles', cifar10.VEHICLES),
     )
   }
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _tested(config: ml_collections.ConfigDict) -> None:

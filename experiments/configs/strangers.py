@@ -47,7 +47,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 4000
   config.generator.steps = 2000
   config.refine.steps = 2400
-  return builders.varied(config, variants, VARIANTS)
+  return builders.apply_variants(config, variants, VARIANTS)
 
 
 def _images(config: ml_collections.ConfigDict) -> None:

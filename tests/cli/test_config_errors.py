@@ -1,4 +1,4 @@
-"""Whatever a config file does wrong is one sentence that says where."""
+"""Errors in config files: one sentence that names the file and the line."""
 
 import sys
 
@@ -11,28 +11,30 @@ from dualgan_jax.cli import config_errors
 # ml_collections loads a file by what Python 3.11 calls deprecated.
 pytestmark = pytest.mark.filterwarnings('ignore:the load_module')
 
-_FINE = 'import ml_collections as m\ndef get_config():\n  return m.ConfigDict()'
+_RIGHT_FILE = (
+  'import ml_collections as m\ndef get_config():\n  return m.ConfigDict()'
+)
 
 
-def _explain(argument, *more):
-  """What is said of a command line."""
-  argument = str(argument)
-  sys.modules.pop('config_config', None)  # that of another test
-  argv = ['program', f'--config={argument}', *more]
-  values = flags.FlagValues()
-  config = config_flags.DEFINE_config_file(
-    'config', None, 'What to run.', flag_values=values, sys_argv=argv
+def _explain(config_argument, *overrides):
+  """Parses a command line, and returns the sentence about its error."""
+  config_argument = str(config_argument)
+  sys.modules.pop('config_config', None)  # the config of another test
+  argv = ['program', f'--config={config_argument}', *overrides]
+  flag_values = flags.FlagValues()
+  config_flag = config_flags.DEFINE_config_file(
+    'config', None, 'What to run.', flag_values=flag_values, sys_argv=argv
   )
   try:
-    values(argv)
-    getattr(config.value, 'to_dict', None)
-  except (Exception, SystemExit) as e:
-    return config_errors.explain(e, argument)
-  return config_errors.explain_value(config.value, argument)
+    flag_values(argv)
+    getattr(config_flag.value, 'to_dict', None)
+  except (Exception, SystemExit) as error:
+    return config_errors.explain(error, config_argument)
+  return config_errors.explain_value(config_flag.value, config_argument)
 
 
 @pytest.mark.parametrize(
-  ('code', 'wanted'),
+  ('code', 'message'),
   [
     ('assert False', 'mine.py, line 2: AssertionError.'),
     ('return {}["x"]', "mine.py, line 2: KeyError: 'x'."),
@@ -57,31 +59,31 @@ def _explain(argument, *more):
     ),
   ],
 )
-def test_the_file_and_line_are_named(tmp_path, code, wanted):
+def test_the_file_and_line_are_named(tmp_path, code, message):
   path = tmp_path / 'mine.py'
   path.write_text(f'def get_config():\n  {code}\n')
   sentence = _explain(path)
   assert sentence.startswith('--config: ')
-  assert wanted in sentence
+  assert message in sentence
   assert '\n' not in sentence
 
 
-def test_the_line_is_the_files_own_where_other_code_raises(tmp_path):
+def test_the_line_is_in_the_config_file_where_other_code_raises(tmp_path):
   path = tmp_path / 'mine.py'
   path.write_text('import json\n\ndef get_config():\n  json.loads("{")\n')
   assert 'mine.py, line 4: JSONDecodeError: Expecting' in _explain(path)
 
 
-def test_a_changed_field_of_what_is_no_config(tmp_path):
+def test_an_override_of_a_value_that_is_no_config(tmp_path):
   path = tmp_path / 'mine.py'
   path.write_text('def get_config():\n  return None\n')
   sentence = _explain(path, '--config.seed=1')
   assert sentence.endswith('ConfigDict, but returned nothing.')
 
 
-def test_a_field_that_there_is_not(tmp_path):
+def test_an_unknown_field(tmp_path):
   path = tmp_path / 'mine.py'
-  path.write_text(_FINE)
+  path.write_text(_RIGHT_FILE)
   assert _explain(path) is None
   sentence = _explain(path, '--config.stepz=1')
   assert sentence == "--config: no such field: 'stepz'."
@@ -102,7 +104,7 @@ def test_a_name_that_is_no_preset_lists_the_presets():
   assert 'objectives' not in sentence
 
 
-def test_no_name_at_all():
+def test_a_missing_name():
   assert _explain('') == '--config: missing; see --help.'
 
 

@@ -1,4 +1,4 @@
-"""The command `dualgan`: all that it needs is a student's folder."""
+"""`dualgan info` and `predict`: a student's folder is all that they need."""
 
 import json
 import subprocess
@@ -32,28 +32,28 @@ def pictures(tmp_path):
   return path
 
 
-def test_info_says_what_it_is(folder, capsys):
+def test_info_shows_labels_images_net_and_origin(folder, capsys):
   assert main.main(['info', folder]) == 0
-  said = capsys.readouterr().out
-  assert 'labels: a, b, c' in said
-  assert 'images: 8×8×1' in said
-  assert 'kind conv' in said
-  assert 'experiment toy' in said
+  stdout = capsys.readouterr().out
+  assert 'labels: a, b, c' in stdout
+  assert 'images: 8×8×1' in stdout
+  assert 'kind conv' in stdout
+  assert 'experiment toy' in stdout
 
 
 def test_predict_prints_a_table(folder, pictures, capsys):
   assert main.main(['predict', folder, str(pictures / 'a.png')]) == 0
   head, _, row = capsys.readouterr().out.splitlines()
   assert head.split('|')[1].strip() == 'image'
-  cells = [x.strip() for x in row.split('|')[1:-1]]
+  cells = [cell.strip() for cell in row.split('|')[1:-1]]
   with Image.open(pictures / 'a.png') as image:
     pixels = np.asarray(image).reshape(1, *IMAGE)
-  wanted = student.load(folder).predict(pixels)[0]
-  best = int(wanted.argmax())
+  probabilities = student.load(folder).predict(pixels)[0]
+  best = int(probabilities.argmax())
   assert cells[:3] == [
     str(pictures / 'a.png'),
     LABELS[best],
-    f'{wanted[best]:.4f}',
+    f'{probabilities[best]:.4f}',
   ]
 
 
@@ -61,29 +61,30 @@ def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
   folder, pictures, capsys
 ):
   assert main.main(['predict', '--json', folder, str(pictures)]) == 1
-  said = capsys.readouterr()
-  rows = [json.loads(x) for x in said.out.splitlines()]
-  assert [x['image'] for x in rows] == [
+  captured = capsys.readouterr()
+  answers = [json.loads(line) for line in captured.out.splitlines()]
+  assert [answer['image'] for answer in answers] == [
     str(pictures / f'{name}.png') for name in 'abc'
   ]
-  assert all(set(x['probabilities']) == set(LABELS) for x in rows)
-  assert said.err.startswith(f'{pictures / "notes.txt"}: skipped, no image')
+  for answer in answers:
+    assert set(answer['probabilities']) == set(LABELS)
+  assert captured.err.startswith(f'{pictures / "notes.txt"}: skipped, no image')
 
 
-def test_who_reads_may_stop_early(folder, pictures):
+def test_a_reader_may_stop_early(folder, pictures):
   program = 'from dualgan_jax.cli import main; raise SystemExit(main.main())'
   command = (
     f"{sys.executable} -c '{program}' predict {folder} {pictures}/a.png"
     ' | head -0; exit ${PIPESTATUS[0]}'
   )
-  done = subprocess.run(
+  process = subprocess.run(
     ['bash', '-c', command], capture_output=True, text=True, check=False
   )
-  assert done.returncode == 0
-  assert 'Broken' not in done.stderr
+  assert process.returncode == 0
+  assert 'Broken' not in process.stderr
 
 
-def test_more_labels_than_there_are_may_be_asked_for(folder, pictures, capsys):
+def test_top_may_exceed_the_number_of_labels(folder, pictures, capsys):
   path = str(pictures / 'c.png')
   assert main.main(['predict', '--top=5', folder, path]) == 0
   lines = capsys.readouterr().out.splitlines()
@@ -113,9 +114,9 @@ def test_nothing_to_read_is_an_error(folder, tmp_path, capsys):
 
 def test_no_student_is_one_sentence(tmp_path, capsys):
   assert main.main(['info', str(tmp_path)]) == 2
-  said = capsys.readouterr().err
-  assert said.startswith(f'error: {tmp_path}: no folder of a student')
-  assert len(said.splitlines()) == 1
+  stderr = capsys.readouterr().err
+  assert stderr.startswith(f'error: {tmp_path}: no folder of a student')
+  assert len(stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -123,14 +124,17 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
   [['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
-  with pytest.raises(SystemExit) as e:
+  with pytest.raises(SystemExit) as error:
     main.main(arguments)
-  assert e.value.code == 2
-  assert '_' not in capsys.readouterr().err.splitlines()[-1]
+  assert error.value.code == 2
+  stderr = capsys.readouterr().err
+  assert stderr.startswith('error: ')
+  # The function that checks --top is no name for a user.
+  assert '_' not in stderr.splitlines()[-1]
 
 
-# What trains, draws or downloads; none of it is needed to use a student.
-_NOT_IMPORTED = {
+# Packages that train, draw or download, which a student needs not.
+_TRAINING_PACKAGES = {
   *('torch', 'tensorboardX', 'tensorboard', 'matplotlib', 'orbax', 'optax'),
   *('huggingface_hub', 'sklearn', 'pandas', 'datasets', 'tqdm'),
   *(
@@ -159,20 +163,20 @@ def test_nothing_is_imported_that_only_training_needs(
   folder = str(write(tmp_path / 'student'))
   program = (
     f'import sys; {command.format(folder=folder)}; '
-    'print(*{x.partition(".")[0] for x in sys.modules})'
+    'print(*{name.partition(".")[0] for name in sys.modules})'
   )
-  done = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-c', program, 'predict', folder, pictures / 'a.png'],
     capture_output=True,
     text=True,
     check=True,
   )
-  found = set(done.stdout.splitlines()[-1].split())
-  assert not found & _NOT_IMPORTED
-  assert 'numpy' in found or 'load' not in command
+  imported_packages = set(process.stdout.splitlines()[-1].split())
+  assert not imported_packages & _TRAINING_PACKAGES
+  assert 'numpy' in imported_packages or 'load' not in command
 
 
-def test_what_others_have_named_is_one_harmless_line(
+def test_texts_of_a_foreign_student_are_one_harmless_line(
   tmp_path, pictures, capsys
 ):
   folder = fuzz_students.original('student', tmp_path)
@@ -180,19 +184,19 @@ def test_what_others_have_named_is_one_harmless_line(
     if field != ('net', 'kind'):
       fuzz_students.with_value(folder, field, 'x\x1b[2J\nerror: forged')
   assert main.main(['info', str(folder)]) == 0
-  said = capsys.readouterr().out
-  assert '\x1b' not in said
-  assert len(said.splitlines()) == 5
-  assert r'experiment x\x1b[2J\nerror: forged' in said
+  stdout = capsys.readouterr().out
+  assert '\x1b' not in stdout
+  assert len(stdout.splitlines()) == 5
+  assert r'experiment x\x1b[2J\nerror: forged' in stdout
 
   path = pictures / 'a\x1b[2J\nerror: forged.png'
   (pictures / 'a.png').rename(path)
   assert main.main(['predict', str(folder), str(path)]) == 0
   assert len(capsys.readouterr().out.splitlines()) == 3
   assert main.main(['predict', '--json', str(folder), str(path)]) == 0
-  said = capsys.readouterr().out
-  assert said.isascii() and len(said.splitlines()) == 1
-  assert json.loads(said)['image'] == str(path)
+  stdout = capsys.readouterr().out
+  assert stdout.isascii() and len(stdout.splitlines()) == 1
+  assert json.loads(stdout)['image'] == str(path)
 
   path.write_text('no image')
   assert main.main(['predict', str(folder), str(path)]) == 2

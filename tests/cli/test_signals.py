@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# Modules that take long to import, on the way to the command's work.
-_HEAVY = ('jax', 'numpy', 'absl', 'flax', 'argparse')
+# Modules that take long to import.
+_HEAVY_MODULES = ('jax', 'numpy', 'absl', 'flax', 'argparse')
 _PROGRAM = """
 import time
 from dualgan_jax.cli import signals
@@ -22,9 +22,9 @@ except BaseException:
 
 
 @pytest.mark.parametrize(
-  ('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+  ('signal_number', 'exit_code'), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
 )
-def test_a_signal_is_one_line_and_a_code(number, code):
+def test_a_signal_is_one_line_and_a_code(signal_number, exit_code):
   with subprocess.Popen(
     [sys.executable, '-c', _PROGRAM],
     stdout=subprocess.PIPE,
@@ -32,10 +32,10 @@ def test_a_signal_is_one_line_and_a_code(number, code):
     text=True,
   ) as process:
     assert process.stderr.readline() == 'ready\n'
-    process.send_signal(number)
-    out, err = process.communicate()
-  assert (out, err) == ('so far\n', 'error: stopped\n')
-  assert process.returncode == code
+    process.send_signal(signal_number)
+    stdout, stderr = process.communicate()
+  assert (stdout, stderr) == ('so far\n', 'error: stopped\n')
+  assert process.returncode == exit_code
 
 
 def test_a_signal_while_python_ends_works_after_a_second_call():
@@ -45,16 +45,16 @@ def test_a_signal_while_python_ends_works_after_a_second_call():
     'atexit.register(os.kill, os.getpid(), signal.SIGTERM); '
     'signals.exit_on_signals("stopped")'
   )
-  done = subprocess.run([sys.executable, '-c', program], capture_output=True)
-  assert (done.returncode, done.stderr) == (75, b'error: stopped\n')
+  process = subprocess.run([sys.executable, '-c', program], capture_output=True)
+  assert (process.returncode, process.stderr) == (75, b'error: stopped\n')
 
 
 def test_importing_it_imports_nothing_heavy():
   program = (
     'import sys; from dualgan_jax.cli import signals; '
-    f'print([x for x in {_HEAVY} if x in sys.modules])'
+    f'print([name for name in {_HEAVY_MODULES} if name in sys.modules])'
   )
-  done = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-c', program], capture_output=True, text=True, check=True
   )
-  assert done.stdout == '[]\n'
+  assert process.stdout == '[]\n'

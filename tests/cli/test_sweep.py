@@ -24,7 +24,8 @@ def test_a_grid_has_every_combination():
 
 def test_values_are_literals_or_texts():
   arms = sweep.grid('student.widths=(8, 8, 16),(4, 4, 8)')
-  assert [x['student.widths'] for x in arms.values()] == [(8, 8, 16), (4, 4, 8)]
+  widths = [fields['student.widths'] for fields in arms.values()]
+  assert widths == [(8, 8, 16), (4, 4, 8)]
   assert sweep.grid('objective.never_empty=True,False') == {
     'objective.never_empty=True': {'objective.never_empty': True},
     'objective.never_empty=False': {'objective.never_empty': False},
@@ -67,8 +68,11 @@ def test_the_table_has_mean_and_spread_per_arm_and_model():
 
 
 def test_without_real_images_the_table_has_the_agreement():
-  none = dict.fromkeys(('top1', 'mAP', 'exact_match'))
-  metrics = {'teachers': none, 'compact': {**none, 'agreement': 0.75}}
+  no_scores = dict.fromkeys(('top1', 'mAP', 'exact_match'))
+  metrics = {
+    'teachers': no_scores,
+    'compact': {**no_scores, 'agreement': 0.75},
+  }
   text = sweep.table({'': [{'seed': 0, 'metrics': metrics}]})
   head, _, teachers, compact = text.splitlines()
   assert 'agreement' in head and 'top1' not in head
@@ -98,40 +102,43 @@ def plan():
   ]
 
 
-def test_what_would_be_the_same_is_shared(tmp_path, plan, monkeypatch):
+def test_equal_stages_are_shared(tmp_path, plan, monkeypatch):
   monkeypatch.setattr(stage_records, 'is_finished', lambda folder, stage: True)
   donors = [sweep.donor(tmp_path, config, plan) for _, config in plan]
-  a, b = ([str(tmp_path / x / f'seed-{n}') for n in (0, 1)] for x in 'ab')
+  folders_of_a, folders_of_b = (
+    [str(tmp_path / arm / f'seed-{seed}') for seed in (0, 1)] for arm in 'ab'
+  )
   # `b` has the teachers of `a`; `c` also has the generator of `b`.
-  assert donors == [None, None, *a, *b, None, None]
+  assert donors == [None, None, *folders_of_a, *folders_of_b, None, None]
 
 
-def test_nothing_is_shared_that_is_not_finished(tmp_path, plan):
+def test_unfinished_stages_are_not_shared(tmp_path, plan):
   assert {sweep.donor(tmp_path, config, plan) for _, config in plan} == {None}
 
 
 def test_a_generator_is_as_wide_as_its_own_arms_student():
   config = digits.get_config('smoke')
-  wide = sweep.changed(config, 0, {'student.widths': (24, 48, 96)})
-  assert wide.generator.features == (24, 48)
-  given = sweep.changed(config, 0, {'generator.features': (4, 4)})
-  assert given.generator.features == (4, 4)
+  wide_student = sweep.changed(config, 0, {'student.widths': (24, 48, 96)})
+  assert wide_student.generator.features == (24, 48)
+  set_features = sweep.changed(config, 0, {'generator.features': (4, 4)})
+  assert set_features.generator.features == (4, 4)
 
 
 def test_runs_are_checked_against_their_own_folders(
   tmp_path, plan, monkeypatch
 ):
   def begin(folder, config, stage):
-    with workdir.Workdir(str(folder)) as own:
-      own.begin(stage, stage_fields.by_stage(schema.check(config))[stage])
-      own.finish(stage, stage_fields.by_stage(schema.check(config))[stage], 1.0)
+    fields = stage_fields.by_stage(schema.check(config))[stage]
+    with workdir.Workdir(str(folder)) as run_folder:
+      run_folder.begin(stage, fields)
+      run_folder.finish(stage, fields, 1.0)
 
   monkeypatch.setattr(sweep, 'run', None)  # nothing comes to be trained
   # What lies beside the sweep's own folders is no part of it.
   begin(tmp_path, sweep.changed(plan[0][1], 7, {}), 'pretrain')
   name, config = plan[3]
-  other = sweep.changed(config, config.seed, {'pretrain.steps': 9})
-  begin(tmp_path / name / f'seed-{config.seed}', other, 'pretrain')
+  old_config = sweep.changed(config, config.seed, {'pretrain.steps': 9})
+  begin(tmp_path / name / f'seed-{config.seed}', old_config, 'pretrain')
   with pytest.raises(UserError, match=r'9 there.*/b/seed-1 was made'):
     sweep.run_all(tmp_path, plan)
 
@@ -139,39 +146,42 @@ def test_runs_are_checked_against_their_own_folders(
 def test_the_others_are_done_where_one_cannot_go_on(
   tmp_path, plan, monkeypatch
 ):
-  class Trial:
-    def __init__(self, *bad):
-      self.bad, self.tried = dict(bad), 0
+  class FakeRun:
+    """A run that raises the errors of some calls, by their numbers."""
+
+    def __init__(self, *numbered_errors):
+      self.errors, self.num_calls = dict(numbered_errors), 0
 
     def __call__(self, config, folder, *, init_from):
-      self.tried += 1
-      if self.tried in self.bad:
-        raise self.bad[self.tried]
+      self.num_calls += 1
+      if self.num_calls in self.errors:
+        raise self.errors[self.num_calls]
       row = dict.fromkeys(('top1', 'mAP', 'exact_match'), 0.5)
       return {'seed': config.seed, 'metrics': {'compact': row}}
 
-  def sweep_with(*bad):
-    trial = Trial(*bad)
-    monkeypatch.setattr(sweep, 'run', trial)
-    return trial, lambda: sweep.run_all(tmp_path, plan)
+  def sweep_with(*numbered_errors):
+    fake_run = FakeRun(*numbered_errors)
+    monkeypatch.setattr(sweep, 'run', fake_run)
+    return fake_run, lambda: sweep.run_all(tmp_path, plan)
 
   monkeypatch.setattr(sweep, 'dry_run', lambda *_: '')
-  trial, work = sweep_with(
+  fake_run, run_sweep = sweep_with(
     (1, TrainingError('diverged')), (5, UserError('damaged'))
   )
-  done, (first, second) = work()
-  assert trial.tried == len(plan)
-  assert first.endswith('a/seed-0: diverged')
-  assert second.endswith('c/seed-0: damaged')
-  assert '| d compact |' in sweep.table(done)
-  # What is wrong from the start is put right first.
-  trial, work = sweep_with((1, UserError('no data')))
+  results, (first_failure, second_failure) = run_sweep()
+  assert fake_run.num_calls == len(plan)
+  assert first_failure.endswith('a/seed-0: diverged')
+  assert second_failure.endswith('c/seed-0: damaged')
+  assert '| d compact |' in sweep.table(results)
+  # An error of the first run most likely is one of all runs.
+  fake_run, run_sweep = sweep_with((1, UserError('no data')))
   with pytest.raises(UserError, match='^no data$'):
-    work()
-  assert trial.tried == 1
+    run_sweep()
+  assert fake_run.num_calls == 1
 
 
 def _launch(*flags):
+  """Starts a sweep as a checkout does, and returns how it ended."""
   return subprocess.run(
     [sys.executable, '-m', 'experiments.sweep', *flags],
     cwd=ROOT,
@@ -182,7 +192,7 @@ def _launch(*flags):
 
 
 @pytest.mark.parametrize(
-  ('flags', 'says'),
+  ('flags', 'message'),
   [
     (['--seeds=0,x'], '--seeds'),
     (['--seeds=1,1'], 'different whole numbers'),
@@ -196,17 +206,17 @@ def _launch(*flags):
     ([f'--grid=labels={("0",) * 90}'], 'too long for the name of a folder'),
   ],
 )
-def test_what_is_wrong_is_said_before_anything_is_trained(
-  tmp_path, flags, says
+def test_a_wrong_flag_is_an_error_before_anything_is_trained(
+  tmp_path, flags, message
 ):
-  done = _launch(
+  process = _launch(
     '--config=experiments/configs/digits.py:smoke',
     f'--workdir={tmp_path}/x',
     *flags,
   )
-  assert done.returncode == 2
-  assert says in done.stderr
-  assert 'Traceback' not in done.stderr
+  assert process.returncode == 2
+  assert message in process.stderr
+  assert 'Traceback' not in process.stderr
   assert not (tmp_path / 'x').exists()
 
 
@@ -218,15 +228,15 @@ def test_a_sweep_runs_all_and_a_second_start_only_shows(tmp_path):
     '--seeds=0',
     '--grid=refine.disagreement=0.0,1.0',
   ]
-  done = _launch(*flags)
-  assert done.returncode == 0, done.stderr
-  assert 'refine.disagreement=1.0 compact ' in done.stdout
+  first_start = _launch(*flags)
+  assert first_start.returncode == 0, first_start.stderr
+  assert 'refine.disagreement=1.0 compact ' in first_start.stdout
   # The second arm took teachers and generator from the first.
-  assert done.stderr.count('pretrain: done') == 1
-  assert done.stderr.count('generator: done') == 1
-  again = _launch(*flags)
-  assert again.stdout == done.stdout
-  assert 'done already' in again.stderr
+  assert first_start.stderr.count('pretrain: done') == 1
+  assert first_start.stderr.count('generator: done') == 1
+  second_start = _launch(*flags)
+  assert second_start.stdout == first_start.stdout
+  assert 'done already' in second_start.stderr
   folder = tmp_path / 'refine.disagreement=0.0' / 'seed-0'
-  with workdir.Workdir(str(folder)) as own:
-    assert own.finished('evaluate')
+  with workdir.Workdir(str(folder)) as run_folder:
+    assert run_folder.finished('evaluate')

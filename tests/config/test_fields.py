@@ -18,7 +18,7 @@ _GROUPS = [
 
 def test_the_page_of_fields_is_written_from_them():
   page = (ROOT / 'docs' / 'fields.md').read_text(encoding='utf-8')
-  assert page == reference.page() + '\n', (
+  assert page == reference.format_page() + '\n', (
     'python -m dualgan_jax.config.reference > docs/fields.md writes it anew'
   )
 
@@ -59,11 +59,14 @@ def test_an_open_field_takes_a_value_of_its_type_only():
 
 
 def test_a_field_is_found_by_its_path():
-  assert reference.find('teachers.low.widths').name == 'widths'
-  assert reference.find('teachers.files.weights').default == ''
-  assert reference.find('seed').default == '0'
-  assert reference.find('generator.batch').values == 'a whole number from 0'
-  assert reference.find('generator.stesp') is None
+  assert reference.find_field('teachers.low.widths').name == 'widths'
+  assert reference.find_field('teachers.files.weights').default == ''
+  assert reference.find_field('seed').default == '0'
+  assert (
+    reference.find_field('generator.batch').accepted_values
+    == 'a whole number from 0'
+  )
+  assert reference.find_field('generator.stesp') is None
 
 
 def test_hints_are_what_a_type_checker_needs():

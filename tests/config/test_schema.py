@@ -1,3 +1,5 @@
+"""Configs are checked, and their fields selected by stage and compared."""
+
 import math
 import random
 import re
@@ -16,7 +18,7 @@ MISSING = object()
 
 
 def _config(**changes):
-  """The digits config, fields like `student__kind` changed."""
+  """Builds the digits config, with fields like `student__kind` changed."""
   values = digits.get_config().to_dict()
   for field, value in changes.items():
     group, (*path, name) = values, field.split('__')
@@ -53,26 +55,27 @@ def test_a_good_config_comes_back_frozen(experiment, variants):
   assert checked.to_dict() == config.to_dict()
 
 
-def _imported(**changes):
+def _config_with_weights(**changes):
+  """Builds a config with a teacher `one` from a weight file."""
   values = others.get_config('weights.pt').to_dict()
   values['teachers']['one'].update(changes)
   return ml_collections.ConfigDict(values)
 
 
-def test_other_peoples_teachers_need_no_data():
-  config = _imported(data=None)
+def test_teachers_from_files_need_no_data():
+  config = _config_with_weights(data=None)
   assert schema.check(config).to_dict() == config.to_dict()
 
 
-def test_other_peoples_teachers_may_be_tested_on_any_data():
-  config = _imported()
+def test_teachers_from_files_may_be_tested_on_any_data():
+  config = _config_with_weights()
   config.data = {'more': builders.data_set('ylecun/mnist')}
   schema.check(config)
 
 
 def test_data_to_be_tested_on_change_no_teacher():
-  config = _imported()
-  tested = _imported()
+  config = _config_with_weights()
+  tested = _config_with_weights()
   tested.data = {'more': builders.data_set('ylecun/mnist')}
   tested.teachers.one.data = 'more'
   one, two = map(schema.check, (config, tested))
@@ -88,7 +91,7 @@ def test_data_to_be_tested_on_change_no_teacher():
   assert 'data.digits.source' in stage_fields.by_stage(trained)['pretrain']
 
 
-def test_blocks_that_would_learn_nothing_are_refused():
+def test_blocks_need_something_to_learn():
   config = _config(dual__lambda_own=0.0, dual__lambda_generated=0.0)
   with pytest.raises(
     UserError, match=r'^dual\.lambda_own: blocks learn nothin'
@@ -99,7 +102,7 @@ def test_blocks_that_would_learn_nothing_are_refused():
 
 
 @pytest.mark.parametrize(
-  ('changes', 'said'),
+  ('changes', 'message'),
   [
     ({'architecture': 'vgg19'}, 'architecture: .* one of resnet18, resnet34'),
     ({'weights': 3}, 'weights: 3, but it should be a text'),
@@ -123,9 +126,9 @@ def test_blocks_that_would_learn_nothing_are_refused():
     ({'kind': 'conv'}, 'kind: no such field'),
   ],
 )
-def test_a_wrong_field_of_a_weight_file_is_named(changes, said):
-  with pytest.raises(UserError, match=rf'^teachers\.one\.{said}'):
-    schema.check(_imported(**changes))
+def test_a_wrong_field_of_a_weight_file_is_named(changes, message):
+  with pytest.raises(UserError, match=rf'^teachers\.one\.{message}'):
+    schema.check(_config_with_weights(**changes))
 
 
 def test_a_teacher_is_a_group_of_fields():
@@ -133,7 +136,7 @@ def test_a_teacher_is_a_group_of_fields():
     schema.check(_config(teachers__low=3))
 
 
-@pytest.mark.parametrize('name', schema.ROWS)
+@pytest.mark.parametrize('name', schema.MODEL_ROWS)
 def test_a_teacher_must_not_be_named_like_another_row(name):
   teacher = _config().teachers.low
   with pytest.raises(UserError, match=rf'^teachers\.{name}: .* a row of that'):
@@ -166,30 +169,35 @@ def test_without_teachers_there_is_nothing_to_learn(teachers):
 
 @pytest.mark.parametrize('index', [None, 0, 3, '', 'ema', 'nets.1'])
 def test_an_index_is_a_key_or_a_position(index):
-  assert schema.check(_imported(index=index)).teachers.one.index == index
+  assert (
+    schema.check(_config_with_weights(index=index)).teachers.one.index == index
+  )
 
 
 def test_a_reference_changes_nothing_that_is_learned():
   one, two = (
-    stage_fields.by_stage(schema.check(_imported(reference=path)))['generator']
+    stage_fields.by_stage(schema.check(_config_with_weights(reference=path)))[
+      'generator'
+    ]
     for path in (None, 'a.npz')
   )
   assert one == two
 
 
-def test_where_a_file_lies_does_not_matter_but_what_it_holds_does():
+def test_the_content_of_a_weight_file_matters_and_its_path_does_not():
   first, second = (
-    schema.check(_imported(weights=path, sha256=found))
-    for path, found in (('a.pt', 'x'), ('b.pt', 'x'))
+    schema.check(_config_with_weights(weights=path, sha256='x'))
+    for path in ('a.pt', 'b.pt')
   )
-  third = schema.check(_imported(weights='a.pt', sha256='y'))
+  third = schema.check(_config_with_weights(weights='a.pt', sha256='y'))
   one, two, three = (
-    stage_fields.by_stage(c)['generator'] for c in (first, second, third)
+    stage_fields.by_stage(config)['generator']
+    for config in (first, second, third)
   )
   assert stage_fields.differing(one, two) == []
   assert stage_fields.differing(one, three) == [
-    "teachers.one.sha256 ('x' there, 'y' now: the teacher's file, or what it "
-    'reads, has changed)'
+    "teachers.one.sha256 ('x' there, 'y' now: the teacher, its file or what "
+    'that reads, has changed)'
   ]
   # Nothing is trained there that another file would change.
   assert (
@@ -203,10 +211,10 @@ def test_an_objectives_name_is_the_evaluations():
     schema.check(_config(objective__name=name)) for name in ('a', 'b')
   )
   for stage in stage_table.NAMES:
-    found = stage_fields.differing(
+    differences = stage_fields.differing(
       stage_fields.by_stage(one)[stage], stage_fields.by_stage(other)[stage]
     )
-    assert bool(found) == (stage == 'evaluate')
+    assert bool(differences) == (stage == 'evaluate')
   assert stage_fields.by_stage(one)['evaluate']['objective.name'] == 'a'
 
 
@@ -240,7 +248,7 @@ def test_an_objectives_name_is_the_evaluations():
     ('labels', ('7',)),
   ],
 )
-def test_takes_what_is_allowed(field, value):
+def test_a_right_value_is_taken(field, value):
   values = schema.check(_config(**{field: value})).to_dict()
   for part in field.split('__'):
     values = values[part]
@@ -248,7 +256,7 @@ def test_takes_what_is_allowed(field, value):
 
 
 @pytest.mark.parametrize(
-  ('field', 'value', 'wanted'),
+  ('field', 'value', 'expectation'),
   [
     # The wrong type.
     ('experiment', 3, 'a name; it is of type int'),
@@ -362,14 +370,16 @@ def test_takes_what_is_allowed(field, value):
     ('data', {}, 'at least one data set'),
   ],
 )
-def test_names_the_field_and_the_cure(field, value, wanted):
+def test_a_wrong_value_is_named_with_the_cure(field, value, expectation):
   with pytest.raises(UserError) as error:
     schema.check(_config(**{field: value}))
   message = str(error.value)
   # Of three tuples that must be equally long, `widths` sets the measure.
-  named = {'teachers__high__widths': 'teachers__high__depths'}.get(field, field)
-  assert message.startswith(named.replace('__', '.') + ': ')
-  assert wanted in message
+  named_field = {'teachers__high__widths': 'teachers__high__depths'}.get(
+    field, field
+  )
+  assert message.startswith(named_field.replace('__', '.') + ': ')
+  assert expectation in message
   assert '\n' not in message
 
 
@@ -406,7 +416,7 @@ def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
   )
 
 
-def test_shows_the_value_it_refuses():
+def test_a_wrong_value_is_shown():
   with pytest.raises(UserError, match=re.escape("generator.steps: '12', but")):
     schema.check(_config(generator__steps='12'))
 
@@ -466,7 +476,7 @@ def test_a_change_outdates_the_stages_that_read_it(field, value, readers):
 
 
 @pytest.mark.parametrize('stage', stage_table.NAMES)
-def test_no_stage_reads_how_it_is_run(stage):
+def test_no_stage_depends_on_how_it_is_executed(stage):
   # How often to log must not make a finished stage look outdated.
   fields = stage_fields.by_stage(schema.check(digits.get_config()))[stage]
   assert fields
@@ -503,12 +513,12 @@ def test_differing_sees_fields_that_only_one_has():
 
 
 def test_odd_values_are_taken_or_refused_in_a_sentence():
-  trials = random.Random(0).sample(list(odd_settings.trials()), 1500)
-  assert [x for x in trials if odd_settings.fault(*x)] == []
+  trials = random.Random(0).sample(list(odd_settings.iterate_trials()), 1500)
+  assert [trial for trial in trials if odd_settings.find_fault(*trial)] == []
 
 
 @pytest.mark.parametrize('config', [{}, None, 'digits', [1]])
-def test_what_is_no_config_is_one_sentence(config):
+def test_a_value_that_is_no_config_is_one_sentence(config):
   with pytest.raises(UserError, match='^config: .* be a ConfigDict'):
     schema.check(config)
 
@@ -526,18 +536,20 @@ def test_what_is_no_config_is_one_sentence(config):
 def test_a_name_that_is_a_path_is_refused(group, name, fault):
   values = digits.get_config().to_dict()
   values[group][name] = next(iter(values[group].values()))
-  with pytest.raises(UserError, match=f'^{group}: the name .* {fault}') as e:
+  with pytest.raises(
+    UserError, match=f'^{group}: the name .* {fault}'
+  ) as error:
     schema.check(ml_collections.ConfigDict(values))
-  assert str(e.value).isprintable()
+  assert str(error.value).isprintable()
 
 
 def test_labels_may_be_any_printable_text():
   for label in ('T-shirt/top', '猫', 'x' * 200, '$a_b$', '| <b>'):
     schema.check(_config(labels=(label,)))
   for label in ('', ' ', 'x' * 201, 'a\x1b[2J', 'a\nb', '\u202eab', 3):
-    with pytest.raises(UserError, match='^labels: ') as e:
+    with pytest.raises(UserError, match='^labels: ') as error:
       schema.check(_config(labels=(label,)))
-    assert str(e.value).isprintable()
+    assert str(error.value).isprintable()
 
 
 def test_a_field_that_came_later_is_as_it_was_in_an_old_record():

@@ -24,7 +24,7 @@ def test_samples_are_of_teachers_who_are_asked(routed):
   assert images.shape == (512, *tiny.IMAGE)
   assert logits.shape == (512, 1)
   # No image here is the other teacher's.
-  z = jax.random.normal(context.key('samples'), (512, tiny.NOISE))
+  z = jax.random.normal(context.key('samples'), (512, tiny.LATENT_DIM))
   if routed:
     z = np.concatenate([z, np.tile([1.0, 0.0], (512, 1))], axis=1)
   expected = source.module.apply(source.variables, z, train=False)[-1]

@@ -18,6 +18,8 @@ from tests.paths import ROOT
 
 
 class _Nowhere:
+  failure = None
+
   def write(self, *_):
     pass
 
@@ -52,8 +54,8 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     'from tests.experiment import test_multihost; '
     'test_multihost._train(pathlib.Path(sys.argv[1]))'
   )
-  codes, _, said = processes.ends(
-    processes.together('-c', code, tmp_path / 'c')
+  codes, _, said = processes.wait_for_all(
+    processes.start_pair('-c', code, tmp_path / 'c')
   )
   assert codes == [0, 0], said
   # One process, of any number of devices, reads what two have written.
@@ -75,17 +77,17 @@ def test_two_processes_take_the_step_of_one(tmp_path):
 @pytest.mark.slow
 def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
   flags = [
-    *processes.MAIN,
-    processes.SMOKE,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
     f'--workdir={tmp_path}/run',
     '--stage=pretrain',
   ]
-  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  started = processes.start_pair(*flags, '--config.pretrain.steps=100000')
   for line in started[0].stderr:
     if 'pretrain/high: step' in line:
       started[1].terminate()  # a signal to one of them
       break
-  codes, _, said = processes.ends(started)
+  codes, _, said = processes.wait_for_all(started)
   assert codes == [75, 75], said
   assert 'stopped and saved at step' in said[0]
   # Nothing but why it leaves.
@@ -95,9 +97,11 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
 
 @pytest.mark.slow
 def test_a_whole_run_by_two_is_that_of_one(tmp_path):
-  flags = [processes.SMOKE, '--config.baselines.steps=0']
-  codes, printed, said = processes.ends(
-    processes.together(*processes.MAIN, *flags, f'--workdir={tmp_path}/two')
+  flags = [processes.SMOKE_CONFIG, '--config.baselines.steps=0']
+  codes, printed, said = processes.wait_for_all(
+    processes.start_pair(
+      *processes.MULTIHOST_PROGRAM, *flags, f'--workdir={tmp_path}/two'
+    )
   )
   assert codes == [0, 0], said
   assert ['| model' in x for x in printed] == [True, False]
@@ -125,10 +129,13 @@ def test_a_whole_run_by_two_is_that_of_one(tmp_path):
 @pytest.mark.slow
 def test_what_the_first_refuses_ends_both(tmp_path):
   with workdir.Workdir(str(tmp_path)):  # the first alone looks at the lock
-    started = processes.together(
-      *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', devices=1
+    started = processes.start_pair(
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}',
+      num_devices=1,
     )
-    first, second = processes.reasons(started, [2, 2])
+    first, second = processes.read_errors(started, [2, 2])
   assert 'another process works in' in first
   assert 'error: multihost: process 0 on ' in second
   assert 'another process works in' in second
@@ -144,11 +151,13 @@ real.check = load
 @pytest.mark.slow
 @pytest.mark.parametrize('without', [0, 1])
 def test_one_without_data_ends_both(tmp_path, without):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
-  reasons = processes.reasons(
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
+  reasons = processes.read_errors(
     [
-      processes.start(
-        x, *processes.patched(_NO_DATA if x == without else '', flag), port=port
+      processes.start_process(
+        x,
+        *processes.patched_arguments(_NO_DATA if x == without else '', flag),
+        port=port,
       )
       for x in range(2)
     ],
@@ -163,14 +172,16 @@ def test_one_without_data_ends_both(tmp_path, without):
 
 @pytest.mark.slow
 def test_an_error_of_the_program_ends_both_too(tmp_path):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
   bug = (
     'from dualgan_jax.experiment import real_data; '
     'real_data.check = lambda *_: {}["bug"]'
   )
-  codes, _, said = processes.ends(
+  codes, _, said = processes.wait_for_all(
     [
-      processes.start(x, *processes.patched(bug if x else '', flag), port=port)
+      processes.start_process(
+        x, *processes.patched_arguments(bug if x else '', flag), port=port
+      )
       for x in range(2)
     ]
   )
@@ -183,35 +194,37 @@ def test_an_error_of_the_program_ends_both_too(tmp_path):
 @pytest.mark.parametrize('killed', [0, 1])
 def test_a_killed_process_ends_the_other(tmp_path, killed):
   flags = [
-    *processes.MAIN,
-    processes.SMOKE,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
     f'--workdir={tmp_path}',
     '--stage=pretrain',
   ]
-  started = processes.together(*flags, '--config.pretrain.steps=100000')
+  started = processes.start_pair(*flags, '--config.pretrain.steps=100000')
   _wait_for(tmp_path / 'pretrain' / 'metrics.jsonl')
   started[killed].kill()
   codes = [3, 3]
   codes[killed] = -9
-  reasons = processes.reasons(started, codes)
+  reasons = processes.read_errors(started, codes)
   assert f'process {killed} on ' in reasons[1 - killed]
   assert 'it was killed, or its machine is gone' in reasons[1 - killed]
 
 
 @pytest.mark.slow
 def test_a_signal_before_the_first_training_ends_both(tmp_path):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
   slow = 'from dualgan_jax.experiment import real_data; import time; '
   slow += 'real_data.check = lambda *_: (print(flush=True), time.sleep(60))'
   started = [
-    processes.start(x, *processes.patched(slow if x else '', flag), port=port)
+    processes.start_process(
+      x, *processes.patched_arguments(slow if x else '', flag), port=port
+    )
     for x in range(2)
   ]
   for line in started[1].stdout:  # it reads its data
     if not line.strip():
       break
   started[1].terminate()
-  first, second = processes.reasons(started, [75, 75])
+  first, second = processes.read_errors(started, [75, 75])
   assert 'stopped at once' in first
   assert second.startswith('error: stopped at once')
 
@@ -220,8 +233,8 @@ def test_alone_there_is_nothing_to_connect_to(tmp_path):
   done = subprocess.run(
     [
       sys.executable,
-      *processes.MAIN,
-      processes.SMOKE,
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
       f'--workdir={tmp_path}/run',
     ],
     cwd=ROOT,

@@ -135,7 +135,7 @@ def test_what_is_understood_of_a_file_is_described(file):
 def _reference(tmp_path, design, factor=1):
   """A file with the logits that teacher `two` gives, or other ones."""
   images = state_dicts.images('wrn_16_1')
-  logits = reference_logits.logits(design.unmerged['two'], images)
+  logits = reference_logits.compute_logits(design.unmerged['two'], images)
   path = tmp_path / 'logits.npz'
   np.savez(path, images=images, logits=factor * logits)
   return str(path)

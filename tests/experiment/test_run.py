@@ -160,7 +160,7 @@ def test_results_have_every_model_and_metric(finished):
   assert 'jax' in results['versions']
   assert results['config']['generator.steps'] == 20
   assert 'data.digits.path' not in results['config']
-  assert set(results['metrics']) == {*schema.ROWS, 'low', 'high'}
+  assert set(results['metrics']) == {*schema.MODEL_ROWS, 'low', 'high'}
   for name, row in results['metrics'].items():
     # Teachers agree with themselves.
     answered = set() if name in ('teachers', 'low', 'high') else {'agreement'}
@@ -265,18 +265,18 @@ def test_a_killed_run_goes_on_where_it_was(finished, copy):
 def test_a_killed_stage_ends_with_the_same_bits(finished, copy, stage):
   _undo(copy, *stage_table.NAMES[stage_table.NAMES.index(stage) :])
   step = random.randrange(1, 20)
-  process = kills.start(copy, f'--stage={stage}')
+  process = kills.start_run(copy, f'--stage={stage}')
   log = copy / stage / 'metrics.jsonl'
   while not (log.exists() and f'"step": {step},' in log.read_text()):
     assert process.poll() is None, process.stderr.read()
     time.sleep(0.01)
   process.kill()
   process.communicate()
-  again = kills.start(copy, f'--stage={stage}')
+  again = kills.start_run(copy, f'--stage={stage}')
   _, said = again.communicate()
   assert again.returncode == 0, said
-  wanted = kills.last_states(finished[0])
-  found = kills.last_states(copy)
+  wanted = kills.read_last_states(finished[0])
+  found = kills.read_last_states(copy)
   assert any(x.startswith(stage) for x in found)
   assert found == {phase: wanted[phase] for phase in found}, step
 
@@ -289,7 +289,7 @@ def test_a_lost_teacher_is_trained_again(finished, copy):
   assert done.returncode == 0, done.stderr
   assert 'pretrain/high: step 20' in done.stderr
   assert 'pretrain/low' not in done.stderr
-  assert kills.last_states(copy) == kills.last_states(finished[0])
+  assert kills.read_last_states(copy) == kills.read_last_states(finished[0])
 
 
 @pytest.mark.slow

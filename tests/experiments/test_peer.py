@@ -1,4 +1,4 @@
-"""PyTorch's step is the one that we measure against."""
+"""PyTorch's step has the loss and the gradient of ours."""
 
 import jax
 import numpy as np
@@ -8,17 +8,18 @@ from dualgan_jax.method import frozen_generator
 from dualgan_jax.presets import digits
 from dualgan_jax.stages import generator
 from dualgan_jax.training import parallel
-from experiments import benchmark
+from experiments import peer_comparison
 
 pytestmark = pytest.mark.torch
 
 
 def _first_noise(config, state):
+  """Draws the noise of the first step."""
   devices = jax.local_devices()[:1]
-  draw = parallel.compile_step(
+  draw_noise = parallel.compile_step(
     lambda key, step: (
       step,
-      frozen_generator.draw_noise(
+      frozen_generator.draw_latents(
         jax.random.fold_in(key, step),
         config.generator.batch,
         config.generator.noise,
@@ -26,8 +27,10 @@ def _first_noise(config, state):
     ),
     devices,
   )
-  key, step = (parallel.replicate(x, devices) for x in (state.key, state.step))
-  return parallel.first_replica(draw(key, step)[1])
+  key, step = (
+    parallel.replicate(value, devices) for value in (state.key, state.step)
+  )
+  return parallel.first_replica(draw_noise(key, step)[1])
 
 
 @pytest.mark.parametrize('form', ['ladder', 'one pass per group'])
@@ -37,23 +40,25 @@ def test_the_same_loss_and_the_same_gradient(form):
   config = digits.get_config('smoke')
   config.objective.beta = 0.7
   config.objective.prior = 0.3
-  state, phase, stages = benchmark.peers(config)
-  z = _first_noise(config, state)
+  state, phase, peer_stages = peer_comparison.build_peers(config)
+  noise = _first_noise(config, state)
 
   devices = jax.local_devices()[:1]
   step = parallel.compile_step(phase.step, devices)
-  after, metrics = step(
-    *(parallel.replicate(x, devices) for x in (phase.frozen(), state))
+  next_state, metrics = step(
+    parallel.replicate(phase.frozen(), devices),
+    parallel.replicate(state, devices),
   )
-  loss = stages[form](torch.from_numpy(np.array(z)))
-  ours = parallel.first_replica(metrics)['loss']
-  np.testing.assert_allclose(loss.item(), ours, rtol=1e-4)
+  peer_loss = peer_stages[form](torch.from_numpy(np.array(noise)))
+  our_loss = parallel.first_replica(metrics)['loss']
+  np.testing.assert_allclose(peer_loss.item(), our_loss, rtol=1e-4)
 
   # The mean's share of Adam's first step is its gradient.
-  loss.backward()
-  moments = parallel.first_replica(after).opt_state[0].mu
-  ours = moments['generator']['group_3']['Conv_1']['kernel']
-  theirs = stages[form].groups[2].conv_2.weight.grad.permute(2, 3, 1, 0)
+  peer_loss.backward()
+  moments = parallel.first_replica(next_state).opt_state[0].mu
+  our_moment = moments['generator']['group_3']['Conv_1']['kernel']
+  peer_kernel = peer_stages[form].groups[2].conv_2.weight
+  peer_gradient = peer_kernel.grad.permute(2, 3, 1, 0).numpy()
   np.testing.assert_allclose(
-    theirs.numpy() * (1 - generator.ADAM_B1), ours, rtol=1e-3, atol=1e-6
+    peer_gradient * (1 - generator.ADAM_B1), our_moment, rtol=1e-3, atol=1e-6
   )

@@ -1,4 +1,4 @@
-"""Tables of all pages, and configs' docstrings, are what kept results say."""
+"""Tables of all pages, and docstrings of configs, show the stored results."""
 
 import functools
 import importlib
@@ -17,100 +17,120 @@ from tests.paths import ROOT
 
 
 @pytest.mark.parametrize(
-  'page', [*tabulate.PAGES, *tabulate.NOTES], ids=lambda p: p.name
+  'page', [*tabulate.PAGES, *tabulate.NOTES], ids=lambda path: path.name
 )
-def test_pages_show_the_kept_results(page):
+def test_pages_show_the_stored_results(page):
   text = page.read_text()
-  assert tabulate.rewritten(text) == text
+  assert tabulate.rewrite_tables(text) == text
 
 
-def _shown(page):
-  """The experiments that the markers of a page name."""
-  found = re.findall(
+def _experiments_on(page):
+  """Returns the experiments that the markers of a page name."""
+  marked_experiments = re.findall(
     r'<!-- (?:results|summary): ([\w. -]+) -->', page.read_text()
   )
-  return {name for names in found for name in names.split()}
+  return {name for names in marked_experiments for name in names.split()}
 
 
-def test_every_kept_experiment_has_its_table():
-  readme, details = map(_shown, tabulate.PAGES)
-  kept = {folder.name for folder in tabulate.KEPT.iterdir()}
-  assert kept == details
+def test_every_stored_experiment_has_its_table():
+  readme, details = map(_experiments_on, tabulate.PAGES)
+  stored = {folder.name for folder in tabulate.RESULTS_FOLDER.iterdir()}
+  assert stored == details
   # The arms of the ablation are no experiments of their own.
-  assert kept - {'ablation'} == readme
-  assert kept == set().union(*map(_shown, tabulate.NOTES))
+  assert stored - {'ablation'} == readme
+  assert stored == set().union(*map(_experiments_on, tabulate.NOTES))
 
 
 @functools.cache
 def _config_modules():
-  """By name, the modules of our configs."""
+  """Returns the modules of our configs, by name."""
   modules = {
-    x.name: importlib.import_module(f'{configs.__name__}.{x.name}')
-    for x in pkgutil.iter_modules(configs.__path__)
+    module_info.name: importlib.import_module(
+      f'{configs.__name__}.{module_info.name}'
+    )
+    for module_info in pkgutil.iter_modules(configs.__path__)
   }
-  return {k: v for k, v in modules.items() if hasattr(v, 'VARIANTS')}
+  return {
+    name: module
+    for name, module in modules.items()
+    if hasattr(module, 'VARIANTS')
+  }
 
 
 @functools.cache
-def _configs():
-  """Every config of ours, with none, one or two of its variants."""
-  found = []
-  for ours in _config_modules().values():
-    for many in range(3):
-      for variants in itertools.combinations(ours.VARIANTS, many):
+def _checked_configs():
+  """Builds every config of ours, with none, one or two of its variants."""
+  checked_configs = []
+  for module in _config_modules().values():
+    for num_variants in range(3):
+      for variants in itertools.combinations(module.VARIANTS, num_variants):
         try:
-          own = ours.get_config(','.join(variants))
+          config = module.get_config(','.join(variants))
         except ValueError:  # they exclude one another
-          assert many == 2
+          assert num_variants == 2
           continue
-        found.append(schema.check(own))
-  return found
+        checked_configs.append(schema.check(config))
+  return checked_configs
 
 
-def _read(fields):
-  """Those fields that a run reads: without refinement, none of its."""
-  left_out = () if fields['refine.steps'] else ('refine.',)
-  return {k: v for k, v in fields.items() if not k.startswith(left_out)}
+def _effective_fields(fields):
+  """Leaves out the fields of refinement where there is none."""
+  ignored_prefixes = () if fields['refine.steps'] else ('refine.',)
+  return {
+    name: value
+    for name, value in fields.items()
+    if not name.startswith(ignored_prefixes)
+  }
 
 
 @pytest.mark.parametrize(
   'path',
-  sorted(tabulate.KEPT.glob('*/*.json')),
-  ids=lambda p: f'{p.parent.name}-{p.stem}',
+  sorted(tabulate.RESULTS_FOLDER.glob('*/*.json')),
+  ids=lambda path: f'{path.parent.name}-{path.stem}',
 )
-def test_a_kept_run_had_a_config_of_ours(path):
+def test_a_stored_run_had_a_config_of_ours(path):
   run = json.loads(path.read_text())
   # Before there were these fields, replayed images were left as they were.
-  earlier = {'refine.shift': 0, 'refine.flip': False, 'refine.mixup': 0.0}
-  # ... and each data set was of the usual form.
-  for name in {k.split('.')[1] for k in run['config'] if k.startswith('data.')}:
-    usual = builders.data_set('').items()
-    earlier |= {f'data.{name}.{k}': v for k, v in usual if k != 'path'}
-  kept = _read({**earlier, **run['config'], 'generator.features': None})
-  left = []
-  for config in _configs():
+  old_defaults = {'refine.shift': 0, 'refine.flip': False, 'refine.mixup': 0.0}
+  # ... and each data set had default values.
+  data_sets = {
+    name.split('.')[1] for name in run['config'] if name.startswith('data.')
+  }
+  for data_set in data_sets:
+    old_defaults |= {
+      f'data.{data_set}.{name}': value
+      for name, value in builders.data_set('').items()
+      if name != 'path'
+    }
+  run_fields = _effective_fields(
+    {**old_defaults, **run['config'], 'generator.features': None}
+  )
+  differences = []
+  for config in _checked_configs():
     fields = {}
-    for stage in stage_fields.by_stage(config).values():
-      fields |= stage
-    fields = _read(fields)
+    for fields_of_stage in stage_fields.by_stage(config).values():
+      fields |= fields_of_stage
+    fields = _effective_fields(fields)
     if config.experiment == run['experiment'] and (
       config.objective.name == run['objective']
     ):
-      left.append(stage_fields.differing(kept, {**fields, 'seed': run['seed']}))
-  assert [] in left, left
+      differences.append(
+        stage_fields.differing(run_fields, {**fields, 'seed': run['seed']})
+      )
+  assert [] in differences, differences
 
 
 def _docstring(name):
-  """The text of a config's docstring, on one line."""
+  """Returns a config's docstring on one line."""
   # The file may only import a preset, which then has the docstring.
   module = sys.modules[_config_modules()[name].get_config.__module__]
   return ' '.join(module.__doc__.split())
 
 
-# Configs that nobody has run to the end, so that no results are kept.
-_WITHOUT_RESULTS = ('pytorch_cifar10', 'voc2007')
+# Configs that nobody has run to the end.
+_CONFIGS_WITHOUT_RESULTS = ('pytorch_cifar10', 'voc2007')
 # `cifar10` itself has no results, and states those of its variant.
-_STATED_RUN = {'cifar10': 'cifar10_laptop'}
+_STATED_EXPERIMENTS = {'cifar10': 'cifar10_laptop'}
 
 
 @pytest.mark.parametrize('name', sorted(_config_modules()))
@@ -121,31 +141,32 @@ def test_a_config_names_its_page_of_notes(name):
 
 
 @pytest.mark.parametrize(
-  'name', sorted(_config_modules().keys() - set(_WITHOUT_RESULTS))
+  'name', sorted(_config_modules().keys() - set(_CONFIGS_WITHOUT_RESULTS))
 )
-def test_a_config_states_its_kept_results(name):
-  runs = tabulate.load(_STATED_RUN.get(name, name))['default']
-  stated = _docstring(name)
+def test_a_config_states_its_stored_results(name):
+  runs = tabulate.load_results(_STATED_EXPERIMENTS.get(name, name))['default']
+  docstring = _docstring(name)
   for model, title in (
     ('teachers', 'teachers together'),
     ('compact', 'compact TargetNet'),
     ('branched', 'branched'),
   ):
-    rows = [r['metrics'][model] for r in runs]
+    rows = [run['metrics'][model] for run in runs]
     # Where an image has several labels, none of them is the top one.
     measure = 'mAP' if rows[0]['top1'] is None else 'top1'
-    figure = mean_and_std([row[measure] for row in rows], digits=3)
-    assert re.search(f'{title} {figure}[.,]', stated), (title, figure)
+    score = mean_and_std([row[measure] for row in rows], digits=3)
+    assert re.search(f'{title} {score}[.,]', docstring), (title, score)
 
 
 @pytest.fixture
-def kept(monkeypatch, tmp_path):
-  """A place of our own for results."""
-  monkeypatch.setattr(tabulate, 'KEPT', tmp_path / 'results')
+def results_folder(monkeypatch, tmp_path):
+  """Returns a results folder for one test."""
+  monkeypatch.setattr(tabulate, 'RESULTS_FOLDER', tmp_path / 'results')
   return tmp_path / 'results'
 
 
 def _results(objective, seed, top1, steps=10):
+  """Makes the `results.json` of a run."""
   names = ('mAP', 'f1_macro', 'f1_micro', 'exact_match')
   row = {'top1': top1, **dict.fromkeys(names, 1.0)}
   return {
@@ -163,7 +184,9 @@ def _results(objective, seed, top1, steps=10):
   }
 
 
-def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
+def test_results_are_stored_by_experiment_objective_and_seed(
+  results_folder, tmp_path
+):
   for objective, seed, top1 in (
     ('paper', 0, 0.5),
     ('default', 0, 0.8),
@@ -171,121 +194,125 @@ def test_results_are_kept_by_experiment_objective_and_seed(kept, tmp_path):
   ):
     results = _results(objective, seed, top1)
     (tmp_path / 'results.json').write_text(json.dumps(results))
-    tabulate.keep(tmp_path)
-  assert (kept / 'digits' / 'default-seed1.json').exists()
-  text = tabulate.table('digits')
+    tabulate.store_results(tmp_path)
+  assert (results_folder / 'digits' / 'default-seed1.json').exists()
+  text = tabulate.format_table('digits')
   lines = text.splitlines()
   assert lines[2].startswith('| teachers ')  # the default objective first
-  compact = next(x for x in lines if x.startswith('| compact '))
+  compact = next(line for line in lines if line.startswith('| compact '))
   assert '0.8500 ± 0.0707' in compact  # deviations ±0.05: √(0.005 / 1)
   assert '25%' in compact
   assert '50%' in compact
   assert 'compact, `paper` objective, oracle weights' in text
   assert 'dual + targetnet + refine took 16 ± 0 s' in text
-  default, paper = tabulate.summary(['digits']).splitlines()[2:]
+  default, paper = tabulate.format_summary(['digits']).splitlines()[2:]
   assert '| 0.850 ± 0.071 |' in default
   assert default.startswith('| `digits` ')
   assert '`digits`, `paper` (oracle weights)' in paper
 
 
-def test_sizes_that_differ_by_seed_are_a_range(kept, tmp_path):
+def test_sizes_that_differ_by_seed_are_a_range(results_folder, tmp_path):
   for seed, size in ((0, 90), (1, 110), (2, 86)):
     results = _results('default', seed, 0.5)
     results['metrics']['branched']['params'] = size
     (tmp_path / 'results.json').write_text(json.dumps(results))
-    tabulate.keep(tmp_path)
-  *_, branched = tabulate.table('digits').split('| branched ')
+    tabulate.store_results(tmp_path)
+  *_, branched = tabulate.format_table('digits').split('| branched ')
   cells = [cell.strip() for cell in branched.splitlines()[0].split('|')]
   assert cells[-3:-1] == ['86–110%', '90%']
 
 
-def test_an_unfinished_run_is_refused_before_any_is_kept(kept, tmp_path):
+def test_an_unfinished_run_is_refused_before_any_is_stored(
+  results_folder, tmp_path
+):
   (tmp_path / 'results.json').write_text(json.dumps(_results('dafl', 0, 0.5)))
   damaged = tmp_path / 'damaged'
   damaged.mkdir()
   (damaged / 'results.json').write_text('{"metrics": ')
-  for other in ('nowhere', 'damaged'):
-    with pytest.raises(SystemExit, match=f'{other}: no results.json, or dam'):
-      tabulate.main([tmp_path, tmp_path / other])
-  assert not kept.exists()
+  for name in ('nowhere', 'damaged'):
+    with pytest.raises(SystemExit, match=f'{name}: no results.json, or dam'):
+      tabulate.main([tmp_path, tmp_path / name])
+  assert not results_folder.exists()
 
 
 @pytest.fixture
-def made(kept, tmp_path):
-  """Makes the folder of a finished run."""
+def make_run(results_folder, tmp_path):
+  """Returns a function that makes the folder of a finished run."""
 
-  def make(name, *args):
+  def make_run(name, *arguments):
     folder = tmp_path / name
     folder.mkdir()
-    (folder / 'results.json').write_text(json.dumps(_results(*args)))
+    (folder / 'results.json').write_text(json.dumps(_results(*arguments)))
     return folder
 
-  return make
+  return make_run
 
 
-def test_runs_of_another_config_get_no_place_in_a_row(made):
-  first = made('first', 'default', 0, 0.5)
-  tabulate.keep(first)
-  longer = made('longer', 'default', 1, 0.6, 20)
-  said = r'longer: generator.steps \(10 with seed 0, 20 here\), but one row'
-  with pytest.raises(SystemExit, match=said):
-    tabulate.refuse_unlike([longer])
+def test_runs_of_another_config_share_no_row(make_run):
+  first = make_run('first', 'default', 0, 0.5)
+  tabulate.store_results(first)
+  longer = make_run('longer', 'default', 1, 0.6, 20)
+  message = r'longer: generator.steps \(10 with seed 0, 20 here\), but one row'
+  with pytest.raises(SystemExit, match=message):
+    tabulate.check_same_config([longer])
   # All seeds together may have another, and so may other rows.
-  tabulate.refuse_unlike([longer, made('again', 'default', 0, 0.6, 20)])
-  tabulate.refuse_unlike([made('named', 'longer', 1, 0.6, 20)])
+  tabulate.check_same_config([longer, make_run('again', 'default', 0, 0.6, 20)])
+  tabulate.check_same_config([make_run('named', 'longer', 1, 0.6, 20)])
   # Not if they are unlike among themselves.
   with pytest.raises(SystemExit, match='generator.steps'):
-    tabulate.refuse_unlike([longer, made('third', 'default', 2, 0.6, 30)])
+    tabulate.check_same_config(
+      [longer, make_run('third', 'default', 2, 0.6, 30)]
+    )
 
 
-def test_fields_that_there_were_not_yet_are_not_compared(made):
-  tabulate.keep(made('first', 'default', 0, 0.5))
+def test_fields_that_there_were_not_yet_are_not_compared(make_run):
+  tabulate.store_results(make_run('first', 'default', 0, 0.5))
   results = _results('default', 1, 0.5)
   results['config']['refine.mixup'] = 0.0
-  folder = made('second', 'default', 1, 0.5)
+  folder = make_run('second', 'default', 1, 0.5)
   (folder / 'results.json').write_text(json.dumps(results))
-  tabulate.refuse_unlike([folder])
+  tabulate.check_same_config([folder])
 
 
-def test_a_page_may_ask_for_an_experiment_of_any_name(kept, tmp_path):
+def test_a_page_may_ask_for_an_experiment_of_any_name(results_folder, tmp_path):
   results = {**_results('default', 0, 0.5), 'experiment': 'my-own.2'}
   (tmp_path / 'results.json').write_text(json.dumps(results))
-  tabulate.keep(tmp_path)
+  tabulate.store_results(tmp_path)
   page = '<!-- results: my-own.2 -->\n<!-- end -->'
-  assert '| compact ' in tabulate.rewritten(page)
+  assert '| compact ' in tabulate.rewrite_tables(page)
 
 
-def test_a_run_that_takes_anothers_place_is_told(kept, tmp_path, capsys):
-  for top1, told in ((0.5, False), (0.5, False), (0.6, True)):
+def test_replacing_a_stored_run_is_reported(results_folder, tmp_path, capsys):
+  for top1, is_replaced in ((0.5, False), (0.5, False), (0.6, True)):
     results = json.dumps(_results('dafl', 0, top1))
     (tmp_path / 'results.json').write_text(results)
-    tabulate.keep(tmp_path)
-    said = 'digits/dafl-seed0.json: another run stood there'
-    assert (said in capsys.readouterr().out) == told
+    tabulate.store_results(tmp_path)
+    message = 'digits/dafl-seed0.json: another run stood there'
+    assert (message in capsys.readouterr().out) == is_replaced
 
 
-def test_an_objective_without_branches_has_its_row(kept, tmp_path):
+def test_an_objective_without_branches_has_its_row(results_folder, tmp_path):
   results = _results('dafl', 0, 0.5)
   del results['metrics']['branched']
   (tmp_path / 'results.json').write_text(json.dumps(results))
-  tabulate.keep(tmp_path)
-  assert 'compact, `dafl` objective' in tabulate.table('digits')
+  tabulate.store_results(tmp_path)
+  assert 'compact, `dafl` objective' in tabulate.format_table('digits')
 
 
-def test_without_top1_the_summary_shows_map(kept, tmp_path):
+def test_without_top1_the_summary_shows_map(results_folder, tmp_path):
   results = _results('default', 0, None)
   (tmp_path / 'results.json').write_text(json.dumps(results))
-  tabulate.keep(tmp_path)
-  assert '|     mAP |             1.000 |   1.000 |' in tabulate.summary(
+  tabulate.store_results(tmp_path)
+  assert '|     mAP |             1.000 |   1.000 |' in tabulate.format_summary(
     ['digits']
   )
 
 
-def test_the_share_of_the_right_world_is_told(kept, tmp_path):
+def test_the_share_of_the_right_data_set_is_shown(results_folder, tmp_path):
   results = _results('default', 0, 0.5)
   for name, share in (('teachers', 0.7), ('compact', 0.9)):
     results['metrics'][name]['right_world'] = share
   (tmp_path / 'results.json').write_text(json.dumps(results))
-  tabulate.keep(tmp_path)
-  text = tabulate.table('digits')
+  tabulate.store_results(tmp_path)
+  text = tabulate.format_table('digits')
   assert 'own data set: teachers 0.7000, compact 0.9000.' in text

@@ -29,7 +29,7 @@ def _net(widths, labels, seed):
     widths=widths,
     depths=(1, 1, 1),
     strides=(2, 1, 2),
-    labels=labels,
+    num_labels=labels,
   )
   shapes = jax.eval_shape(lambda: net.init(KEY, IMAGE))
   rng = np.random.default_rng(seed)
@@ -77,9 +77,9 @@ def _probability(logits):
 @pytest.mark.parametrize('points', [(1, 2), (2, 1), (2, 2)])
 def test_answers_are_trunk_filter_and_tail(points):
   net, variables = _create(points)
-  student, own = _net(STUDENT, 3, 0)
+  student, student_variables = _net(STUDENT, 3, 0)
   features = [_images()]
-  for block, v in zip(student.blocks, own[:-1], strict=True):
+  for block, v in zip(student.blocks, student_variables[:-1], strict=True):
     features.append(apply_block(block, v, features[-1], train=False)[0])
   one, two = (
     _probability(
@@ -168,8 +168,8 @@ def test_every_part_learns():
 
   grads, _ = classifier.split(jax.jit(jax.grad(total))(variables))
   for part, blocks in zip(('trunk', 'filters', 'tails'), grads, strict=True):
-    for own in jax.tree.leaves(blocks, is_leaf=lambda x: isinstance(x, dict)):
-      assert any(np.any(x != 0) for x in jax.tree.leaves(own)), part
+    for grad in jax.tree.leaves(blocks, is_leaf=lambda x: isinstance(x, dict)):
+      assert any(np.any(x != 0) for x in jax.tree.leaves(grad)), part
 
 
 def test_training_the_net_leaves_the_teachers_as_they_are():
@@ -188,11 +188,11 @@ def test_training_the_net_leaves_the_teachers_as_they_are():
 
 def _answers(everyone, label_map=LABEL_MAP, **options):
   """What a net whose branches leave after blocks 2 and 1 says."""
-  student, own = _net(STUDENT, 3, 0)
+  student, student_variables = _net(STUDENT, 3, 0)
   points = (2, 1)[: len(everyone)]
   net, variables = branched.create(
     student.blocks,
-    own[:-1],
+    student_variables[:-1],
     _filters((2, 1))[: len(everyone)],
     everyone,
     points,
@@ -215,10 +215,10 @@ def test_one_softmax_stands_over_the_tails_of_teachers_that_had_one_each():
 
 
 def test_one_teachers_own_softmax_is_enough():
-  alone = tuple(map(single_label, _teachers()[:1]))
+  only_teacher = tuple(map(single_label, _teachers()[:1]))
   label_map = LabelMap.create({'one': LABELS['one']}, LABELS['one'])
-  answers = _answers(alone, label_map, single_label=True)
-  np.testing.assert_array_equal(_answers(alone, label_map), answers)
+  answers = _answers(only_teacher, label_map, single_label=True)
+  np.testing.assert_array_equal(_answers(only_teacher, label_map), answers)
   np.testing.assert_allclose(_probability(answers).sum(axis=1), 1, rtol=1e-5)
 
 

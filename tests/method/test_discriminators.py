@@ -35,7 +35,7 @@ def test_combine_leaves_out_labels_that_are_not_asked_for():
 
 def test_combine_takes_the_mean_of_probabilities():
   logits = [jnp.array([[LN3, 2.0]]), jnp.array([[0.0, -LN3]])]
-  # (3/4 + 1/2) / 2 = 5/8; the single owner of the second label is believed;
+  # (3/4 + 1/2) / 2 = 5/8; the single owner of the second label counts;
   # (3/4 + 1/4) / 2 = 1/2.
   owners = np.array([[0, 2], [1, -1], [0, 3]])
   _close(discriminators.combine(logits, owners), [[_logit(5 / 8), 2.0, 0.0]])
@@ -103,13 +103,13 @@ def test_padding_of_a_label_adds_nothing(sure):
 _SHARED = np.array([[0, -1], [1, 2], [3, -1]])
 
 
-def test_combine_believes_only_who_counts():
+def test_combine_takes_only_answers_that_count():
   logits = [jnp.array([[1.0, LN3]] * 4), jnp.array([[0.0, 2.0]] * 4)]
-  believed = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
+  answer_mask = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
   absent = discriminators.ABSENT
   # The shared label: the one who counts, (3/4 + 1/2) / 2, or nobody.
   _close(
-    discriminators.combine(logits, _SHARED, believed),
+    discriminators.combine(logits, _SHARED, answer_mask),
     [
       [1.0, LN3, absent],
       [absent, 0.0, 2.0],
@@ -119,12 +119,12 @@ def test_combine_believes_only_who_counts():
   )
 
 
-def test_combine_of_single_owners_believes_only_who_counts():
+def test_combine_of_single_owners_takes_only_answers_that_count():
   logits = [jnp.array([[1.0], [2.0]]), jnp.array([[3.0], [4.0]])]
-  believed = np.array([[True, False], [False, True]])
+  answer_mask = np.array([[True, False], [False, True]])
   absent = discriminators.ABSENT
   _close(
-    discriminators.combine(logits, np.array([[1], [0]]), believed),
+    discriminators.combine(logits, np.array([[1], [0]]), answer_mask),
     [[absent, 1.0], [4.0, absent]],
   )
 
@@ -134,7 +134,7 @@ def test_an_absent_label_is_as_good_as_impossible():
   assert 0 < probability < 1e-12
 
 
-def test_combine_that_believes_all_is_as_without():
+def test_combine_with_a_full_mask_is_as_without():
   key = jax.random.PRNGKey(1)
   logits = [jax.random.normal(key, (3, 2)), jax.random.normal(KEY, (3, 2))]
   everyone = np.ones((3, 2), bool)
@@ -155,7 +155,7 @@ def test_combine_is_a_number_on_the_way_where_nobody_counts():
   _close(grad, [[0, 0]])
 
 
-def test_combine_takes_beliefs_that_are_traced():
+def test_combine_takes_a_traced_mask():
   logits = [jnp.array([[1.0]]), jnp.array([[2.0]])]
   combine = jax.jit(
     lambda b: discriminators.combine(logits, np.array([[0, 1]]), b)
@@ -166,11 +166,11 @@ def test_combine_takes_beliefs_that_are_traced():
 
 def test_combine_gradient_goes_to_those_who_count():
   logits = [jnp.array([[5.0, LN3]] * 3), jnp.array([[0.0, 2.0]] * 3)]
-  believed = np.array([[1, 0], [1, 1], [0, 0]], bool)
+  answer_mask = np.array([[1, 0], [1, 1], [0, 0]], bool)
   one, two = jax.grad(
-    lambda x: jnp.sum(discriminators.combine(x, _SHARED, believed))
+    lambda x: jnp.sum(discriminators.combine(x, _SHARED, answer_mask))
   )(logits)
-  # Slope 1 for who counts alone; of two, y_k (1 - y_k) / 2 / (p (1 - p)) with
+  # Slope 1 where one counts; of two, y_k (1 - y_k) / 2 / (p (1 - p)) with
   # p = 5/8 as always; and nothing moves where nobody counts.
   _close(one, [[1, 1], [1, 3 / 32 * 64 / 15], [0, 0]])
   _close(two, [[0, 0], [1 / 8 * 64 / 15, 1], [0, 0]])
@@ -185,13 +185,13 @@ def test_combine_gradient_goes_to_those_who_count():
     ((False, False), None, (0.0, 0.0)),
   ],
 )
-def test_combine_of_sure_owners_believes_who_counts(
+def test_combine_of_sure_owners_takes_only_answers_that_count(
   sure, counts, wanted, slope
 ):
   # Both are sure, of opposites; and one who does not count adds nothing.
   def combined(one, two):
-    believed = np.array([counts])
-    return discriminators.combine([one, two], np.array([[0, 1]]), believed)[
+    answer_mask = np.array([counts])
+    return discriminators.combine([one, two], np.array([[0, 1]]), answer_mask)[
       0, 0
     ]
 
@@ -217,26 +217,28 @@ def _ones(n):
   return jnp.arange(1.0, n + 1).reshape(n, 1, 1, 1)
 
 
-def test_told_are_all_teachers_answers_together():
+def test_ensemble_logits_are_all_teachers_answers():
   everyone = (_speaker('a', ('x', 'y'), 10.0), _speaker('b', ('z',), -1.0))
   owners = np.array([[2], [0]])
-  found = discriminators.told(everyone, [_ones(3)] * 2, owners, routed=False)
+  found = discriminators.ensemble_logits(
+    everyone, [_ones(3)] * 2, owners, routed=False
+  )
   _close(found, [[-1, 10], [-2, 20], [-3, 30]])
 
 
-def test_told_shows_each_teacher_its_own_images():
+def test_ensemble_logits_show_each_teacher_its_own_images():
   # As behind two filters.
   everyone = (_speaker('a', ('x',), 1.0), _speaker('b', ('z',), 1.0))
   shown = [_ones(2), 100 * _ones(2)]
   owners = np.array([[0], [1]])
-  found = discriminators.told(everyone, shown, owners, routed=False)
+  found = discriminators.ensemble_logits(everyone, shown, owners, routed=False)
   _close(found, [[1, 100], [2, 200]])
-  routed = discriminators.told(everyone, shown, owners, routed=True)
+  routed = discriminators.ensemble_logits(everyone, shown, owners, routed=True)
   absent = discriminators.ABSENT
   _close(routed, [[1, absent], [absent, 200]])
 
 
-def test_told_routed_asks_only_a_samples_own_teacher():
+def test_ensemble_logits_routed_ask_only_a_samples_own_teacher():
   asked = []
 
   def listening(name, labels, factor):
@@ -254,7 +256,9 @@ def test_told_routed_asks_only_a_samples_own_teacher():
   )
   owners = np.array([[0, -1], [1, 2], [3, -1]])  # x, y, z
   absent = discriminators.ABSENT
-  found = discriminators.told(everyone, [_ones(4)] * 2, owners, routed=True)
+  found = discriminators.ensemble_logits(
+    everyone, [_ones(4)] * 2, owners, routed=True
+  )
   # The shared label is its own teacher's answer, not a mean with 0.
   _close(
     found,
@@ -268,21 +272,23 @@ def test_told_routed_asks_only_a_samples_own_teacher():
   assert asked == [('a', [1, 3]), ('b', [2, 4])]
 
 
-def test_told_routed_of_one_teacher_is_its_answer():
-  alone = (_speaker('a', ('x', 'y'), 2.0),)
+def test_ensemble_logits_routed_of_one_teacher_are_its_answer():
+  only_teacher = (_speaker('a', ('x', 'y'), 2.0),)
   owners = np.array([[1], [0]])
   for routed in (True, False):
-    found = discriminators.told(alone, [_ones(3)], owners, routed=routed)
+    found = discriminators.ensemble_logits(
+      only_teacher, [_ones(3)], owners, routed=routed
+    )
     _close(found, [[2, 2], [4, 4], [6, 6]])
 
 
-def test_told_gradient_comes_back_through_a_samples_own_teacher():
+def test_ensemble_gradient_comes_back_through_a_samples_own_teacher():
   everyone = (_speaker('a', ('x',), 10.0), _speaker('b', ('x',), -1.0))
   owners = np.array([[0, 1]])
 
   def total(x, routed):
     return jnp.sum(
-      discriminators.told(everyone, [x] * 2, owners, routed=routed)
+      discriminators.ensemble_logits(everyone, [x] * 2, owners, routed=routed)
     )
 
   grad = jax.grad(total)(_ones(4), True)
@@ -290,12 +296,14 @@ def test_told_gradient_comes_back_through_a_samples_own_teacher():
 
 
 @pytest.mark.parametrize('routed', [False, True])
-def test_told_by_sure_teachers_is_finite(routed):
+def test_ensemble_logits_of_sure_teachers_are_finite(routed):
   everyone = (_speaker('a', ('x',), 1e4), _speaker('b', ('x', 'y'), -1e4))
   owners = np.array([[0, 1], [2, -1]])
 
   def total(x):
-    found = discriminators.told(everyone, [x] * 2, owners, routed=routed)
+    found = discriminators.ensemble_logits(
+      everyone, [x] * 2, owners, routed=routed
+    )
     return jnp.sum(found), found
 
   grad, found = jax.grad(total, has_aux=True)(_ones(2))

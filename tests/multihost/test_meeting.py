@@ -19,16 +19,16 @@ _IMPATIENT = (
 
 
 @pytest.mark.slow
-def test_all_that_came_say_who_did_not(tmp_path):
+def test_a_missing_process_is_named_by_all_others(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+    processes.find_free_port(),
+    processes.patched_arguments(_IMPATIENT, f'--workdir={tmp_path}'),
   )
   started = [
-    processes.start(number, *arguments, port=port, processes=3)
+    processes.start_process(number, *arguments, port=port, num_processes=3)
     for number in (0, 2)
   ]
-  first, third = processes.reasons(started, [2, 2])
+  first, third = processes.read_errors(started, [2, 2])
   assert first == third
   assert '2 of 3 processes came within 3 s' in first
   assert 'JAX_PROCESS_ID=1,' in first
@@ -37,22 +37,26 @@ def test_all_that_came_say_who_did_not(tmp_path):
 @pytest.mark.slow
 def test_the_first_did_not_come(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    processes.patched(_IMPATIENT, f'--workdir={tmp_path}'),
+    processes.find_free_port(),
+    processes.patched_arguments(_IMPATIENT, f'--workdir={tmp_path}'),
   )
-  (reason,) = processes.reasons(
-    [processes.start(1, *arguments, port=port)], [2]
+  (reason,) = processes.read_errors(
+    [processes.start_process(1, *arguments, port=port)], [2]
   )
   assert f'the first process did not answer at localhost:{port}' in reason
 
 
-def test_a_port_in_use_is_said(tmp_path):
-  with socket.create_server(('', 0)) as other:
-    port = other.getsockname()[1]
-    started = processes.start(
-      0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+def test_a_port_in_use_is_named(tmp_path):
+  with socket.create_server(('', 0)) as busy_socket:
+    port = busy_socket.getsockname()[1]
+    started = processes.start_process(
+      0,
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}',
+      port=port,
     )
-    (reason,) = processes.reasons([started], [2])
+    (reason,) = processes.read_errors([started], [2])
   assert f'port {port} of this machine cannot be used' in reason
   assert 'in use' in reason
 
@@ -64,25 +68,29 @@ def test_a_port_in_use_is_said(tmp_path):
     ('', ['--config.seed=7'], '--config.seed (7 and 0)'),
     ('', ['--stage=generator'], '--stage (generator and None)'),
     (
-      'import importlib.metadata as own; own.version = lambda name: "0.1"',
+      'import importlib.metadata as data; data.version = lambda name: "0.1"',
       [],
       ' jax (0.1 and ',
     ),
     (
-      'import pathlib; own = pathlib.Path.read_bytes; '
-      'pathlib.Path.read_bytes = lambda x: own(x) + b"#"',
+      'import pathlib; read_bytes = pathlib.Path.read_bytes; '
+      'pathlib.Path.read_bytes = lambda path: read_bytes(path) + b"#"',
       [],
       'the code of dualgan_jax (',
     ),
   ],
   ids=['config', 'stage', 'versions', 'code'],
 )
-def test_other_commands_do_not_work_together(tmp_path, code, flags, sentence):
-  port, flag = processes.free_port(), f'--workdir={tmp_path}/run'
-  first, second = processes.reasons(
+def test_different_commands_are_refused(tmp_path, code, flags, sentence):
+  port, flag = processes.find_free_port(), f'--workdir={tmp_path}/run'
+  first, second = processes.read_errors(
     [
-      processes.start(0, *processes.patched('', flag), port=port),
-      processes.start(1, *processes.patched(code, flag, *flags), port=port),
+      processes.start_process(
+        0, *processes.patched_arguments('', flag), port=port
+      ),
+      processes.start_process(
+        1, *processes.patched_arguments(code, flag, *flags), port=port
+      ),
     ],
     [2, 2],
   )
@@ -93,15 +101,21 @@ def test_other_commands_do_not_work_together(tmp_path, code, flags, sentence):
 
 
 @pytest.mark.slow
-def test_other_numbers_of_devices_do_not_work_together(tmp_path):
+def test_different_numbers_of_devices_are_refused(tmp_path):
   port, arguments = (
-    processes.free_port(),
-    (*processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}/run'),
+    processes.find_free_port(),
+    (
+      *processes.MULTIHOST_PROGRAM,
+      processes.SMOKE_CONFIG,
+      f'--workdir={tmp_path}/run',
+    ),
   )
-  first, second = processes.reasons(
+  first, second = processes.read_errors(
     [
-      processes.start(x, *arguments, port=port, devices=4 >> x)
-      for x in range(2)
+      processes.start_process(
+        number, *arguments, port=port, num_devices=4 >> number
+      )
+      for number in range(2)
     ],
     [2, 2],
   )
@@ -112,35 +126,35 @@ def test_other_numbers_of_devices_do_not_work_together(tmp_path):
 
 @pytest.fixture
 def port(monkeypatch):
-  """A free port; what has been connected there is closed in the end."""
+  """A free port; connections to it are closed in the end."""
   monkeypatch.setattr(meeting, '_MEETING_SECONDS', 20)
-  connections, over = [], meeting.Connection.over
+  connections, from_socket = [], meeting.Connection.from_socket
 
-  def recorded(connected):
-    connections.append(over(connected))
+  def from_socket_recorded(connected_socket):
+    connections.append(from_socket(connected_socket))
     return connections[-1]
 
-  monkeypatch.setattr(meeting.Connection, 'over', recorded)
-  yield processes.free_port()
-  for x in connections:
-    x.reader.close()
-    x.socket.close()
+  monkeypatch.setattr(meeting.Connection, 'from_socket', from_socket_recorded)
+  yield processes.find_free_port()
+  for connection in connections:
+    connection.reader.close()
+    connection.socket.close()
 
 
 def _meet(port, number, num_processes=2):
   cluster = Cluster(f'localhost:{port}', num_processes, number)
   connections = meeting.meet(cluster, {'--config.seed': '0'})
-  return [x.name for x in connections]
+  return [connection.name for connection in connections]
 
 
-def _greet(port, content):
-  """Says something to the first process; returns once it closes or answers."""
+def _greet(port, greeting_bytes):
+  """Sends bytes to the first process; returns once it closes or answers."""
   while True:
     with (
       contextlib.suppress(ConnectionRefusedError),
       socket.create_connection(('localhost', port), 10) as stranger,
     ):
-      stranger.sendall(content + b'\n')
+      stranger.sendall(greeting_bytes + b'\n')
       with contextlib.suppress(ConnectionResetError):
         return stranger.recv(1000)
       return b''
@@ -149,8 +163,8 @@ def _greet(port, content):
 
 def _greeting(**changes):
   facts = {'--config.seed': '0', 'JAX_NUM_PROCESSES': '2'}
-  hello = {'process_id': 1, 'name': 'stranger', 'facts': facts, **changes}
-  return json.dumps(hello).encode()
+  greeting = {'process_id': 1, 'name': 'stranger', 'facts': facts, **changes}
+  return json.dumps(greeting).encode()
 
 
 _STRANGERS = {
@@ -175,26 +189,30 @@ def test_strangers_do_not_count(port, stranger):
     first = pool.submit(_meet, port, 0)
     assert _greet(port, _STRANGERS[stranger]) == b''
     second = pool.submit(_meet, port, 1)
-    assert [x[:9] for x in first.result()] == ['process 1']
-    assert [x[:9] for x in second.result()] == ['process 0']
+    assert [name[:9] for name in first.result()] == ['process 1']
+    assert [name[:9] for name in second.result()] == ['process 0']
 
 
 @pytest.mark.parametrize(('number', 'num_processes'), [(1, 3), (2, 3)])
 def test_another_number_of_processes_is_named(port, number, num_processes):
   with futures.ThreadPoolExecutor(2) as pool:
-    both = [
+    results = [
       pool.submit(_meet, port, 0),
       pool.submit(_meet, port, number, num_processes),
     ]
-    for x in both:
+    for result in results:
       with pytest.raises(UserError, match=r'in JAX_NUM_PROCESSES \(3 and 2\);'):
-        x.result()
+        result.result()
 
 
 def test_a_signal_ends_the_wait_for_others(tmp_path):
-  port = processes.free_port()
-  started = processes.start(
-    0, *processes.MAIN, processes.SMOKE, f'--workdir={tmp_path}', port=port
+  port = processes.find_free_port()
+  started = processes.start_process(
+    0,
+    *processes.MULTIHOST_PROGRAM,
+    processes.SMOKE_CONFIG,
+    f'--workdir={tmp_path}',
+    port=port,
   )
   while True:  # it listens
     with (
@@ -204,5 +222,5 @@ def test_a_signal_ends_the_wait_for_others(tmp_path):
       break
     time.sleep(0.05)
   started.terminate()
-  (reason,) = processes.reasons([started], [75])
+  (reason,) = processes.read_errors([started], [75])
   assert 'stopped at once' in reason

@@ -22,7 +22,7 @@ def _net(kind, **options):
       'widths': (2, 3),
       'depths': (1, 2),
       'strides': (2, 1),
-      'labels': 4,
+      'num_labels': 4,
       **options,
     }
   )
@@ -30,31 +30,36 @@ def _net(kind, **options):
 
 @functools.cache
 def _trained(kind, *, batch_norm=True):
-  """A net and variables as if trained: no parameter or average is 0 or 1."""
+  """Makes a net and variables as if trained: none is 0 or 1."""
   net = _net(kind, batch_norm=batch_norm)
   shapes = jax.eval_shape(lambda: net.init(KEY, (7, 7, 1)))
-  rng = np.random.default_rng(0)
+  generator = np.random.default_rng(0)
   return net, jax.tree.map(
-    lambda x: rng.uniform(0.2, 0.8, x.shape).astype(np.float32), shapes
+    lambda leaf: generator.uniform(0.2, 0.8, leaf.shape).astype(np.float32),
+    shapes,
   )
 
 
-def _images(n=3, size=7):
-  return jax.random.uniform(jax.random.PRNGKey(1), (n, size, size, 1))
+def _images(num_images=3, image_size=7):
+  return jax.random.uniform(
+    jax.random.PRNGKey(1), (num_images, image_size, image_size, 1)
+  )
 
 
-def _names(tree):
+def _parameter_paths(tree):
   return [
     [key.key for key in path]
     for path, _ in jax.tree_util.tree_leaves_with_path(tree)
   ]
 
 
-def _changed(old, new):
-  """For each leaf, whether it differs."""
+def _leaf_changes(old, new):
+  """Returns for each leaf whether it has changed."""
   return [
-    bool(np.any(a != b))
-    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
+    bool(np.any(old_leaf != new_leaf))
+    for old_leaf, new_leaf in zip(
+      jax.tree.leaves(old), jax.tree.leaves(new), strict=True
+    )
   ]
 
 
@@ -65,15 +70,15 @@ def test_odd_sizes_round_up(kind, size):
   net = _net(kind, widths=(2, 3, 4), depths=(1, 2, 2), strides=(2, 2, 1))
 
   def outputs():
-    x, shapes = jnp.zeros((5, size, size, 1)), []
+    features, block_outputs = jnp.zeros((5, size, size, 1)), []
     for block in net.blocks:
-      x = block.init_with_output(KEY, x, train=False)[0]
-      shapes.append(x)
-    return shapes, net.head.init_with_output(KEY, x)[0]
+      features = block.init_with_output(KEY, features, train=False)[0]
+      block_outputs.append(features)
+    return block_outputs, net.head.init_with_output(KEY, features)[0]
 
-  features, logits = jax.eval_shape(outputs)
+  block_shapes, logits = jax.eval_shape(outputs)
   half, quarter = {28: (14, 7), 7: (4, 2)}[size]
-  assert [x.shape for x in features] == [
+  assert [features.shape for features in block_shapes] == [
     (5, half, half, 2),
     (5, quarter, quarter, 3),
     (5, quarter, quarter, 4),
@@ -83,17 +88,17 @@ def test_odd_sizes_round_up(kind, size):
 
 def test_images_need_not_be_square():
   block = ConvBlock(2)
-  x = jax.eval_shape(
+  features = jax.eval_shape(
     lambda: block.init_with_output(KEY, jnp.zeros((1, 8, 5, 3)), train=False)
   )[0]
-  assert x.shape == (1, 4, 3, 2)
+  assert features.shape == (1, 4, 3, 2)
 
 
 @KINDS
 def test_one_variable_dict_per_block_and_one_for_the_head(kind):
   net, variables = _trained(kind)
   assert len(variables) == len(net.blocks) + 1
-  assert [set(own) for own in variables] == [
+  assert [set(variable_dict) for variable_dict in variables] == [
     {'params', 'batch_stats'},
     {'params', 'batch_stats'},
     {'params'},
@@ -105,8 +110,8 @@ def test_no_bias_before_batch_norm(kind):
   _, (*blocks, _) = _trained(kind)
   convolutions = [
     path
-    for own in blocks
-    for path in _names(own['params'])
+    for block_variables in blocks
+    for path in _parameter_paths(block_variables['params'])
     if path[0].startswith('Conv')
   ]
   assert convolutions
@@ -116,37 +121,45 @@ def test_no_bias_before_batch_norm(kind):
 @KINDS
 def test_without_batch_norm_there_are_biases_and_no_averages(kind):
   _, (*blocks, _) = _trained(kind, batch_norm=False)
-  for own in blocks:
-    assert set(own) == {'params'}
-    assert all(name.startswith('Conv') for name in own['params'])
-    assert all('bias' in conv for conv in own['params'].values())
+  for block_variables in blocks:
+    assert set(block_variables) == {'params'}
+    assert all(
+      module_name.startswith('Conv')
+      for module_name in block_variables['params']
+    )
+    assert all(
+      'bias' in convolution
+      for convolution in block_variables['params'].values()
+    )
 
 
 @KINDS
 def test_training_moves_every_running_average(kind):
   net, variables = _trained(kind)
   _, updated = net.apply(variables, _images(), train=True)
-  old, new = classifier.split(variables), classifier.split(updated)
-  assert all(_changed(old[1], new[1]))
-  assert not any(_changed(old[0], new[0]))  # parameters are the optimiser's
+  old_parts, new_parts = classifier.split(variables), classifier.split(updated)
+  assert all(_leaf_changes(old_parts[1], new_parts[1]))
+  assert not any(
+    _leaf_changes(old_parts[0], new_parts[0])
+  )  # parameters are the optimiser's
 
 
 @KINDS
-def test_answering_moves_nothing(kind):
+def test_evaluation_changes_nothing(kind):
   net, variables = _trained(kind)
   _, same = net.apply(variables, _images(), train=False)
-  assert not any(_changed(variables, same))
+  assert not any(_leaf_changes(variables, same))
 
 
 @KINDS
 def test_only_in_training_do_the_rows_of_a_batch_meet(kind):
   net, variables = _trained(kind)
-  x = _images()
+  images = _images()
 
   def first_moves(train):
-    logits, _ = net.apply(variables, x, train=train)
-    others, _ = net.apply(variables, x.at[1:].mul(3.0), train=train)
-    return float(jnp.max(jnp.abs(logits[0] - others[0])))
+    logits, _ = net.apply(variables, images, train=train)
+    other_logits, _ = net.apply(variables, images.at[1:].mul(3.0), train=train)
+    return float(jnp.max(jnp.abs(logits[0] - other_logits[0])))
 
   assert first_moves(train=False) < 1e-5
   assert first_moves(train=True) > 1e-3
@@ -156,27 +169,33 @@ def test_only_in_training_do_the_rows_of_a_batch_meet(kind):
 @pytest.mark.parametrize('train', [False, True])
 def test_apply_is_the_blocks_one_after_the_other(kind, train):
   net, variables = _trained(kind)
-  x = _images()
-  wanted = []
-  for block, own in zip(net.blocks, variables[:-1], strict=True):
+  features = _images()
+  expected = []
+  for block, block_variables in zip(net.blocks, variables[:-1], strict=True):
     if train:
-      x, moved = block.apply(own, x, train=True, mutable=['batch_stats'])
-      wanted.append({'params': own['params'], **moved})
+      features, new_averages = block.apply(
+        block_variables, features, train=True, mutable=['batch_stats']
+      )
+      expected.append({'params': block_variables['params'], **new_averages})
     else:
-      x = block.apply(own, x, train=False)
-      wanted.append(own)
+      features = block.apply(block_variables, features, train=False)
+      expected.append(block_variables)
   logits, updated = net.apply(variables, _images(), train=train)
-  np.testing.assert_allclose(logits, net.head.apply(variables[-1], x), 1e-5)
+  np.testing.assert_allclose(
+    logits, net.head.apply(variables[-1], features), 1e-5
+  )
   assert jax.tree.structure(updated) == jax.tree.structure(variables)
-  for a, b in zip(jax.tree.leaves(updated[:-1]), jax.tree.leaves(wanted)):
-    np.testing.assert_allclose(a, b, 1e-5)
+  for actual_leaf, expected_leaf in zip(
+    jax.tree.leaves(updated[:-1]), jax.tree.leaves(expected)
+  ):
+    np.testing.assert_allclose(actual_leaf, expected_leaf, 1e-5)
 
 
 @KINDS
 def test_trains_without_batch_norm(kind):
   net, variables = _trained(kind, batch_norm=False)
   logits, same = net.apply(variables, _images(), train=True)
-  assert not any(_changed(variables, same))
+  assert not any(_leaf_changes(variables, same))
   np.testing.assert_array_equal(
     logits, net.apply(variables, _images(), train=False)[0]
   )
@@ -184,12 +203,12 @@ def test_trains_without_batch_norm(kind):
 
 def test_running_averages_take_a_tenth_of_the_batch():
   block = ConvBlock(1, stride=1)
-  x = jnp.array([1.0, 5.0]).reshape(2, 1, 1, 1)
-  variables = block.init(KEY, x, train=False)
+  images = jnp.array([1.0, 5.0]).reshape(2, 1, 1, 1)
+  variables = block.init(KEY, images, train=False)
   # Around a single pixel all is padding: the kernel's centre is a factor.
   kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(2.0)
   variables['params']['Conv_0']['kernel'] = kernel
-  _, updated = classifier.apply_block(block, variables, x, train=True)
+  _, updated = classifier.apply_block(block, variables, images, train=True)
   averages = updated['batch_stats']['BatchNorm_0']
   # The batch is (2, 10): mean 6, variance 16; they start at 0 and 1.
   np.testing.assert_allclose(averages['mean'], [0.6], 1e-5)
@@ -200,36 +219,41 @@ def test_running_averages_take_a_tenth_of_the_batch():
 def test_devices_share_their_batch_moments(kind):
   # Two devices with half of the batch each normalise by the moments of all.
   net, variables = _trained(kind)
-  x = _images(4)
-  logits, whole = net.apply(variables, x, train=True)
-  halves, shared = jax.vmap(
-    lambda x: net.apply(variables, x, train=True), axis_name=parallel.AXIS
-  )(x.reshape(2, 2, 7, 7, 1))
-  np.testing.assert_allclose(halves.reshape(4, 4), logits, 1e-3, 1e-4)
-  for a, b in zip(jax.tree.leaves(shared), jax.tree.leaves(whole)):
-    np.testing.assert_allclose(a[0], b, 1e-3, 1e-5)
-    np.testing.assert_array_equal(a[0], a[1])
+  images = _images(4)
+  logits, whole_variables = net.apply(variables, images, train=True)
+  half_logits, share_variables = jax.vmap(
+    lambda images: net.apply(variables, images, train=True),
+    axis_name=parallel.AXIS,
+  )(images.reshape(2, 2, 7, 7, 1))
+  np.testing.assert_allclose(half_logits.reshape(4, 4), logits, 1e-3, 1e-4)
+  for share_leaf, whole_leaf in zip(
+    jax.tree.leaves(share_variables), jax.tree.leaves(whole_variables)
+  ):
+    np.testing.assert_allclose(share_leaf[0], whole_leaf, 1e-3, 1e-5)
+    np.testing.assert_array_equal(share_leaf[0], share_leaf[1])
 
 
 def test_residual_block_with_silent_convolutions_passes_its_input():
   # Same width, stride 1: the shortcut is the identity and has no parameters.
   block = ResidualBlock(2, depth=2, stride=1, batch_norm=False)
-  x = jax.random.normal(KEY, (2, 3, 3, 2))
-  variables = block.init(KEY, x, train=False)
+  features = jax.random.normal(KEY, (2, 3, 3, 2))
+  variables = block.init(KEY, features, train=False)
   assert len(variables['params']) == 4
   silent = jax.tree.map(jnp.zeros_like, variables)
   np.testing.assert_array_equal(
-    block.apply(silent, x, train=False), np.maximum(x, 0)
+    block.apply(silent, features, train=False), np.maximum(features, 0)
   )
 
 
 @pytest.mark.parametrize(('width', 'stride'), [(3, 1), (2, 2)])
 def test_residual_shortcut_projects_where_shapes_differ(width, stride):
   block = ResidualBlock(width, stride=stride)
-  x = jnp.zeros((1, 4, 4, 2))
-  variables = jax.eval_shape(lambda: block.init(KEY, x, train=False))
+  features = jnp.zeros((1, 4, 4, 2))
+  variables = jax.eval_shape(lambda: block.init(KEY, features, train=False))
   kernels = [
-    x.shape for x in jax.tree.leaves(variables['params']) if x.ndim == 4
+    features.shape
+    for features in jax.tree.leaves(variables['params'])
+    if features.ndim == 4
   ]
   assert kernels == [(3, 3, 2, width), (3, 3, width, width), (1, 1, 2, width)]
 
@@ -237,14 +261,18 @@ def test_residual_shortcut_projects_where_shapes_differ(width, stride):
 def test_depth_is_the_number_of_convolutions():
   net = _net('conv', depths=(3, 1))
   first, *_ = jax.eval_shape(lambda: net.init(KEY, (8, 8, 1)))
-  kernels = [x.shape for x in jax.tree.leaves(first['params']) if x.ndim == 4]
+  kernels = [
+    kernel.shape
+    for kernel in jax.tree.leaves(first['params'])
+    if kernel.ndim == 4
+  ]
   assert kernels == [(3, 3, 1, 2), (3, 3, 2, 2), (3, 3, 2, 2)]
 
 
 @pytest.mark.parametrize('block', [ConvBlock, ResidualBlock])
 def test_features_are_not_negative(block):
-  x = jax.random.normal(KEY, (4, 5, 5, 2))
-  features, _ = block(3).init_with_output(KEY, x, train=False)
+  inputs = jax.random.normal(KEY, (4, 5, 5, 2))
+  features, _ = block(3).init_with_output(KEY, inputs, train=False)
   assert jnp.min(features) == 0
   assert jnp.max(features) > 0
 
@@ -254,50 +282,54 @@ def test_features_are_not_negative(block):
 )
 def test_features_of_a_lenet(depths, sizes):
   net = _net('lenet', widths=(2, 3, 4), depths=depths, strides=(2, 2, 1))
-  x, shapes = jnp.zeros((1, 32, 32, 1)), []
+  features, shapes = jnp.zeros((1, 32, 32, 1)), []
   for block in net.blocks:
-    x, _ = block.init_with_output(KEY, x, train=False)
-    shapes.append(x.shape)
-  assert shapes == [(1, n, n, c) for n, c in zip(sizes, (2, 3, 4))]
+    features, _ = block.init_with_output(KEY, features, train=False)
+    shapes.append(features.shape)
+  assert shapes == [
+    (1, size, size, width) for size, width in zip(sizes, (2, 3, 4))
+  ]
 
 
 def test_a_lenet_pools_by_the_largest():
   # The middle of a 5×5 kernel only: the image without its border.
   kernel = jnp.zeros((5, 5, 1, 1)).at[2, 2].set(1.0)
   params = {'Conv_0': {'kernel': kernel, 'bias': jnp.array([-1.0])}}
-  x = jnp.arange(64.0).reshape(1, 8, 8, 1)
+  image = jnp.arange(64.0).reshape(1, 8, 8, 1)
   block = classifier.LeNetBlock(1, batch_norm=False)
-  y = block.apply({'params': params}, x, train=False)
+  pooled = block.apply({'params': params}, image, train=False)
   # Of rows 2 .. 5 and columns 2 .. 5, in squares of two.
-  np.testing.assert_array_equal(y[0, :, :, 0], [[26, 28], [42, 44]])
+  np.testing.assert_array_equal(pooled[0, :, :, 0], [[26, 28], [42, 44]])
 
 
 def test_head_pools_over_all_places():
   head = Head(2, pool=True)
-  x = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])  # mean 3
+  features = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])  # mean 3
   params = {
     'Dense_0': {'kernel': jnp.array([[2.0, -1.0]]), 'bias': jnp.array([0, 0.5])}
   }
-  np.testing.assert_allclose(head.apply({'params': params}, x), [[6.0, -2.5]])
+  np.testing.assert_allclose(
+    head.apply({'params': params}, features), [[6.0, -2.5]]
+  )
 
 
 def test_head_without_pooling_looks_at_every_place():
   head = Head(1, pool=False)
-  x = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])
+  features = jnp.array([[[[1.0], [2.0]], [[3.0], [6.0]]]])
   params = {
     'Dense_0': {
       'kernel': jnp.array([[1.0], [0.0], [0.0], [-1.0]]),
       'bias': jnp.array([0.5]),
     }
   }
-  np.testing.assert_allclose(head.apply({'params': params}, x), [[-4.5]])
+  np.testing.assert_allclose(head.apply({'params': params}, features), [[-4.5]])
 
 
 def test_blocks_start_from_different_weights():
   net = _net('conv', widths=(2, 2, 2), depths=(1, 1, 1), strides=(1, 1, 1))
   _, second, third, _ = net.init(KEY, (4, 4, 1))
   assert all(
-    _changed(
+    _leaf_changes(
       second['params']['Conv_0']['kernel'], third['params']['Conv_0']['kernel']
     )
   )
@@ -314,8 +346,10 @@ def test_create_refuses_tuples_of_different_length(part):
 def test_join_undoes_split(kind, batch_norm):
   _, variables = _trained(kind, batch_norm=batch_norm)
   params, batch_stats = classifier.split(variables)
-  assert params == tuple(own['params'] for own in variables)
-  assert batch_stats == tuple(own.get('batch_stats', {}) for own in variables)
+  assert params == tuple(variable_dict['params'] for variable_dict in variables)
+  assert batch_stats == tuple(
+    variable_dict.get('batch_stats', {}) for variable_dict in variables
+  )
   assert classifier.join(params, batch_stats) == variables
 
 
@@ -341,20 +375,20 @@ def test_half_precision_is_inside_only(kind):
   full = tiny.net((4, 6, 8), 3, kind=kind)
   half = tiny.net((4, 6, 8), 3, kind=kind, dtype=jnp.bfloat16)
   variables = tiny.variables_of(full)
-  x = tiny.images(4) / np.float32(255)
+  images = tiny.images(4) / np.float32(255)
   chex.assert_trees_all_equal_shapes_and_dtypes(
     variables, tiny.variables_of(half)
   )
   inside, _ = classifier.apply_block(
-    half.blocks[0], variables[0], x, train=False
+    half.blocks[0], variables[0], images, train=False
   )
   assert inside.dtype == jnp.bfloat16
-  logits, updated = half.apply(variables, x, train=False)
+  logits, updated = half.apply(variables, images, train=False)
   assert logits.dtype == jnp.float32
   chex.assert_trees_all_equal_dtypes(variables, updated)
-  wanted, _ = full.apply(variables, x, train=False)
-  np.testing.assert_allclose(logits, wanted, atol=0.05)
-  assert np.abs(logits - wanted).max() > 0
+  expected, _ = full.apply(variables, images, train=False)
+  np.testing.assert_allclose(logits, expected, atol=0.05)
+  assert np.abs(logits - expected).max() > 0
 
 
 class OneAgainstRestTest(chex.TestCase):
@@ -372,28 +406,31 @@ def test_their_sigmoids_are_softmax_probabilities_and_so_are_gradients():
   scores = 5 * jax.random.normal(KEY, (6, 4))
   weights = jax.random.normal(jax.random.PRNGKey(1), (6, 4))
 
-  def ours(x):
-    return jnp.sum(weights * jax.nn.sigmoid(classifier.one_against_rest(x)))
+  def weighted_sigmoids(scores):
+    return jnp.sum(
+      weights * jax.nn.sigmoid(classifier.one_against_rest(scores))
+    )
 
-  def wanted(x):
-    return jnp.sum(weights * jax.nn.softmax(x))
+  def weighted_softmax(scores):
+    return jnp.sum(weights * jax.nn.softmax(scores))
 
-  for found, expected in zip(
-    jax.value_and_grad(ours)(scores), jax.value_and_grad(wanted)(scores)
+  for actual, expected in zip(
+    jax.value_and_grad(weighted_sigmoids)(scores),
+    jax.value_and_grad(weighted_softmax)(scores),
   ):
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_probabilities_of_many_labels_add_up_to_1_in_half_precision():
   scores = jax.random.normal(KEY, (4, 100)).astype(jnp.bfloat16)
-  shares = jax.nn.sigmoid(classifier.one_against_rest(scores)).sum(axis=1)
-  np.testing.assert_allclose(shares, np.ones(4), rtol=1e-5)
+  sums = jax.nn.sigmoid(classifier.one_against_rest(scores)).sum(axis=1)
+  np.testing.assert_allclose(sums, np.ones(4), rtol=1e-5)
 
 
 def test_extreme_scores_stay_finite():
   scores = jnp.array([[1e4, -1e4, 0.0], [0.0, 0.0, 0.0], [1e4, 1e4, -1e4]])
   logits, gradient = jax.value_and_grad(
-    lambda x: jnp.sum(classifier.one_against_rest(x))
+    lambda scores: jnp.sum(classifier.one_against_rest(scores))
   )(scores)
   chex.assert_tree_all_finite((logits, gradient))
   np.testing.assert_allclose(
@@ -406,10 +443,11 @@ def test_extreme_scores_stay_finite():
 
 def test_a_net_of_one_label_per_image_ends_in_it():
   net = tiny.net((4, 5, 6), 3)
-  single = tiny.net((4, 5, 6), 3, single_label=True)
-  x, variables = tiny.images(4) / np.float32(255), tiny.variables_of(net)
+  single_label_net = tiny.net((4, 5, 6), 3, single_label=True)
+  images, variables = tiny.images(4) / np.float32(255), tiny.variables_of(net)
   scores, logits = (
-    own.apply(variables, x, train=False)[0] for own in (net, single)
+    either_net.apply(variables, images, train=False)[0]
+    for either_net in (net, single_label_net)
   )
   np.testing.assert_allclose(
     jax.nn.sigmoid(logits), jax.nn.softmax(scores), rtol=1e-5

@@ -1,9 +1,11 @@
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from dualgan_jax.networks.generator import Generator, Group
 from dualgan_jax.training import parallel
@@ -21,22 +23,22 @@ def _generator(**options):
 
 @functools.cache
 def _trained():
-  """Variables as if trained: no parameter or average is 0 or 1."""
+  """Makes variables as if trained: none is 0 or 1."""
   shapes = jax.eval_shape(
     lambda: _generator().init(KEY, jnp.zeros((1, 5)), train=False)
   )
-  rng = np.random.default_rng(0)
+  generator = np.random.default_rng(0)
 
-  def draw(path, x):
+  def draw(path, leaf):
     if path[-1].key == 'var':
-      return rng.uniform(0.5, 1.5, x.shape).astype(np.float32)
-    return rng.normal(0, 0.7, x.shape).astype(np.float32)
+      return generator.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+    return generator.normal(0, 0.7, leaf.shape).astype(np.float32)
 
   return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def _noise(n=4):
-  return jax.random.normal(jax.random.PRNGKey(1), (n, 5))
+def _noise(num_samples=4):
+  return jax.random.normal(jax.random.PRNGKey(1), (num_samples, 5))
 
 
 def _generate(noise, **options):
@@ -56,7 +58,7 @@ def test_groups_mirror_the_sizes(sizes):
   features, variables = jax.eval_shape(
     lambda: module.init_with_output(KEY, jnp.zeros((6, 5)), train=False)
   )
-  assert [x.shape for x in features] == [
+  assert [group_output.shape for group_output in features] == [
     (6, *size, channels)
     for size, channels in zip(sizes, (3, 2, 1), strict=True)
   ]
@@ -68,90 +70,99 @@ def test_image_is_within_0_and_1_and_features_are_not_negative():
     *features, image = _generate(scale * _noise())
     assert jnp.min(image) >= 0
     assert jnp.max(image) <= 1
-    for x in features:
-      assert jnp.min(x) == 0
-      assert jnp.max(x) > 0
+    for group_features in features:
+      assert jnp.min(group_features) == 0
+      assert jnp.max(group_features) > 0
 
 
 def test_pixels_can_be_darker_and_brighter_than_grey():
   # A ReLU before the sigmoid would keep all pixels above 1/2.
   params = _trained()['params']
   final = params['group_3']['Conv_1']
-  for bias, wanted in ((-100.0, 0.0), (100.0, 1.0)):
+  for bias, brightness in ((-100.0, 0.0), (100.0, 1.0)):
     group = {
       **params['group_3'],
       'Conv_1': {**final, 'bias': jnp.array([bias])},
     }
     variables = {**_trained(), 'params': {**params, 'group_3': group}}
     *_, image = _generator().apply(variables, _noise(), train=False)
-    np.testing.assert_allclose(image, wanted, atol=1e-3)
+    np.testing.assert_allclose(image, brightness, atol=1e-3)
 
 
 def test_each_group_takes_the_one_before():
   # Eq. 2: F_g^j = G^j(F_g^{j-1}).
   features = _generate(_noise())
-  x = _noise()
-  for j, (size, width, channels) in enumerate(
+  group_output = _noise()
+  for group_number, (size, width, channels) in enumerate(
     zip(SIZES, (4, 3, 2), (3, 2, 1), strict=True), start=1
   ):
-    own = {name: tree[f'group_{j}'] for name, tree in _trained().items()}
-    group = Group(size, width, channels, is_image=j == 3)
-    x = group.apply(own, x, train=False)
-    np.testing.assert_allclose(features[j - 1], x, 1e-5, 1e-6)
+    group_variables = {
+      name: collection[f'group_{group_number}']
+      for name, collection in _trained().items()
+    }
+    group = Group(size, width, channels, is_image=group_number == 3)
+    group_output = group.apply(group_variables, group_output, train=False)
+    np.testing.assert_allclose(
+      features[group_number - 1], group_output, 1e-5, 1e-6
+    )
 
 
-def test_an_image_depends_on_its_own_noise_alone():
+def test_an_image_depends_on_its_own_noise_only():
   noise = _noise()
-  together = _generate(noise)
-  others = _generate(noise.at[1:].mul(5.0))
-  alone = _generate(noise[:1])
-  for a, b, c in zip(together, others, alone, strict=True):
-    np.testing.assert_allclose(a[0], b[0], 1e-4, 1e-6)
-    np.testing.assert_allclose(a[:1], c, 1e-4, 1e-6)
-  assert np.max(np.abs(together[-1][1] - others[-1][1])) > 1e-3
+  outputs = _generate(noise)
+  outputs_beside_others = _generate(noise.at[1:].mul(5.0))
+  single_outputs = _generate(noise[:1])
+  for output, output_beside_others, single_output in zip(
+    outputs, outputs_beside_others, single_outputs, strict=True
+  ):
+    np.testing.assert_allclose(output[0], output_beside_others[0], 1e-4, 1e-6)
+    np.testing.assert_allclose(output[:1], single_output, 1e-4, 1e-6)
+  assert np.max(np.abs(outputs[-1][1] - outputs_beside_others[-1][1])) > 1e-3
 
 
 def test_in_training_the_samples_of_a_batch_meet():
-  def first(noise):
+  def first_image(noise):
     features, _ = _generator().apply(
       _trained(), noise, train=True, mutable=['batch_stats']
     )
     return features[-1][0]
 
   noise = _noise()
-  moved = np.abs(first(noise) - first(noise.at[1:].mul(5.0)))
-  assert np.max(moved) > 1e-3
+  difference = np.abs(first_image(noise) - first_image(noise.at[1:].mul(5.0)))
+  assert np.max(difference) > 1e-3
 
 
 def test_training_moves_every_running_average():
-  old = _trained()
-  _, new = _generator().apply(
-    old, _noise(), train=True, mutable=['batch_stats']
+  old_variables = _trained()
+  _, new_averages = _generator().apply(
+    old_variables, _noise(), train=True, mutable=['batch_stats']
   )
-  assert jax.tree.structure(new['batch_stats']) == jax.tree.structure(
-    old['batch_stats']
+  assert jax.tree.structure(new_averages['batch_stats']) == jax.tree.structure(
+    old_variables['batch_stats']
   )
-  for a, b in zip(jax.tree.leaves(old['batch_stats']), jax.tree.leaves(new)):
-    assert np.any(a != b)
+  for old_leaf, new_leaf in zip(
+    jax.tree.leaves(old_variables['batch_stats']), jax.tree.leaves(new_averages)
+  ):
+    assert np.any(old_leaf != new_leaf)
 
 
 def test_generating_moves_no_running_average():
   # Nothing is written, though it could be.
-  _, same = _generator().apply(
+  _, new_averages = _generator().apply(
     _trained(), _noise(), train=False, mutable=['batch_stats']
   )
-  for a, b in zip(
-    jax.tree.leaves(_trained()['batch_stats']), jax.tree.leaves(same)
+  for old_leaf, new_leaf in zip(
+    jax.tree.leaves(_trained()['batch_stats']), jax.tree.leaves(new_averages)
   ):
-    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(old_leaf, new_leaf)
 
 
 def test_only_the_image_layer_has_a_bias_of_its_own():
   biased = {
     (group, layer)
     for group, layers in _trained()['params'].items()
-    for layer, own in layers.items()
-    if 'bias' in own and not layer.startswith('BatchNorm')
+    for layer, layer_params in layers.items()
+    if 'bias' in layer_params and not layer.startswith('BatchNorm')
   }
   assert biased == {('group_3', 'Conv_1')}
 
@@ -164,15 +175,36 @@ def test_devices_share_their_batch_moments():
       _trained(), noise, train=True, mutable=['batch_stats']
     )
 
-  whole, averages = generate(noise)
-  halves, shared = jax.vmap(generate, axis_name=parallel.AXIS)(
+  outputs, averages = generate(noise)
+  half_outputs, shared_averages = jax.vmap(generate, axis_name=parallel.AXIS)(
     noise.reshape(2, 2, 5)
   )
   np.testing.assert_allclose(
-    halves[-1].reshape(whole[-1].shape), whole[-1], 1e-3, 1e-4
+    half_outputs[-1].reshape(outputs[-1].shape), outputs[-1], 1e-3, 1e-4
   )
-  for a, b in zip(jax.tree.leaves(shared), jax.tree.leaves(averages)):
-    np.testing.assert_allclose(a[0], b, 1e-3, 1e-4)
+  for shared_leaf, leaf in zip(
+    jax.tree.leaves(shared_averages), jax.tree.leaves(averages)
+  ):
+    np.testing.assert_allclose(shared_leaf[0], leaf, 1e-3, 1e-4)
+
+
+class ForwardPassTest(chex.TestCase):
+  """A user's own transformations do what a step on one device does."""
+
+  @chex.all_variants
+  @parameterized.parameters(True, False)
+  def test_the_forward_pass_needs_no_device_axis(self, train):
+    def generate(noise):
+      return _generator().apply(
+        _trained(), noise, train=train, mutable=['batch_stats']
+      )
+
+    chex.assert_trees_all_close(
+      self.variant(generate)(_noise()),
+      tiny.on_one_device(generate, _noise()),
+      rtol=1e-4,
+      atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize('part', ['sizes', 'channels', 'widths'])
@@ -186,10 +218,12 @@ def test_refuses_a_description_of_different_lengths(part):
 def test_half_precision_is_inside_only():
   full = tiny.generator()
   half = full.clone(dtype=jnp.bfloat16)
-  z = jax.random.normal(jax.random.PRNGKey(0), (4, tiny.NOISE))
-  variables = full.init(jax.random.PRNGKey(1), z, train=False)
-  *groups, image = half.apply(variables, z, train=False)
-  assert {x.dtype for x in groups} == {jnp.dtype(jnp.bfloat16)}
+  latents = jax.random.normal(jax.random.PRNGKey(0), (4, tiny.LATENT_DIM))
+  variables = full.init(jax.random.PRNGKey(1), latents, train=False)
+  *groups, image = half.apply(variables, latents, train=False)
+  assert {group_features.dtype for group_features in groups} == {
+    jnp.dtype(jnp.bfloat16)
+  }
   assert image.dtype == jnp.float32
-  wanted = full.apply(variables, z, train=False)[-1]
-  np.testing.assert_allclose(image, wanted, atol=0.02)
+  expected = full.apply(variables, latents, train=False)[-1]
+  np.testing.assert_allclose(image, expected, atol=0.02)

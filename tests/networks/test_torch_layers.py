@@ -9,39 +9,43 @@ from dualgan_jax.networks import architectures, torch_layers
 
 
 def test_a_convolution_pads_both_sides_alike():
-  x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+  image = jnp.arange(16.0).reshape(1, 4, 4, 1)
   ones = {'params': {'kernel': jnp.ones((3, 3, 1, 1))}}
-  y = torch_layers.conv('a', 1, 3, stride=2, padding=1).apply(ones, x)
+  convolved = torch_layers.conv('a', 1, 3, stride=2, padding=1).apply(
+    ones, image
+  )
   # The windows' middles are 0, 2, 8 and 10; 'SAME' would have 5, 7, 13 and 15.
   expected = [[0 + 1 + 4 + 5, 1 + 2 + 3 + 5 + 6 + 7], [4 + 5 + 8 + 9 + 12 + 13]]
-  assert y.shape == (1, 2, 2, 1)
-  np.testing.assert_allclose(y[0, 0, :, 0], expected[0])
-  np.testing.assert_allclose(y[0, 1, 0, 0], expected[1][0])
+  assert convolved.shape == (1, 2, 2, 1)
+  np.testing.assert_allclose(convolved[0, 0, :, 0], expected[0])
+  np.testing.assert_allclose(convolved[0, 1, 0, 0], expected[1][0])
 
 
 def test_a_pooling_pads_with_less_than_anything():
-  x = -jnp.ones((1, 2, 2, 1))
-  y = torch_layers.max_pool(x, 3, 2, padding=1)
-  np.testing.assert_array_equal(y, -np.ones((1, 1, 1, 1)))
+  image = -jnp.ones((1, 2, 2, 1))
+  pooled = torch_layers.max_pool(image, 3, 2, padding=1)
+  np.testing.assert_array_equal(pooled, -np.ones((1, 1, 1, 1)))
 
 
 def test_features_flatten_channel_by_channel():
-  x = jnp.arange(8).reshape(1, 2, 2, 2)  # [N, h, w, c]
+  features = jnp.arange(8).reshape(1, 2, 2, 2)  # [N, h, w, c]
   np.testing.assert_array_equal(
-    torch_layers.flatten(x), [[0, 2, 4, 6, 1, 3, 5, 7]]
+    torch_layers.flatten(features), [[0, 2, 4, 6, 1, 3, 5, 7]]
   )
 
 
 def test_the_head_means_over_space_before_it_weighs():
   variables = {'params': {'fc': {'kernel': jnp.eye(2), 'bias': jnp.ones(2)}}}
-  x = jnp.array([[[[1.0, 2.0], [3.0, 6.0]]]])
-  y = torch_layers.Linear(2, 'fc').apply(variables, x.astype(jnp.bfloat16))
-  np.testing.assert_allclose(y, [[3, 5]])
-  assert y.dtype == jnp.float32
+  features = jnp.array([[[[1.0, 2.0], [3.0, 6.0]]]])
+  logits = torch_layers.Linear(2, 'fc').apply(
+    variables, features.astype(jnp.bfloat16)
+  )
+  np.testing.assert_allclose(logits, [[3, 5]])
+  assert logits.dtype == jnp.float32
 
 
 def test_names_and_shapes_are_those_of_a_state_dict():
-  like = (
+  template = (
     {
       'params': {
         'layer1': {'0': {'conv1': {'kernel': jnp.zeros((3, 5, 2, 4))}}},
@@ -51,7 +55,7 @@ def test_names_and_shapes_are_those_of_a_state_dict():
     },
     {'params': {'fc': {'kernel': jnp.zeros((4, 7)), 'bias': jnp.zeros(7)}}},
   )
-  names = {
+  tensor_shapes = {
     'layer1.0.conv1.weight': (4, 2, 3, 5),
     'bn1.weight': (4,),
     'bn1.bias': (4,),
@@ -60,11 +64,14 @@ def test_names_and_shapes_are_those_of_a_state_dict():
     'fc.weight': (7, 4),
     'fc.bias': (7,),
   }
-  assert torch_layers.names(like) == names
+  assert torch_layers.state_dict_shapes(template) == tensor_shapes
 
-  rng = np.random.default_rng(0)
-  tensors = {k: rng.normal(size=shape) for k, shape in names.items()}
-  block, head = torch_layers.convert(tensors, like)
+  generator = np.random.default_rng(0)
+  tensors = {
+    tensor_name: generator.normal(size=shape)
+    for tensor_name, shape in tensor_shapes.items()
+  }
+  block, head = torch_layers.convert_state_dict(tensors, template)
   kernel = block['params']['layer1']['0']['conv1']['kernel']
   assert kernel.dtype == np.float32
   np.testing.assert_allclose(
@@ -77,7 +84,11 @@ def test_names_and_shapes_are_those_of_a_state_dict():
     block['batch_stats']['bn1']['var'], tensors['bn1.running_var'], rtol=1e-6
   )
   jax.tree.map(
-    lambda x, y: np.testing.assert_equal(x.shape, y.shape), (block, head), like
+    lambda actual, expected: np.testing.assert_equal(
+      actual.shape, expected.shape
+    ),
+    (block, head),
+    template,
   )
 
 
@@ -95,12 +106,18 @@ def test_names_and_shapes_are_those_of_a_state_dict():
 )
 def test_blocks_shrink_as_their_papers_say(name, size, heights, width):
   net = architectures.ARCHITECTURES[name].create(10)
-  like = architectures.abstract(name, 10, (size, size, 3))
-  x, found = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32), []
-  for block, own in zip(net.blocks, like[:-1], strict=True):
-    x = jax.eval_shape(
-      lambda own, x, block=block: block.apply(own, x, train=False), own, x
+  variables = architectures.abstract_variables(name, 10, (size, size, 3))
+  features, shapes = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32), []
+  for block, block_variables in zip(net.blocks, variables[:-1], strict=True):
+    features = jax.eval_shape(
+      lambda block_variables, features, block=block: block.apply(
+        block_variables, features, train=False
+      ),
+      block_variables,
+      features,
     )
-    found.append(x.shape)
-  assert [shape[1:3] for shape in found] == [(h, h) for h in heights]
-  assert found[-1][-1] == width
+    shapes.append(features.shape)
+  assert [shape[1:3] for shape in shapes] == [
+    (height, height) for height in heights
+  ]
+  assert shapes[-1][-1] == width

@@ -9,7 +9,7 @@ from dualgan_jax.reporting import cost
 
 def test_parameters_by_hand():
   net = classifier.create(
-    kind='conv', widths=(2, 4), depths=(1, 1), strides=(2, 1), labels=3
+    kind='conv', widths=(2, 4), depths=(1, 1), strides=(2, 1), num_labels=3
   )
   variables = jax.eval_shape(lambda: net.init(jax.random.PRNGKey(0), (4, 4, 1)))
   # 3×3 kernels without bias, scale and bias per batch norm, a head on 2×2;

@@ -32,7 +32,7 @@ def test_branch_losses_are_means_over_fresh_batches():
   frozen = dual.Frozen(tiny.both_teachers(), source, variables)
   filters = {
     f'block_{b}': {
-      name: own[f'group_{3 - b}'] for name, own in source.filters.items()
+      name: x[f'group_{3 - b}'] for name, x in source.filters.items()
     }
     for b in (1, 2)
   }
@@ -58,7 +58,7 @@ def test_branch_losses_are_means_over_fresh_batches():
   # Eq. 13 by hand, on the noise of step 0.
   key = jax.random.fold_in(first.key, 0)
   keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(tiny.BATCH))
-  z = jax.vmap(lambda k: jax.random.normal(k, (tiny.NOISE,)))(keys)
+  z = jax.vmap(lambda k: jax.random.normal(k, (tiny.LATENT_DIM,)))(keys)
   image = source.module.apply(source.variables, z, train=False)[-1]
   x = image
   for b in (1, 2):

@@ -35,9 +35,9 @@ def _phase(draw, origin, optimiser):
 def test_the_loss_is_against_the_teachers_answers_on_y_cst(routed):
   devices = jax.local_devices()[:1]
   source, student = tiny.source(routed=routed), tiny.student()
-  believed = None
+  answer_mask = None
   if routed:  # every other image belongs to the other teacher
-    believed = np.tile(np.eye(2, dtype=bool), (tiny.BATCH // 2, 1))
+    answer_mask = np.tile(np.eye(2, dtype=bool), (tiny.BATCH // 2, 1))
   phase = _phase(distillation.generated, source, optax.sgd(0.1))
   state, metrics = tiny.run(phase)
 
@@ -47,7 +47,7 @@ def test_the_loss_is_against_the_teachers_answers_on_y_cst(routed):
     targets = discriminators.combine(
       [forward.tail(t, t.variables, x, 0) for t in everyone],
       tiny.LABEL_MAP.owners(tiny.ASKED),
-      believed,
+      answer_mask,
     )
     loss = losses.distillation(logits, targets, temperature=2.0)
     return key, (loss, split(updated)[1])
@@ -113,8 +113,8 @@ def test_noise_is_uniform_and_new_each_time():
 
   def images(seed):
     key = parallel.replicate(jax.random.PRNGKey(seed), devices)
-    x, told = draw(frozen, key)[1]
-    assert told.shape == (2, 32, len(tiny.ASKED))
+    x, logits = draw(frozen, key)[1]
+    assert logits.shape == (2, 32, len(tiny.ASKED))
     return np.asarray(x).reshape(64, *tiny.IMAGE)
 
   x = images(0)
@@ -125,8 +125,8 @@ def test_noise_is_uniform_and_new_each_time():
   assert not np.array_equal(x, images(1))
 
 
-def _real(believed):
-  sets = (RealImages(tiny.images(), np.tile(believed, (40, 1))),)
+def _real(answer_mask):
+  sets = (RealImages(tiny.images(), np.tile(answer_mask, (40, 1))),)
   return distillation.Real(sets, tiny.IMAGE[:2])
 
 
@@ -135,22 +135,24 @@ def test_real_images_have_the_answers_of_the_teachers_that_count():
   everyone = tiny.both_teachers()
   owners = tiny.LABEL_MAP.owners(tiny.ASKED)
 
-  def told(believed):
+  def answers(answer_mask):
     def share(frozen, key):
       return key, distillation.real(*frozen, tiny.LABEL_MAP, key, tiny.BATCH)
 
-    _, (x, answers) = parallel.compile_step(share, devices)(
-      parallel.replicate((_real(believed), everyone), devices),
+    _, (x, logits) = parallel.compile_step(share, devices)(
+      parallel.replicate((_real(answer_mask), everyone), devices),
       parallel.replicate(jax.random.PRNGKey(0), devices),
     )
-    logits = [forward.tail(t, t.variables, x[0], 0) for t in everyone]
-    return answers[0], discriminators.combine(logits, owners)
+    by_teacher = [forward.tail(t, t.variables, x[0], 0) for t in everyone]
+    return logits[0], discriminators.combine(by_teacher, owners)
 
-  answers, together = told([True, True])
-  np.testing.assert_allclose(answers, together, rtol=1e-4, atol=1e-4)
-  alone, _ = told([False, True])
+  of_both, combined = answers([True, True])
+  np.testing.assert_allclose(of_both, combined, rtol=1e-4, atol=1e-4)
+  of_second, _ = answers([False, True])
   d, a, c = range(3)
   # `a` is the first teacher's, who does not count; `c` is now the second's.
-  assert (alone[:, a] == discriminators.ABSENT).all()
-  np.testing.assert_allclose(alone[:, d], together[:, d], rtol=1e-4, atol=1e-4)
-  assert np.abs(alone[:, c] - together[:, c]).max() > 1e-3
+  assert (of_second[:, a] == discriminators.ABSENT).all()
+  np.testing.assert_allclose(
+    of_second[:, d], combined[:, d], rtol=1e-4, atol=1e-4
+  )
+  assert np.abs(of_second[:, c] - combined[:, c]).max() > 1e-3

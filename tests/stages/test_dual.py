@@ -29,8 +29,8 @@ def test_eq_15_moves_the_step(monkeypatch, second_block):
   ours = dual.inputs
 
   def no_generated(student, before, features):
-    own, generated = ours(student, before, features)
-    return own, jnp.zeros_like(generated)
+    own_path, generated = ours(student, before, features)
+    return own_path, jnp.zeros_like(generated)
 
   monkeypatch.setattr(dual, 'inputs', no_generated)
   assert tiny.moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
@@ -41,13 +41,9 @@ def test_eq_16_moves_the_step(monkeypatch, second_block, stream):
   monkeypatch.setattr(
     losses,
     'dual_streams',
-    lambda own, generated, **_: locals_of(own, generated)[stream],
+    lambda *terms, **_: terms[('own', 'generated').index(stream)],
   )
   assert tiny.moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
-
-
-def locals_of(own, generated):
-  return {'own': own, 'generated': generated}
 
 
 def test_eq_9_moves_the_step(monkeypatch):
@@ -65,17 +61,17 @@ def test_the_inputs_are_the_students_path_and_the_generators_feature():
   student, source = tiny.student(), tiny.source()
   variables = tiny.variables_of(student)
   features = source.module.apply(
-    source.variables, jnp.ones((2, tiny.NOISE)), train=False
+    source.variables, jnp.ones((2, tiny.LATENT_DIM)), train=False
   )
-  own, generated = dual.inputs(student, (), features)
-  assert own is features[-1]  # b = 1: both are the image
+  own_path, generated = dual.inputs(student, (), features)
+  assert own_path is features[-1]  # b = 1: both are the image
   assert generated is features[-1]
 
-  own, generated = dual.inputs(student, variables[:1], features)
+  own_path, generated = dual.inputs(student, variables[:1], features)
   expected = student.blocks[0].apply(variables[0], features[-1], train=False)
-  np.testing.assert_array_equal(own, expected)
+  np.testing.assert_array_equal(own_path, expected)
   assert generated is features[1]  # b = 2: F_g^{B+1-b} = F_g^2
-  assert own.shape == generated.shape
+  assert own_path.shape == generated.shape
 
   _, generated = dual.inputs(student, variables[:2], features)
   assert generated is features[0]  # b = 3: F_g^1
@@ -90,9 +86,9 @@ def test_running_averages_follow_the_students_own_path_only(second_block):
     del frozen
     features = source.features(jax.random.fold_in(key, 0), tiny.BATCH)
     before = tiny.variables_of(student)[:1]
-    own, _ = dual.inputs(student, before, features)
+    own_path, _ = dual.inputs(student, before, features)
     variables = join(first.params['block'], first.batch_stats)
-    _, updated = apply_block(student.blocks[1], variables, own, train=True)
+    _, updated = apply_block(student.blocks[1], variables, own_path, train=True)
     return key, split(updated)[1]
 
   _, expected = parallel.compile_step(by_hand, devices)(
@@ -108,20 +104,20 @@ def test_running_averages_follow_the_students_own_path_only(second_block):
 
 
 def test_each_stream_has_its_weight_or_is_left_out():
-  both, own = (
+  both, only_own = (
     tiny.run(_phase(2, channels=(5, 7, 1), lambda_own=2.0, lambda_generated=x))
     for x in (3.0, 0.0)
   )
   assert 'adapter' in both[0].params
   assert 'l_d_generated' in both[1]
-  assert 'adapter' not in own[0].params
-  assert 'l_d_generated' not in own[1]
+  assert 'adapter' not in only_own[0].params
+  assert 'l_d_generated' not in only_own[1]
   of_own, of_generated = both[1]['l_d_own'], both[1]['l_d_generated']
   np.testing.assert_allclose(
     both[1]['loss'], 2 * of_own + 3 * of_generated, rtol=1e-6
   )
-  np.testing.assert_allclose(own[1]['l_d_own'], of_own, rtol=1e-5)
-  np.testing.assert_allclose(own[1]['loss'], 2 * of_own, rtol=1e-5)
+  np.testing.assert_allclose(only_own[1]['l_d_own'], of_own, rtol=1e-5)
+  np.testing.assert_allclose(only_own[1]['loss'], 2 * of_own, rtol=1e-5)
   assert abs(of_own - of_generated) > 1e-3
 
 
@@ -158,7 +154,7 @@ def _of_first_block(source, image):
   out = student.blocks[0].apply(
     tiny.variables_of(student)[0], image, train=False
   )
-  filters = {name: own['group_2'] for name, own in source.filters.items()}
+  filters = {name: x['group_2'] for name, x in source.filters.items()}
   frozen = dual.Frozen(everyone, source, ())
   terms = dual.block_losses(
     1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
@@ -176,7 +172,7 @@ def _of_first_block(source, image):
 def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
   source = tiny.source(image_filter=image_filter)
   image = source.module.apply(
-    source.variables, jnp.ones((2, tiny.NOISE)), train=False
+    source.variables, jnp.ones((2, tiny.LATENT_DIM)), train=False
   )[-1]
   terms, answers = _of_first_block(source, image)
   # Of `one` Y_cst asks a and c, its labels 0 and 2, of `two` d and c.
@@ -194,7 +190,7 @@ def test_the_target_of_a_routed_image_is_its_own_teachers():
   source = tiny.source(routed=True)
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
   terms, answers = _of_first_block(source, image)
-  told = source.told(tiny.both_teachers(), image, tiny.LABEL_MAP)
+  targets = source.ensemble_logits(tiny.both_teachers(), image, tiny.LABEL_MAP)
   d, a, c = range(3)
   # What Y_cst asks of each, as its own labels and as those of Y_cst.
   asked = (([0, 2], [a, c]), ([0, 1], [c, d]))
@@ -202,7 +198,7 @@ def test_the_target_of_a_routed_image_is_its_own_teachers():
     asked, terms, answers, strict=True
   ):
     np.testing.assert_allclose(
-      term, losses.dual_block(answer[:, kept], told[:, columns]), rtol=1e-5
+      term, losses.dual_block(answer[:, kept], targets[:, columns]), rtol=1e-5
     )
 
 
@@ -230,16 +226,17 @@ def test_a_shared_label_has_the_mean_probability_as_the_heads_target():
   np.testing.assert_allclose(two[0], loss([2, 0], [c, p2[:, 1]]), rtol=1e-4)
 
 
-def test_what_is_told_of_routed_images():
-  everyone, own = tiny.both_teachers(), tiny.source(routed=True)
+def test_the_teachers_answers_to_routed_images():
+  everyone, source = tiny.both_teachers(), tiny.source(routed=True)
   images = tiny.images(4) / np.float32(255)
-  told = own.told(everyone, images, tiny.LABEL_MAP)
+  logits = source.ensemble_logits(everyone, images, tiny.LABEL_MAP)
   a, d = tiny.ASKED.index('a'), tiny.ASKED.index('d')
   # Images 0 and 2 are the first teacher's, who does not answer `d`.
-  assert (told[0::2, d] == discriminators.ABSENT).all()
-  assert (told[1::2, a] == discriminators.ABSENT).all()
+  assert (logits[0::2, d] == discriminators.ABSENT).all()
+  assert (logits[1::2, a] == discriminators.ABSENT).all()
   # If nothing is absent, all answer for every image.
-  together = own.replace(absent=False).told(everyone, images, tiny.LABEL_MAP)
-  plain = tiny.source().told(everyone, images, tiny.LABEL_MAP)
-  np.testing.assert_allclose(together, plain, rtol=1e-5)
-  np.testing.assert_allclose(told[0::2, a], plain[0::2, a], rtol=1e-4)
+  all_answer = source.replace(foreign_labels_absent=False)
+  of_all = all_answer.ensemble_logits(everyone, images, tiny.LABEL_MAP)
+  plain = tiny.source().ensemble_logits(everyone, images, tiny.LABEL_MAP)
+  np.testing.assert_allclose(of_all, plain, rtol=1e-5)
+  np.testing.assert_allclose(logits[0::2, a], plain[0::2, a], rtol=1e-4)

@@ -61,13 +61,13 @@ def test_the_never_empty_label_moves_the_step(plain_step):
 
 
 def test_the_loss_is_eq_11_put_together_by_hand():
-  objective = tiny.objective()
+  weights = tiny.loss_weights()
   key = jax.random.PRNGKey(7)
   source, everyone = tiny.source(), tiny.both_teachers()
-  z = jax.random.normal(key, (4, tiny.NOISE))
+  z = jax.random.normal(key, (4, tiny.LATENT_DIM))
   f1, f2, image = source.module.apply(source.variables, z, train=False)
 
-  # Without the ladder: each tail alone, on what the filter gives it.
+  # Without the ladder: each tail by itself, on what the filter gives it.
   def answers(x, group):
     return discriminators.combine(
       [
@@ -93,20 +93,20 @@ def test_the_loss_is_eq_11_put_together_by_hand():
   prior = sum(losses.statistics_prior(x.moments) for x in ladders) / 2
   expected = (
     losses.one_hot(y, labels)
-    + objective.alpha * l_a
-    + objective.beta * losses.information_entropy(losses.label_mean(y))
-    + objective.gamma * losses.discrete(y)
+    + weights.alpha * l_a
+    + weights.beta * losses.information_entropy(losses.label_mean(y))
+    + weights.gamma * losses.discrete(y)
     + (
       losses.consistency(answers(f1, 1), y)
       + losses.consistency(answers(f2, 2), y)
     )
     / 2
-    + objective.prior * prior
+    + weights.prior * prior
   )
 
   def loss(frozen, features):
-    value, _, _ = generator_loss.l_joint(
-      features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, objective
+    value, _ = generator_loss.l_joint(
+      features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, weights
     )
     return features, value
 
@@ -193,8 +193,8 @@ def test_without_groups_there_is_the_image_alone():
 
 def test_a_routed_image_is_judged_by_its_own_teacher_alone():
   everyone = tiny.both_teachers()
-  own = tiny.source(routed=True)
-  objective = tiny.objective(routed=True)
+  source = tiny.source(routed=True)
+  weights = tiny.loss_weights(routed=True)
   rng = np.random.default_rng(0)
   shapes = ((2, 2, 5), (4, 4, 4), tiny.IMAGE)
   features = tuple(
@@ -203,13 +203,13 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
   devices = jax.local_devices()[:1]
 
   def loss(frozen, x):
-    _, logits, metrics = generator_loss.l_joint(
-      x, *frozen, tiny.LABEL_MAP, objective
+    _, (logits, metrics) = generator_loss.l_joint(
+      x, *frozen, tiny.LABEL_MAP, weights
     )
     return x, (logits, metrics['consistency'])
 
   _, ((logits,), (consistency,)) = parallel.compile_step(loss, devices)(
-    parallel.replicate((own.filters, everyone), devices),
+    parallel.replicate((source.filters, everyone), devices),
     parallel.replicate(features, devices),
   )
   a, b, c, d = range(4)  # the union: `c` is owned by both
@@ -219,47 +219,48 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
     np.full((4, 4), discriminators.ABSENT, np.float32) for _ in range(2)
   ]
   for m, teacher in enumerate(everyone):
-    said = forward.tail(teacher, teacher.variables, features[-1][m::2], 0)
+    answers = forward.tail(teacher, teacher.variables, features[-1][m::2], 0)
     mine = [(a, b, c), (c, d)][m]
     np.testing.assert_allclose(
-      logits[m::2][:, mine], said, rtol=1e-3, atol=1e-4
+      logits[m::2][:, mine], answers, rtol=1e-3, atol=1e-4
     )
-    for j, answers in enumerate(of_groups, start=1):
+    for j, group_logits in enumerate(of_groups, start=1):
       entry = discriminators.filtered(
-        own.filters[teacher.name][f'group_{j}'], features[j - 1][m::2]
+        source.filters[teacher.name][f'group_{j}'], features[j - 1][m::2]
       )
-      said = forward.tail(teacher, teacher.variables[3 - j :], entry, 3 - j)
-      answers[np.ix_(range(m, 4, 2), mine)] = said
+      answers = forward.tail(teacher, teacher.variables[3 - j :], entry, 3 - j)
+      group_logits[np.ix_(range(m, 4, 2), mine)] = answers
   expected = np.mean([losses.consistency(x, logits) for x in of_groups])
   np.testing.assert_allclose(consistency, expected, rtol=1e-4)
 
 
-def test_a_sample_is_told_whose_it_is():
+def test_a_latent_names_its_teacher():
   devices = jax.local_devices()[:1]
   draw = parallel.compile_step(
     lambda _, key: (
       key,
-      frozen_generator.draw_noise(key, 4, tiny.NOISE, (1,), 2),
+      frozen_generator.draw_latents(key, 4, tiny.LATENT_DIM, (1,), 2),
     ),
     devices,
   )
   key = parallel.replicate(jax.random.PRNGKey(0), devices)
   _, (z,) = draw(key, key)
-  assert z.shape == (4, tiny.NOISE + 2)
+  assert z.shape == (4, tiny.LATENT_DIM + 2)
   np.testing.assert_array_equal(z[:, -2:], [[0, 1]] * 4)
 
 
 def _judged(everyone, label_map=tiny.LABEL_MAP, **changes):
   """Four images, and the metrics of the loss of them."""
-  objective = tiny.objective(groups=False, **changes)
+  weights = tiny.loss_weights(groups=False, **changes)
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
   devices = jax.local_devices()[:1]
 
   def loss(frozen, x):
     filters = {t.name: {} for t in frozen}
-    return x, generator_loss.l_joint(
-      (x,), filters, frozen, label_map, objective
-    )[2]
+    _, (_, metrics) = generator_loss.l_joint(
+      (x,), filters, frozen, label_map, weights
+    )
+    return x, metrics
 
   _, metrics = parallel.compile_step(loss, devices)(
     parallel.replicate(everyone, devices), parallel.replicate(image, devices)
@@ -351,14 +352,14 @@ def test_a_routed_image_is_to_carry_a_label_of_its_own_teacher(one_hot):
   for teacher in everyone:  # less probable, all of them, than an absent label
     teacher.variables[-1]['params']['Dense_0']['bias'] -= 50
   l_oh, _, answers = _terms(everyone, routed=True, one_hot=one_hot)
-  many = len(tiny.LABEL_MAP.union)
+  num_labels = len(tiny.LABEL_MAP.union)
   wanted = []
   for m, p in enumerate(answers):
-    own = jnp.log(p[m::2])  # of such small p the logit, too
+    row_logits = jnp.log(p[m::2])  # of such small p the logit, too
     if one_hot == 'class':
-      wanted.append(losses.one_class(own))
+      wanted.append(losses.one_class(row_logits))
     else:
-      wanted.append(jnp.mean(-own.max(axis=1)) / many)
+      wanted.append(jnp.mean(-row_logits.max(axis=1)) / num_labels)
   np.testing.assert_allclose(l_oh, np.mean(wanted), rtol=1e-3)
 
 
@@ -366,12 +367,12 @@ def _of_one_label(seed):
   """A teacher of one label, which some of four images carry."""
   net = tiny.net((4, 6, 8), 1)
   *blocks, head = tiny.variables_of(net, seed)
-  alone = from_classifier('two', ('e',), net, (*blocks, head))
+  only_one = from_classifier('two', ('e',), net, (*blocks, head))
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
-  logits = forward.tail(alone, alone.variables, image, 0)
+  logits = forward.tail(only_one, only_one.variables, image, 0)
   middle = jnp.sort(logits[:, 0])[1:3].mean()
   head['params']['Dense_0']['bias'] -= middle
-  return alone
+  return only_one
 
 
 def _printed(p):
@@ -385,17 +386,17 @@ def _printed(p):
 
 @pytest.mark.parametrize('one_hot', ['labels', 'class'])
 def test_the_only_label_is_wanted_on_half_of_the_images(one_hot):
-  alone = _of_one_label(3)
-  label_map = LabelMap.create({'two': alone.labels}, alone.labels)
-  l_oh, l_ie, (p,) = _terms((alone,), label_map, one_hot=one_hot)
+  only_one = _of_one_label(3)
+  label_map = LabelMap.create({'two': only_one.labels}, only_one.labels)
+  l_oh, l_ie, (p,) = _terms((only_one,), label_map, one_hot=one_hot)
   assert p.min() < 0.5 < p.max()  # not on all, though never_empty
   np.testing.assert_allclose((l_oh, l_ie), _printed(p), rtol=1e-4)
 
 
 def test_a_routed_teacher_of_one_label_judges_by_itself():
-  one, alone = tiny.both_teachers()[0], _of_one_label(3)
-  labels = {'one': one.labels, 'two': alone.labels}
+  one, only_one = tiny.both_teachers()[0], _of_one_label(3)
+  labels = {'one': one.labels, 'two': only_one.labels}
   label_map = LabelMap.create(labels, ('a', 'e'))
-  l_oh, l_ie, (p, q) = _terms((one, alone), label_map, routed=True)
+  l_oh, l_ie, (p, q) = _terms((one, only_one), label_map, routed=True)
   wanted = np.mean([_independent(p[0::2]), _printed(q[1::2])], axis=0)
   np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-3)

@@ -33,10 +33,10 @@ def phase(
   return refine.phase(
     student,
     tiny.variables_of(student),
-    tiny.source(routed=routed).replace(absent=routed and absent),
+    tiny.source(routed=routed).replace(foreign_labels_absent=routed and absent),
     tiny.both_teachers(),
     tiny.LABEL_MAP,
-    tiny.objective(routed=routed),
+    tiny.loss_weights(routed=routed),
     image=tiny.IMAGE,
     temperature=2.0,
     disagreement=disagreement,
@@ -86,17 +86,19 @@ def test_the_generator_is_judged_by_its_image_alone(one_step):
   devices = jax.local_devices()[:1]
 
   def by_hand(frozen, key):
-    z = frozen_generator.draw_noise(key, tiny.BATCH, tiny.NOISE)
+    z = frozen_generator.draw_latents(key, tiny.BATCH, tiny.LATENT_DIM)
     features, _ = source.module.apply(
       source.variables, z, train=True, mutable=['batch_stats']
     )
     x = features[-1]
-    value, _, _ = generator_loss.l_joint(
-      (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.objective()
+    loss, _ = generator_loss.l_joint(
+      (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.loss_weights()
     )
-    said, _ = student.apply(tiny.variables_of(student), x, train=False)
-    told = source.told(frozen, x, tiny.LABEL_MAP)
-    return key, value - losses.disagreement(said, told)
+    student_logits, _ = student.apply(
+      tiny.variables_of(student), x, train=False
+    )
+    targets = source.ensemble_logits(frozen, x, tiny.LABEL_MAP)
+    return key, loss - losses.disagreement(student_logits, targets)
 
   _, expected = parallel.compile_step(by_hand, devices)(
     parallel.replicate(tiny.both_teachers(), devices),
@@ -129,7 +131,7 @@ def test_the_student_learns_what_the_teachers_say():
 @pytest.mark.parametrize('replays', [1, 3])
 def test_the_student_steps_once_and_for_each_replay(replays):
   state, _ = tiny.run(phase(optimiser=adam(1e-3, 9), replays=replays))
-  counts = {name: own[0].count for name, own in state.opt_state.items()}
+  counts = {name: x[0].count for name, x in state.opt_state.items()}
   assert counts == {'generator': 1, 'student': 1 + replays}
 
 
@@ -166,19 +168,19 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
   state, metrics = tiny.run(
     phase(rate=0.0, routed=routed, absent=absent), steps=2
   )
-  student, many = tiny.student(), 2 if routed else 1
-  source = tiny.source(routed=routed).replace(absent=absent)
+  student, num_teachers = tiny.student(), 2 if routed else 1
+  source = tiny.source(routed=routed).replace(foreign_labels_absent=absent)
   replay_key = jax.random.split(jax.random.fold_in(state.key, 1))[1]
 
   def by_hand(frozen, pool):
     def loss(x):
       logits, _ = student.apply(tiny.variables_of(student), x, train=True)
-      said = source.told(frozen, x, tiny.LABEL_MAP)
-      return losses.cross_entropy(logits / 2, jax.nn.sigmoid(said / 2))
+      targets = source.ensemble_logits(frozen, x, tiny.LABEL_MAP)
+      return losses.cross_entropy(logits / 2, jax.nn.sigmoid(targets / 2))
 
     # Of both batches that were made.
     replayed = refine.replayed(
-      pool, 2 * tiny.BATCH, replay_key, tiny.BATCH, _ALL, many
+      pool, 2 * tiny.BATCH, replay_key, tiny.BATCH, _ALL, num_teachers
     )
     return pool, (loss(pool[tiny.BATCH :] / 255.0), loss(replayed))
 

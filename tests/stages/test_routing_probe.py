@@ -11,7 +11,7 @@ from dualgan_jax.training.phase import TrainState
 from tests import tiny
 
 
-def _seen(mean, square, steps=1):
+def _moments(mean, square, steps=1):
   """Sums over `steps` batches of one layer of one channel, that has 0 and 1."""
   of_one = Moments(*(jnp.array([x]) for x in (mean, square, 0.0, 1.0)))
   return [Moments(*(x * steps for x in of_one))]
@@ -22,26 +22,24 @@ def _state(params, steps=1):
 
 
 def test_one_world_has_a_misfit_of_one():
-  images = _seen(0.5, 1.25)  # mean off by 0.5, variance right
+  images = _moments(0.5, 1.25)  # mean off by 0.5, variance right
   ratios = routing_probe.misfits(('a', 'b'), _state([[images, images]] * 2))
   np.testing.assert_allclose([ratios['a'], ratios['b']], 1.0, rtol=1e-5)
   assert not routing_probe.differ(ratios)
 
 
 def test_each_teacher_is_measured_by_its_own_images():
-  own, other = _seen(0.1, 1.01), _seen(2.1, 5.41)  # as below
-  ratios = routing_probe.misfits(
-    ('a', 'b'), _state([[own, other], [other, own]])
-  )
+  near, far = _moments(0.1, 1.01), _moments(2.1, 5.41)  # as below
+  ratios = routing_probe.misfits(('a', 'b'), _state([[near, far], [far, near]]))
   np.testing.assert_allclose([ratios['a'], ratios['b']], 21.0, rtol=1e-4)
 
 
 @pytest.mark.parametrize('steps', [1, 4])
 def test_two_worlds_worked_by_hand(steps):
-  own, other = _seen(0.1, 1.01, steps), _seen(2.1, 5.41, steps)
+  near, far = _moments(0.1, 1.01, steps), _moments(2.1, 5.41, steps)
   # Together: mean 1.1, E[x²] 3.21, variance 2.0: L_bn = 1.1 + 1.0, and the
   # teacher's own have 0.1 + 0.
-  ratios = routing_probe.misfits(('a',), _state([[own, other]], steps))
+  ratios = routing_probe.misfits(('a',), _state([[near, far]], steps))
   np.testing.assert_allclose(ratios['a'], 21.0, rtol=1e-4)
   assert routing_probe.differ(ratios)
 
@@ -67,7 +65,7 @@ def _phase(batches, trained):
   return routing_probe.phase(
     'generator/misfit',
     tiny.generator(),
-    tiny.NOISE,
+    tiny.LATENT_DIM,
     tiny.both_teachers(),
     trained,
     batches=batches,
@@ -93,10 +91,10 @@ def test_moments_are_summed_by_teacher_and_by_whose_images_they_are():
 
 def test_a_teacher_sees_the_image_behind_its_filter():
   trained = _trained(image_filter=True)
-  seen, _ = tiny.run(_phase(1, trained))
-  for own in trained.params['filters'].values():
-    del own['image']
+  filtered, _ = tiny.run(_phase(1, trained))
+  for filters in trained.params['filters'].values():
+    del filters['image']
   bare, _ = tiny.run(_phase(1, trained))
   for m in range(2):
-    first = seen.params[m][0][0], bare.params[m][0][0]
+    first = filtered.params[m][0][0], bare.params[m][0][0]
     assert tiny.moved(first[0].mean, first[1].mean) > 1e-3

@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file, save
 
 import dualgan_jax
@@ -28,7 +29,7 @@ NET = {
 
 
 def _variables():
-  net = classifier.create(**NET, labels=len(LABELS))
+  net = classifier.create(**NET, num_labels=len(LABELS))
   variables = net.init(jax.random.PRNGKey(1), IMAGE)
   # Running averages that are not 0 and 1, as after training.
   x = jax.random.uniform(jax.random.PRNGKey(2), (16, *IMAGE))
@@ -50,7 +51,7 @@ def write_toy(path, net=NET):
 
 def write_program(path, net=NET):
   """The same student, as if its net could not be described."""
-  module = classifier.create(**net, labels=len(LABELS))
+  module = classifier.create(**net, num_labels=len(LABELS))
   student.write_program(
     path,
     lambda variables, x: module.apply(variables, x, train=False)[0],
@@ -98,7 +99,7 @@ def test_it_says_what_the_live_net_says(folder):
   assert loaded.labels == LABELS
   assert loaded.image == IMAGE
   x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
-  net = classifier.create(**NET, labels=len(LABELS))
+  net = classifier.create(**NET, num_labels=len(LABELS))
   logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
   found = loaded.predict(x)
   assert found.shape == (70, 3)
@@ -129,7 +130,53 @@ def test_no_more_images_than_there_are_are_held_at_their_own_size(
 
 
 def test_no_images_give_no_answers(folder):
-  assert student.load(folder).predict(_images(0, *IMAGE)).shape == (0, 3)
+  loaded = student.load(folder)
+  assert loaded.predict(_images(0, *IMAGE)).shape == (0, 3)
+  assert loaded.predict([]).shape == (0, 3)
+
+
+def test_files_and_images_of_pillow_are_answered_alike(folder, tmp_path):
+  loaded, x = student.load(folder), _images(3, *IMAGE)
+  opened = [Image.fromarray(one[..., 0]) for one in x]
+  paths = [tmp_path / f'{i}.png' for i in range(3)]
+  for picture, path in zip(opened, paths, strict=True):
+    picture.save(path)
+  wanted = loaded.predict(x)
+  mixed = [x[0], str(paths[1]), opened[2]]
+  for images in (opened, paths, list(x), tuple(mixed)):
+    np.testing.assert_array_equal(loaded.predict(images), wanted)
+  for alone in (paths[0], str(paths[0]), opened[0]):
+    np.testing.assert_allclose(loaded.predict(alone), wanted[:1], atol=1e-6)
+
+
+def test_images_of_a_list_may_differ(folder):
+  loaded = student.load(folder)
+  small, large = _images(1, *IMAGE), _images(1, 12, 10, 3) / np.float32(255)
+  np.testing.assert_allclose(
+    loaded.predict([small[0], large[0]]),
+    np.concatenate([loaded.predict(small), loaded.predict(large)]),
+    atol=1e-6,
+  )
+  with pytest.raises(ValueError, match='int32'):
+    loaded.predict([small[0], small[0].astype(np.int32)])
+
+
+def test_a_file_that_is_no_image_is_named(folder, tmp_path):
+  (tmp_path / 'x.png').write_text('nothing')
+  with pytest.raises(
+    UserError, match=r'x\.png: cannot be read as an image .no'
+  ):
+    student.load(folder).predict([tmp_path / 'x.png'])
+
+
+def test_it_is_shown_in_a_line(folder):
+  shown = repr(student.load(folder))
+  count = sum(
+    x.size for x in jax.tree.leaves(classifier.split(_variables())[0])
+  )
+  assert shown == (
+    f"Student(labels=('a', 'b', 'c'), image=(8, 8, 1), {count:,} parameters)"
+  )
 
 
 @pytest.mark.parametrize(

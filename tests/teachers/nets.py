@@ -55,7 +55,7 @@ def net(strides=(2, 1), *, batch_norm=True):
     widths=(2,) * len(strides),
     depths=(1,) * len(strides),
     strides=strides,
-    labels=2,
+    num_labels=2,
     batch_norm=batch_norm,
   )
 

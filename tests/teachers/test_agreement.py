@@ -9,12 +9,12 @@ from tests.teachers.nets import IMAGE
 
 
 def test_nets_that_agree():
-  named = {'teachers.x': nets.abstract(), 'teachers.y': nets.by_hand()}
-  agreement.check_agreement(named, IMAGE)  # widths may differ
+  nets_by_field = {'teachers.x': nets.abstract(), 'teachers.y': nets.by_hand()}
+  agreement.check_agreement(nets_by_field, IMAGE)  # widths may differ
 
 
 @pytest.mark.parametrize(
-  ('others', 'start', 'words'),
+  ('later_nets', 'beginning', 'ending'),
   [
     (
       {'teachers.b': nets.abstract((2, 1, 1)), 'student': nets.abstract()},
@@ -33,33 +33,41 @@ def test_nets_that_agree():
     ),
   ],
 )
-def test_nets_that_disagree_are_named(others, start, words):
+def test_nets_that_disagree_are_named(later_nets, beginning, ending):
   with pytest.raises(UserError) as error:
-    agreement.check_agreement({'teachers.a': nets.abstract(), **others}, IMAGE)
-  assert str(error.value).startswith(start)
-  assert words in str(error.value)
+    agreement.check_agreement(
+      {'teachers.a': nets.abstract(), **later_nets}, IMAGE
+    )
+  assert str(error.value).startswith(beginning)
+  assert ending in str(error.value)
 
 
 def test_disagreement_is_found_in_a_later_block():
-  named = {
+  nets_by_field = {
     'teachers.a': nets.abstract((2, 1, 1)),
     'student': nets.abstract((2, 2, 1)),
   }
   with pytest.raises(UserError, match=r'^student\.strides: block 2 gives 2×2'):
-    agreement.check_agreement(named, IMAGE)
+    agreement.check_agreement(nets_by_field, IMAGE)
 
 
 def test_one_block_cannot_be_cut():
-  named = {'teachers.a': nets.abstract((2,)), 'student': nets.abstract((2,))}
+  nets_by_field = {
+    'teachers.a': nets.abstract((2,)),
+    'student': nets.abstract((2,)),
+  }
   with pytest.raises(UserError, match=r'^teachers\.a\.widths: 1 block;'):
-    agreement.check_agreement(named, IMAGE)
+    agreement.check_agreement(nets_by_field, IMAGE)
   with pytest.raises(UserError, match=r'^teachers\.a\.weights: 1 block;'):
-    agreement.check_agreement(named, IMAGE, {'teachers.a': 'weights'})
+    agreement.check_agreement(nets_by_field, IMAGE, {'teachers.a': 'weights'})
 
 
 def test_merging_is_no_cure_without_files():
-  named = {'teachers.a': nets.abstract(), 'student': nets.abstract((2, 1, 1))}
+  nets_by_field = {
+    'teachers.a': nets.abstract(),
+    'student': nets.abstract((2, 1, 1)),
+  }
   with pytest.raises(UserError, match=r'into the same number\.$'):
-    agreement.check_agreement(named, IMAGE)
+    agreement.check_agreement(nets_by_field, IMAGE)
   with pytest.raises(UserError, match=r'number, weight files by `merge`\.$'):
-    agreement.check_agreement(named, IMAGE, {'teachers.a': 'weights'})
+    agreement.check_agreement(nets_by_field, IMAGE, {'teachers.a': 'weights'})

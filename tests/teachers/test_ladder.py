@@ -26,7 +26,7 @@ def _teacher():
     widths=WIDTHS,
     depths=(1, 1, 1, 1),
     strides=(2, 1, 2, 1),
-    labels=3,
+    num_labels=3,
   )
   shapes = jax.eval_shape(lambda: net.init(KEY, (8, 8, 1)))
   rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Images are brought to what a teacher is used to."""
+"""Images are prepared as a teacher expects them."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,19 +6,19 @@ import numpy as np
 from dualgan_jax.teachers.teacher import Preparation
 
 
-def test_images_are_prepared_as_a_teacher_is_used_to():
-  x = jnp.array([[[[0.0, 0.5, 1.0]], [[1.0, 1.0, 1.0]]]])  # [1, 2, 1, 3]
+def test_size_channels_and_scale_become_the_teachers():
+  images = jnp.array([[[[0.0, 0.5, 1.0]], [[1.0, 1.0, 1.0]]]])  # [1, 2, 1, 3]
   grey = Preparation((2, 1, 1), mean=(0.5,), deviation=(0.25,))
   # 0.587 · 0.5 + 0.114 · 1 = 0.4075; white stays white.
-  np.testing.assert_allclose(grey(x)[0, :, 0], [[-0.37], [2]], rtol=1e-5)
+  np.testing.assert_allclose(grey(images)[0, :, 0], [[-0.37], [2]], rtol=1e-5)
   colours = Preparation(
     (2, 1, 3), mean=(0.0, 0.5, 1.0), deviation=(1.0, 2.0, 4.0)
   )
   np.testing.assert_allclose(
-    colours(x)[0, :, 0], [[0, 0, 0], [1, 0.25, 0]], atol=1e-6
+    colours(images)[0, :, 0], [[0, 0, 0], [1, 0.25, 0]], atol=1e-6
   )
   # One channel becomes three alike; twice the size, bilinearly.
-  wide = Preparation((4, 1, 3))(x[..., :1])
+  wide = Preparation((4, 1, 3))(images[..., :1])
   np.testing.assert_allclose(
     wide[0, :, 0], np.repeat([[0], [0.25], [0.75], [1]], 3, axis=1)
   )

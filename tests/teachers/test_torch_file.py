@@ -17,24 +17,24 @@ from tests.torch_files import (
   Call,
   Name,
   Storage,
-  archive,
-  legacy,
-  pickled,
-  tensor,
+  pickle_value,
+  tensor_call,
+  write_archive,
+  write_legacy,
 )
 
 # Written by PyTorch: {'epoch': 3, 'state_dict': ...} of views, a parameter, a
-# batch norm, an empty tensor, half precision; test_against_torch holds it so.
+# batch norm, an empty tensor, half precision; test_against_torch checks that.
 _TINY = FILES / 'tiny.pt'
 
 
-def test_tensors_of_all_kinds_are_what_pytorch_wrote():
-  found = weight_files.read(_TINY)
-  base = np.arange(24, dtype=np.float32)
+def test_tensors_of_all_kinds_are_read_as_pytorch_wrote_them():
+  tensors = weight_files.read(_TINY)
+  numbers = np.arange(24, dtype=np.float32)
   expected = {
-    'plain': base.reshape(2, 3, 4),
-    'transposed': base.reshape(4, 6).T,
-    'part': base[5:9],
+    'plain': numbers.reshape(2, 3, 4),
+    'transposed': numbers.reshape(4, 6).T,
+    'part': numbers[5:9],
     'half': np.array([1.5, -2], ml_dtypes.bfloat16),
     'count': np.array(7),
     'empty': np.zeros((0, 3), np.float32),
@@ -45,48 +45,48 @@ def test_tensors_of_all_kinds_are_what_pytorch_wrote():
     'norm.running_var': np.ones(3, np.float32),
     'norm.num_batches_tracked': np.array(0),
   }
-  assert list(found) == list(expected)
-  for name, x in expected.items():
-    np.testing.assert_array_equal(found[name], x, strict=True)
+  assert list(tensors) == list(expected)
+  for name, tensor in expected.items():
+    np.testing.assert_array_equal(tensors[name], tensor, strict=True)
 
 
 _BYTES = Storage(length=16)
-_BYTES.named = Name('torch.storage', 'UntypedStorage')
+_BYTES.storage_class = Name('torch.storage', 'UntypedStorage')
 
 
-def _v3(dtype, offset, shape, strides, metadata=None):
-  arguments = (offset, shape, strides, False, None, Name('torch', dtype))
+def _v3(dtype_name, offset, shape, strides, metadata=None):
+  arguments = (offset, shape, strides, False, None, Name('torch', dtype_name))
   function = '_rebuild_tensor_v3'
   return Call('torch._utils', function, _BYTES, *arguments, metadata)
 
 
-def _typed(type_):
-  function, *_ = tensor().__reduce__()
+def _typed(type_name):
+  function, *_ = tensor_call().__reduce__()
   arguments = (Storage(), 0, (4,), (1,), False, None)
-  name = Name(*type_.rsplit('.', 1))
+  tensor_type = Name(*type_name.rsplit('.', 1))
   return Call(
     'torch._tensor',
     '_rebuild_from_type_v2',
     function,
-    name,
+    tensor_type,
     arguments,
     {'tag': 1},
   )
 
 
 @pytest.mark.parametrize(
-  ('written', 'numbers'),
+  ('tensor', 'numbers'),
   [
-    (tensor(1, (3,)), [2, 3, 4]),
-    (tensor(0, (2, 2), (1, 2)), [[1, 3], [2, 4]]),
-    (tensor(3, (), ()), 4),
-    (tensor(1, (2, 3), (1, 0)), [[2, 2, 2], [3, 3, 3]]),
-    (tensor(metadata=({'neg': True},)), [-1, -2, -3, -4]),
-    (tensor(metadata=({'neg': False},)), [1, 2, 3, 4]),
-    (tensor(metadata=(None,)), [1, 2, 3, 4]),
+    (tensor_call(1, (3,)), [2, 3, 4]),
+    (tensor_call(0, (2, 2), (1, 2)), [[1, 3], [2, 4]]),
+    (tensor_call(3, (), ()), 4),
+    (tensor_call(1, (2, 3), (1, 0)), [[2, 2, 2], [3, 3, 3]]),
+    (tensor_call(metadata=({'neg': True},)), [-1, -2, -3, -4]),
+    (tensor_call(metadata=({'neg': False},)), [1, 2, 3, 4]),
+    (tensor_call(metadata=(None,)), [1, 2, 3, 4]),
     (Call('torch._utils', '_rebuild_tensor', Storage(), 0, (2,), (1,)), [1, 2]),
     (
-      Call('torch._utils', '_rebuild_parameter', tensor(), True, {}),
+      Call('torch._utils', '_rebuild_parameter', tensor_call(), True, {}),
       [1, 2, 3, 4],
     ),
     (_v3('float32', 2, (2,), (1,)), [3, 4]),
@@ -94,26 +94,30 @@ def _typed(type_):
     (_typed('torch.Tensor'), [1, 2, 3, 4]),
   ],
 )
-def test_a_tensor_is_read_however_it_was_written(tmp_path, written, numbers):
-  path = archive(tmp_path / 'x.pth', {'a': written})
+def test_a_tensor_is_read_however_it_was_written(tmp_path, tensor, numbers):
+  path = write_archive(tmp_path / 'x.pth', {'a': tensor})
   np.testing.assert_array_equal(weight_files.read(path)['a'], numbers)
 
 
 def test_tensors_of_one_storage_share_its_memory(tmp_path):
-  names = [str(i) for i in range(100)]
-  path = archive(tmp_path / 'x.pt', {name: tensor() for name in names})
-  found = weight_files.read(path)
-  assert list(found) == names
-  assert all(np.shares_memory(x, found['0']) for x in found.values())
+  names = [str(index) for index in range(100)]
+  path = write_archive(
+    tmp_path / 'x.pt', {name: tensor_call() for name in names}
+  )
+  tensors = weight_files.read(path)
+  assert list(tensors) == names
+  assert all(
+    np.shares_memory(tensor, tensors['0']) for tensor in tensors.values()
+  )
 
 
-@pytest.mark.parametrize('order', ['little', 'big'])
-def test_bytes_are_read_in_the_order_that_the_file_says(tmp_path, order):
-  bits = np.array([0x3F80, 0x4000], '<u2' if order == 'little' else '>u2')
-  path = archive(
+@pytest.mark.parametrize('byte_order', ['little', 'big'])
+def test_bytes_are_read_in_the_order_that_the_file_says(tmp_path, byte_order):
+  bits = np.array([0x3F80, 0x4000], '<u2' if byte_order == 'little' else '>u2')
+  path = write_archive(
     tmp_path / 'x.pt',
-    {'a': tensor(0, (2,), (1,), Storage('1', 'BFloat16', 2))},
-    members=[('byteorder', order.encode()), ('data/1', bits.tobytes())],
+    {'a': tensor_call(0, (2,), (1,), Storage('1', 'BFloat16', 2))},
+    members=[('byteorder', byte_order.encode()), ('data/1', bits.tobytes())],
   )
   np.testing.assert_array_equal(
     weight_files.read(path)['a'].astype(float), [1, 2]
@@ -121,15 +125,15 @@ def test_bytes_are_read_in_the_order_that_the_file_says(tmp_path, order):
 
 
 def test_an_order_of_bytes_that_is_none_is_refused(tmp_path):
-  path = archive(
-    tmp_path / 'x.pt', {'a': tensor()}, members=[('byteorder', b'big\n')]
+  path = write_archive(
+    tmp_path / 'x.pt', {'a': tensor_call()}, members=[('byteorder', b'big\n')]
   )
   with pytest.raises(UserError, match='byteorder is neither little nor big'):
     weight_files.read(path)
 
 
-@pytest.mark.parametrize('storages', [('0', '1'), ('1', '0')])
-def test_the_format_before_1_6_is_read(tmp_path, storages):
+@pytest.mark.parametrize('storage_keys', [('0', '1'), ('1', '0')])
+def test_the_format_before_1_6_is_read(tmp_path, storage_keys):
   arrays = {
     '0': np.arange(1, 5, dtype='<f4'),
     '1': np.array([7, 8, 9], '<i8'),
@@ -137,22 +141,26 @@ def test_the_format_before_1_6_is_read(tmp_path, storages):
   value = {
     'epoch': 3,
     'state_dict': {
-      'a': tensor(2, (2,)),
-      'b': tensor(0, (3,), (1,), Storage('1', 'Long', 3, (None,))),
-      'c': tensor(0, (2,), (1,), Storage('0', 'Float', 4, (('v', 1, 2),))),
+      'a': tensor_call(2, (2,)),
+      'b': tensor_call(0, (3,), (1,), Storage('1', 'Long', 3, (None,))),
+      'c': tensor_call(0, (2,), (1,), Storage('0', 'Float', 4, (('v', 1, 2),))),
     },
   }
-  path = legacy(tmp_path / 'x.th', value, {k: arrays[k] for k in storages})
-  found = weight_files.read(path)
-  np.testing.assert_array_equal(found['a'], [3, 4])
-  np.testing.assert_array_equal(found['b'], [7, 8, 9])
-  np.testing.assert_array_equal(found['c'], [2, 3])
+  path = write_legacy(
+    tmp_path / 'x.th',
+    value,
+    {storage_key: arrays[storage_key] for storage_key in storage_keys},
+  )
+  tensors = weight_files.read(path)
+  np.testing.assert_array_equal(tensors['a'], [3, 4])
+  np.testing.assert_array_equal(tensors['b'], [7, 8, 9])
+  np.testing.assert_array_equal(tensors['c'], [2, 3])
 
 
 @pytest.mark.parametrize('cut', [1, 16, 17, 30, 100])
 def test_a_cut_file_of_the_format_before_1_6_is_refused(tmp_path, cut):
-  path = legacy(
-    tmp_path / 'x.th', {'a': tensor()}, {'0': np.arange(4, dtype='<f4')}
+  path = write_legacy(
+    tmp_path / 'x.th', {'a': tensor_call()}, {'0': np.arange(4, dtype='<f4')}
   )
   path.write_bytes(path.read_bytes()[:-cut])
   with pytest.raises(UserError, match=r'x\.th: damaged'):
@@ -170,33 +178,35 @@ def test_a_cut_file_of_the_format_before_1_6_is_refused(tmp_path, cut):
     ('dualgan_jax.teachers.torch_file', 'load'),
   ],
 )
-@pytest.mark.parametrize('beside', [False, True])
-def test_no_function_of_a_file_is_called(tmp_path, module, name, beside):
-  ran = tmp_path / 'ran'
-  bad = Call(module, name, f'touch {ran}', state={'x': 1})
-  weights_ = {'a': tensor()} if beside else {}
-  path = archive(tmp_path / 'x.pt', {**weights_, 'other': bad})
-  if beside:
+@pytest.mark.parametrize('has_weights', [False, True])
+def test_no_function_of_a_file_is_called(tmp_path, module, name, has_weights):
+  evidence = tmp_path / 'ran'
+  call = Call(module, name, f'touch {evidence}', state={'x': 1})
+  weights = {'a': tensor_call()} if has_weights else {}
+  path = write_archive(tmp_path / 'x.pt', {**weights, 'other': call})
+  if has_weights:
     assert list(weight_files.read(path)) == ['a']
   else:
     with pytest.raises(
       UserError, match=rf"holds {module}\.{name} \(at 'other'\), .*state_dict"
     ):
       weight_files.read(path)
-  assert not ran.exists()
+  assert not evidence.exists()
 
 
-def test_what_pytorch_hangs_on_a_state_dict_is_dropped(tmp_path):
+def test_attributes_of_a_state_dict_are_dropped(tmp_path):
   state = {'items': 1, '_metadata': {}}
-  pairs = [['a', tensor()]]
+  pairs = [['a', tensor_call()]]
   value = Call('collections', 'OrderedDict', pairs, state=state)
-  found = weight_files.read(archive(tmp_path / 'x.pt', {'state_dict': value}))
-  assert list(found) == ['a']
+  tensors = weight_files.read(
+    write_archive(tmp_path / 'x.pt', {'state_dict': value})
+  )
+  assert list(tensors) == ['a']
 
 
 @pytest.mark.parametrize('protocol', range(6))
 def test_plain_values_are_read_as_pickle_reads_them(protocol):
-  value = [
+  values = [
     1,
     -(2**70),
     1.5,
@@ -208,9 +218,9 @@ def test_plain_values_are_read_as_pickle_reads_them(protocol):
     {1: []},
   ]
   if protocol > 2:
-    value.append(b'bytes')
-  stream = io.BytesIO(pickle.dumps(value, protocol) + b'more')
-  assert safe_pickle.load(stream, {}, None) == value
+    values.append(b'bytes')
+  stream = io.BytesIO(pickle.dumps(values, protocol) + b'more')
+  assert safe_pickle.load(stream, {}, None) == values
   assert stream.read() == b'more'
 
 
@@ -228,28 +238,34 @@ def test_plain_values_are_read_as_pickle_reads_them(protocol):
 @pytest.mark.parametrize('protocol', [2, 4])
 def test_other_objects_are_inert(value, protocol):
   stream = io.BytesIO(pickle.dumps([value], protocol))
-  (found,) = safe_pickle.load(stream, {}, None)
-  assert isinstance(found, safe_pickle.Inert)
+  (loaded,) = safe_pickle.load(stream, {}, None)
+  assert isinstance(loaded, safe_pickle.Inert)
 
 
 @pytest.mark.parametrize(
   ('value', 'reason'),
   [
-    ({'a': tensor(2, (3,))}, 'a reaches beyond its storage'),
-    ({'a': tensor(-1, (1,))}, 'of no sense'),
-    ({'a': tensor(0, (2, 2), (-1, 1))}, 'of no sense'),
-    ({'a': tensor(0, (2,), (1, 1))}, 'of no sense'),
-    ({'a': tensor(0, (True,))}, 'of no sense'),
-    ({'a': tensor(0, (1,) * 33, (1,) * 33)}, 'of no sense'),
-    ({'a': tensor(0, (10**9, 10**9), (0, 0))}, 'a is larger than its file'),
-    ({'a': tensor(0, (2**61, 0), (1, 1))}, 'a is larger than its file'),
-    ({'a': tensor(storage=Storage('7'))}, 'a is damaged'),
-    ({'a': tensor(storage=Storage('../data.pkl'))}, 'a is damaged'),
-    ({'a': tensor(storage=Storage(length=3))}, None),
-    ({'a': tensor(storage=Storage(length=5))}, 'another storage'),
-    ({'a': tensor(metadata=({'conj': True, 'zero': 1},))}, 'unknown metadata'),
-    ({'a': tensor(metadata=([((),)],))}, 'unknown metadata'),
-    ({'a': tensor(storage='0')}, 'of no sense'),
+    ({'a': tensor_call(2, (3,))}, 'a reaches beyond its storage'),
+    ({'a': tensor_call(-1, (1,))}, 'of no sense'),
+    ({'a': tensor_call(0, (2, 2), (-1, 1))}, 'of no sense'),
+    ({'a': tensor_call(0, (2,), (1, 1))}, 'of no sense'),
+    ({'a': tensor_call(0, (True,))}, 'of no sense'),
+    ({'a': tensor_call(0, (1,) * 33, (1,) * 33)}, 'of no sense'),
+    (
+      {'a': tensor_call(0, (10**9, 10**9), (0, 0))},
+      'a is larger than its file',
+    ),
+    ({'a': tensor_call(0, (2**61, 0), (1, 1))}, 'a is larger than its file'),
+    ({'a': tensor_call(storage=Storage('7'))}, 'a is damaged'),
+    ({'a': tensor_call(storage=Storage('../data.pkl'))}, 'a is damaged'),
+    ({'a': tensor_call(storage=Storage(length=3))}, None),
+    ({'a': tensor_call(storage=Storage(length=5))}, 'another storage'),
+    (
+      {'a': tensor_call(metadata=({'conj': True, 'zero': 1},))},
+      'unknown metadata',
+    ),
+    ({'a': tensor_call(metadata=([((),)],))}, 'unknown metadata'),
+    ({'a': tensor_call(storage='0')}, 'of no sense'),
     ({'a': _v3('bool', 0, (2,), (1,), {'neg': True})}, 'a has truth values'),
     ({'a': Call('torch', 'FloatStorage')}, 'holds torch.FloatStorage'),
   ],
@@ -257,14 +273,14 @@ def test_other_objects_are_inert(value, protocol):
 def test_a_tensor_that_its_file_does_not_hold_is_refused(
   tmp_path, value, reason
 ):
-  path = archive(tmp_path / 'x.pt', value)
+  path = write_archive(tmp_path / 'x.pt', value)
   with pytest.raises(UserError, match=rf'x\.pt: .*{reason or "beyond"}'):
     weight_files.read(path)
 
 
 _DEEP = 200_000
 # Each is a pickle that once took for ever, took gigabytes, or ended Python.
-HOSTILE = {
+HOSTILE_PICKLES = {
   'a memo of 2**28 entries': b'\x80\x02Nr' + struct.pack('<I', 2**28) + b'.',
   'a tuple of 200,000 levels': b'\x80\x02)' + b'\x85' * _DEEP + b'.',
   'a list of 200,000 levels': b'\x80\x02'
@@ -295,32 +311,32 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize('name', HOSTILE)
-@pytest.mark.parametrize('write', ['zip', 'legacy'])
-def test_a_hostile_pickle_is_one_sentence(tmp_path, name, write):
+@pytest.mark.parametrize('name', HOSTILE_PICKLES)
+@pytest.mark.parametrize('file_format', ['zip', 'legacy'])
+def test_a_hostile_pickle_is_one_sentence(tmp_path, name, file_format):
   path = tmp_path / 'x.pt'
-  if write == 'zip':
-    archive(path, HOSTILE[name])
+  if file_format == 'zip':
+    write_archive(path, HOSTILE_PICKLES[name])
   else:
-    head = b''.join(map(pickled, (0x1950A86A20F9469CFC6C, 1001, {})))
-    path.write_bytes(head + HOSTILE[name] + pickled([]))
-  with pytest.raises(UserError, match=r'x\.pt: ') as e:
+    header = b''.join(map(pickle_value, (0x1950A86A20F9469CFC6C, 1001, {})))
+    path.write_bytes(header + HOSTILE_PICKLES[name] + pickle_value([]))
+  with pytest.raises(UserError, match=r'x\.pt: ') as error:
     weight_files.read(path)
-  assert '\n' not in str(e.value)
+  assert '\n' not in str(error.value)
 
 
 def test_a_pickle_of_too_many_values_is_refused(tmp_path, monkeypatch):
-  monkeypatch.setattr(safe_pickle, '_MOST_STEPS', 2000)
-  path = archive(tmp_path / 'x.pt', b'\x80\x02' + b']' * 2000 + b'.')
+  monkeypatch.setattr(safe_pickle, '_MAX_STEPS', 2000)
+  path = write_archive(tmp_path / 'x.pt', b'\x80\x02' + b']' * 2000 + b'.')
   with pytest.raises(UserError, match='more than 2,000 values'):
     weight_files.read(path)
 
 
 def test_a_compressed_file_is_refused(tmp_path):
   bomb = ('data/1', bytes(10**6))
-  path = archive(
+  path = write_archive(
     tmp_path / 'x.pt',
-    {'a': tensor()},
+    {'a': tensor_call()},
     members=[bomb],
     compression=zipfile.ZIP_DEFLATED,
   )
@@ -330,34 +346,37 @@ def test_a_compressed_file_is_refused(tmp_path):
 
 def test_members_that_share_their_bytes_are_refused(tmp_path):
   names = [str(i) for i in range(1000)]
-  storages = {k: tensor(storage=Storage(k, length=10_000)) for k in names}
-  path = archive(
+  storages = {
+    storage_key: tensor_call(storage=Storage(storage_key, length=10_000))
+    for storage_key in names
+  }
+  path = write_archive(
     tmp_path / 'x.pt', storages, members=[('data/0', bytes(40_000))]
   )
   # Each member of the directory that is written lies where '0' does.
   with zipfile.ZipFile(path, 'a') as file:
-    first = file.getinfo('x/data/0')
+    first_info = file.getinfo('x/data/0')
     for name in names[1:]:
-      info = zipfile.ZipInfo(f'x/data/{name}')
-      info.header_offset = first.header_offset
-      info.file_size = info.compress_size = first.file_size
-      info.CRC = first.CRC
-      file.filelist.append(info)
-      file.NameToInfo[info.filename] = info
+      member_info = zipfile.ZipInfo(f'x/data/{name}')
+      member_info.header_offset = first_info.header_offset
+      member_info.file_size = member_info.compress_size = first_info.file_size
+      member_info.CRC = first_info.CRC
+      file.filelist.append(member_info)
+      file.NameToInfo[member_info.filename] = member_info
     file._didModify = True
   with pytest.raises(UserError, match=r'x\.pt: '):
     weight_files.read(path)
 
 
-@pytest.mark.parametrize('kept', [0, 100, 2000, 4000, 4300])
-def test_a_cut_file_is_refused(tmp_path, kept):
+@pytest.mark.parametrize('num_bytes', [0, 100, 2000, 4000, 4300])
+def test_a_cut_file_is_refused(tmp_path, num_bytes):
   path = tmp_path / 'x.pt'
-  path.write_bytes(_TINY.read_bytes()[:kept])
+  path.write_bytes(_TINY.read_bytes()[:num_bytes])
   with pytest.raises(UserError, match=r'x\.pt: '):
     weight_files.read(path)
 
 
 def test_values_of_a_file_are_plain(tmp_path):
-  found = torch_file.load(_TINY)
-  assert found['epoch'] == 3
-  assert list(found) == ['epoch', 'state_dict']
+  value = torch_file.load(_TINY)
+  assert value['epoch'] == 3
+  assert list(value) == ['epoch', 'state_dict']

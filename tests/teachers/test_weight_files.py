@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import weight_files
 from tests.paths import FILES
-from tests.torch_files import Call, archive, tensor
+from tests.torch_files import Call, tensor_call, write_archive
 
 # One number, of a type that NumPy has not.
 _FLOAT8 = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
@@ -27,33 +27,37 @@ _TINY = FILES / 'tiny.pt'
 
 @pytest.mark.parametrize('name', ['x.safetensors', 'X.SAFETENSORS'])
 def test_safetensors_are_read(tmp_path, name):
-  x = np.arange(6, dtype=np.float32).reshape(2, 3)
-  save_file({'a': x}, tmp_path / name)
+  tensor = np.arange(6, dtype=np.float32).reshape(2, 3)
+  save_file({'a': tensor}, tmp_path / name)
   np.testing.assert_array_equal(
-    weight_files.read(tmp_path / name)['a'], x, strict=True
+    weight_files.read(tmp_path / name)['a'], tensor, strict=True
   )
 
 
 def test_all_state_dicts_of_a_file_are_found(tmp_path):
-  a, b = {'a': tensor()}, {'b': tensor()}
+  first_dict, second_dict = {'a': tensor_call()}, {'b': tensor_call()}
   value = {
     'epoch': 3,
-    'nets': [a, {'ema': b}],
+    'nets': [first_dict, {'ema': second_dict}],
     'args': Call('argparse', 'Namespace'),
-    'again': a,
-    'a': tensor(),
-    7: tensor(),
+    'again': first_dict,
+    'a': tensor_call(),
+    7: tensor_call(),
   }
-  found = weight_files.contents(archive(tmp_path / 'x.pt', value))
-  assert [x.place for x in found.state_dicts] == ['', 'nets.0', 'nets.1.ema']
-  assert list(found.state_dicts[0].tensors()) == ['a']
-  assert found.nameless == ('7',)
-  assert found.objects == {'args': 'argparse.Namespace'}
+  contents = weight_files.read_contents(write_archive(tmp_path / 'x.pt', value))
+  assert [state_dict.place for state_dict in contents.state_dicts] == [
+    '',
+    'nets.0',
+    'nets.1.ema',
+  ]
+  assert list(contents.state_dicts[0].tensors()) == ['a']
+  assert contents.nameless == ('7',)
+  assert contents.objects == {'args': 'argparse.Namespace'}
 
 
 _SEVERAL = {
-  'model': {'a': tensor(), 'b': tensor()},
-  'nets': [{'c': tensor(), 'd': tensor()}, {'e': tensor()}],
+  'model': {'a': tensor_call(), 'b': tensor_call()},
+  'nets': [{'c': tensor_call(), 'd': tensor_call()}, {'e': tensor_call()}],
 }
 
 
@@ -62,7 +66,7 @@ _SEVERAL = {
   [('model', 'ab'), ('nets.0', 'cd'), (0, 'cd'), (1, 'e'), ('nets', 'cd')],
 )
 def test_one_of_several_state_dicts_can_be_chosen(tmp_path, index, names):
-  path = archive(tmp_path / 'x.pt', _SEVERAL)
+  path = write_archive(tmp_path / 'x.pt', _SEVERAL)
   assert list(weight_files.read(path, index)) == list(names)
 
 
@@ -74,17 +78,17 @@ def test_one_of_several_state_dicts_can_be_chosen(tmp_path, index, names):
     ('mod', "no dict of tensors at index 'mod', but at 'model'"),
   ],
 )
-def test_a_choice_that_is_none_is_one_sentence(tmp_path, index, message):
+def test_an_impossible_choice_is_one_sentence(tmp_path, index, message):
   with pytest.raises(UserError, match=message):
-    weight_files.read(archive(tmp_path / 'x.pt', _SEVERAL), index)
+    weight_files.read(write_archive(tmp_path / 'x.pt', _SEVERAL), index)
 
 
 def test_the_state_dict_with_the_most_tensors_is_read(tmp_path):
   value = {
-    'optimizer': {0: {'m': tensor()}},
-    'net': {'a': tensor(), 'b': tensor()},
+    'optimizer': {0: {'m': tensor_call()}},
+    'net': {'a': tensor_call(), 'b': tensor_call()},
   }
-  assert list(weight_files.read(archive(tmp_path / 'x.pt', value))) == [
+  assert list(weight_files.read(write_archive(tmp_path / 'x.pt', value))) == [
     'a',
     'b',
   ]
@@ -95,21 +99,21 @@ def test_the_state_dict_with_the_most_tensors_is_read(tmp_path):
   [
     ({}, 'holds no dict of tensors'),
     ([1, 2], 'holds no dict of tensors'),
-    ([tensor()], "tensors at '0' have no names"),
-    ({1: tensor()}, "tensors at '1' have no names"),
-    (tensor(), 'its tensors have no names'),
+    ([tensor_call()], "tensors at '0' have no names"),
+    ({1: tensor_call()}, "tensors at '1' have no names"),
+    (tensor_call(), 'its tensors have no names'),
     (Call('x', 'Net'), r'holds x\.Net, which is more than tensors'),
     ({'m': Call('x', 'A\x1b[31m')}, r"holds x\.A\\x1b\[31m \(at 'm'\)"),
   ],
 )
 def test_a_file_without_a_state_dict_is_one_sentence(tmp_path, value, message):
-  path = archive(tmp_path / 'x.pt', value)
+  path = write_archive(tmp_path / 'x.pt', value)
   with pytest.raises(UserError, match=rf'x\.pt: .*{message}.*state_dict\(\)'):
     weight_files.read(path)
 
 
 @pytest.mark.parametrize(
-  ('name', 'content', 'said'),
+  ('name', 'file_bytes', 'message'),
   [
     ('x.pt', None, 'there is no file'),
     ('x.pt', b'', 'damaged, or not written by torch.save'),
@@ -133,50 +137,52 @@ def test_a_file_without_a_state_dict_is_one_sentence(tmp_path, value, message):
     ('x.safetensors', b'\xff' * 100, 'no safetensors file .*header'),
   ],
 )
-def test_what_is_no_such_file_is_one_sentence(tmp_path, name, content, said):
+def test_an_invalid_file_is_one_sentence(tmp_path, name, file_bytes, message):
   path = tmp_path / name
-  if content is not None:
-    path.write_bytes(content)
-  with pytest.raises(UserError, match=said):
+  if file_bytes is not None:
+    path.write_bytes(file_bytes)
+  with pytest.raises(UserError, match=message):
     weight_files.read(path)
 
 
 @hypothesis.given(
-  place=st.integers(0, _TINY.stat().st_size - 1), byte=st.integers(0, 255)
+  position=st.integers(0, _TINY.stat().st_size - 1),
+  new_byte=st.integers(0, 255),
 )
 def test_a_flipped_byte_is_refused_or_does_not_matter(
-  tmp_path_factory, place, byte
+  tmp_path_factory, position, new_byte
 ):
-  content = bytearray(_TINY.read_bytes())
-  content[place] = byte
+  file_bytes = bytearray(_TINY.read_bytes())
+  file_bytes[position] = new_byte
   path = tmp_path_factory.mktemp('flipped') / 'x.pt'
-  path.write_bytes(content)
-  whole = weight_files.read(_TINY)
+  path.write_bytes(file_bytes)
+  expected_tensors = weight_files.read(_TINY)
   try:
-    found = weight_files.read(path)
+    tensors = weight_files.read(path)
   except UserError:
     return
-  assert list(found) == list(whole)
-  for name, x in whole.items():
-    np.testing.assert_array_equal(found[name], x)
+  assert list(tensors) == list(expected_tensors)
+  for name, tensor in expected_tensors.items():
+    np.testing.assert_array_equal(tensors[name], tensor)
 
 
-def _hub_cache(folder, content):
-  """A cache as huggingface_hub keeps it, with one repository."""
+def _hub_cache(folder, tensors_by_file):
+  """Makes a cache of huggingface_hub, with one repository."""
   repository = folder / 'models--someone--teachers'
   snapshot = repository / 'snapshots' / 'abc'
   snapshot.mkdir(parents=True)
   (repository / 'refs').mkdir()
   (repository / 'refs' / 'main').write_text('abc')
-  for name, tensors in content.items():
+  for name, tensors in tensors_by_file.items():
     save_file(tensors, snapshot / name)
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-  x = np.ones(2, np.float32)
+  tensor = np.ones(2, np.float32)
   _hub_cache(
-    tmp_path, {'model.safetensors': {'a': x}, 'best.safetensors': {'b': x}}
+    tmp_path,
+    {'model.safetensors': {'a': tensor}, 'best.safetensors': {'b': tensor}},
   )
   monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
   monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
@@ -196,7 +202,7 @@ def test_a_file_of_the_hub_is_found(hub, address, name):
 
 def test_whatever_the_hubs_library_raises_is_one_sentence(monkeypatch):
   class ProxyError(Exception):
-    """As of its HTTP client: no OSError, no ValueError."""
+    """An exception of its HTTP client: no OSError, no ValueError."""
 
   def refuse(*args):
     raise ProxyError('403 Forbidden')
@@ -209,7 +215,7 @@ def test_whatever_the_hubs_library_raises_is_one_sentence(monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ('address', 'said'),
+  ('address', 'message'),
   [
     ('hf://someone', 'names no repository; write hf://owner/name'),
     ('hf://someone/others', 'cannot be brought .* local file'),
@@ -218,10 +224,12 @@ def test_whatever_the_hubs_library_raises_is_one_sentence(monkeypatch):
     ('nowhere.pt', r'there is no file .*nowhere\.pt'),
   ],
 )
-def test_a_file_that_is_not_there_is_one_sentence(hub, address, said):
-  with pytest.raises(UserError, match=rf'^teachers\.x\.weights: .*{said}') as e:
+def test_a_file_that_is_not_there_is_one_sentence(hub, address, message):
+  with pytest.raises(
+    UserError, match=rf'^teachers\.x\.weights: .*{message}'
+  ) as error:
     weight_files.find('teachers.x.weights', address)
-  assert '\n' not in str(e.value)
+  assert '\n' not in str(error.value)
 
 
 def test_the_sum_is_that_of_sha256sum(tmp_path):

@@ -25,7 +25,7 @@ def _init(key, optimiser=None, **changes):
     'bias': jnp.zeros(2),
     **changes,
   }
-  params = {k: v for k, v in params.items() if v is not None}
+  params = {name: value for name, value in params.items() if value is not None}
   optimiser = adam(1e-3, 10) if optimiser is None else optimiser
   return first_state(key, params, {'mean': jnp.ones(3)}, optimiser)
 
@@ -40,12 +40,14 @@ def _abstract(**changes):
   )
 
 
-def _assert_same(found, wanted):
-  assert jax.tree.structure(found) == jax.tree.structure(wanted)
-  for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(wanted)):
-    assert isinstance(x, np.ndarray)
-    assert x.dtype == y.dtype
-    np.testing.assert_array_equal(x, y)
+def _assert_same(actual, expected):
+  assert jax.tree.structure(actual) == jax.tree.structure(expected)
+  for actual_leaf, expected_leaf in zip(
+    jax.tree.leaves(actual), jax.tree.leaves(expected)
+  ):
+    assert isinstance(actual_leaf, np.ndarray)
+    assert actual_leaf.dtype == expected_leaf.dtype
+    np.testing.assert_array_equal(actual_leaf, expected_leaf)
 
 
 def _assert_one_sentence(error, *parts):
@@ -54,15 +56,16 @@ def _assert_one_sentence(error, *parts):
     assert str(part) in str(error.value)
 
 
-def _in_another_process(function, folder):
-  """Calls a function of this file where TensorStore may leave threads behind.
+def _run_in_another_process(function, folder):
+  """Calls a function of this file in a process of its own.
 
-  When one of its reads or writes fails, the others end later, without the event
-  loop that waited for them, and pytest would blame any test that runs by then.
+  When one of TensorStore's reads or writes fails, the others end later, without
+  the event loop that waited for them, and pytest would blame any test that runs
+  by then.
   """
   code = (
-    'import pathlib, sys; from tests.training import test_checkpoints as own; '
-    f'own.{function}(pathlib.Path(sys.argv[1]))'
+    'import pathlib, sys; from tests.training import test_checkpoints; '
+    f'test_checkpoints.{function}(pathlib.Path(sys.argv[1]))'
   )
   return subprocess.run(
     [sys.executable, '-c', code, str(folder)],
@@ -86,30 +89,32 @@ def saved(folder):
   checkpoints.close()
 
 
-def test_what_is_saved_comes_back_bit_for_bit(saved, folder):
+def test_a_saved_state_comes_back_bit_for_bit(saved, folder):
   saved.close()
-  found, seconds = Checkpoints(folder).restore(2, _abstract())
-  _assert_same(found, _state())
+  restored, seconds = Checkpoints(folder).restore(2, _abstract())
+  _assert_same(restored, _state())
   assert seconds == 1.5
-  assert found.step.dtype == np.int32
-  assert found.key.dtype == np.uint32
+  assert restored.step.dtype == np.int32
+  assert restored.key.dtype == np.uint32
   # Optax's own classes, not tuples or dicts of the same content.
-  assert isinstance(found.opt_state[0], optax.ScaleByAdamState)
+  assert isinstance(restored.opt_state[0], optax.ScaleByAdamState)
 
 
 def test_odd_values_come_back_too(folder):
-  odd = np.array([-0.0, 1e-45, 3.4e38, 0.1, 1 / 3, -1e-38], np.float32)
+  odd_values = np.array([-0.0, 1e-45, 3.4e38, 0.1, 1 / 3, -1e-38], np.float32)
   checkpoints = Checkpoints(folder)
-  checkpoints.save(1, {'w': odd, 'none': {}, 'nothing': ()}, 0.0)
+  checkpoints.save(1, {'w': odd_values, 'none': {}, 'nothing': ()}, 0.0)
   abstract = {
     'w': jax.ShapeDtypeStruct((6,), np.float32),
     'none': {},
     'nothing': (),
   }
-  found, _ = checkpoints.restore(1, abstract)
-  assert found['w'].tobytes() == odd.tobytes()  # -0.0 == 0.0, but not here
-  assert found['none'] == {}
-  assert found['nothing'] == ()
+  restored, _ = checkpoints.restore(1, abstract)
+  assert (
+    restored['w'].tobytes() == odd_values.tobytes()
+  )  # -0.0 == 0.0, but not here
+  assert restored['none'] == {}
+  assert restored['nothing'] == ()
 
 
 def test_the_newest_two_are_kept(folder):
@@ -119,8 +124,8 @@ def test_the_newest_two_are_kept(folder):
   assert checkpoints.steps() == [10, 20]
   assert Checkpoints(folder).steps() == [10, 20]
   for step in (10, 20):
-    found, seconds = checkpoints.restore(step, _abstract())
-    _assert_same(found, _state(seed=step))
+    restored, seconds = checkpoints.restore(step, _abstract())
+    _assert_same(restored, _state(seed=step))
     assert seconds == step
 
 
@@ -130,42 +135,47 @@ def test_looking_makes_no_folder(folder):
 
 
 def test_no_damaged_file_gives_wrong_numbers(saved, folder):
-  done = _in_another_process('_damage_every_file', folder)
-  assert (done.returncode, done.stderr) == (0, '')  # no tracebacks, either
+  process = _run_in_another_process('_damage_every_file', folder)
+  assert (process.returncode, process.stderr) == (
+    0,
+    '',
+  )  # no tracebacks, either
   # The numbers, their names, the seconds.
-  assert int(done.stdout) >= 9
+  assert int(process.stdout) >= 9
 
 
 def _damage_every_file(folder):
-  whole, copy, refused = folder / '2', folder.parent / 'copy', 0
-  files = sorted(x for x in whole.rglob('*') if x.is_file())
-  rng = np.random.default_rng(0)
-  for file, how in itertools.product(files, ('delete', 'cut', *'flip')):
-    content = bytearray(file.read_bytes())
-    if how not in ('delete', 'cut') and not content:
+  checkpoint, folder_copy, num_refused = folder / '2', folder.parent / 'copy', 0
+  files = sorted(path for path in checkpoint.rglob('*') if path.is_file())
+  generator = np.random.default_rng(0)
+  for file, damage in itertools.product(files, ('delete', 'cut', *'flip')):
+    file_bytes = bytearray(file.read_bytes())
+    if damage not in ('delete', 'cut') and not file_bytes:
       continue
-    shutil.copytree(folder, copy)
-    damaged = copy / '2' / file.relative_to(whole)
-    if how == 'delete':
+    shutil.copytree(folder, folder_copy)
+    damaged = folder_copy / '2' / file.relative_to(checkpoint)
+    if damage == 'delete':
       damaged.unlink()
-    elif how == 'cut':
-      damaged.write_bytes(content[: len(content) // 2])
+    elif damage == 'cut':
+      damaged.write_bytes(file_bytes[: len(file_bytes) // 2])
     else:  # one bit somewhere, once for each letter
-      content[rng.integers(len(content))] ^= 1 << rng.integers(8)
-      damaged.write_bytes(content)
-    checkpoints = Checkpoints(copy)
+      file_bytes[generator.integers(len(file_bytes))] ^= (
+        1 << generator.integers(8)
+      )
+      damaged.write_bytes(file_bytes)
+    checkpoints = Checkpoints(folder_copy)
     try:
       # Some files hold nothing that the state needs.
-      found, seconds = checkpoints.restore(2, _abstract())
-      _assert_same(found, _state())
+      restored, seconds = checkpoints.restore(2, _abstract())
+      _assert_same(restored, _state())
       assert seconds == 1.5
-    except UserError as e:
-      refused += 1
-      assert str(copy / '2') in str(e)
-      assert '\n' not in str(e)
+    except UserError as error:
+      num_refused += 1
+      assert str(folder_copy / '2') in str(error)
+      assert '\n' not in str(error)
     checkpoints.close()
-    shutil.rmtree(copy)
-  print(refused)
+    shutil.rmtree(folder_copy)
+  print(num_refused)
 
 
 def test_an_emptied_checkpoint_is_named(saved, folder):
@@ -177,27 +187,29 @@ def test_an_emptied_checkpoint_is_named(saved, folder):
 
 
 def _noise(seed):
-  """Too much to be stored with names and shapes, and not to be compressed."""
+  """Makes an array too large to be stored with its name, and incompressible."""
   return {'w': np.random.default_rng(seed).normal(size=(100, 100))}
 
 
-def _noise_form():
+def _noise_shapes():
   return {'w': jax.ShapeDtypeStruct((100, 100), np.float64)}
 
 
 def _flip(folder):
   """Flips one bit of the largest file."""
-  file = max(folder.rglob('*'), key=lambda x: x.is_file() * x.stat().st_size)
-  content = bytearray(file.read_bytes())
-  content[len(content) // 2] ^= 1
-  file.write_bytes(content)
+  file = max(
+    folder.rglob('*'), key=lambda path: path.is_file() * path.stat().st_size
+  )
+  file_bytes = bytearray(file.read_bytes())
+  file_bytes[len(file_bytes) // 2] ^= 1
+  file.write_bytes(file_bytes)
 
 
 def _files(folder):
   return {
-    x.relative_to(folder): x.read_bytes()
-    for x in folder.rglob('*')
-    if x.is_file()
+    path.relative_to(folder): path.read_bytes()
+    for path in folder.rglob('*')
+    if path.is_file()
   }
 
 
@@ -212,40 +224,45 @@ def damaged(folder):
   return folder
 
 
-def test_behind_a_damaged_checkpoint_is_the_one_before(damaged, capsys):
-  before = _files(damaged / '4')
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(damaged, capsys):
+  damaged_files = _files(damaged / '4')
   checkpoints = Checkpoints(damaged)
-  step, found, seconds = checkpoints.newest(_noise_form)
-  _assert_same(found, _noise(2))
+  step, restored, seconds = checkpoints.restore_newest(_noise_shapes)
+  _assert_same(restored, _noise(2))
   assert (step, seconds) == (2, 1.0)
-  said = capsys.readouterr().err
-  aside = damaged.parent / 'checkpoints.damaged-4'
-  for part in (damaged / '4', 'w is not what was saved', 'step 2', aside):
-    assert str(part) in said
-  assert _files(aside) == before
+  printed = capsys.readouterr().err
+  moved_folder = damaged.parent / 'checkpoints.damaged-4'
+  for text in (
+    damaged / '4',
+    'w is not what was saved',
+    'step 2',
+    moved_folder,
+  ):
+    assert str(text) in printed
+  assert _files(moved_folder) == damaged_files
   # The training gets there once more, and once more it is damaged.
   checkpoints.save(4, _noise(4), 2.0)
-  _assert_same(checkpoints.newest(_noise_form)[1], _noise(4))
+  _assert_same(checkpoints.restore_newest(_noise_shapes)[1], _noise(4))
   _flip(damaged / '4')
-  assert Checkpoints(damaged).newest(_noise_form)[0] == 2
-  assert _files(aside) == before
+  assert Checkpoints(damaged).restore_newest(_noise_shapes)[0] == 2
+  assert _files(moved_folder) == damaged_files
 
 
 def test_without_a_good_checkpoint_nothing_is_moved(damaged):
   _flip(damaged / '2')
-  before = _files(damaged)
+  damaged_files = _files(damaged)
   with pytest.raises(UserError) as error:
-    Checkpoints(damaged).newest(_noise_form)
+    Checkpoints(damaged).restore_newest(_noise_shapes)
   _assert_one_sentence(error, damaged / '4', f'delete {damaged} to train')
-  assert _files(damaged) == before
+  assert _files(damaged) == damaged_files
 
 
-def test_of_no_checkpoint_there_is_none(folder):
-  assert Checkpoints(folder).newest(_abstract) == (0, None, 0.0)
+def test_without_checkpoints_a_phase_begins_at_step_0(folder):
+  assert Checkpoints(folder).restore_newest(_abstract) == (0, None, 0.0)
 
 
 @pytest.mark.parametrize(
-  'other',
+  'changes',
   [
     {'kernel': jnp.zeros((3, 4))},
     {'kernel': jnp.zeros((2, 3))},  # as many numbers
@@ -269,19 +286,21 @@ def test_of_no_checkpoint_there_is_none(folder):
     'momentum',
   ],
 )
-def test_another_net_is_refused(saved, folder, other):
+def test_another_net_is_refused(saved, folder, changes):
   with pytest.raises(UserError) as error:
-    saved.restore(2, _abstract(**other))
+    saved.restore(2, _abstract(**changes))
   _assert_one_sentence(error, folder / '2')
   _assert_same(saved.restore(2, _abstract())[0], _state())
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_named(saved, value):
-  bad = _state()
-  bad = bad.replace(params={**bad.params, 'bias': np.float32([0, value])})
+  bad_state = _state()
+  bad_state = bad_state.replace(
+    params={**bad_state.params, 'bias': np.float32([0, value])}
+  )
   with pytest.raises(TrainingError) as error:
-    saved.save(4, bad, 3.0)
+    saved.save(4, bad_state, 3.0)
   _assert_one_sentence(error, 'bias', 'not finite', 'step 4', 'step 2')
   assert 'kernel' not in str(error.value)
   assert saved.steps() == [2]
@@ -289,19 +308,19 @@ def test_a_value_that_is_not_finite_is_named(saved, value):
 
 
 def test_the_optimisers_state_is_looked_at_too(saved):
-  bad = jax.tree.map(np.copy, _state())
-  bad.opt_state[0].nu['kernel'][0, 0] = np.inf
+  bad_state = jax.tree.map(np.copy, _state())
+  bad_state.opt_state[0].nu['kernel'][0, 0] = np.inf
   with pytest.raises(TrainingError, match=r'opt_state.*nu.*kernel'):
-    saved.save(4, bad, 3.0)
+    saved.save(4, bad_state, 3.0)
   assert saved.steps() == [2]
 
 
 @pytest.mark.parametrize(
-  'raised',
+  'disk_error',
   [
     OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
-    # So TensorStore, who writes the arrays for Orbax, says the same.
+    # TensorStore, which writes the arrays for Orbax, words it so.
     ValueError(
       'RESOURCE_EXHAUSTED: Error writing local file "d/0": Failed to write '
       "113 bytes to file 16: No space left on device [os_error_code='28']"
@@ -309,12 +328,12 @@ def test_the_optimisers_state_is_looked_at_too(saved):
   ],
   ids=['enospc', 'quota', 'tensorstore'],
 )
-def test_a_full_disk_is_one_sentence(saved, folder, monkeypatch, raised):
+def test_a_full_disk_is_one_sentence(saved, folder, monkeypatch, disk_error):
   def fail(*args, **kwargs):
-    raise raised
+    raise disk_error
 
-  with monkeypatch.context() as m:
-    m.setattr(ocp.CheckpointManager, 'save', fail)
+  with monkeypatch.context() as patches:
+    patches.setattr(ocp.CheckpointManager, 'save', fail)
     with pytest.raises(TrainingError) as error:
       saved.save(4, _state(seed=4), 3.0)
   _assert_one_sentence(error, folder, 'the disk is full', 'step 4')
@@ -331,19 +350,19 @@ def test_no_memory_to_read_it_is_no_damage(saved, monkeypatch):
 
   monkeypatch.setattr(ocp.CheckpointManager, 'restore', fail)
   with pytest.raises(MemoryError):
-    saved.newest(_abstract)
+    saved.restore_newest(_abstract)
   assert saved.steps() == [2]
 
 
 def test_a_disk_that_takes_no_more(saved, folder):
-  done = _in_another_process('_save_too_much', folder)
-  assert (done.returncode, done.stderr) == (0, '')
-  assert str(folder) in done.stdout
-  assert 'step 4' in done.stdout
-  assert len(done.stdout.splitlines()) == 1
-  again = Checkpoints(folder)
-  assert again.steps() == [2]
-  _assert_same(again.restore(2, _abstract())[0], _state())
+  process = _run_in_another_process('_save_too_much', folder)
+  assert (process.returncode, process.stderr) == (0, '')
+  assert str(folder) in process.stdout
+  assert 'step 4' in process.stdout
+  assert len(process.stdout.splitlines()) == 1
+  reopened = Checkpoints(folder)
+  assert reopened.steps() == [2]
+  _assert_same(reopened.restore(2, _abstract())[0], _state())
 
 
 def _save_too_much(folder):
@@ -352,8 +371,8 @@ def _save_too_much(folder):
   noise = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
   try:
     Checkpoints(folder).save(4, {'w': noise}, 3.0)
-  except TrainingError as e:
-    print(e)
+  except TrainingError as error:
+    print(error)
 
 
 def test_a_killed_save_leaves_no_checkpoint(saved, folder, monkeypatch):
@@ -368,16 +387,18 @@ def test_a_killed_save_leaves_no_checkpoint(saved, folder, monkeypatch):
       raise Killed
     rename(source, target, *args, **kwargs)
 
-  with monkeypatch.context() as m:
-    m.setattr(os, 'rename', die)
+  with monkeypatch.context() as patches:
+    patches.setattr(os, 'rename', die)
     with pytest.raises(Killed):
       saved.save(4, _state(seed=4), 3.0)
-  leftover = [x for x in folder.iterdir() if x.name.startswith('4.')]
-  assert any(x.is_file() for x in leftover[0].rglob('*'))
+  leftover_folders = [
+    path for path in folder.iterdir() if path.name.startswith('4.')
+  ]
+  assert any(path.is_file() for path in leftover_folders[0].rglob('*'))
 
-  again = Checkpoints(folder)
-  assert again.steps() == [2]
-  _assert_same(again.restore(2, _abstract())[0], _state())
-  again.save(4, _state(seed=5), 3.0)
+  reopened = Checkpoints(folder)
+  assert reopened.steps() == [2]
+  _assert_same(reopened.restore(2, _abstract())[0], _state())
+  reopened.save(4, _state(seed=5), 3.0)
   assert Checkpoints(folder).steps() == [2, 4]
-  _assert_same(again.restore(4, _abstract())[0], _state(seed=5))
+  _assert_same(reopened.restore(4, _abstract())[0], _state(seed=5))

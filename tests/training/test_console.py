@@ -13,10 +13,10 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch):
-  """The clock that progress looks at; it moves when told to."""
+  """The clock that progress looks at; a test moves it."""
   now = types.SimpleNamespace(seconds=100.0)
-  fake = types.SimpleNamespace(monotonic=lambda: now.seconds)
-  monkeypatch.setattr(console, 'time', fake)
+  fake_time = types.SimpleNamespace(monotonic=lambda: now.seconds)
+  monkeypatch.setattr(console, 'time', fake_time)
   return now
 
 
@@ -26,11 +26,11 @@ def test_a_pipe_gets_plain_lines(clock, capsys):
     clock.seconds += 0.5
     progress.show(step, 1 / step)
   progress.close()
-  out, err = capsys.readouterr()
-  assert out == ''
-  assert '\r' not in err
+  stdout, stderr = capsys.readouterr()
+  assert stdout == ''
+  assert '\r' not in stderr
   # Every ten seconds, and at the end.
-  assert err.splitlines() == [
+  assert stderr.splitlines() == [
     'toy: step 20 of 90, loss 0.0500, 10 s, 35 s left',
     'toy: step 40 of 90, loss 0.0250, 20 s, 25 s left',
     'toy: step 60 of 90, loss 0.0167, 30 s, 15 s left',
@@ -67,17 +67,17 @@ def test_a_line_is_not_mixed_up_with_the_bar(monkeypatch):
   monkeypatch.setattr('sys.stderr', terminal)
   progress = console.Progress('toy', 0, 10)
   progress.show(5, None)
-  before = len(terminal.getvalue())
+  length_before = len(terminal.getvalue())
   console.say('warning: mind the gap')
-  said = terminal.getvalue()[before:]
+  new_output = terminal.getvalue()[length_before:]
   progress.close()
-  # Alone on its line, and the bar below it again.
-  line, bar = said.split('\n')
+  # It has a line for itself, and the bar stands below it again.
+  line, bar = new_output.split('\n')
   assert line.split('\r')[-1] == 'warning: mind the gap'
   assert 'toy:' in bar
 
 
-def test_say_speaks_on_stderr(capsys):
+def test_say_prints_on_stderr(capsys):
   console.say('hello')
   assert capsys.readouterr() == ('', 'hello\n')
 

@@ -9,21 +9,21 @@ from tensorboard.backend.event_processing import event_accumulator
 from dualgan_jax.training import metrics_log
 
 
-def _write(folder, *rows, names=()):
-  """Rows of (phase, step, metrics)."""
+def _write(folder, *rows, label_names=()):
+  """Writes rows of (phase, step, metrics)."""
   log = metrics_log.MetricsLog(folder)
-  for phase, step, metrics in rows:
-    log.write(phase, step, metrics, names)
+  for phase_name, step, metrics in rows:
+    log.write(phase_name, step, metrics, label_names)
   log.close()
 
 
 def _scalars(folder):
-  """What TensorBoard shows of a folder, {(tag, step): value}."""
-  shown = event_accumulator.EventAccumulator(str(folder)).Reload()
+  """Reads the scalars that TensorBoard shows, {(tag, step): value}."""
+  accumulator = event_accumulator.EventAccumulator(str(folder)).Reload()
   return {
     (tag, event.step): event.value
-    for tag in shown.Tags()['scalars']
-    for event in shown.Scalars(tag)
+    for tag in accumulator.Tags()['scalars']
+    for event in accumulator.Scalars(tag)
   }
 
 
@@ -57,7 +57,7 @@ def test_each_row_is_on_disk_at_once(tmp_path):
 def test_a_later_run_appends(tmp_path):
   _write(tmp_path, ('p', 1, {'loss': 1.0}))
   _write(tmp_path, ('p', 2, {'loss': 2.0}))
-  assert [x['loss'] for x in metrics_log.read_metrics(tmp_path)['p']] == [
+  assert [row['loss'] for row in metrics_log.read_metrics(tmp_path)['p']] == [
     1.0,
     2.0,
   ]
@@ -65,32 +65,38 @@ def test_a_later_run_appends(tmp_path):
 
 def test_a_step_done_twice_counts_as_it_was_last(tmp_path):
   # Killed after step 30, with its last checkpoint at step 10.
-  _write(tmp_path, *[('p', s, {'loss': 1.0 * s}) for s in (10, 20, 30)])
-  _write(tmp_path, *[('p', s, {'loss': 0.1 * s}) for s in (20, 40)])
+  _write(
+    tmp_path, *[('p', step, {'loss': 1.0 * step}) for step in (10, 20, 30)]
+  )
+  _write(tmp_path, *[('p', step, {'loss': 0.1 * step}) for step in (20, 40)])
   rows = metrics_log.read_metrics(tmp_path)['p']
-  assert [x['step'] for x in rows] == [10, 20, 30, 40]
-  assert [x['loss'] for x in rows] == [10.0, 2.0, 30.0, 4.0]
+  assert [row['step'] for row in rows] == [10, 20, 30, 40]
+  assert [row['loss'] for row in rows] == [10.0, 2.0, 30.0, 4.0]
 
 
-@pytest.mark.parametrize('cut', [1, 8, 20])
-def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path, cut):
+@pytest.mark.parametrize('num_cut', [1, 8, 20])
+def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path, num_cut):
   _write(tmp_path, ('p', 1, {'loss': 1.0}), ('p', 2, {'loss': 2.0}))
-  file = tmp_path / 'metrics.jsonl'
-  file.write_text(file.read_text()[: -1 - cut])
-  assert [x['step'] for x in metrics_log.read_metrics(tmp_path)['p']] == [1]
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(path.read_text()[: -1 - num_cut])
+  assert [row['step'] for row in metrics_log.read_metrics(tmp_path)['p']] == [1]
 
 
 # Without its newline (0) the line itself is whole.
-@pytest.mark.parametrize(('cut', 'steps'), [(0, [1, 2, 3, 4]), (8, [1, 3, 4])])
-def test_a_run_goes_on_after_a_cut_line(tmp_path, cut, steps):
+@pytest.mark.parametrize(
+  ('num_cut', 'steps'), [(0, [1, 2, 3, 4]), (8, [1, 3, 4])]
+)
+def test_a_run_goes_on_after_a_cut_line(tmp_path, num_cut, steps):
   _write(tmp_path, ('p', 1, {'loss': 1.0}), ('p', 2, {'loss': 2.0}))
-  file = tmp_path / 'metrics.jsonl'
-  file.write_text(file.read_text()[: -1 - cut])
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(path.read_text()[: -1 - num_cut])
   _write(tmp_path, ('p', 3, {'loss': 3.0}), ('p', 4, {'loss': 4.0}))
-  assert [x['step'] for x in metrics_log.read_metrics(tmp_path)['p']] == steps
+  assert [
+    row['step'] for row in metrics_log.read_metrics(tmp_path)['p']
+  ] == steps
 
 
-def test_nothing_written_is_no_rows(tmp_path):
+def test_a_stage_without_metrics_has_no_rows(tmp_path):
   assert metrics_log.read_metrics(tmp_path / 'never') == {}
   _write(tmp_path)
   assert metrics_log.read_metrics(tmp_path) == {}
@@ -102,7 +108,7 @@ def test_scalars_and_vectors_reach_tensorboard(tmp_path):
     tmp_path,
     ('generator', 20, row),
     ('generator', 40, {'loss': np.float32(0.125)}),
-    names=('cat', 'dog'),
+    label_names=('cat', 'dog'),
   )
   assert _scalars(tmp_path / 'tensorboard' / 'generator') == {
     ('loss', 20): 0.5,
@@ -122,7 +128,7 @@ def test_each_phase_has_its_own_events(tmp_path):
   assert _scalars(folder / 'b') == {('x', 1): 2.0}
 
 
-def test_tensorboard_drops_what_a_later_run_does_again(tmp_path):
+def test_tensorboard_drops_steps_that_a_later_run_repeats(tmp_path):
   # Killed after step 60, with its last checkpoint at step 20.
   _write(tmp_path, ('p', 20, {'x': 1.0}), ('p', 40, {'x': 1.0}))
   _write(tmp_path, ('p', 40, {'x': 0.5}), ('p', 60, {'x': 0.5}))
@@ -134,10 +140,11 @@ def test_tensorboard_drops_what_a_later_run_does_again(tmp_path):
 
 
 def test_labels_that_are_no_words_keep_their_curves_apart(tmp_path):
-  names = ('C++', 'C##', 'C__', 'T-shirt/top')
-  _write(tmp_path, ('p', 1, {'rate': np.arange(4.0)}), names=names)
+  label_names = ('C++', 'C##', 'C__', 'T-shirt/top')
+  _write(tmp_path, ('p', 1, {'rate': np.arange(4.0)}), label_names=label_names)
   assert _scalars(tmp_path / 'tensorboard' / 'p') == {
-    (f'rate/{name}', 1): i for i, name in enumerate(names)
+    (f'rate/{label_name}', 1): index
+    for index, label_name in enumerate(label_names)
   }
 
 
@@ -162,14 +169,17 @@ def test_a_vector_needs_a_name_per_entry(tmp_path):
   log.close()
 
 
-def test_what_is_no_row_is_left_out(tmp_path):
+def test_a_line_that_is_no_row_is_left_out(tmp_path):
   _write(tmp_path, ('p', 1, {'loss': 1.0}))
   with (tmp_path / 'metrics.jsonl').open('ab') as file:
     file.write(b'\xff\xfe\n[1]\n{"step": 1}\n{"phase": "p", "step": []}\n')
     file.write(b'[' * 100_000 + b'\n')
   _write(tmp_path, ('p', 2, {'loss': 2.0}))
   rows = metrics_log.read_metrics(tmp_path)
-  assert {k: [x['step'] for x in v] for k, v in rows.items()} == {'p': [1, 2]}
+  assert {
+    phase_name: [row['step'] for row in phase_rows]
+    for phase_name, phase_rows in rows.items()
+  } == {'p': [1, 2]}
 
 
 def test_a_folder_that_was_moved_is_not_begun_anew(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,138 +12,13 @@ import pytest
 from jax.experimental import multihost_utils
 
 from dualgan_jax.errors import PeerError, UserError
-from dualgan_jax.method import branched
-from dualgan_jax.stages import branch_points, distillation, dual, pretrain
 from dualgan_jax.training import parallel
-from dualgan_jax.training.image_batches import RealImages
 from tests import tiny
 from tests.paths import ROOT
-from tests.stages import test_refine
+from tests.phases import NAMES, PHASES
 
 
-def _dual(b, **changes):
-  return tiny.dual_phase(
-    b, tiny.keep_gradient(), lambda_generated=0.5, **changes
-  )
-
-
-def _pretrain():
-  targets = np.eye(3, dtype=np.float32)[np.arange(40) % 3]
-  return pretrain.phase(
-    'pretrain/one',
-    tiny.net((4, 6, 8), 3, kind='residual'),
-    tiny.IMAGE,
-    lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
-    steps=3,
-    batch=tiny.BATCH,
-    optimiser=tiny.keep_gradient(),
-  )
-
-
-def _real():
-  believed = np.arange(80).reshape(40, 2) % 3 > 0
-  return distillation.Real(
-    (RealImages(tiny.images(), believed),), tiny.IMAGE[:2]
-  )
-
-
-def _distil(draw, origin, net=None):
-  student = tiny.student()
-  apply, variables = (
-    student.apply,
-    tiny.variables_of(student),
-  )
-  if net == 'branched':
-    filters = [
-      tiny.source().filters['one']['group_2'],
-      tiny.source().filters['two']['group_1'],
-    ]
-    regrouped, variables = branched.create(
-      student.blocks,
-      variables,
-      filters,
-      tiny.both_teachers(),
-      [1, 2],
-      tiny.LABEL_MAP,
-    )
-    apply = regrouped.apply
-  return distillation.phase(
-    'targetnet/x',
-    apply,
-    lambda key: variables,
-    draw,
-    tiny.LABEL_MAP,
-    lambda: distillation.Frozen(tiny.both_teachers(), origin),
-    temperature=2.0,
-    steps=3,
-    batch=tiny.BATCH,
-    optimiser=tiny.keep_gradient(),
-  )
-
-
-def _measure():
-  student = tiny.student()
-  variables = tiny.variables_of(student)
-  frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
-  filters = {
-    f'block_{b}': {
-      name: own[f'group_{3 - b}'] for name, own in tiny.source().filters.items()
-    }
-    for b in (1, 2)
-  }
-  return branch_points.branch_phase(
-    student,
-    tiny.LABEL_MAP,
-    branch_points.Measured(frozen, filters),
-    batches=3,
-    batch=tiny.BATCH,
-  )
-
-
-PHASES = {
-  'pretrain': _pretrain,
-  'generator': lambda: tiny.generator_phase(tiny.keep_gradient()),
-  'generator, routed, bernoulli entropy, image filter': lambda: (
-    tiny.generator_phase(
-      tiny.keep_gradient(), routed=True, entropy='bernoulli', image_filter=True
-    )
-  ),
-  'dual, block 1': lambda: _dual(1),
-  'dual, block 2': lambda: _dual(2),
-  'dual, block 2 with an adapter': lambda: _dual(2, channels=(5, 3, 1)),
-  'dual, block 2, routed': lambda: _dual(2, routed=True),
-  'dual, block 3': lambda: _dual(3),
-  'branch losses': _measure,
-  'compact on generated images': lambda: _distil(
-    distillation.generated, tiny.source()
-  ),
-  'branched on routed images': lambda: _distil(
-    distillation.generated, tiny.source(routed=True), 'branched'
-  ),
-  'refine': lambda: test_refine.phase(optimiser=tiny.keep_gradient()),
-  'refine, routed': lambda: test_refine.phase(
-    optimiser=tiny.keep_gradient(), routed=True
-  ),
-  'noise': lambda: _distil(
-    distillation.noise, np.zeros(tiny.IMAGE, np.float32)
-  ),
-  'real data': lambda: _distil(distillation.real, _real()),
-}
-# One of each kind is tried always, the others with the slow tests.
-_ALWAYS = (
-  'pretrain',
-  'generator',
-  'dual, block 2',
-  'compact on generated images',
-  'refine',
-)
-_NAMES = [
-  pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.slow)
-  for name in PHASES
-]
-
-
-@pytest.mark.parametrize('name', _NAMES)
+@pytest.mark.parametrize('name', NAMES)
 def test_eight_devices_do_what_one_does(name):
   # In double precision, so that only what is wrong can differ, not what is
   # summed in another order.
@@ -154,7 +30,7 @@ def test_eight_devices_do_what_one_does(name):
     [float(np.max(np.abs(x))) for x in jax.tree.leaves(one.opt_state)],
     default=0,
   )
-  assert largest > 0 or name == 'branch losses'
+  assert largest > 0 or name in ('branch losses', 'routing probe')
   jax.tree.map(
     lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-6 * largest),
     one.opt_state,
@@ -172,7 +48,7 @@ def test_eight_devices_do_what_one_does(name):
     )
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@pytest.mark.parametrize('name', NAMES)
 def test_a_gradient_is_one_reduction(name):
   phase, devices = PHASES[name](), jax.local_devices()
   step = parallel.compile_step(phase.step, devices)
@@ -208,21 +84,17 @@ def test_all_devices_hold_the_same_state_after_a_step():
     )
 
 
-def test_a_step_compiles_once():
-  traces = []
-
-  def step(frozen, state):
-    traces.append(1)
-    return state + frozen, {}
-
-  devices = jax.local_devices()[:2]
-  compiled = parallel.compile_step(step, devices)
-  frozen = parallel.replicate(jnp.ones(3), devices)
-  state = parallel.replicate(jnp.zeros(3), devices)
+@pytest.mark.parametrize('name', NAMES)
+def test_a_step_compiles_once(name):
+  chex.clear_trace_counter()
+  phase, devices = PHASES[name](), jax.local_devices()[:2]
+  traced_once = chex.assert_max_traces(phase.step, n=1)
+  step = parallel.compile_step(traced_once, devices)
+  frozen = parallel.replicate(phase.frozen(), devices)
+  state = parallel.replicate(phase.init(jax.random.PRNGKey(0)), devices)
   for _ in range(3):
-    state, _ = compiled(frozen, state)
-  assert len(traces) == 1
-  np.testing.assert_array_equal(parallel.first_replica(state), [3, 3, 3])
+    state, _ = step(frozen, state)
+  assert parallel.first_replica(state.step) == 3
 
 
 @pytest.mark.parametrize(
@@ -239,9 +111,9 @@ def test_a_step_compiles_once():
   ],
 )
 def test_calls_end_with_the_training(wanted, platform, steps, done, found):
-  many = parallel.steps_per_call(wanted, platform, steps, done)
-  assert many == found
-  assert (steps - done) % many == 0
+  steps_per_call = parallel.steps_per_call(wanted, platform, steps, done)
+  assert steps_per_call == found
+  assert (steps - done) % steps_per_call == 0
 
 
 @pytest.mark.parametrize('platform', ['cpu', 'gpu'])
@@ -290,8 +162,8 @@ def test_gathered_shares_are_the_batch_in_its_order(count):
   def step(batch, state):
     share = 16 // count
     first = jax.lax.axis_index(parallel.AXIS) * share
-    own = jax.lax.dynamic_slice_in_dim(batch, first, share)
-    return state, parallel.gather(own)
+    rows = jax.lax.dynamic_slice_in_dim(batch, first, share)
+    return state, parallel.gather(rows)
 
   _, whole = parallel.compile_step(step, devices)(
     parallel.replicate(batch, devices),
@@ -391,7 +263,7 @@ def test_a_file_that_is_not_the_same_on_all_hosts(monkeypatch):
   parallel.check_same_files(sums)
   changed = np.array([[[0], [0]], [[0], [0]], [[0], [1]]], np.uint8)
   monkeypatch.setattr(multihost_utils, allgather, lambda x: x ^ changed)
-  with pytest.raises(UserError, match='teachers.b: the file of process 2 '):
+  with pytest.raises(UserError, match='teachers.b: that of process 2 '):
     parallel.check_same_files(sums)
 
 

@@ -1,4 +1,4 @@
-"""Gives wrong command lines, and sees that each is refused in one sentence.
+"""Tries wrong command lines: each must be refused in one sentence.
 
     python -m tests.trials.command_lines [--most=N]
 
@@ -57,31 +57,34 @@ _CONFIG_FILES = {
 }
 
 
-def command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
-  """Wrong command lines, without the interpreter.
+def iterate_command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
+  """Iterates over wrong command lines, without the interpreter.
 
   Args:
-    folder: for the files that they name.
+    folder: folder for the files that they name.
   """
   for name, content in _CONFIG_FILES.items():
     (folder / name).write_bytes(content)
   (folder / 'thesis').mkdir()
   (folder / 'thesis' / 'thesis.tex').write_text('mine')
   workdir = f'--workdir={folder}/run'
-  run = ['-m', 'experiments.main']
-  main = [*run, '--dry_run']
+  train = ['-m', 'experiments.main']
+  dry_run = [*train, '--dry_run']
   sweep = ['-m', 'experiments.sweep']
   export = ['-m', 'experiments.export']
   dualgan = ['-m', 'dualgan_jax']
   for field, value in itertools.product(_FIELDS, _VALUES):
-    yield [*main, _CONFIG, workdir, f'--config.{field}={value}']
-  files = [f'{folder}/{name}' for name in _CONFIG_FILES]
-  for file in (*files, *('digits', '', '.', '/dev/null', 'no.py', '~nobody/x')):
-    yield [*main, f'--config={file}', workdir]
+    yield [*dry_run, _CONFIG, workdir, f'--config.{field}={value}']
+  config_paths = [f'{folder}/{name}' for name in _CONFIG_FILES]
+  for path in (
+    *config_paths,
+    *('digits', '', '.', '/dev/null', 'no.py', '~nobody/x'),
+  ):
+    yield [*dry_run, f'--config={path}', workdir]
   for variant in ('tiny', ',', 'paper,dafl', 'smoke:smoke', '\n', ' smoke'):
-    yield [*main, f'{_CONFIG}:{variant}', workdir]
-  odd = (f'{folder}/\x1b[2J', f'{folder}/{"x" * 5000}')
-  for path in ('', '/proc/x', f'{folder}/empty.py', *odd):
+    yield [*dry_run, f'{_CONFIG}:{variant}', workdir]
+  odd_paths = (f'{folder}/\x1b[2J', f'{folder}/{"x" * 5000}')
+  for path in ('', '/proc/x', f'{folder}/empty.py', *odd_paths):
     yield [
       '-m',
       'experiments.main',
@@ -89,12 +92,12 @@ def command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
       f'--workdir={path}',
       '--stage=dual',
     ]
-    yield [*main, _CONFIG, workdir, f'--init_from={path}']
-  yield [*run, _CONFIG, f'--workdir={folder}/thesis']
+    yield [*dry_run, _CONFIG, workdir, f'--init_from={path}']
+  yield [*train, _CONFIG, f'--workdir={folder}/thesis']
   for flag in ('--stage=teach', '--stage=dual', '--bogus', '--dry_run=x', 'x'):
-    yield [*main, _CONFIG, workdir, flag]
+    yield [*dry_run, _CONFIG, workdir, flag]
   for flag in ('--multihost', '--config.seed', '--', '-x', '---', '--=1'):
-    yield [*main, _CONFIG, workdir, flag, 'x']
+    yield [*dry_run, _CONFIG, workdir, flag, 'x']
   for seeds in ('', 'x', '0,0', '-1', '1.5', '1,,2'):
     yield [*sweep, _CONFIG, workdir, f'--seeds={seeds}']
   for grid in ('x', '=1', 'seed=1', 'x=1', 'dual.filters=no', 'a=1;a=2', 'b='):
@@ -115,9 +118,9 @@ def command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     yield [*dualgan, 'predict', str(path), 'x', '--top=0']
 
 
-def fault(words: list[str]) -> str | None:
-  """Runs a command line; says what is wrong with how it ends, or None."""
-  done = subprocess.run(
+def find_fault(words: list[str]) -> str | None:
+  """Runs a command line, and returns what is wrong with its end, or None."""
+  process = subprocess.run(
     [sys.executable, *words],
     cwd=ROOT,
     capture_output=True,
@@ -126,36 +129,36 @@ def fault(words: list[str]) -> str | None:
     timeout=120,
     check=False,
   )
-  if done.returncode == 0 and 'Traceback' not in done.stderr:
+  if process.returncode == 0 and 'Traceback' not in process.stderr:
     return None
-  *others, last = done.stderr.rstrip('\n').split('\n')
-  is_usage = others and others[0].startswith('usage: ')
+  *first_lines, last_line = process.stderr.rstrip('\n').split('\n')
+  is_usage = first_lines and first_lines[0].startswith('usage: ')
   if (
-    done.returncode != 2
-    or (others and not is_usage)
-    or 'error: ' not in last
-    or not last.isprintable()
+    process.returncode != 2
+    or (first_lines and not is_usage)
+    or 'error: ' not in last_line
+    or not last_line.isprintable()
   ):
-    return f'exit code {done.returncode}: {done.stderr[-600:]!r}'
+    return f'exit code {process.returncode}: {process.stderr[-600:]!r}'
   return None
 
 
 def main() -> None:
-  """Tries them, and reports."""
+  """Tries all command lines, and prints those that fail."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-  parser.add_argument('--most', type=int, help='only so many')
-  most = parser.parse_args().most
-  tried = failed = 0
+  parser.add_argument('--most', type=int, help='number of command lines')
+  max_lines = parser.parse_args().most
+  num_tried = num_failed = 0
   with tempfile.TemporaryDirectory() as folder:
-    lines = command_lines(pathlib.Path(folder))
-    for words in itertools.islice(lines, most):
-      problem = fault(words)
-      tried += 1
-      if problem:
-        failed += 1
-        print(f'{[x[:60] for x in words]}: {problem}', flush=True)
-  print(f'{tried} wrong command lines tried, {failed} failed.')
-  sys.exit(failed > 0)
+    lines = iterate_command_lines(pathlib.Path(folder))
+    for words in itertools.islice(lines, max_lines):
+      fault = find_fault(words)
+      num_tried += 1
+      if fault:
+        num_failed += 1
+        print(f'{[word[:60] for word in words]}: {fault}', flush=True)
+  print(f'{num_tried} wrong command lines tried, {num_failed} failed.')
+  sys.exit(num_failed > 0)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Stops commands soon after their start, and sees how they end.
+"""Stops commands soon after their start, and checks how they end.
 
     python -m tests.trials.early_signals
 
@@ -18,21 +18,25 @@ import time
 from tests.paths import ROOT
 from tests.student.test_student import write_toy
 
-_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
-# Seconds; what comes before is Python's own start.
-_MOMENTS = (0.1, 0.3, 0.7, 1.5)
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
+# Seconds after the start; before, Python itself starts.
+_DELAYS = (0.1, 0.3, 0.7, 1.5)
 _CONFIG = '--config=experiments/configs/digits.py:smoke'
 
 
-def commands(folder: pathlib.Path) -> dict[str, list[str]]:
-  """Commands by name, without the interpreter; they may use `folder`."""
+def make_commands(folder: pathlib.Path) -> dict[str, list[str]]:
+  """Returns commands by name, without the interpreter.
+
+  Args:
+    folder: folder that they may use.
+  """
   student = write_toy(folder / 'student')
-  runs = {
+  training_commands = {
     name: ['-m', f'experiments.{name}', _CONFIG, f'--workdir={folder}/{name}']
     for name in ('main', 'sweep')
   }
   return {
-    **runs,
+    **training_commands,
     'export': [
       *('-m', 'experiments.export', '--format=stablehlo'),
       f'--workdir={folder}',
@@ -41,10 +45,19 @@ def commands(folder: pathlib.Path) -> dict[str, list[str]]:
   }
 
 
-def fault(
-  words: list[str], number: signal.Signals, moment: float
+def find_fault(
+  words: list[str], sent_signal: signal.Signals, delay: float
 ) -> str | None:
-  """Starts a command and signals it; says what is wrong with its end."""
+  """Starts a command and sends it a signal.
+
+  Args:
+    words: the command, without the interpreter.
+    sent_signal: SIGINT or SIGTERM.
+    delay: seconds from its start to the signal.
+
+  Returns:
+    What is wrong with its end, or None.
+  """
   process = subprocess.Popen(
     [sys.executable, *words],
     cwd=ROOT,
@@ -52,36 +65,37 @@ def fault(
     stderr=subprocess.PIPE,
     text=True,
     # What a shell starts in the background ignores SIGINT.
-    preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    preexec_fn=lambda: signal.signal(sent_signal, signal.SIG_DFL),
   )
-  time.sleep(moment)
-  process.send_signal(number)
+  time.sleep(delay)
+  process.send_signal(sent_signal)
   _, stderr = process.communicate(timeout=300)
   # In a training the run is saved first, and can go on.
-  codes = (_CODES[number], _CODES[signal.SIGTERM], 0)
-  errors = [line for line in stderr.splitlines() if 'error: ' in line]
-  if process.returncode not in codes or 'Traceback' in stderr:
+  allowed_codes = (_EXIT_CODES[sent_signal], _EXIT_CODES[signal.SIGTERM], 0)
+  error_lines = [line for line in stderr.splitlines() if 'error: ' in line]
+  if process.returncode not in allowed_codes or 'Traceback' in stderr:
     return f'exit code {process.returncode}: {stderr[-500:]}'
-  if process.returncode and len(errors) != 1:
+  if process.returncode and len(error_lines) != 1:
     return f'not one sentence: {stderr[-500:]}'
   return None
 
 
 def main() -> None:
-  """Tries every command, signal and moment, and reports."""
-  tried = failed = 0
-  with tempfile.TemporaryDirectory() as place:
-    folder = pathlib.Path(place)
-    for (name, words), number, moment in itertools.product(
-      commands(folder).items(), _CODES, _MOMENTS
+  """Tries every command, signal and delay, and prints those that fail."""
+  num_tried = num_failed = 0
+  with tempfile.TemporaryDirectory() as folder_name:
+    folder = pathlib.Path(folder_name)
+    for (name, words), sent_signal, delay in itertools.product(
+      make_commands(folder).items(), _EXIT_CODES, _DELAYS
     ):
-      problem = fault(words, number, moment)
-      tried += 1
-      if problem:
-        failed += 1
-        print(f'{name}, {number.name} after {moment} s: {problem}', flush=True)
-  print(f'{tried} early signals tried, {failed} failed.')
-  sys.exit(failed > 0)
+      fault = find_fault(words, sent_signal, delay)
+      num_tried += 1
+      if fault:
+        num_failed += 1
+        moment = f'{sent_signal.name} after {delay} s'
+        print(f'{name}, {moment}: {fault}', flush=True)
+  print(f'{num_tried} early signals tried, {num_failed} failed.')
+  sys.exit(num_failed > 0)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Fills the disk under a run, at many moments, and sees how the run ends.
+"""Fills the disk under a run, at any moment, and checks how the run ends.
 
     python -m tests.trials.full_disks [--disks=24] [--seed=0]
 
@@ -18,8 +18,8 @@ import tempfile
 from tests.paths import ROOT
 
 # KiB: less holds no checkpoint of the first teacher, more holds the whole run.
-_SMALLEST, _LARGEST = 100, 4800
-_TWICE = """
+_MIN_SIZE, _MAX_SIZE = 100, 4800
+_TWO_STARTS = """
 mount -t tmpfs -o size={size}k tmpfs {disk}
 command=({python} -m experiments.main --workdir={disk}/run
   --config=experiments/configs/digits.py:smoke)
@@ -32,26 +32,31 @@ echo $?
 
 
 def is_possible() -> bool:
-  """Whether this machine lets us make a small disk."""
-  tried = ['unshare', '-rm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']
+  """Returns whether this machine lets us make a small disk."""
+  command = ['unshare', '-rm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']
   try:
-    return subprocess.run(tried, capture_output=True).returncode == 0
+    return subprocess.run(command, capture_output=True).returncode == 0
   except OSError:
     return False
 
 
-def fault(size: int) -> str | None:
-  """Runs on a disk of `size` KiB, then on a larger one.
+def find_fault(size: int) -> str | None:
+  """Starts a run on a small disk, then resumes it on a larger one.
+
+  Args:
+    size: size of the small disk in KiB.
 
   Returns:
-    What went wrong; None if both ended as they should.
+    What is wrong with how the two starts ended, or None.
   """
   with (
     tempfile.TemporaryDirectory() as disk,
-    tempfile.TemporaryDirectory() as x,
+    tempfile.TemporaryDirectory() as logs,
   ):
-    script = _TWICE.format(size=size, disk=disk, logs=x, python=sys.executable)
-    done = subprocess.run(
+    script = _TWO_STARTS.format(
+      size=size, disk=disk, logs=logs, python=sys.executable
+    )
+    process = subprocess.run(
       ['unshare', '-rm', 'bash', '-c', script],
       cwd=ROOT,
       capture_output=True,
@@ -59,35 +64,38 @@ def fault(size: int) -> str | None:
       timeout=600,
       check=False,
     )
-    full, roomy = (
-      pathlib.Path(x, name).read_text() for name in ('full', 'roomy')
+    first_stderr, second_stderr = (
+      pathlib.Path(logs, name).read_text() for name in ('full', 'roomy')
     )
-  codes = done.stdout.split()
-  if codes[0] != '3' or codes[1] != '0':
-    return f'exit codes {codes}: {full[-500:]} {roomy[-500:]}'
-  errors = [line for line in full.splitlines() if line.startswith('error: ')]
-  if len(errors) != 1 or 'the disk is full' not in errors[0]:
-    return f'no sentence of a full disk: {full[-500:]}'
-  if 'Traceback' in full + roomy:
-    return f'a traceback: {full[-500:]} {roomy[-500:]}'
+  last_words = f'{first_stderr[-500:]} {second_stderr[-500:]}'
+  exit_codes = process.stdout.split()
+  if exit_codes != ['3', '0']:
+    return f'exit codes {exit_codes}: {last_words}'
+  error_lines = [
+    line for line in first_stderr.splitlines() if line.startswith('error: ')
+  ]
+  if len(error_lines) != 1 or 'the disk is full' not in error_lines[0]:
+    return f'no sentence of a full disk: {first_stderr[-500:]}'
+  if 'Traceback' in first_stderr + second_stderr:
+    return f'a traceback: {last_words}'
   return None
 
 
 def main() -> None:
-  """Tries disks of random sizes, and reports."""
+  """Tries disks of random sizes, and prints how the runs ended."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--disks', type=int, default=24)
   parser.add_argument('--seed', type=int, default=0, help='of the sizes')
   arguments = parser.parse_args()
-  sizes = random.Random(arguments.seed)
-  failed = 0
+  random_sizes = random.Random(arguments.seed)
+  num_failed = 0
   for _ in range(arguments.disks):
-    size = sizes.randint(_SMALLEST, _LARGEST)
-    problem = fault(size)
-    failed += problem is not None
-    print(f'{size} KiB: {problem or "as it should be"}', flush=True)
-  print(f'{arguments.disks} full disks tried, {failed} failed.')
-  sys.exit(failed > 0)
+    size = random_sizes.randint(_MIN_SIZE, _MAX_SIZE)
+    fault = find_fault(size)
+    num_failed += fault is not None
+    print(f'{size} KiB: {fault or "as it should be"}', flush=True)
+  print(f'{arguments.disks} full disks tried, {num_failed} failed.')
+  sys.exit(num_failed > 0)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Feeds damaged and hostile files to what reads them, and counts the faults.
+"""Feeds damaged and hostile files to their readers, and counts the faults.
 
     python -m tests.trials.fuzz [NAME ...] [--budget=N] [--seed=0]
 
@@ -24,11 +24,16 @@ from collections.abc import Callable, Iterator
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
-from tests.trials import fuzz_images, fuzz_students, fuzz_weights
+from tests.trials import (
+  fuzz_images,
+  fuzz_safetensors,
+  fuzz_students,
+  fuzz_weights,
+)
 from tests.trials.fuzz_weights import Trial
 
-_MOST_SECONDS = 2
-_HANGS = 30  # seconds
+_MAX_SECONDS = 2  # of CPU time for one file
+_HANG_SECONDS = 30  # after which a reader is stopped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,95 +41,97 @@ class Fuzzer:
   """A way to damage files.
 
   Attributes:
-    trial: writes one file into a folder, and says how to try it.
-    budget: how many files the command tries.
-    most_memory: more that reading one may take, in MB.
+    make_trial: writes one file into a folder, and returns how to try it.
+    budget: number of files that the command tries.
+    max_memory: megabytes that reading one file may take.
   """
 
-  trial: Callable[[random.Random, pathlib.Path], Trial]
+  make_trial: Callable[[random.Random, pathlib.Path], Trial]
   budget: int
-  most_memory: int = 300
+  max_memory: int = 300
 
 
 FUZZERS = {
   'torch_files': Fuzzer(fuzz_weights.torch_file_trial, 12_000),
-  'safetensors': Fuzzer(fuzz_weights.safetensors_trial, 6_000),
+  'safetensors': Fuzzer(fuzz_safetensors.safetensors_trial, 6_000),
   'students': Fuzzer(fuzz_students.student_trial, 2_000),
   # An image of as many pixels as are allowed takes most of it.
-  'images': Fuzzer(fuzz_images.image_trial, 8_000, most_memory=1_000),
+  'images': Fuzzer(fuzz_images.image_trial, 8_000, max_memory=1_000),
 }
 
 
-def failures(
+def iterate_failures(
   name: str, budget: int, seed: int, folder: pathlib.Path
 ) -> Iterator[tuple[pathlib.Path, str]]:
-  """Tries files, and yields those that fail, with the reasons.
+  """Tries files, and iterates over those that fail, with the faults.
 
   Args:
     name: a key of `FUZZERS`.
-    budget: how many.
-    seed: of the random numbers.
-    folder: for the files; the next one replaces one that was fine.
+    budget: number of files.
+    seed: seed of the random numbers.
+    folder: folder for the files; a file that fails stays there.
   """
   numbers = random.Random(f'{name} {seed}')
   for number in range(budget):
-    trial = FUZZERS[name].trial(numbers, folder)
-    reason = _fault(trial, FUZZERS[name].most_memory)
-    if reason is not None:
-      kept = folder / f'{name}-{number}{trial.path.suffix}'
+    trial = FUZZERS[name].make_trial(numbers, folder)
+    fault = _find_fault(trial, FUZZERS[name].max_memory)
+    if fault is not None:
+      stored_path = folder / f'{name}-{number}{trial.path.suffix}'
       copy = shutil.copytree if trial.path.is_dir() else shutil.copy
-      copy(trial.path, kept)
-      yield kept, reason
+      copy(trial.path, stored_path)
+      yield stored_path, fault
 
 
-def _fault(trial, most_memory):
-  """Tries one file; None if it is read right, or refused in one line."""
-  memory, began = _peak(), time.process_time()
+def _find_fault(trial, max_memory):
+  """Tries one file; returns None if it is read right, or refused rightly."""
+  memory, start = _peak_memory(), time.process_time()
   try:
-    signal.alarm(_HANGS)
+    signal.alarm(_HANG_SECONDS)
     trial.check()
-  except UserError as e:
-    if str(e) != printable(e):
-      return f'more than one line: {e!r}'
-  except Exception as e:
-    return f'{type(e).__name__}: {e}'[:300]
+  except UserError as error:
+    if str(error) != printable(error):
+      return f'more than one line: {error!r}'
+  except Exception as error:
+    return f'{type(error).__name__}: {error}'[:300]
   finally:
     signal.alarm(0)
-  seconds = time.process_time() - began
-  if seconds > _MOST_SECONDS:
+  seconds = time.process_time() - start
+  if seconds > _MAX_SECONDS:
     return f'{seconds:.1f} s'
-  more = _peak() - memory
-  return f'{more} MB more' if more > most_memory else None
+  more_memory = _peak_memory() - memory
+  return f'{more_memory} MB more' if more_memory > max_memory else None
 
 
-def _peak():
+def _peak_memory():
+  """Returns the most memory that this process has had, in MB."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _hangs(*_):
+def _raise_timeout(*_):
   raise TimeoutError('it hangs')
 
 
 def main() -> None:
-  """Tries, and prints how many failed."""
+  """Tries files of each fuzzer, and prints how many failed."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('names', nargs='*', metavar='NAME', default=[*FUZZERS])
   parser.add_argument('--budget', type=int, help='of each, instead of its own')
   parser.add_argument('--seed', type=int, default=0)
-  args = parser.parse_args()
-  if unknown := {*args.names} - {*FUZZERS}:
+  arguments = parser.parse_args()
+  if unknown := {*arguments.names} - {*FUZZERS}:
     parser.error(f'no such fuzzer: {", ".join(sorted(unknown))}')
-  signal.signal(signal.SIGALRM, _hangs)
-  failed = 0
-  for name in args.names:
+  signal.signal(signal.SIGALRM, _raise_timeout)
+  num_failed = 0
+  for name in arguments.names:
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f'fuzz-{name}-'))
-    budget, count = args.budget or FUZZERS[name].budget, 0
-    for path, reason in failures(name, budget, args.seed, folder):
-      count += 1
-      print(f'{path}: {reason}', flush=True)
-    print(f'{name}: tried {budget:,}, failed {count:,}', flush=True)
-    failed += count
-  sys.exit(failed > 0)
+    budget = arguments.budget or FUZZERS[name].budget
+    num_faults = 0
+    for path, fault in iterate_failures(name, budget, arguments.seed, folder):
+      num_faults += 1
+      print(f'{path}: {fault}', flush=True)
+    print(f'{name}: tried {budget:,}, failed {num_faults:,}', flush=True)
+    num_failed += num_faults
+  sys.exit(num_failed > 0)
 
 
 if __name__ == '__main__':

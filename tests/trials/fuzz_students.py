@@ -1,4 +1,4 @@
-"""Makes students' folders as damage and malice would, for `trials.fuzz`."""
+"""Makes damaged and hostile folders of students, for `trials.fuzz`."""
 
 import contextlib
 import functools
@@ -17,10 +17,10 @@ from tests.paths import FILES
 from tests.trials.fuzz_weights import Trial
 
 ORIGINALS = FILES / 'format_1'
-# Stands for lists in lists, deeper than Python can write them.
+# A placeholder for nested lists, deeper than Python can write them.
 _DEEP, _DEEP_JSON = '<deep>', '[' * 100_000 + ']' * 100_000
-MISSING = object()  # stands for no value at all
-# What stands where something else should.
+MISSING = object()  # a placeholder for no value at all
+# Values for fields that take others.
 ODD_VALUES = (
   *(None, True, 0, -1, 1.5, 10**9, 10**30, float('nan'), float('inf')),
   *('', 'a', '\x1b[2J\n', 'a' * 100_000, _DEEP, {'a': {'b': {'c': [1]}}}),
@@ -78,8 +78,8 @@ def student_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
   name = numbers.choice(('student', 'branched'))
   path = original(name, folder)
   with_sum(path)
-  damage = numbers.choice((_odd_value, _odd_bytes, _odd_tensor))
-  damage(numbers, path)
+  damage_folder = numbers.choice((_set_value, _damage_bytes, _damage_tensor))
+  damage_folder(numbers, path)
   return Trial(path, functools.partial(_check, path))
 
 
@@ -91,7 +91,8 @@ def _check(path: pathlib.Path) -> None:
     assert answers.shape == (1, len(loaded.labels))
 
 
-def _odd_value(numbers, path):
+def _set_value(numbers, path):
+  """Puts odd values into the config."""
   for _ in range(numbers.choice((1, 1, 2))):
     value = numbers.choice((*ODD_VALUES, MISSING, 1, 2, [4, 5], [1, 2, 3]))
     # What was put in before may be too deep to read, or without the field.
@@ -101,40 +102,48 @@ def _odd_value(numbers, path):
       with_value(path, numbers.choice(FIELDS), value)
 
 
-def _odd_bytes(numbers, path):
+def _damage_bytes(numbers, path):
+  """Changes, removes or inserts bytes of a file."""
   file = path / numbers.choice(('config.json', 'model.safetensors'))
   content = bytearray(file.read_bytes())
   for _ in range(numbers.choice((1, 1, 4, 30))):
-    place = numbers.randrange(len(content) + 1)
+    start = numbers.randrange(len(content) + 1)
     match numbers.randrange(3):
       case 0:
-        content[place : place + 1] = numbers.randbytes(1)
+        content[start : start + 1] = numbers.randbytes(1)
       case 1:
-        del content[place : place + numbers.randrange(1, 100)]
+        del content[start : start + numbers.randrange(1, 100)]
       case 2:
-        content[place:place] = numbers.randbytes(numbers.randrange(1, 9))
+        content[start:start] = numbers.randbytes(numbers.randrange(1, 9))
   file.write_bytes(content)
   if path.name == 'student' and file.name != 'config.json':
     with_sum(path)
 
 
-def _odd_tensor(numbers, path):
+def _damage_tensor(numbers, path):
+  """Gives a tensor odd values, another type, shape or name."""
   file = path / 'model.safetensors'
   tensors = load_file(file)
   name = numbers.choice(sorted(set(tensors) - {'program'}))
-  x = tensors.pop(name)
+  tensor = tensors.pop(name)
   match numbers.randrange(6):
     case 0:
-      tensors[name] = np.full_like(x, numbers.choice((np.nan, np.inf, 1e38)))
+      tensors[name] = np.full_like(
+        tensor, numbers.choice((np.nan, np.inf, 1e38))
+      )
     case 1:
-      tensors[name] = x.astype(numbers.choice((np.float64, np.int32, bool)))
+      tensors[name] = tensor.astype(
+        numbers.choice((np.float64, np.int32, bool))
+      )
     case 2:
-      tensors[name] = x[..., :0]
+      tensors[name] = tensor[..., :0]
     case 3:
-      tensors[name] = x[None]
+      tensors[name] = tensor[None]
     case 4:
-      tensors[numbers.choice(('program', '', '/', f'{name}/a', 'a' * 999))] = x
+      tensors[numbers.choice(('program', '', '/', f'{name}/a', 'a' * 999))] = (
+        tensor
+      )
     case 5:
-      tensors[name] = -np.abs(x)
+      tensors[name] = -np.abs(tensor)
   file.write_bytes(save(tensors))
   with_sum(path)

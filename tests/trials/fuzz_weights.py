@@ -1,11 +1,10 @@
-"""Damages weight files: PyTorch's of both formats, and safetensors."""
+"""Damages weight files of PyTorch, in both of its formats."""
 
 import collections
 import dataclasses
 import functools
 import importlib.util
 import io
-import json
 import pathlib
 import pickletools
 import random
@@ -14,20 +13,18 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 
-import ml_dtypes
 import numpy as np
-from safetensors.numpy import save
 
 from dualgan_jax.teachers import torch_file, weight_files
 from dualgan_jax.teachers.torch_tensor import Tensor
 from tests import torch_files
 from tests.paths import FILES
-from tests.torch_files import Call, Name, Storage, tensor
+from tests.torch_files import Call, Name, Storage, tensor_call
 
 _TINY = FILES / 'tiny.pt'
 _HAS_TORCH = importlib.util.find_spec('torch') is not None
 # Numbers at which lengths, indices and products break.
-_NUMBERS = (
+NUMBERS = (
   *(0, 1, 2, 3, 4, 5, 255, 256, 2**16, 2**28, 2**31 - 1, 2**32, 2**40),
   *(2**61 - 1, 2**63 - 1, 2**63, 2**64, 2**70, -1, -2, -(2**31), -(2**63)),
 )
@@ -50,9 +47,12 @@ class Trial:
 
 @functools.cache
 def _originals():
-  """Files of PyTorch as pairs of the pickle and what makes a file of one."""
+  """Makes files of PyTorch: pairs of a pickle, and a function of one.
+
+  The function returns the bytes of a file with another pickle in it.
+  """
   untyped = Storage(length=16)
-  untyped.named = Name('torch.storage', 'UntypedStorage')
+  untyped.storage_class = Name('torch.storage', 'UntypedStorage')
   float32 = Name('torch', 'float32')
   value = {
     'args': Call('argparse', 'Namespace', state={'lr': 0.1, 'x': (1, [2])}),
@@ -61,14 +61,16 @@ def _originals():
       Call(
         'collections',
         'OrderedDict',
-        [['a.b', tensor()], ['c', tensor(1, (3,))]],
+        [['a.b', tensor_call()], ['c', tensor_call(1, (3,))]],
       ),
-      collections.OrderedDict({'module.d': tensor(0, (2, 2), (1, 2))}),
+      collections.OrderedDict({'module.d': tensor_call(0, (2, 2), (1, 2))}),
     ],
     'state_dict': {
-      'e': tensor(0, (2, 3), (1, 0)),
-      'f': tensor(metadata=({'neg': True},)),
-      'g': Call('torch._utils', '_rebuild_parameter', tensor(3, ()), True, {}),
+      'e': tensor_call(0, (2, 3), (1, 0)),
+      'f': tensor_call(metadata=({'neg': True},)),
+      'g': Call(
+        'torch._utils', '_rebuild_parameter', tensor_call(3, ()), True, {}
+      ),
       'h': Call(
         *('torch._utils', '_rebuild_tensor_v3', untyped, 1, (3,), (1,)),
         *(False, None, float32),
@@ -82,63 +84,65 @@ def _originals():
       ('data/0', np.arange(1, 5, dtype='>f4').tobytes()),
     ]
     little, big = (
-      torch_files.archive(path, value, members=members).read_bytes()
+      torch_files.write_archive(path, value, members=members).read_bytes()
       for members in ((), big_endian)
     )
     value['state_dict'].pop('h')
     numbers = np.arange(1, 5, dtype='<f4')
-    legacy = torch_files.legacy(path, value, {'0': numbers}).read_bytes()
+    legacy = torch_files.write_legacy(path, value, {'0': numbers}).read_bytes()
   return (
-    *(_archive_of(x) for x in (_TINY.read_bytes(), little, big)),
+    *map(_split_archive, (_TINY.read_bytes(), little, big)),
     # The pickles of the format before 1.6 stand in the file as they are.
     (
       legacy[: -numbers.nbytes - 8],
-      lambda x: x + legacy[-numbers.nbytes - 8 :],
+      lambda pickle: pickle + legacy[-numbers.nbytes - 8 :],
     ),
   )
 
 
-def _archive_of(content):
-  """The pickle of an archive, and a function that puts in another one."""
+def _split_archive(content):
+  """Returns an archive's pickle, and a function that replaces it."""
   with zipfile.ZipFile(io.BytesIO(content)) as archive:
-    members = {x: archive.read(x) for x in archive.namelist()}
-  (name,) = [x for x in members if x.endswith('/data.pkl')]
+    members = {member: archive.read(member) for member in archive.namelist()}
+  (pickle_name,) = [
+    member for member in members if member.endswith('/data.pkl')
+  ]
 
-  def replaced(pickle):
+  def replace_pickle(pickle):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, 'w') as archive:
       for member, data in members.items():
-        archive.writestr(member, pickle if member == name else data)
+        archive.writestr(member, pickle if member == pickle_name else data)
     return stream.getvalue()
 
-  return members[name], replaced
+  return members[pickle_name], replace_pickle
 
 
 def torch_file_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
   """Damages a file of PyTorch, in its pickle or anywhere."""
-  pickle, file_of = numbers.choice(_originals())
+  pickle, make_file = numbers.choice(_originals())
   path = folder / 'last.pt'
-  whole = file_of(pickle)
+  whole_file = make_file(pickle)
   if numbers.random() < 0.3:
-    path.write_bytes(_with_other_bytes(numbers, whole))
-    if whole.startswith(b'PK'):
-      return Trial(path, lambda: _check_archive(path, whole))
+    path.write_bytes(change_bytes(numbers, whole_file))
+    if whole_file.startswith(b'PK'):
+      return Trial(path, lambda: _check_archive(path, whole_file))
     return Trial(path, lambda: _check_torch_file(path))
   # Mostly little, so that much of what the file says can still be read.
   for _ in range(numbers.choice((1, 1, 1, 2, 3))):
-    damage = numbers.choice(
+    damage_pickle = numbers.choice(
       (
-        *(_with_other_bytes, _with_moved_opcodes),
-        *(_with_other_number, _with_other_number),
+        *(change_bytes, _move_opcodes),
+        *(_change_number, _change_number),
       )
     )
-    pickle = damage(numbers, pickle)
-  path.write_bytes(file_of(pickle))
+    pickle = damage_pickle(numbers, pickle)
+  path.write_bytes(make_file(pickle))
   return Trial(path, lambda: _check_torch_file(path))
 
 
-def _with_other_bytes(numbers, content):
-  """Bytes changed, taken out, put in, repeated, or cut off."""
+def change_bytes(numbers, content):
+  """Changes, removes, inserts or repeats bytes, or cuts the content."""
   content = bytearray(content)
   for _ in range(numbers.choice((1, 1, 1, 2, 4))):
     start = numbers.randrange(len(content) + 1)
@@ -157,41 +161,53 @@ def _with_other_bytes(numbers, content):
   return bytes(content)
 
 
-def _opcodes(pickle):
-  """The opcodes of a pickle, or of pickles in a row, with their places."""
-  stream, found = io.BytesIO(pickle), []
+def _read_opcodes(pickle):
+  """Reads the opcodes of one pickle or several in a row, and their places."""
+  stream, opcodes = io.BytesIO(pickle), []
   try:
     while stream.tell() < len(pickle):
-      found += pickletools.genops(stream)
+      opcodes += pickletools.genops(stream)
   except Exception:
     pass  # it was damaged before
-  places = [place for *_, place in found]
-  return found, [*places, len(pickle)]
+  places = [place for *_, place in opcodes]
+  return opcodes, [*places, len(pickle)]
 
 
-def _with_other_number(numbers, pickle):
-  """One of the numbers in a pickle is another one."""
-  found, places = _opcodes(pickle)
-  chosen = [i for i, x in enumerate(found) if x[0].name in _INTEGERS]
-  if not chosen:
+def _change_number(numbers, pickle):
+  """Replaces one of the numbers in a pickle."""
+  opcodes, places = _read_opcodes(pickle)
+  integer_indices = [
+    index
+    for index, (opcode, *_) in enumerate(opcodes)
+    if opcode.name in _INTEGERS
+  ]
+  if not integer_indices:
     return pickle
-  i = numbers.choice(chosen)
-  near = found[i][1] + numbers.choice((-1, 1, 2))
-  number = numbers.choice((near, near, numbers.choice(_NUMBERS)))
+  index = numbers.choice(integer_indices)
+  _, integer, _ = opcodes[index]
+  near_number = integer + numbers.choice((-1, 1, 2))
+  number = numbers.choice((near_number, near_number, numbers.choice(NUMBERS)))
   number = max(min(number, 2**79 - 1), -(2**79))
   encoded = number.to_bytes(10, 'little', signed=True)
-  return pickle[: places[i]] + b'\x8a\x0a' + encoded + pickle[places[i + 1] :]
+  return (
+    pickle[: places[index]]
+    + b'\x8a\x0a'
+    + encoded
+    + pickle[places[index + 1] :]
+  )
 
 
-def _with_moved_opcodes(numbers, pickle):
-  """Some opcodes stand elsewhere, too, or others in their place."""
-  _, places = _opcodes(pickle)
+def _move_opcodes(numbers, pickle):
+  """Copies opcodes to another place, or puts others there."""
+  _, places = _read_opcodes(pickle)
   start = numbers.randrange(len(places) - 1) if len(places) > 1 else 0
   end = min(len(places) - 1, start + numbers.randint(1, 20))
-  moved = pickle[places[start] : places[end]] * numbers.choice((1, 1, 2, 500))
-  i, j = sorted(numbers.choices(places, k=2))
+  moved_opcodes = pickle[places[start] : places[end]] * numbers.choice(
+    (1, 1, 2, 500)
+  )
+  first_place, last_place = sorted(numbers.choices(places, k=2))
   if numbers.random() < 0.5:
-    return pickle[:i] + moved + pickle[i:]
+    return pickle[:first_place] + moved_opcodes + pickle[first_place:]
   memo = b'r' + struct.pack('<I', numbers.choice((0, 2**28, 2**32 - 1)))
   opcodes = (b'.', b'0', b'1', b'2', b')', b']', b'}', b'(', b't', b'R', b'b')
   more = (
@@ -206,24 +222,28 @@ def _with_moved_opcodes(numbers, pickle):
     b'Q',
     memo,
   )
-  inserted = b''.join(numbers.choices(opcodes + more, k=numbers.randint(1, 9)))
-  return pickle[:i] + inserted + pickle[j if numbers.random() < 0.2 else i :]
+  inserted_opcodes = b''.join(
+    numbers.choices(opcodes + more, k=numbers.randint(1, 9))
+  )
+  end_place = last_place if numbers.random() < 0.2 else first_place
+  return pickle[:first_place] + inserted_opcodes + pickle[end_place:]
 
 
-def _check_archive(path, whole):
-  """Sees that what is read is as it was: an archive has sums of all it holds.
+def _check_archive(path, whole_file):
+  """Compares the tensors of a damaged archive with those of the whole one.
 
-  PyTorch, which does not look at them, reads other numbers from some.
+  An archive has sums of all its members. PyTorch does not look at them, and
+  reads other numbers from some.
   """
-  found = weight_files.read(path)
-  original = path.with_name('whole.pt')
-  original.write_bytes(whole)
-  for name, x in weight_files.read(original).items():
-    np.testing.assert_array_equal(found[name], x)
+  tensors = weight_files.read(path)
+  whole_path = path.with_name('whole.pt')
+  whole_path.write_bytes(whole_file)
+  for name, whole_tensor in weight_files.read(whole_path).items():
+    np.testing.assert_array_equal(tensors[name], whole_tensor)
 
 
 def _check_torch_file(path):
-  """Reads a file in both ways; compares with PyTorch, where that is there."""
+  """Reads a file in both ways, and compares with PyTorch if it is installed."""
   value = torch_file.load(path)
   if _HAS_TORCH:
     import torch
@@ -233,118 +253,35 @@ def _check_torch_file(path):
     except Exception:
       theirs = None  # it reads less than we do
     _compare(value, theirs, levels=6)
-  for name, x in weight_files.read(path).items():
+  for name, array in weight_files.read(path).items():
     assert isinstance(name, str)
-    assert isinstance(x, np.ndarray)
-    np.sum(x.astype(np.float64), where=np.isfinite(x.astype(np.float64)))
+    assert isinstance(array, np.ndarray)
+    # All its numbers can be reached.
+    doubles = array.astype(np.float64)
+    np.sum(doubles, where=np.isfinite(doubles))
 
 
 def _compare(ours, theirs, levels):
-  """Sees that each tensor that both read has the same numbers."""
+  """Compares the numbers of each tensor that both have read."""
   if hasattr(theirs, 'untyped_storage') and isinstance(ours, Tensor):
     try:
-      found = ours.array()
+      our_array = ours.array()
     except ValueError:
       return
-    assert found.shape == tuple(theirs.shape), 'another shape than in PyTorch'
-    same = np.array_equal(
-      found.astype(np.float64),
+    assert our_array.shape == tuple(theirs.shape), (
+      'another shape than in PyTorch'
+    )
+    are_same = np.array_equal(
+      our_array.astype(np.float64),
       theirs.detach().double().numpy(),
       equal_nan=True,
     )
-    assert same, 'other numbers than in PyTorch'
+    assert are_same, 'other numbers than in PyTorch'
   elif isinstance(theirs, dict) and isinstance(ours, dict) and levels:
     for key in theirs.keys() & ours.keys():
       _compare(ours[key], theirs[key], levels - 1)
   elif isinstance(theirs, list | tuple) and isinstance(ours, list | tuple):
-    for one, other in zip(ours, theirs, strict=True) if levels else ():
-      _compare(one, other, levels - 1)
-
-
-_DTYPES = {
-  'F64': np.float64,
-  'F32': np.float32,
-  'F16': np.float16,
-  'BF16': ml_dtypes.bfloat16,
-  'I64': np.int64,
-  'I32': np.int32,
-  'I16': np.int16,
-  'I8': np.int8,
-  'U64': np.uint64,
-  'U32': np.uint32,
-  'U16': np.uint16,
-  'U8': np.uint8,
-  'BOOL': np.bool_,
-  'C64': np.complex64,
-}
-_SAFE = save(
-  {
-    'conv.weight': np.arange(24, dtype=np.float32).reshape(2, 3, 4),
-    'bias': np.arange(5, dtype=np.float16),
-    'count': np.array(7),
-    'empty': np.zeros((0, 3), np.float32),
-    'mask': np.array([True, False]),
-  },
-  {'format': 'pt'},
-)
-
-
-def safetensors_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
-  """Damages a safetensors file, in its header or anywhere."""
-  if numbers.random() < 0.3:
-    content = _with_other_bytes(numbers, _SAFE)
-  else:
-    content = _with_other_header(numbers)
-  path = folder / 'last.safetensors'
-  path.write_bytes(content)
-  return Trial(path, lambda: _check_safetensors(path))
-
-
-def _with_other_header(numbers):
-  length = int.from_bytes(_SAFE[:8], 'little')
-  header, data = json.loads(_SAFE[8 : 8 + length]), _SAFE[8 + length :]
-  for _ in range(numbers.randint(1, 3)):
-    name = numbers.choice(list(header))
-    entry = header[name]
-    entry = entry if isinstance(entry, dict) else {}
-    match numbers.randrange(7):
-      case 0 if 'dtype' in entry:
-        entry['dtype'] = numbers.choice([*_DTYPES, 'F8_E4M3', '', 'f32'])
-      case 1 if 'shape' in entry:
-        entry['shape'] = numbers.choices(_NUMBERS, k=numbers.randint(0, 4))
-      case 2 if 'shape' in entry:
-        numbers.shuffle(entry['shape'])
-      case 3 if 'shape' in entry:
-        entry['data_offsets'][numbers.randrange(2)] = numbers.choice(_NUMBERS)
-      case 4:
-        header[numbers.choice(('bias', 'new', '', 'é\n', '\x1b[31m'))] = entry
-      case 5:
-        del header[name]
-        header = header or {'x': {}}
-      case 6:
-        header[name] = numbers.choice((None, 1, [], {}, 'x', [[[]]] * 50))
-  text = json.dumps(header)
-  if numbers.random() < 0.2:  # a name twice, which JSON allows
-    text = text[:-1] + ',' + text[1:]
-  text = numbers.choice((text, text + ' ' * numbers.randint(0, 9)))
-  encoded = text.encode('utf-8', 'surrogatepass')
-  length = len(encoded)
-  if numbers.random() < 0.1:
-    length = numbers.choice([x for x in _NUMBERS if 0 <= x < 2**64])
-  return length.to_bytes(8, 'little') + encoded + data
-
-
-def _check_safetensors(path):
-  """Compares what is read with what the header says."""
-  found = weight_files.read(path)
-  content = path.read_bytes()
-  length = int.from_bytes(content[:8], 'little')
-  header = json.loads(content[8 : 8 + length])
-  data = content[8 + length :]
-  assert found.keys() == header.keys() - {'__metadata__'}
-  for name, x in found.items():
-    entry = header[name]
-    first, last = entry['data_offsets']
-    expected = np.frombuffer(data[first:last], _DTYPES[entry['dtype']])
-    np.testing.assert_array_equal(x, expected.reshape(entry['shape']))
-    assert x.dtype == expected.dtype
+    for our_item, their_item in (
+      zip(ours, theirs, strict=True) if levels else ()
+    ):
+      _compare(our_item, their_item, levels - 1)

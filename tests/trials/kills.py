@@ -1,4 +1,4 @@
-"""Kills a run again and again, and sees that it ends as if nobody had.
+"""Kills a run again and again, and checks that its bits stay the same.
 
     python -m tests.trials.kills --workdir=DIR [--kills=50] [--seed=0]
 
@@ -22,14 +22,20 @@ from tests.paths import ROOT
 
 _CONFIG = '--config=experiments/configs/digits.py:smoke'
 # So that a kill costs a few steps, and most starts get into some training.
-_OFTEN = ('--config.save_every=3', '--config.log_every=1')
+_FREQUENT_SAVES = ('--config.save_every=3', '--config.log_every=1')
 
 
-def start(workdir: pathlib.Path, *more: str) -> subprocess.Popen:
-  """Starts the smoke run in a folder, or goes on with it."""
-  command = [sys.executable, '-m', 'experiments.main', _CONFIG, *_OFTEN]
+def start_run(workdir: pathlib.Path, *flags: str) -> subprocess.Popen:
+  """Starts the smoke run in a folder, or resumes it."""
+  command = [
+    sys.executable,
+    '-m',
+    'experiments.main',
+    _CONFIG,
+    *_FREQUENT_SAVES,
+  ]
   return subprocess.Popen(
-    [*command, f'--workdir={workdir}', *more],
+    [*command, f'--workdir={workdir}', *flags],
     cwd=ROOT,
     stdout=subprocess.DEVNULL,
     stderr=subprocess.PIPE,
@@ -37,22 +43,22 @@ def start(workdir: pathlib.Path, *more: str) -> subprocess.Popen:
   )
 
 
-def last_states(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
-  """By phase, the SHA-256 of each array of its newest checkpoint."""
-  newest = {}
+def read_last_states(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
+  """Returns, by phase, the SHA-256 of each array of its newest checkpoint."""
+  newest_states = {}
   for path in workdir.glob('*/checkpoints/**/progress/metadata'):
-    folder = path.parents[2].relative_to(workdir)
+    phase = str(path.parents[2].relative_to(workdir))
     step = int(path.parents[1].name)
-    sums = json.loads(path.read_text())['sha256']
-    del sums['seconds']
-    newest[str(folder)] = max(
-      newest.get(str(folder), (0, {})), (step, sums), key=lambda x: x[0]
-    )
-  return {folder: sums for folder, (_, sums) in newest.items()}
+    digests = json.loads(path.read_text())['sha256']
+    del digests['seconds']
+    newest_step, _ = newest_states.get(phase, (0, {}))
+    if step > newest_step:
+      newest_states[phase] = step, digests
+  return {phase: digests for phase, (_, digests) in newest_states.items()}
 
 
-def place(workdir: pathlib.Path) -> str:
-  """The stage that a run is in."""
+def find_stage(workdir: pathlib.Path) -> str:
+  """Returns the stage that a run is in, or 'end'."""
   for stage in stage_table.NAMES:
     record = workdir / stage / 'stage.json'
     if not record.exists() or not json.loads(record.read_text())['finished']:
@@ -61,48 +67,56 @@ def place(workdir: pathlib.Path) -> str:
 
 
 def main() -> None:
-  """Kills, starts again, compares, reports."""
+  """Kills runs, resumes them and compares their bits."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--workdir', type=pathlib.Path, required=True)
   parser.add_argument('--kills', type=int, default=50)
   parser.add_argument('--seed', type=int, default=0, help='of the moments')
-  asked = parser.parse_args()
-  root = asked.workdir
-  began = time.monotonic()
-  undisturbed = start(root / 'undisturbed')
-  _, said = undisturbed.communicate()
+  arguments = parser.parse_args()
+  root = arguments.workdir
+  start = time.monotonic()
+  undisturbed = start_run(root / 'undisturbed')
+  _, stderr = undisturbed.communicate()
   # A start takes its time before it trains; and not all kills are to hit early.
-  longest = (time.monotonic() - began) / 2
-  assert undisturbed.returncode == 0, said
-  wanted = last_states(root / 'undisturbed')
-  moments = random.Random(asked.seed)
-  hit, folder, same = collections.Counter(), 0, True
-  while hit.total() < asked.kills or place(root / str(folder)) != 'end':
-    workdir = root / str(folder)
-    if place(workdir) == 'end':
-      same &= last_states(workdir) == wanted
-      folder += 1
+  max_delay = (time.monotonic() - start) / 2
+  assert undisturbed.returncode == 0, stderr
+  expected_states = read_last_states(root / 'undisturbed')
+
+  delays = random.Random(arguments.seed)
+  # By stage, the number of kills that hit it; runs have numbers for names.
+  kills, run_number, are_same = collections.Counter(), 0, True
+  while True:
+    workdir = root / str(run_number)
+    has_ended = find_stage(workdir) == 'end'
+    if has_ended and kills.total() >= arguments.kills:
+      break
+    if has_ended:
+      are_same &= read_last_states(workdir) == expected_states
+      run_number += 1
       continue
-    process = start(workdir)
-    began = time.monotonic()
+    process = start_run(workdir)
+    start = time.monotonic()
     try:
-      if hit.total() < asked.kills:
-        process.wait(moments.uniform(0, longest))
+      if kills.total() < arguments.kills:
+        process.wait(delays.uniform(0, max_delay))
       else:
         process.wait()
-      _, said = process.communicate()
-      assert process.returncode == 0, said
+      _, stderr = process.communicate()
+      assert process.returncode == 0, stderr
     except subprocess.TimeoutExpired:
       process.kill()
       process.communicate()
-      hit[place(workdir)] += 1
-      spent = time.monotonic() - began
-      print(f'killed after {spent:.1f} s in {place(workdir)}', flush=True)
-  same &= last_states(root / str(folder)) == wanted
-  places = ', '.join(f'{n} in {stage}' for stage, n in sorted(hit.items()))
-  print(f'{hit.total()} kills ({places}), {folder + 1} runs ended.')
-  print('All final states are the same.' if same else 'They DIFFER.')
-  sys.exit(not same)
+      stage = find_stage(workdir)
+      kills[stage] += 1
+      seconds = time.monotonic() - start
+      print(f'killed after {seconds:.1f} s in {stage}', flush=True)
+  are_same &= read_last_states(workdir) == expected_states
+  stage_counts = ', '.join(
+    f'{count} in {stage}' for stage, count in sorted(kills.items())
+  )
+  print(f'{kills.total()} kills ({stage_counts}), {run_number + 1} runs ended.')
+  print('All final states are the same.' if are_same else 'They DIFFER.')
+  sys.exit(not are_same)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.presets import cifar10, digits, voc2007
 from experiments.configs import strangers
 
-_LONGEST = 500
+_MAX_SENTENCE_LENGTH = 500
 VALUES = (
   *(None, True, False, 0, 1, -1, 2, 3, 127, 10**9, 10**30, 10**400),
   *(2**31 - 1, 2**31, 2**63, -(2**63), 0.0, -0.0, 0.5, 1.0, 1.5, -1.5, 1e-300),
@@ -39,12 +39,12 @@ VALUES = (
   *(np.array([1, 2]), np.array([]), np.bool_(True), np.str_('a')),
   *(jnp.float32(1), jnp.arange(3), decimal.Decimal('0.5')),
   *(fractions.Fraction(1, 2), datetime.date(2020, 1, 1), pathlib.Path('a')),
-  *(object(), len, int, lambda x: x),
+  *(object(), len, int, lambda value: value),
 )
 
 
-def configs() -> Iterator[dict]:
-  """Configs that have every kind of teacher, data set and objective."""
+def iterate_configs() -> Iterator[dict]:
+  """Iterates over configs with every kind of teacher, data and objective."""
   yield digits.get_config().to_dict()
   config = digits.get_config('mixed,paper')
   config.teachers.files = {
@@ -57,59 +57,66 @@ def configs() -> Iterator[dict]:
     yield experiment.get_config().to_dict()
 
 
-def places(values: dict, path: tuple[str, ...] = ()) -> Iterator[tuple]:
-  """The path of every field and group."""
-  for name, value in values.items():
+def iterate_paths(group: dict, path: tuple[str, ...] = ()) -> Iterator[tuple]:
+  """Iterates over the paths of all fields and groups."""
+  for name, value in group.items():
     yield (*path, name)
     if isinstance(value, dict):
-      yield from places(value, (*path, name))
+      yield from iterate_paths(value, (*path, name))
 
 
-def trials() -> Iterator[tuple[dict, tuple[str, ...], Any]]:
-  """Every config, field and value."""
-  for values in configs():
-    for path in places(values):
+def iterate_trials() -> Iterator[tuple[dict, tuple[str, ...], Any]]:
+  """Iterates over all configs, paths of fields, and odd values."""
+  for config_values in iterate_configs():
+    for path in iterate_paths(config_values):
       for value in VALUES:
-        yield values, path, value
+        yield config_values, path, value
 
 
-def fault(values: dict, path: tuple[str, ...], value: Any) -> str | None:
+def find_fault(
+  config_values: dict, path: tuple[str, ...], value: Any
+) -> str | None:
   """Checks a config with one value changed.
 
+  Args:
+    config_values: values of a right config.
+    path: names of a field and the groups that it is in.
+    value: the value to set.
+
   Returns:
-    What was wrong with how it was taken or refused; None if nothing was.
+    What is wrong with how it was taken or refused, or None.
   """
-  changed = copy.deepcopy(values)
-  group = changed
+  changed_values = copy.deepcopy(config_values)
+  group = changed_values
   for name in path[:-1]:
     group = group[name]
   group[path[-1]] = value
   try:
-    config = ml_collections.ConfigDict(changed)
+    config = ml_collections.ConfigDict(changed_values)
   except Exception:
     return None  # ml_collections itself refuses it
   try:
     schema.check(config)
-  except UserError as e:
-    sentence = str(e)
-    if not sentence.isprintable() or len(sentence) > _LONGEST:
-      return f'a sentence that is none: {sentence[:_LONGEST]!r}'
-  except Exception as e:
-    return repr(e)
+  except UserError as error:
+    sentence = str(error)
+    if not sentence.isprintable() or len(sentence) > _MAX_SENTENCE_LENGTH:
+      return f'a sentence that is none: {sentence[:_MAX_SENTENCE_LENGTH]!r}'
+  except Exception as error:
+    return repr(error)
   return None
 
 
 def main() -> None:
-  """Tries all, and reports."""
-  tried = failed = 0
-  for values, path, value in trials():
-    problem = fault(values, path, value)
-    tried += 1
-    if problem:
-      failed += 1
-      print(f'{".".join(path)}: {str(value)[:40]!r}: {problem}')
-  print(f'{tried:,} settings tried, {failed} failed.')
-  sys.exit(failed > 0)
+  """Tries all odd values, and prints those that fail."""
+  num_tried = num_failed = 0
+  for config_values, path, value in iterate_trials():
+    fault = find_fault(config_values, path, value)
+    num_tried += 1
+    if fault:
+      num_failed += 1
+      print(f'{".".join(path)}: {str(value)[:40]!r}: {fault}')
+  print(f'{num_tried:,} settings tried, {num_failed} failed.')
+  sys.exit(num_failed > 0)
 
 
 if __name__ == '__main__':

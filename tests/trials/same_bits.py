@@ -1,4 +1,4 @@
-"""Sees that a change leaves the bits of short runs as they were.
+"""Checks that a change leaves the bits of short runs as they were.
 
     git stash  # or another checkout: the code before the change
     python -m tests.trials.same_bits record FILE
@@ -21,7 +21,7 @@ from typing import Any
 from tests.trials import kills
 
 _DIGITS = 'experiments/configs/digits.py:smoke'
-_SHORT_RUNS = {
+_RUNS = {
   'smoke': (_DIGITS,),
   'single': (f'{_DIGITS},single',),
   'mixed': (f'{_DIGITS},mixed',),
@@ -33,45 +33,48 @@ _SHORT_RUNS = {
   'resumed': (_DIGITS, '--config.save_every=3'),
 }
 # Results that say how long something took, or what it ran with.
-_OF_THE_MACHINE = ('seconds', 'minutes', 'versions', 'command', 'cost')
+_MACHINE_DEPENDENT = ('seconds', 'minutes', 'versions', 'command', 'cost')
 
 
 def main() -> None:
-  """Records, or compares and says what differs."""
+  """Records the bits of short runs, or prints how they differ."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('action', choices=('record', 'check'))
   parser.add_argument('file', type=pathlib.Path)
   arguments = parser.parse_args()
   with tempfile.TemporaryDirectory() as root:
-    bits = {name: _bits(pathlib.Path(root), name) for name in _SHORT_RUNS}
+    bits = {name: _collect_bits(pathlib.Path(root), name) for name in _RUNS}
   if arguments.action == 'record':
     arguments.file.write_text(json.dumps(bits, indent=1, sort_keys=True))
     print(f'{sum(map(len, bits.values()))} values recorded.')
     return
-  recorded = json.loads(arguments.file.read_text())
-  different = [
-    f'{name}: {value}'
-    for name in _SHORT_RUNS
-    for value in sorted(recorded[name].keys() | bits[name].keys())
-    if recorded[name].get(value) != bits[name].get(value)
+  recorded_bits = json.loads(arguments.file.read_text())
+  differences = [
+    f'{name}: {path}'
+    for name in _RUNS
+    for path in sorted(recorded_bits[name].keys() | bits[name].keys())
+    if recorded_bits[name].get(path) != bits[name].get(path)
   ]
-  print('\n'.join(different) or 'All bits are the same.')
-  sys.exit(bool(different))
+  print('\n'.join(differences) or 'All bits are the same.')
+  sys.exit(bool(differences))
 
 
-def _bits(root: pathlib.Path, name: str) -> dict[str, Any]:
-  """Makes a short run; gives checkpoints' sums and results, by path."""
-  config, *flags = _SHORT_RUNS[name]
+def _collect_bits(root: pathlib.Path, name: str) -> dict[str, Any]:
+  """Trains a run; returns digests of its checkpoints and results, by path."""
+  config, *flags = _RUNS[name]
   command = [sys.executable, '-m', 'experiments.main', f'--config={config}']
-  command += [f'--workdir={root / name}', *(x.format(root=root) for x in flags)]
+  command += [
+    f'--workdir={root / name}',
+    *(flag.format(root=root) for flag in flags),
+  ]
   if name == 'resumed':
     _kill_in_generator(command, root / name)
   subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
   print(f'{name}: done', flush=True)
   results = json.loads((root / name / 'results.json').read_text())
   return {
-    **_leaves(kills.last_states(root / name)),
-    **_leaves(results, 'results'),
+    **_flatten(kills.read_last_states(root / name)),
+    **_flatten(results, 'results'),
   }
 
 
@@ -85,14 +88,15 @@ def _kill_in_generator(command: list[str], workdir: pathlib.Path) -> None:
   process.wait()
 
 
-def _leaves(tree: Any, path: str = '') -> dict[str, Any]:
+def _flatten(tree: Any, path: str = '') -> dict[str, Any]:
+  """Returns the leaves of a tree by path, without those of the machine."""
   if not isinstance(tree, dict):
     return {path: tree}
   return {
-    place: leaf
+    leaf_path: leaf
     for key, value in tree.items()
-    if key not in _OF_THE_MACHINE
-    for place, leaf in _leaves(value, f'{path}/{key}').items()
+    if key not in _MACHINE_DEPENDENT
+    for leaf_path, leaf in _flatten(value, f'{path}/{key}').items()
   }
 
 

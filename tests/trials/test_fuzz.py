@@ -10,16 +10,16 @@ _BUDGET = 300
 
 @pytest.mark.parametrize('name', fuzz.FUZZERS)
 def test_damaged_files_are_read_right_or_refused(name, tmp_path):
-  assert list(fuzz.failures(name, _BUDGET, 0, tmp_path)) == []
+  assert list(fuzz.iterate_failures(name, _BUDGET, 0, tmp_path)) == []
 
 
-def test_a_fault_is_told_and_its_file_kept(tmp_path, monkeypatch):
-  def fails(numbers, folder):
+def test_a_fault_is_returned_with_its_file(tmp_path, monkeypatch):
+  def make_trial(numbers, folder):
     path = folder / 'last.x'
     path.write_text('content')
     return fuzz.Trial(path, lambda: 1 // 0)
 
-  monkeypatch.setitem(fuzz.FUZZERS, 'bad', fuzz.Fuzzer(fails, 1))
-  ((path, reason),) = fuzz.failures('bad', 1, 0, tmp_path)
+  monkeypatch.setitem(fuzz.FUZZERS, 'bad', fuzz.Fuzzer(make_trial, 1))
+  ((path, fault),) = fuzz.iterate_failures('bad', 1, 0, tmp_path)
   assert path.read_text() == 'content'
-  assert reason.startswith('ZeroDivisionError')
+  assert fault.startswith('ZeroDivisionError')

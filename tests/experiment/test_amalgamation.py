@@ -1,0 +1,132 @@
+"""From teachers in memory to a student, in one call."""
+
+import numpy as np
+import pytest
+
+import dualgan_jax
+from dualgan_jax.config import builders
+from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import amalgamation
+from dualgan_jax.teachers.teacher import Teacher
+from tests import tiny
+
+_SHORT = {
+  'devices': 1,
+  **{f'{x}.steps': 2 for x in ('generator', 'dual', 'refine', 'baselines')},
+  'generator.probe_steps': 2,
+  'targetnet.compact_steps': 2,
+  'targetnet.branched_steps': 2,
+  'refine.pool_batches': 2,
+}
+
+
+@pytest.mark.slow
+def test_teachers_become_a_student(tmp_path):
+  student = dualgan_jax.amalgamate(
+    tiny.both_teachers(),
+    image_shape=tiny.IMAGE,
+    workdir=tmp_path,
+    **_SHORT,
+  )
+  assert student.labels == ('a', 'b', 'c', 'd')
+  assert student.predict(tiny.images(3)).shape == (3, 4)
+  assert student.config['net']['strides'] == [2, 2, 1]
+  # It is a run like any other.
+  assert (tmp_path / 'report.html').exists()
+
+
+@pytest.fixture
+def configs(monkeypatch):
+  """The configs of runs that are not done."""
+  seen = []
+  monkeypatch.setattr(
+    amalgamation, 'run', lambda config, *_, **__: seen.append(config)
+  )
+  monkeypatch.setattr(amalgamation, 'load', lambda _: None)
+  return seen
+
+
+def _functions(name, *sizes, **changes):
+  """A teacher whose blocks give features of (size, width)."""
+
+  def block(size, width):
+    return lambda variables, x: np.zeros((len(x), size, size, width))
+
+  return Teacher(
+    name,
+    ('a', 'b'),
+    tuple(block(*x) for x in sizes),
+    lambda variables, x: x[:, 0, 0],
+    ({},) * (len(sizes) + 1),
+  ).replace(**changes)
+
+
+def test_sizes_are_those_of_the_smallest_teacher(configs):
+  small = _functions('small', (32, 3), (16, 99), (8, 400), (1, 9000))
+  large = _functions('large', (32, 9), (16, 99), (8, 400), (4, 9000)).replace(
+    variables=({'params': np.ones(9)}, {}, {}, {}, {})
+  )
+  for teachers in ([large, small], {'x': small, 'y': large}):
+    amalgamation.amalgamate(teachers, image_shape=(32, 32, 3), workdir='x')
+    config = configs.pop()
+    assert config.student.widths == (8, 99, 256, 512)
+    # The last block may end as it likes.
+    assert config.student.strides == (1, 2, 2, 8)
+    assert config.generator.widths == (64, 64, 32, 16)
+  amalgamation.amalgamate(
+    [_functions('two', (16, 20), (3, 20), image_shape=(32, 32, 1))],
+    workdir='x',
+  )
+  config = configs.pop()
+  assert config.image == (32, 32, 1)
+  assert config.student.strides == (2, 6)
+  assert config.generator.widths == (32, 16)
+
+
+def test_what_is_given_counts(configs):
+  amalgamation.amalgamate(
+    tiny.both_teachers(),
+    labels=['d', 'a'],
+    image_shape=tiny.IMAGE,
+    student=builders.conv((3, 4, 5), (2, 2, 1), kind='residual'),
+    workdir='x',
+    temperature=2.0,
+    **{'generator.steps': 7},
+  )
+  (config,) = configs
+  assert config.labels == ('d', 'a')
+  assert config.student.kind == 'residual'
+  assert config.temperature == 2
+  assert config.generator.steps == 7
+
+
+@pytest.mark.parametrize(
+  ('teachers', 'options', 'said'),
+  [
+    ([], {}, 'teachers: give at least one'),
+    ([_functions('x')] * 2, {}, 'teachers: some have the same name'),
+    ({'x': 3}, {}, 'teachers.x: this entry must be a dualgan_jax.Teacher'),
+    ([_functions('x')], {}, 'image_shape: the teachers name none; give'),
+    (
+      [
+        _functions('x', image_shape=(8, 8, 1)),
+        _functions('y', image_shape=(9, 8, 1)),
+      ],
+      {},
+      'image_shape: the teachers name 8×8×1 and 9×8×1; give',
+    ),
+    (
+      [_functions('x', (7, 3), (3, 3))],
+      {'image_shape': (9, 9, 1)},
+      'student: no stride makes 7×7 of 9×9, as block 1 of teachers.x does',
+    ),
+    (
+      [_functions('x', (5, 3), (3, 3))],
+      {'image_shape': (9, 9, 1), 'generator.step': 1},
+      'no such field: generator.step',
+    ),
+  ],
+)
+def test_what_does_not_fit_is_one_sentence(configs, teachers, options, said):
+  with pytest.raises(UserError, match=f'^{said}'):
+    amalgamation.amalgamate(teachers, workdir='x', **options)

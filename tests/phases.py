@@ -1,0 +1,154 @@
+"""Every stage's phase on the tiny nets, in every form that its step has."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from dualgan_jax.method import branched
+from dualgan_jax.stages import (
+  branch_points,
+  distillation,
+  dual,
+  pretrain,
+  routing_probe,
+)
+from dualgan_jax.training.image_batches import RealImages
+from tests import tiny
+from tests.stages import test_refine
+
+
+def _dual(b, **changes):
+  return tiny.dual_phase(
+    b, tiny.keep_gradient(), lambda_generated=0.5, **changes
+  )
+
+
+def _pretrain():
+  targets = np.eye(3, dtype=np.float32)[np.arange(40) % 3]
+  return pretrain.phase(
+    'pretrain/one',
+    tiny.net((4, 6, 8), 3, kind='residual'),
+    tiny.IMAGE,
+    lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
+  )
+
+
+def _real():
+  answer_mask = np.arange(80).reshape(40, 2) % 3 > 0
+  return distillation.Real(
+    (RealImages(tiny.images(), answer_mask),), tiny.IMAGE[:2]
+  )
+
+
+def _distil(draw, origin, net=None):
+  student = tiny.student()
+  apply, variables = (
+    student.apply,
+    tiny.variables_of(student),
+  )
+  if net == 'branched':
+    filters = [
+      tiny.source().filters['one']['group_2'],
+      tiny.source().filters['two']['group_1'],
+    ]
+    regrouped, variables = branched.create(
+      student.blocks,
+      variables,
+      filters,
+      tiny.both_teachers(),
+      [1, 2],
+      tiny.LABEL_MAP,
+    )
+    apply = regrouped.apply
+  return distillation.phase(
+    'targetnet/x',
+    apply,
+    lambda key: variables,
+    draw,
+    tiny.LABEL_MAP,
+    lambda: distillation.Frozen(tiny.both_teachers(), origin),
+    temperature=2.0,
+    steps=3,
+    batch=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
+  )
+
+
+def _measure():
+  student = tiny.student()
+  variables = tiny.variables_of(student)
+  frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
+  filters = {
+    f'block_{b}': {
+      name: x[f'group_{3 - b}'] for name, x in tiny.source().filters.items()
+    }
+    for b in (1, 2)
+  }
+  return branch_points.branch_phase(
+    student,
+    tiny.LABEL_MAP,
+    branch_points.Measured(frozen, filters),
+    batches=3,
+    batch=tiny.BATCH,
+  )
+
+
+def _probe():
+  routed = tiny.generator_phase(optax.sgd(0.1), routed=True)
+  return routing_probe.phase(
+    'generator/misfit',
+    tiny.generator(),
+    tiny.LATENT_DIM,
+    tiny.both_teachers(),
+    jax.jit(routed.init)(jax.random.PRNGKey(3)),
+    batches=3,
+    batch=tiny.BATCH,
+  )
+
+
+PHASES = {
+  'pretrain': _pretrain,
+  'generator': lambda: tiny.generator_phase(tiny.keep_gradient()),
+  'generator, routed, bernoulli entropy, image filter': lambda: (
+    tiny.generator_phase(
+      tiny.keep_gradient(), routed=True, entropy='bernoulli', image_filter=True
+    )
+  ),
+  'routing probe': _probe,
+  'dual, block 1': lambda: _dual(1),
+  'dual, block 2': lambda: _dual(2),
+  'dual, block 2 with an adapter': lambda: _dual(2, channels=(5, 3, 1)),
+  'dual, block 2, routed': lambda: _dual(2, routed=True),
+  'dual, block 3': lambda: _dual(3),
+  'branch losses': _measure,
+  'compact on generated images': lambda: _distil(
+    distillation.generated, tiny.source()
+  ),
+  'branched on routed images': lambda: _distil(
+    distillation.generated, tiny.source(routed=True), 'branched'
+  ),
+  'refine': lambda: test_refine.phase(optimiser=tiny.keep_gradient()),
+  'refine, routed': lambda: test_refine.phase(
+    optimiser=tiny.keep_gradient(), routed=True
+  ),
+  'noise': lambda: _distil(
+    distillation.noise, np.zeros(tiny.IMAGE, np.float32)
+  ),
+  'real data': lambda: _distil(distillation.real, _real()),
+}
+# One of each kind is tried always, the others with the slow tests.
+_ALWAYS = (
+  'pretrain',
+  'generator',
+  'dual, block 2',
+  'compact on generated images',
+  'refine',
+)
+NAMES = [
+  pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.slow)
+  for name in PHASES
+]
