@@ -41,6 +41,7 @@ def name_fault(name: object) -> str | None:
     return fault
   if '/' in name:
     return "has a '/', which no name may have"
+  # They lead out of the folder that the name is meant for.
   if name in ('.', '..'):
     return 'is the name of a folder in every folder; choose another'
   if len(name.encode()) > _NAME_BYTES:

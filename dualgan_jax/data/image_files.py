@@ -123,6 +123,7 @@ class ImageFiles:
       image_file['bytes'] is None and image_file['path'] is None
     ):
       raise UserError(f'{row_name} has no image; mend it or take it out.')
+    # Bytes come first: beside them, the path may be one of another machine.
     path, file_bytes = image_file['path'], image_file['bytes']
     try:
       source = path if file_bytes is None else io.BytesIO(file_bytes)

@@ -102,8 +102,7 @@ def _image_files(
 def _labelled_files(data_name: str, folder: pathlib.Path) -> list[pathlib.Path]:
   """Lists the images below a part's folder that have a label, by path.
 
-  Images that lie in `folder` itself have none. If all of them do, the list is
-  empty.
+  The list is empty if all images lie directly in `folder`, without a label.
 
   Raises:
     UserError: images lie at several depths.

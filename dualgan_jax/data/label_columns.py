@@ -64,6 +64,7 @@ def class_label(feature: Any) -> Any:
   """Returns the ClassLabel of a label or label-list column, None for others."""
   import datasets
 
+  # A list of labels has the type of its elements in `feature`.
   feature = getattr(feature, 'feature', feature)
   return feature if isinstance(feature, datasets.ClassLabel) else None
 
@@ -96,6 +97,7 @@ def _image_column(
       f'{field}: {chosen_column} holds no image files; there are '
       f'{_list_columns(features)}.'
     )
+  # Of several, as an image and its mask, only the user can choose.
   if chosen_column is None and len(image_columns) != 1:
     example = (*image_columns, *bytes_columns, 'NAME')[0]
     raise UserError(
@@ -137,6 +139,7 @@ def _label_columns(
       f'{field}: {chosen_column} holds no labels; there are '
       f'{_list_columns(features)}.'
     )
+  # Without any column to name, the cure is another set.
   if chosen_column is None and not label_columns and not value_columns:
     raise UserError(
       f'data.{data_name}: it has no labels, put the images of each label into '
@@ -212,6 +215,7 @@ def _label_values(
     )
   if class_labels[0] is not None:
     return {name: number for number, name in enumerate(class_labels[0].names)}
+  # A label that only one part has needs its column in all of them.
   values = {
     value for table in tables.values() for value in _known_values(table[column])
   }

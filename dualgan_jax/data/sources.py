@@ -119,9 +119,10 @@ def check(
 ) -> Split:
   """Reads both parts of a data set before anything is trained.
 
-  Data that only the last stage needs is so missed at once, not after hours. The
-  console names labelled parts that are not read, and the number of test images
-  that are training images, too. Arguments are those of `load`.
+  A fault in a part that only the last stage needs is so found at once, not
+  after hours. The console names labelled parts that are not read, and the
+  number of test images that are training images, too. Arguments are those of
+  `load`.
 
   Returns:
     The training part, as `load` gives it.
@@ -154,6 +155,7 @@ def _compare(data_name: str, train: Split, test: Split) -> None:
   Raises:
     UserError: they have no label in common.
   """
+  # A label that no training image carries cannot be learned.
   trained, tested = ((split.targets > 0).any(axis=0) for split in (train, test))
   untrained_labels = np.array(test.label_names)[tested & ~trained]
   if tested.any() and not (trained & tested).any():
@@ -190,6 +192,7 @@ def _overlaid(data_config: Any, part: str, split: Split) -> Split:
   if not data_config.overlay:
     return split
   pairs_per_image = data_config.overlay if part == 'train' else 1
+  # The part's index is the seed, so that parts draw other partners and shifts.
   return overlay.make_pairs(split, PARTS.index(part), pairs_per_image)
 
 
@@ -223,6 +226,7 @@ def _image_files(
   Returns:
     The parts, by `PARTS`.
   """
+  # VOC lists the images of its parts itself.
   if data_config.source == voc2007.SOURCE:
     _check_no_fraction(data_name, data_config)
     return {

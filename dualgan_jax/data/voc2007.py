@@ -60,6 +60,7 @@ def read(data_name: str, path: str | None, part: str) -> ImageFiles:
       f'data.{data_name}.path: {SOURCE} is read from a folder only; name your '
       f'VOCdevkit: --config.data.{data_name}.path=DIR.'
     )
+  # Users may name the devkit, or the folder of the year in it.
   folder = pathlib.Path(os.path.expanduser(path))
   if (folder / 'VOC2007').is_dir():
     folder /= 'VOC2007'

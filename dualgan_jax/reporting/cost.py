@@ -23,8 +23,8 @@ def count_parameters(variables: Any) -> int:
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
   """Counts the FLOPs of one call, as XLA does for a CPU before it optimises.
 
-  If JAX_PLATFORMS leaves the CPU out, the count is that of the device's
-  compiled program, and may differ from it.
+  If JAX_PLATFORMS leaves the CPU out, the count is that of a program compiled
+  for the device, and may differ.
 
   Args:
     function: any jittable function.

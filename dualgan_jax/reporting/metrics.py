@@ -86,6 +86,7 @@ def compare_per_label(
   comparison = {}
   for column, label in enumerate(labels):
     label_targets = None if targets is None else targets[:, column]
+    # Logits above 0 are probabilities above 0.5.
     student, teachers = student_logits[:, column], teacher_logits[:, column]
     comparison[label] = {
       'student_ap': _average_precision(label_targets, student),
@@ -165,6 +166,8 @@ def compute_scores(
   def mean(values):
     return float(np.mean(values)) if values else None
 
+  # A label that is neither there nor predicted has an F1 of 0, like one that is
+  # always missed.
   return {
     'top1': top1,
     'mAP': mean(

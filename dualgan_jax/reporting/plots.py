@@ -60,6 +60,7 @@ def draw_samples(
   panels = [('generated', generated_images, teacher_logits)]
   if real is not None:
     panels.append(('real', *real))
+  # In inches: rows stay as high, however many labels there are.
   figure = Figure(
     (4 * len(panels), 0.4 * len(labels) + 0.4), layout='constrained'
   )
@@ -100,6 +101,7 @@ def draw_curves(folder: pathlib.Path) -> None:
   all_axes = figure.subplots(num_grid_rows, 3, squeeze=False)
   for axes, name in zip(all_axes.flat, scalar_names, strict=False):
     for phase, rows in phase_rows.items():
+      # A scalar that only some phases log has no curve of the others.
       points = [(row['step'], row[name]) for row in rows if name in row]
       if points:
         axes.plot(*zip(*points, strict=True), label=phase, linewidth=1)
@@ -130,6 +132,7 @@ def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
     (num_labels * (height + 1), _IMAGES_PER_LABEL * (width + 1), channels),
     np.float32,
   )
+  # `argmax` would take NaN for the largest score.
   top_labels = np.nan_to_num(scores).argmax(axis=1)
   for row in range(num_labels):
     indices = np.flatnonzero(top_labels == row)[:_IMAGES_PER_LABEL]

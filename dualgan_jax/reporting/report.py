@@ -90,6 +90,7 @@ def _page(folder: pathlib.Path, title: str, markdown: str) -> str:
     picture = base64.b64encode((folder / match[1]).read_bytes()).decode()
     return f'src="data:image/png;base64,{picture}"'
 
+  # Embedded, so that the page can be sent to others as one file.
   body = re.sub(r'src="([^"]+\.png)"', embedded_picture, body)
   return load_templates()['page.html'].render(title=title, body=body)
 
@@ -130,7 +131,11 @@ def results_table(
 
 
 def label_table(results: Mapping) -> str:
-  """Formats how student and teachers answer each label, as Markdown."""
+  """Formats how student and teachers answer each label, as a Markdown table.
+
+  Args:
+    results: content of `results.json`.
+  """
   columns = {
     'student_ap': 'AP, student',
     'teachers_ap': 'AP, teachers',

@@ -34,6 +34,7 @@ def write_stablehlo(student: Student, path: pathlib.Path) -> Callable:
   Returns:
     The written model: a function of images that returns probabilities.
   """
+  # A symbolic size, so that the model takes any number of images.
   (num_images,) = export.symbolic_shape('n')
   images = jax.ShapeDtypeStruct((num_images, *student.image), jnp.uint8)
   export_model = export.export(
@@ -60,6 +61,7 @@ def write_onnx(student: Student, path: pathlib.Path) -> Callable:
       for this JAX.
   """
   with _silenced():
+    # Imported here, since the extra may be missing, and silently.
     try:
       import onnxruntime
       from jax2onnx import to_onnx
@@ -80,6 +82,7 @@ def write_onnx(student: Student, path: pathlib.Path) -> Callable:
         f'({type(error).__name__}: {first_line(error)}); '
         "pip install 'jax<0.12' first."
       ) from error
+  # ONNX has no field for the labels of a classifier.
   labels_property = model.metadata_props.add()
   labels_property.key = 'labels'
   labels_property.value = json.dumps(student.labels)

@@ -79,27 +79,37 @@ def test_the_teachers_of_the_config_answer_all_of_voc():
 @pytest.mark.parametrize(
   ('breaks', 'message'),
   [
-    (lambda f: (f / 'Annotations' / '000005.xml').unlink(), '000005.xml'),
     (
-      lambda f: (f / 'Annotations' / '000005.xml').write_text('<annotation>'),
+      lambda folder: (folder / 'Annotations' / '000005.xml').unlink(),
+      '000005.xml',
+    ),
+    (
+      lambda folder: (folder / 'Annotations' / '000005.xml').write_text(
+        '<annotation>'
+      ),
       'no element found',
     ),
     (
-      lambda f: (f / 'Annotations' / '000005.xml').write_text(
+      lambda folder: (folder / 'Annotations' / '000005.xml').write_text(
         _annotation([('unicorn', 0)])
       ),
       "000005.xml has an object 'unicorn'",
     ),
     (
-      lambda f: (f / 'ImageSets' / 'Main' / 'trainval.txt').unlink(),
+      lambda folder: (folder / 'ImageSets' / 'Main' / 'trainval.txt').unlink(),
       'trainval.txt',
     ),
     (
-      lambda f: (f / 'ImageSets' / 'Main' / 'trainval.txt').write_text(''),
+      lambda folder: (
+        folder / 'ImageSets' / 'Main' / 'trainval.txt'
+      ).write_text(''),
       'names no images',
     ),
     # Found before anything is trained.
-    (lambda f: (f / 'ImageSets' / 'Main' / 'test.txt').unlink(), 'test.txt'),
+    (
+      lambda folder: (folder / 'ImageSets' / 'Main' / 'test.txt').unlink(),
+      'test.txt',
+    ),
   ],
 )
 def test_a_damaged_devkit_is_one_sentence(devkit, breaks, message):
