@@ -109,10 +109,10 @@ def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
     teachers or both_teachers(),
     LABEL_MAP,
     loss_weights(**changes),
-    image=IMAGE,
+    image_shape=IMAGE,
     latent_dim=LATENT_DIM,
     steps=3,
-    batch=BATCH,
+    batch_size=BATCH,
     optimiser=optimiser,
   )
 
@@ -147,13 +147,13 @@ def source(channels=(5, 4, 1), **changes):
 def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
   """Stage `dual`, block b, on the tiny nets."""
   learner = student()
-  frozen = dual.Frozen(
+  frozen = dual.BlockInputs(
     both_teachers(),
     source(channels, routed=routed),
     variables_of(learner)[: b - 1],
   )
   options = {
-    'filters': 'stage1',
+    'filter_start': 'stage1',
     'lambda_own': 1.0,
     'lambda_generated': 1.0,
     **changes,
@@ -163,9 +163,9 @@ def dual_phase(b, optimiser, *, channels=(5, 4, 1), routed=False, **changes):
     learner,
     LABEL_MAP,
     frozen,
-    image=IMAGE,
+    image_shape=IMAGE,
     steps=3,
-    batch=BATCH,
+    batch_size=BATCH,
     optimiser=optimiser,
     **options,
   )

@@ -127,15 +127,15 @@ def _generator(
 
 def _branched(design: Nets, nets: list[Teacher], student: Teacher) -> list[str]:
   """The shallowest and the deepest branched net; the real one lies between."""
-  label_map = design.label_map.asked_only()
-  asked = [nets[m] for m in design.label_map.asked]
+  label_map = design.label_map.restrict_to_relevant()
+  asked = [nets[m] for m in design.label_map.relevant_teachers]
   ends = sorted({1, len(design.student.blocks) - 1})
   lines = []
   for point in ends:
     filters = [
       jax.eval_shape(
         functools.partial(
-          discriminators.new_filter,
+          discriminators.init_filter,
           channels=design.student.blocks[point - 1].width,
           teacher_channels=forward.feature_shapes(t, design.image)[point - 1][
             -1

@@ -196,7 +196,7 @@ def _measure_teachers(
       )
     ]
     owners = teachers.relevant_labels.owners(labels)
-    return discriminators.combine(logits, owners)
+    return discriminators.combine_logits(logits, owners)
 
   variables = [teacher.variables for teacher in teachers.relevant]
   rows = {
@@ -261,7 +261,7 @@ def _write_students(
   origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
   in_common = {
     'labels': config.labels,
-    'image': config.image,
+    'image_shape': config.image,
     'origin': origin | results['versions'],
   }
   student.write(
@@ -310,15 +310,15 @@ def samples(
     Images [n, h, w, c] in [0, 1], and logits [n, |labels|].
   """
   label_map = dataclasses.replace(context.nets.label_map, customised=labels)
-  relevant = tuple(everyone[m] for m in label_map.asked)
-  owners = label_map.asked_only().owners(labels)
+  relevant = tuple(everyone[m] for m in label_map.relevant_teachers)
+  owners = label_map.restrict_to_relevant().owners(labels)
   rows = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant)
 
   @jax.jit
   def draw(source, relevant, key):
     z = routing.condition_latents(
       jax.random.normal(key, (rows, source.latent_dim)),
-      label_map.asked if source.routed_teachers else (),
+      label_map.relevant_teachers if source.routed_teachers else (),
       source.num_teachers,
     )
     images = source.module.apply(source.variables, z, train=False)[-1]

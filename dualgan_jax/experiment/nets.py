@@ -170,10 +170,10 @@ def generator_phase(
     frozen,
     plan.label_map,
     dataclasses.replace(plan.loss_weights, routed=routed),
-    image=plan.image,
+    image_shape=plan.image,
     latent_dim=own.noise,
     steps=steps,
-    batch=own.batch,
+    batch_size=own.batch,
     optimiser=adam(own.learning_rate, steps, b1=generator_stage.ADAM_B1),
   )
 

@@ -119,7 +119,7 @@ def of_baseline(
   asked: Sequence[Teacher],
   *,
   absent: bool,
-) -> distillation.Real:
+) -> distillation.RealImageSets:
   """All training images, and which teachers' answers to each count.
 
   Args:
@@ -144,7 +144,7 @@ def of_baseline(
         ):
           believed[:, m] = split.label_targets(teacher.labels).any(axis=1)
     sets.append(_augmented(config, name, split, believed))
-  return distillation.Real(tuple(sets), config.image[:2])
+  return distillation.RealImageSets(tuple(sets), config.image[:2])
 
 
 def _trained_here(teacher: ml_collections.FrozenConfigDict) -> bool:

@@ -57,7 +57,7 @@ def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:
     apply,
     np.zeros(()),
     labels=tuple(labels),
-    image=_IMAGE,
+    image_shape=_IMAGE,
     net={'single_label': False},
     origin={},
   )

@@ -60,12 +60,12 @@ def decide_routing(
       config.generator.noise,
       everyone,
       probe_state,
-      batches=_PROBE_BATCHES,
-      batch=config.generator.batch,
+      num_batches=_PROBE_BATCHES,
+      batch_size=config.generator.batch,
     )
   )
-  gaps = routing_probe.misfits([t.name for t in everyone], measured)
-  is_routed = routing_probe.differ(gaps)
+  gaps = routing_probe.statistics_gaps([t.name for t in everyone], measured)
+  is_routed = routing_probe.needs_routing(gaps)
   if is_new:
     console.say(
       f'generator: routing is {"on" if is_routed else "off"}; all images '

@@ -162,7 +162,7 @@ def _prepare(config, workdir_path, teachers, init_from):
     raise UserError(f'student: {fault.replace("net.", "student.")}.')
   devices = parallel.choose_devices(config.devices)
   parts = batch_sizes.equal_parts(
-    config, len(devices), len(design.label_map.asked)
+    config, len(devices), len(design.label_map.relevant_teachers)
   )
   # Batches that are left open, of stages that go on.
   recorded = {

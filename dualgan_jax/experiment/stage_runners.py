@@ -34,6 +34,7 @@ from dualgan_jax.stages import (
   generator,
   pretrain,
   refine,
+  replay_buffer,
 )
 from dualgan_jax.teachers.teacher import from_classifier
 from dualgan_jax.training import console, parallel
@@ -92,7 +93,7 @@ def pretrain_teachers(context: RunContext) -> Teachers:
       config.image,
       functools.partial(load, name),
       steps=config.pretrain.steps,
-      batch=config.pretrain.batch,
+      batch_size=config.pretrain.batch,
       optimiser=adam(config.pretrain.learning_rate, config.pretrain.steps),
     )
     state = context.train(phase)
@@ -106,8 +107,8 @@ def pretrain_teachers(context: RunContext) -> Teachers:
     )
   return Teachers(
     tuple(everyone),
-    tuple(everyone[m] for m in nets.label_map.asked),
-    nets.label_map.asked_only(),
+    tuple(everyone[m] for m in nets.label_map.relevant_teachers),
+    nets.label_map.restrict_to_relevant(),
   )
 
 
@@ -126,7 +127,7 @@ def train_generator(
   frozen = FrozenGenerator(
     nets.generator,
     config.generator.noise,
-    nets.label_map.asked if is_routed else (),
+    nets.label_map.relevant_teachers if is_routed else (),
     len(teachers.everyone),
     is_routed and config.objective.routing != 'images',
     join(state.params['generator'], state.batch_stats),
@@ -157,13 +158,13 @@ def learn_blocks(
       b,
       nets.student,
       teachers.relevant_labels,
-      dual.Frozen(teachers.relevant, trained.frozen, variables),
-      image=nets.image,
-      filters=config.filters,
+      dual.BlockInputs(teachers.relevant, trained.frozen, variables),
+      image_shape=nets.image,
+      filter_start=config.filters,
       lambda_own=config.lambda_own,
       lambda_generated=config.lambda_generated,
       steps=config.steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
     )
     state = context.train(phase)
@@ -207,12 +208,14 @@ def regroup(
       f'targetnet/{name}',
       apply,
       lambda key, start=start: start,
-      distillation.generated,
+      distillation.draw_generated,
       teachers.relevant_labels,
-      lambda: distillation.Frozen(teachers.relevant, trained.frozen),
+      lambda: distillation.DistillationInputs(
+        teachers.relevant, trained.frozen
+      ),
       temperature=context.config.temperature,
       steps=steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, steps),
     )
     state = context.train(phase)
@@ -232,18 +235,20 @@ def measure_branch_points(
     Losses, and points, by teacher's name.
   """
   config = context.config.targetnet
-  frozen = dual.Frozen(teachers.relevant, trained.frozen, blocks.variables)
+  frozen = dual.BlockInputs(teachers.relevant, trained.frozen, blocks.variables)
   measured = context.train(
     branch_points.branch_phase(
       context.nets.student,
       teachers.relevant_labels,
-      branch_points.Measured(frozen, blocks.filters),
-      batches=_BRANCH_LOSS_BATCHES,
-      batch=config.batch,
+      branch_points.BranchPointInputs(frozen, blocks.filters),
+      num_batches=_BRANCH_LOSS_BATCHES,
+      batch_size=config.batch,
     )
   )
   losses = branch_points.branch_losses(measured)
-  return losses, branch_points.branch_points(losses, config.branch_tolerance)
+  return losses, branch_points.choose_branch_points(
+    losses, config.branch_tolerance
+  )
 
 
 def refine_students(
@@ -266,14 +271,16 @@ def refine_students(
     dataclasses.replace(
       nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
     ),
-    image=nets.image,
+    image_shape=nets.image,
     temperature=context.config.temperature,
-    disagreement=config.disagreement,
-    pool=config.pool_batches * config.batch,
-    replays=config.replays,
-    augmentation=refine.Augmentation(config.shift, config.flip, config.mixup),
+    adversarial_weight=config.disagreement,
+    replay_buffer_size=config.pool_batches * config.batch,
+    student_replays=config.replays,
+    augmentation=replay_buffer.Augmentation(
+      config.shift, config.flip, config.mixup
+    ),
     steps=config.steps,
-    batch=config.batch,
+    batch_size=config.batch,
     optimisers={
       'generator': adam(
         _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1
@@ -302,11 +309,11 @@ def train_baselines(
   if not config.steps:
     return {}
   kinds = {
-    'noise': (distillation.noise, lambda: np.zeros(nets.image, np.float32))
+    'noise': (distillation.draw_noise, lambda: np.zeros(nets.image, np.float32))
   }
   if context.config.data:
     kinds['real_data'] = (
-      distillation.real,
+      distillation.draw_real,
       lambda: real_data.of_baseline(
         context.config,
         teachers.relevant,
@@ -321,10 +328,12 @@ def train_baselines(
       lambda key: nets.student.init(key, nets.image),
       draw,
       teachers.relevant_labels,
-      lambda origin=origin: distillation.Frozen(teachers.relevant, origin()),
+      lambda origin=origin: distillation.DistillationInputs(
+        teachers.relevant, origin()
+      ),
       temperature=context.config.temperature,
       steps=config.steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
     )
     state = context.train(phase)
