@@ -79,7 +79,7 @@ def _named(teachers):
   if not teachers:
     raise UserError('teachers: give at least one teacher.')
   return {
-    name: protocol.normalized(f'teachers.{name}', t, 'this entry')
+    name: protocol.normalize_teacher(f'teachers.{name}', t, 'this entry')
     for name, t in teachers.items()
   }
 
@@ -87,7 +87,9 @@ def _named(teachers):
 def _common_image_shape(named):
   shapes = {t.image_shape for t in named.values() if t.image_shape}
   if len(shapes) != 1:
-    known = ' and '.join(protocol.by(x) for x in sorted(shapes)) or 'none'
+    known = (
+      ' and '.join(protocol.format_shape(x) for x in sorted(shapes)) or 'none'
+    )
     raise UserError(
       f'image_shape: the teachers name {known}; give the (height, width, '
       'channels) of the images to generate.'
@@ -100,8 +102,9 @@ def _student(named, image_shape):
   name = min(
     named, key=lambda name: cost.count_parameters(named[name].variables)
   )
-  with protocol.blamed(
-    f'teachers.{name}: cannot answer images of {protocol.by(image_shape)}'
+  shape_text = protocol.format_shape(image_shape)
+  with protocol.user_errors(
+    f'teachers.{name}: cannot answer images of {shape_text}'
   ):
     shapes = forward.feature_shapes(named[name], image_shape)
   widths = tuple(
@@ -115,9 +118,10 @@ def _student(named, image_shape):
   if None in strides:
     b = strides.index(None)
     raise UserError(
-      f'student: no stride makes {protocol.by(sizes[b + 1])} of '
-      f'{protocol.by(sizes[b])}, as block {b + 1} of teachers.{name} does; '
-      'describe a net that does, student=..., or cut the teachers elsewhere.'
+      f'student: no stride makes {protocol.format_shape(sizes[b + 1])} of '
+      f'{protocol.format_shape(sizes[b])}, as block {b + 1} of '
+      f'teachers.{name} does; describe a net that does, student=..., or cut the '
+      'teachers elsewhere.'
     )
   return builders.conv(widths, tuple(strides))
 

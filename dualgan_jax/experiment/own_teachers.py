@@ -143,13 +143,13 @@ def read(
 
 def _of_file(field, path, image_shape):
   teacher = user_module.load(field, path)
-  protocol.check(field, teacher, image_shape)
+  protocol.check_teacher(field, teacher, image_shape)
   return path, teacher, fingerprint.of_file(field, path, teacher)
 
 
 def _in_memory(field, made, image_shape):
   origin = 'the teacher that is passed'
-  teacher = protocol.normalized(field, made, origin)
-  protocol.check(field, teacher, image_shape)
+  teacher = protocol.normalize_teacher(field, made, origin)
+  protocol.check_teacher(field, teacher, image_shape)
   found = fingerprint.of_functions(field, teacher, image_shape)
   return origin, teacher, found

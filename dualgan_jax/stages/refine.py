@@ -75,9 +75,7 @@ class _Refinement:
   batch_size: int
   optimisers: dict[str, optax.GradientTransformation]
 
-  def step(
-    self, frozen: Any, state: RefineState
-  ) -> tuple[RefineState, Metrics]:
+  def step(self, frozen: Any, state: Any) -> tuple[RefineState, Metrics]:
     """Takes one step of the generator, and then those of the student."""
     key = jax.random.fold_in(state.key, state.step)
     draw_key, *replay_keys = jax.random.split(key, 1 + self.student_replays)
