@@ -32,14 +32,14 @@ def _pretrain():
     tiny.IMAGE,
     lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
     steps=3,
-    batch=tiny.BATCH,
+    batch_size=tiny.BATCH,
     optimiser=tiny.keep_gradient(),
   )
 
 
 def _real():
   answer_mask = np.arange(80).reshape(40, 2) % 3 > 0
-  return distillation.Real(
+  return distillation.RealImageSets(
     (RealImages(tiny.images(), answer_mask),), tiny.IMAGE[:2]
   )
 
@@ -67,10 +67,10 @@ def _distil(draw, origin, net=None):
     lambda key: variables,
     draw,
     tiny.LABEL_MAP,
-    lambda: distillation.Frozen(tiny.both_teachers(), origin),
+    lambda: distillation.DistillationInputs(tiny.both_teachers(), origin),
     temperature=2.0,
     steps=3,
-    batch=tiny.BATCH,
+    batch_size=tiny.BATCH,
     optimiser=tiny.keep_gradient(),
   )
 
@@ -78,7 +78,7 @@ def _distil(draw, origin, net=None):
 def _measure():
   student = tiny.student()
   variables = tiny.variables_of(student)
-  frozen = dual.Frozen(tiny.both_teachers(), tiny.source(), variables)
+  frozen = dual.BlockInputs(tiny.both_teachers(), tiny.source(), variables)
   filters = {
     f'block_{block_number}': {
       name: groups[f'group_{3 - block_number}']
@@ -89,9 +89,9 @@ def _measure():
   return branch_points.branch_phase(
     student,
     tiny.LABEL_MAP,
-    branch_points.Measured(frozen, filters),
-    batches=3,
-    batch=tiny.BATCH,
+    branch_points.BranchPointInputs(frozen, filters),
+    num_batches=3,
+    batch_size=tiny.BATCH,
   )
 
 
@@ -103,8 +103,8 @@ def _probe():
     tiny.LATENT_DIM,
     tiny.both_teachers(),
     jax.jit(routed.init)(jax.random.PRNGKey(3)),
-    batches=3,
-    batch=tiny.BATCH,
+    num_batches=3,
+    batch_size=tiny.BATCH,
   )
 
 
@@ -124,19 +124,19 @@ PHASES = {
   'dual, block 3': lambda: _dual(3),
   'branch losses': _measure,
   'compact on generated images': lambda: _distil(
-    distillation.generated, tiny.source()
+    distillation.draw_generated, tiny.source()
   ),
   'branched on routed images': lambda: _distil(
-    distillation.generated, tiny.source(routed=True), 'branched'
+    distillation.draw_generated, tiny.source(routed=True), 'branched'
   ),
   'refine': lambda: test_refine.phase(optimiser=tiny.keep_gradient()),
   'refine, routed': lambda: test_refine.phase(
     optimiser=tiny.keep_gradient(), routed=True
   ),
   'noise': lambda: _distil(
-    distillation.noise, np.zeros(tiny.IMAGE, np.float32)
+    distillation.draw_noise, np.zeros(tiny.IMAGE, np.float32)
   ),
-  'real data': lambda: _distil(distillation.real, _real()),
+  'real data': lambda: _distil(distillation.draw_real, _real()),
 }
 # One of each kind is a fast test, the others are slow.
 _FAST_NAMES = (

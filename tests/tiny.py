@@ -112,10 +112,10 @@ def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
     teachers or both_teachers(),
     LABEL_MAP,
     loss_weights(**changes),
-    image=IMAGE,
+    image_shape=IMAGE,
     latent_dim=LATENT_DIM,
     steps=3,
-    batch=BATCH,
+    batch_size=BATCH,
     optimiser=optimiser,
   )
 
@@ -152,13 +152,13 @@ def dual_phase(
 ):
   """Makes the phase of stage `dual` for a block."""
   student_net = student()
-  frozen = dual.Frozen(
+  frozen = dual.BlockInputs(
     both_teachers(),
     source(channels, routed=routed),
     variables_of(student_net)[: block_number - 1],
   )
   options = {
-    'filters': 'stage1',
+    'filter_start': 'stage1',
     'lambda_own': 1.0,
     'lambda_generated': 1.0,
     **changes,
@@ -168,9 +168,9 @@ def dual_phase(
     student_net,
     LABEL_MAP,
     frozen,
-    image=IMAGE,
+    image_shape=IMAGE,
     steps=3,
-    batch=BATCH,
+    batch_size=BATCH,
     optimiser=optimiser,
     **options,
   )

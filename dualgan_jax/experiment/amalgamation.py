@@ -107,7 +107,7 @@ def _normalize_teachers(
   if not teachers:
     raise UserError('teachers: give at least one teacher.')
   return {
-    name: protocol.normalized(f'teachers.{name}', teacher, 'this entry')
+    name: protocol.normalize_teacher(f'teachers.{name}', teacher, 'this entry')
     for name, teacher in teachers.items()
   }
 
@@ -139,7 +139,7 @@ def _design_student(
   name = min(
     teachers, key=lambda name: cost.count_parameters(teachers[name].variables)
   )
-  with protocol.blamed(
+  with protocol.user_errors(
     f'teachers.{name}: cannot answer images of {format_shape(image_shape)}'
   ):
     feature_shapes = forward.feature_shapes(teachers[name], image_shape)

@@ -172,15 +172,17 @@ def _describe_branched_nets(
   The branch points are chosen by measured losses, so that before a training
   only the bounds of the real one are known.
   """
-  relevant_labels = nets.label_map.asked_only()
-  relevant_teachers = [teachers[index] for index in nets.label_map.asked]
+  relevant_labels = nets.label_map.restrict_to_relevant()
+  relevant_teachers = [
+    teachers[index] for index in nets.label_map.relevant_teachers
+  ]
   lines = []
   for branch_point in sorted({1, len(nets.student.blocks) - 1}):
     # Their widths, and so the costs, depend on the branch point.
     filters = [
       jax.eval_shape(
         functools.partial(
-          discriminators.new_filter,
+          discriminators.init_filter,
           channels=nets.student.blocks[branch_point - 1].width,
           teacher_channels=forward.feature_shapes(teacher, nets.image_shape)[
             branch_point - 1

@@ -131,7 +131,7 @@ def _measure_teachers(
       )
     ]
     label_columns = teachers.relevant_labels.owners(labels)
-    return discriminators.combine(logits, label_columns)
+    return discriminators.combine_logits(logits, label_columns)
 
   variables = [teacher.variables for teacher in teachers.relevant_teachers]
   rows = {
@@ -202,7 +202,7 @@ def _write_students(
   origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
   common_arguments = {
     'labels': config.labels,
-    'image': config.image,
+    'image_shape': config.image,
     'origin': origin | results['versions'],
   }
   # The compact net is one of ours, so its folder needs no exported code.
@@ -255,8 +255,10 @@ def draw_samples(
     Images [N, height, width, channels] in [0, 1], and logits [N, |labels|].
   """
   label_map = dataclasses.replace(context.nets.label_map, customised=labels)
-  relevant_teachers = tuple(all_teachers[index] for index in label_map.asked)
-  label_columns = label_map.asked_only().owners(labels)
+  relevant_teachers = tuple(
+    all_teachers[index] for index in label_map.relevant_teachers
+  )
+  label_columns = label_map.restrict_to_relevant().owners(labels)
   # Every teacher gets as many images.
   num_images = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant_teachers)
 
@@ -264,7 +266,7 @@ def draw_samples(
   def draw(generator, relevant_teachers, key):
     latents = routing.condition_latents(
       jax.random.normal(key, (num_images, generator.latent_dim)),
-      label_map.asked if generator.routed_teachers else (),
+      label_map.relevant_teachers if generator.routed_teachers else (),
       generator.num_teachers,
     )
     images = generator.module.apply(generator.variables, latents, train=False)[

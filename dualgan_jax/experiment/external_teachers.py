@@ -158,7 +158,7 @@ def _read_module(
 ) -> tuple[str, Teacher, str]:
   """Reads a teacher from a user's file: origin, teacher, checksum."""
   teacher = user_module.load(field, path)
-  protocol.check(field, teacher, image_shape)
+  protocol.check_teacher(field, teacher, image_shape)
   return path, teacher, fingerprint.of_file(field, path, teacher)
 
 
@@ -167,7 +167,7 @@ def _read_from_memory(
 ) -> tuple[str, Teacher, str]:
   """Checks a teacher that a caller passed: origin, teacher, checksum."""
   origin = 'the teacher that is passed'
-  teacher = protocol.normalized(field, passed_teacher, origin)
-  protocol.check(field, teacher, image_shape)
+  teacher = protocol.normalize_teacher(field, passed_teacher, origin)
+  protocol.check_teacher(field, teacher, image_shape)
   checksum = fingerprint.of_functions(field, teacher, image_shape)
   return origin, teacher, checksum

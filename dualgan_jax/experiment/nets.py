@@ -137,10 +137,10 @@ def generator_phase(
     teachers,
     nets.label_map,
     dataclasses.replace(nets.loss_weights, routed=is_routed),
-    image=nets.image_shape,
+    image_shape=nets.image_shape,
     latent_dim=training.noise,
     steps=num_steps,
-    batch=training.batch,
+    batch_size=training.batch,
     optimiser=adam(
       training.learning_rate, num_steps, b1=generator_stage.ADAM_B1
     ),

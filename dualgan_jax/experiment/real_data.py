@@ -142,7 +142,7 @@ def load_for_baseline(
   relevant_teachers: Sequence[Teacher],
   *,
   foreign_labels_absent: bool,
-) -> distillation.Real:
+) -> distillation.RealImageSets:
   """Loads all training images, with a mask of the teachers that answer them.
 
   Args:
@@ -177,7 +177,7 @@ def load_for_baseline(
           targets = split.label_targets(teacher.labels)
           answer_mask[:, column] = targets.any(axis=1)
     data_sets.append(_augment(config, name, split, answer_mask))
-  return distillation.Real(tuple(data_sets), config.image[:2])
+  return distillation.RealImageSets(tuple(data_sets), config.image[:2])
 
 
 def _is_trained_here(teacher_config: ml_collections.FrozenConfigDict) -> bool:

@@ -63,7 +63,7 @@ def _write_program(folder: pathlib.Path, labels: Sequence[str]) -> None:
     apply,
     np.zeros(()),
     labels=tuple(labels),
-    image=_IMAGE_SHAPE,
+    image_shape=_IMAGE_SHAPE,
     net={'single_label': False},
     origin={},
   )

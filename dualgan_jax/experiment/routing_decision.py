@@ -63,14 +63,14 @@ def decide_routing(
       config.generator.noise,
       all_teachers,
       probe_state,
-      batches=_PROBE_BATCHES,
-      batch=config.generator.batch,
+      num_batches=_PROBE_BATCHES,
+      batch_size=config.generator.batch,
     )
   )
-  statistics_gaps = routing_probe.misfits(
+  statistics_gaps = routing_probe.statistics_gaps(
     [teacher.name for teacher in all_teachers], gap_state
   )
-  is_routed = routing_probe.differ(statistics_gaps)
+  is_routed = routing_probe.needs_routing(statistics_gaps)
   if is_new:
     console.say(
       f'generator: routing is {"on" if is_routed else "off"}; all images '

@@ -214,7 +214,7 @@ def _prepare(
   # Batches, which depend on the devices of this machine.
   devices = parallel.choose_devices(config.devices)
   num_parts = batch_sizes.equal_parts(
-    config, len(devices), len(nets.label_map.asked)
+    config, len(devices), len(nets.label_map.relevant_teachers)
   )
   # A stage goes on with the batch that it was begun with.
   recorded_batches = {

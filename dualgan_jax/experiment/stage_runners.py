@@ -89,7 +89,7 @@ def pretrain_teachers(context: RunContext) -> Teachers:
       config.image,
       functools.partial(load, name),
       steps=config.pretrain.steps,
-      batch=config.pretrain.batch,
+      batch_size=config.pretrain.batch,
       optimiser=adam(config.pretrain.learning_rate, config.pretrain.steps),
     )
     state = context.train(phase)
@@ -103,8 +103,8 @@ def pretrain_teachers(context: RunContext) -> Teachers:
     )
   return Teachers(
     tuple(all_teachers),
-    tuple(all_teachers[index] for index in nets.label_map.asked),
-    nets.label_map.asked_only(),
+    tuple(all_teachers[index] for index in nets.label_map.relevant_teachers),
+    nets.label_map.restrict_to_relevant(),
   )
 
 
@@ -131,7 +131,7 @@ def train_generator(
   frozen = FrozenGenerator(
     nets.generator,
     config.generator.noise,
-    nets.label_map.asked if is_routed else (),
+    nets.label_map.relevant_teachers if is_routed else (),
     len(teachers.all_teachers),
     is_routed and config.objective.routing != 'images',
     join(state.params['generator'], state.batch_stats),
@@ -167,14 +167,14 @@ def train_baselines(
   # By name, how a batch is drawn, and from which origin.
   baselines = {
     'noise': (
-      distillation.noise,
+      distillation.draw_noise,
       lambda: np.zeros(nets.image_shape, np.float32),
     )
   }
   if context.config.data:
     # A function, so that images are read when the training begins.
     baselines['real_data'] = (
-      distillation.real,
+      distillation.draw_real,
       lambda: real_data.load_for_baseline(
         context.config,
         teachers.relevant_teachers,
@@ -189,12 +189,12 @@ def train_baselines(
       lambda key: nets.student.init(key, nets.image_shape),
       draw,
       teachers.relevant_labels,
-      lambda make_origin=make_origin: distillation.Frozen(
+      lambda make_origin=make_origin: distillation.DistillationInputs(
         teachers.relevant_teachers, make_origin()
       ),
       temperature=context.config.temperature,
       steps=config.steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
     )
     state = context.train(phase)

@@ -20,6 +20,7 @@ from dualgan_jax.stages import (
   dual,
   generator,
   refine,
+  replay_buffer,
 )
 from dualgan_jax.training.phase import adam
 
@@ -52,13 +53,13 @@ def learn_blocks(
       block_number,
       nets.student,
       teachers.relevant_labels,
-      dual.Frozen(teachers.relevant_teachers, trained.frozen, variables),
-      image=nets.image_shape,
-      filters=config.filters,
+      dual.BlockInputs(teachers.relevant_teachers, trained.frozen, variables),
+      image_shape=nets.image_shape,
+      filter_start=config.filters,
       lambda_own=config.lambda_own,
       lambda_generated=config.lambda_generated,
       steps=config.steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
     )
     state = context.train(phase)
@@ -120,12 +121,14 @@ def regroup_blocks(
       f'targetnet/{name}',
       apply,
       lambda key, variables=initial_variables: variables,
-      distillation.generated,
+      distillation.draw_generated,
       teachers.relevant_labels,
-      lambda: distillation.Frozen(teachers.relevant_teachers, trained.frozen),
+      lambda: distillation.DistillationInputs(
+        teachers.relevant_teachers, trained.frozen
+      ),
       temperature=context.config.temperature,
       steps=num_steps,
-      batch=config.batch,
+      batch_size=config.batch,
       optimiser=adam(config.learning_rate, num_steps),
     )
     state = context.train(phase)
@@ -151,7 +154,7 @@ def measure_branch_points(
     By teacher's name, the losses of each block, and the branch point.
   """
   config = context.config.targetnet
-  frozen = dual.Frozen(
+  frozen = dual.BlockInputs(
     teachers.relevant_teachers, trained.frozen, blocks.variables
   )
   # Nothing is trained here: the phase only sums up losses.
@@ -159,13 +162,13 @@ def measure_branch_points(
     branch_points.branch_phase(
       context.nets.student,
       teachers.relevant_labels,
-      branch_points.Measured(frozen, blocks.filters),
-      batches=_BRANCH_LOSS_BATCHES,
-      batch=config.batch,
+      branch_points.BranchPointInputs(frozen, blocks.filters),
+      num_batches=_BRANCH_LOSS_BATCHES,
+      batch_size=config.batch,
     )
   )
   branch_losses = branch_points.branch_losses(state)
-  return branch_losses, branch_points.branch_points(
+  return branch_losses, branch_points.choose_branch_points(
     branch_losses, config.branch_tolerance
   )
 
@@ -201,14 +204,16 @@ def refine_students(
     dataclasses.replace(
       nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
     ),
-    image=nets.image_shape,
+    image_shape=nets.image_shape,
     temperature=context.config.temperature,
-    disagreement=config.disagreement,
-    pool=config.pool_batches * config.batch,
-    replays=config.replays,
-    augmentation=refine.Augmentation(config.shift, config.flip, config.mixup),
+    adversarial_weight=config.disagreement,
+    replay_buffer_size=config.pool_batches * config.batch,
+    student_replays=config.replays,
+    augmentation=replay_buffer.Augmentation(
+      config.shift, config.flip, config.mixup
+    ),
     steps=config.steps,
-    batch=config.batch,
+    batch_size=config.batch,
     optimisers={
       'generator': adam(
         _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1

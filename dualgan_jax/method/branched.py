@@ -1,4 +1,4 @@
-"""The branched TargetNet: a trunk of the student, tails of the teachers."""
+"""The branched TargetNet: a trunk of the student with tails of the teachers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,10 @@ from dualgan_jax.teachers.teacher import Teacher, without_softmax
 
 @dataclasses.dataclass(frozen=True)
 class Branched:
-  """T^1..T^{max p_m}; branch m leaves after block p_m for f_m and A_m's tail.
+  """A trunk T^1..T^{max p_m}, whose branch m leaves after block p_m.
+
+  Branch m is the filter f_m^{p_m}, blocks p_m + 1 .. B of teacher A_m, and its
+  head.
 
   Variables are a tuple (trunk, filters, tails): one variable dict per block of
   the trunk; one per teacher's filter; and per teacher a tuple of those of
@@ -28,7 +31,7 @@ class Branched:
     points: p_m of each teacher.
     label_map: the teachers in the same order.
     single_label: whether the labels of Y_cst, of several teachers, exclude one
-      another: one softmax over all tails' answers.
+      another: one softmax is taken over all tails' answers.
   """
 
   trunk: tuple[nn.Module, ...]
@@ -38,13 +41,13 @@ class Branched:
   single_label: bool = False
 
   def apply(
-    self, variables: tuple, x: chex.Array, *, train: bool
+    self, variables: tuple, images: chex.Array, *, train: bool
   ) -> tuple[chex.Array, tuple]:
     """Answers images.
 
     Args:
       variables: (trunk, filters, tails), see above.
-      x: images, [N, h, w, c].
+      images: [N, h, w, c].
       train: whether the trunk's batch norm uses the batch's moments; the tails
         keep the teachers' statistics.
 
@@ -53,16 +56,20 @@ class Branched:
       `train`.
     """
     trunk, filters, tails = variables
-    updated, features = [], []
+    # All branches read the same trunk: each block runs once.
+    updated_trunk, features, trunk_output = [], [], images
     for block, block_variables in zip(self.trunk, trunk, strict=True):
-      x, block_variables = apply_block(block, block_variables, x, train=train)
-      updated.append(block_variables)
-      features.append(x)
+      trunk_output, block_variables = apply_block(
+        block, block_variables, trunk_output, train=train
+      )
+      updated_trunk.append(block_variables)
+      features.append(trunk_output)
+    # f_m and D_d^{p_m,m} of Eq. 12, with variables that may have been trained.
     logits = [
       forward.tail(
         teacher,
         tail,
-        discriminators.filtered(
+        discriminators.apply_filter(
           filter_variables['params'], features[point - 1]
         ),
         point,
@@ -71,16 +78,17 @@ class Branched:
         self.teachers, self.points, filters, tails, strict=True
       )
     ]
+    # Eq. 10, for the labels of Y_cst.
     owners = self.label_map.owners(self.label_map.customised)
-    answers = discriminators.combine(logits, owners)
+    answers = discriminators.combine_logits(logits, owners)
     if self.single_label:
       answers = one_against_rest(answers)
-    return answers, (tuple(updated), filters, tails)
+    return answers, (tuple(updated_trunk), filters, tails)
 
 
 def create(
   student_blocks: Sequence[nn.Module],
-  student: Sequence[Any],
+  student_variables: Sequence[Any],
   filters: Sequence[Any],
   teachers: Sequence[Teacher],
   points: Sequence[int],
@@ -93,9 +101,9 @@ def create(
 
   Args:
     student_blocks: T^1 .. T^B, modules.
-    student: variables of at least T^1 .. T^{max p_m}.
+    student_variables: of at least T^1 .. T^{max p_m}.
     filters: per teacher, parameters of f_m^{p_m}.
-    teachers: those of whom Y_cst asks something.
+    teachers: the relevant ones, which answer some label of Y_cst.
     points: p_m of each.
     label_map: the teachers in the same order.
     single_label: whether the labels of Y_cst exclude one another.
@@ -106,15 +114,25 @@ def create(
   Returns:
     The net and its variables, the teachers' parts copied.
   """
-  deepest = max(points)
+  # A softmax over one teacher's labels names one of them on any image.
   drop_softmax = absent and not single_label
+  # With one teacher, its own softmax is the one over all tails.
+  trunk_length = max(points)
   net = Branched(
-    tuple(student_blocks[:deepest]),
-    tuple(without_softmax(t) if drop_softmax else t for t in teachers),
+    tuple(student_blocks[:trunk_length]),
+    tuple(
+      without_softmax(teacher) if drop_softmax else teacher
+      for teacher in teachers
+    ),
     tuple(points),
     label_map,
     single_label and len(teachers) > 1,
   )
-  tails = tuple(t.variables[p:] for t, p in zip(teachers, points, strict=True))
+  # Entry p_m is block p_m + 1's; the last one is the head's.
+  tails = tuple(
+    teacher.variables[point:]
+    for teacher, point in zip(teachers, points, strict=True)
+  )
   filter_variables = tuple({'params': params} for params in filters)
-  return net, (tuple(student[:deepest]), filter_variables, tails)
+  trunk = tuple(student_variables[:trunk_length])
+  return net, (trunk, filter_variables, tails)

@@ -1,4 +1,4 @@
-"""The trained generator, frozen, with its filters; and its latents z."""
+"""The trained generator, frozen, with its filters and its latents z."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +16,14 @@ from dualgan_jax.training import parallel
 
 @struct.dataclass
 class FrozenGenerator:
-  """The trained generator with what stands around it, frozen.
+  """The trained generator with its filters and its routing, frozen.
 
   Attributes:
     module: the Linen generator.
     latent_dim: size of z's random part.
     routed_teachers: of a routed generator, the numbers of the teachers whose
-      images it is to make, in the order of `label_map`; else empty.
-    num_teachers: how many a routed generator was trained with.
+      images it makes, in the order of `label_map`; else empty.
+    num_teachers: number of teachers that a routed generator was trained with.
     foreign_labels_absent: whether labels that an image's own teacher does not
       answer count as absent from it; else all teachers answer for every image.
     variables: of the generator; it runs with its running averages.
@@ -38,12 +38,23 @@ class FrozenGenerator:
   variables: Any = None
   filters: Any = None
 
-  def features(self, key: chex.PRNGKey, batch: int) -> tuple[chex.Array, ...]:
-    """Generates F_g^1 .. F_g^B of this device's share of `batch` samples."""
-    z = draw_latents(
-      key, batch, self.latent_dim, self.routed_teachers, self.num_teachers
+  def features(
+    self, key: chex.PRNGKey, batch_size: int
+  ) -> tuple[chex.Array, ...]:
+    """Generates features of all groups, Eq. 2, on this device.
+
+    Args:
+      key: the step's.
+      batch_size: images in the whole batch.
+
+    Returns:
+      F_g^1 .. F_g^B, [share, h, w, c] each; the last is the image I_g.
+    """
+    latents = draw_latents(
+      key, batch_size, self.latent_dim, self.routed_teachers, self.num_teachers
     )
-    return self.module.apply(self.variables, z, train=False)
+    # With running averages: an image does not depend on its batch.
+    return self.module.apply(self.variables, latents, train=False)
 
   def filtered_image(self, teacher: Teacher, image: chex.Array) -> chex.Array:
     """Filters I_g, [N, h, w, c], for a teacher that has a filter f_m^B."""
@@ -55,7 +66,7 @@ class FrozenGenerator:
     image: chex.Array,
     label_map: LabelMap,
   ) -> chex.Array:
-    """Puts the teachers' answers to I_g on Y_cst together.
+    """Combines the teachers' answers to I_g on Y_cst, Eq. 10.
 
     Args:
       teachers: M of them.
@@ -65,9 +76,10 @@ class FrozenGenerator:
     Returns:
       Logits, [N, |Y_cst|].
     """
+    # Each teacher sees I_g behind its own f_m^B, as it did in stage 1.
     return discriminators.ensemble_logits(
       teachers,
-      [self.filtered_image(t, image) for t in teachers],
+      [self.filtered_image(teacher, image) for teacher in teachers],
       label_map.owners(label_map.customised),
       routed=self.foreign_labels_absent,
     )
@@ -75,24 +87,28 @@ class FrozenGenerator:
 
 def draw_latents(
   key: chex.PRNGKey,
-  batch: int,
+  batch_size: int,
   latent_dim: int,
   routed_teachers: Sequence[int] = (),
   num_teachers: int = 0,
 ) -> chex.Array:
-  """Draws this device's share of `batch` standard normal latents z.
+  """Draws this device's share of `batch_size` standard normal latents z.
 
   Args:
     key: the step's.
-    batch: size of the whole batch.
+    batch_size: images in the whole batch.
     latent_dim: size of the random part.
-    routed_teachers: to whom samples belong in turn; none if not routed.
-    num_teachers: how many the generator was trained with.
+    routed_teachers: numbers of the teachers to which samples belong in turn;
+      none if not routed.
+    num_teachers: number of teachers that the generator was trained with.
 
   Returns:
     [share, latent_dim], or [share, latent_dim + num_teachers] if routed: a
     one-hot of the sample's teacher is joined.
   """
-  keys = parallel.sample_keys(key, batch)
-  z = jax.vmap(lambda k: jax.random.normal(k, (latent_dim,)))(keys)
-  return routing.condition_latents(z, routed_teachers, num_teachers)
+  # One key per sample: the batch is the same on any number of devices.
+  sample_keys = parallel.sample_keys(key, batch_size)
+  latents = jax.vmap(
+    lambda sample_key: jax.random.normal(sample_key, (latent_dim,))
+  )(sample_keys)
+  return routing.condition_latents(latents, routed_teachers, num_teachers)

@@ -1,4 +1,4 @@
-"""Who answers what: teachers' labels, their union, Y_cst and g_m."""
+"""Label sets of the method: the teachers' Y_m, their union, Y_cst and g_m."""
 
 import collections
 import dataclasses
@@ -14,8 +14,8 @@ from dualgan_jax.errors import UserError
 class LabelMap:
   """The label sets of the method, and the index arrays between them.
 
-  Use `LabelMap.create`, which checks. Teachers are numbered in the order of
-  `teachers`.
+  Build it with `LabelMap.create`, which checks. Teachers are numbered in the
+  order of `teachers`. A teacher is relevant if it answers a label of Y_cst.
 
   Attributes:
     teachers: pairs (teacher's name, its labels Y_m in the order it answers).
@@ -29,93 +29,144 @@ class LabelMap:
   def create(
     cls, teachers: Mapping[str, Sequence[str]], customised: Sequence[str]
   ) -> 'LabelMap':
-    """Builds the map.
+    """Checks the label sets and builds their map.
 
     Args:
       teachers: each teacher's name and its labels.
-      customised: the wanted labels Y_cst, a subset of the union in any order.
+      customised: the labels Y_cst of the student, a subset of the union in any
+        order.
 
     Raises:
-      UserError: a set is empty, holds a label twice, or Y_cst asks for a label
-        that no teacher answers.
+      UserError: a set is empty, holds a label twice, or Y_cst has a label that
+        no teacher answers.
     """
     if not teachers:
       raise UserError('teachers: name at least one teacher.')
-    for name, owned in teachers.items():
-      _refuse_empty_or_doubled(f'teachers.{name}.labels', owned)
-    _refuse_empty_or_doubled('labels', customised)
-    known = {label for owned in teachers.values() for label in owned}
-    unknown = [label for label in customised if label not in known]
-    if unknown:
+    for name, teacher_labels in teachers.items():
+      _check_label_set(f'teachers.{name}.labels', teacher_labels)
+    _check_label_set('labels', customised)
+    # Several teachers may answer the same label.
+    known_labels = {
+      label for teacher_labels in teachers.values() for label in teacher_labels
+    }
+    unknown_labels = [
+      label for label in customised if label not in known_labels
+    ]
+    if unknown_labels:
       raise UserError(
-        f'labels: no teacher answers {_quoted(unknown)}; the teachers answer '
-        f'{_quoted(sorted(known))}.'
+        f'labels: no teacher answers {_quote_labels(unknown_labels)}; the '
+        f'teachers answer {_quote_labels(sorted(known_labels))}.'
       )
+    # Tuples, so that a map can be hashed and cached.
     return cls(
-      tuple((name, tuple(owned)) for name, owned in teachers.items()),
+      tuple(
+        (name, tuple(teacher_labels))
+        for name, teacher_labels in teachers.items()
+      ),
       tuple(customised),
     )
 
   @functools.cached_property
   def union(self) -> tuple[str, ...]:
-    """U: every label once, in the order in which teachers first name it."""
-    return tuple(dict.fromkeys(x for _, owned in self.teachers for x in owned))
+    """Lists U: every label once, in the order of its first teacher."""
+    # A dict keeps the order of its keys; a set would not.
+    return tuple(dict.fromkeys(self._all_labels()))
 
   def owners(self, labels: Sequence[str]) -> np.ndarray:
-    """Where each label is answered, among all teachers' answers side by side.
+    """Finds the columns of each label among all teachers' answers.
+
+    The answers stand side by side, [N, sum_m |Y_m|].
 
     Args:
       labels: L labels of the union.
 
     Returns:
-      int32 [L, K], K the most owners that one of the labels has: columns of the
-      concatenated answers [N, sum_m |Y_m|]; -1 fills rows with fewer owners.
+      int32 [L, K] columns, K the most owners that one of the labels has; -1
+      fills rows with fewer owners.
     """
-    places: dict[str, list[int]] = {label: [] for label in self.union}
-    everything = (x for _, owned in self.teachers for x in owned)
-    for column, label in enumerate(everything):
-      places[label].append(column)
-    table = np.full((len(labels), max(len(places[x]) for x in labels)), -1)
+    label_columns: dict[str, list[int]] = {label: [] for label in self.union}
+    for column, label in enumerate(self._all_labels()):
+      label_columns[label].append(column)
+    # Rows of equal length, so that one gather reads all columns.
+    max_owners = max(len(label_columns[label]) for label in labels)
+    owners = np.full((len(labels), max_owners), -1)
     for row, label in enumerate(labels):
-      table[row, : len(places[label])] = places[label]
-    return table.astype(np.int32)
+      owners[row, : len(label_columns[label])] = label_columns[label]
+    return owners.astype(np.int32)
 
   def task_filter(self, teacher: int) -> np.ndarray:
-    """g_m: the positions in Y_m that Y_cst asks for; may be empty."""
-    owned = self.teachers[teacher][1]
+    """Computes g_m: positions in Y_m of the labels of Y_cst; may be empty.
+
+    Args:
+      teacher: its number m, from 0.
+
+    Returns:
+      int32 [n], in the order of Y_m.
+    """
+    teacher_labels = self.teachers[teacher][1]
     return np.array(
-      [i for i, label in enumerate(owned) if label in self.customised], np.int32
+      [
+        position
+        for position, label in enumerate(teacher_labels)
+        if label in self.customised
+      ],
+      np.int32,
     )
 
   def customised_columns(self, teacher: int) -> np.ndarray:
-    """Where the labels that g_m keeps stand in Y_cst."""
-    owned = self.teachers[teacher][1]
+    """Finds the positions in Y_cst of the labels that g_m selects.
+
+    Args:
+      teacher: its number m, from 0.
+
+    Returns:
+      int32 [n], in the order of `task_filter`.
+    """
+    teacher_labels = self.teachers[teacher][1]
     return np.array(
-      [self.customised.index(x) for x in owned if x in self.customised],
+      [
+        self.customised.index(label)
+        for label in teacher_labels
+        if label in self.customised
+      ],
       np.int32,
     )
 
   @property
-  def asked(self) -> tuple[int, ...]:
-    """The teachers of whom Y_cst asks at least one label."""
+  def relevant_teachers(self) -> tuple[int, ...]:
+    """Lists the numbers of the relevant teachers."""
     return tuple(
-      m for m in range(len(self.teachers)) if self.task_filter(m).size
+      teacher
+      for teacher in range(len(self.teachers))
+      if self.task_filter(teacher).size
     )
 
-  def asked_only(self) -> 'LabelMap':
-    """The same map without teachers of whom Y_cst asks nothing."""
+  def restrict_to_relevant(self) -> 'LabelMap':
+    """Returns the map of the relevant teachers only, with the same Y_cst."""
     return LabelMap(
-      tuple(self.teachers[m] for m in self.asked), self.customised
+      tuple(self.teachers[teacher] for teacher in self.relevant_teachers),
+      self.customised,
     )
 
+  def _all_labels(self) -> list[str]:
+    """Lists all teachers' labels side by side, as their answers stand."""
+    return [
+      label for _, teacher_labels in self.teachers for label in teacher_labels
+    ]
 
-def _refuse_empty_or_doubled(field: str, labels: Sequence[str]) -> None:
+
+def _check_label_set(field: str, labels: Sequence[str]) -> None:
+  """Raises a UserError if a label set is empty or has a label twice."""
   if not labels:
     raise UserError(f'{field}: name at least one label.')
-  doubled = [x for x, n in collections.Counter(labels).items() if n > 1]
-  if doubled:
-    raise UserError(f'{field}: {_quoted(doubled)} stands there twice.')
+  repeated_labels = [
+    label for label, count in collections.Counter(labels).items() if count > 1
+  ]
+  if repeated_labels:
+    raise UserError(
+      f'{field}: {_quote_labels(repeated_labels)} stands there twice.'
+    )
 
 
-def _quoted(labels: Sequence[str]) -> str:
-  return ', '.join(repr(x) for x in labels)
+def _quote_labels(labels: Sequence[str]) -> str:
+  return ', '.join(map(repr, labels))

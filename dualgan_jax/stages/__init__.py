@@ -1,1 +1,1 @@
-"""The stages: each makes a state and one pure step, and says what to log."""
+"""The stages: each makes a first state and a pure step, with its metrics."""

@@ -1,8 +1,9 @@
-"""Stage `targetnet`: measure branch points, regroup, as stage 3 of the method.
+"""Stage `targetnet`: measures where the teachers' tails may branch off.
 
-The published equations stop at 16; the branch points follow the same authors'
-"Amalgamating Filtered Knowledge" (IJCAI 2019). The nets themselves are
-fine-tuned by `stages.distil`.
+This begins stage 3 of the method. The published equations stop at 16; the
+branch points follow the same authors' "Amalgamating Filtered Knowledge" (IJCAI
+2019). `method.branched` regroups the nets, and `stages.distillation` fine-tunes
+them.
 """
 
 from collections.abc import Mapping
@@ -21,25 +22,25 @@ from dualgan_jax.training.phase import Phase, TrainState
 
 
 @struct.dataclass
-class Measured:
-  """What the branch losses are measured on.
+class BranchPointInputs:
+  """Arrays that the branch losses are measured on.
 
   Attributes:
-    frozen: teachers, generator and the trained student.
+    block_inputs: teachers, generator and all blocks of the trained student.
     filters: {'block_b': {teacher's name: parameters of f_m^b}} for b < B.
   """
 
-  frozen: dual.Frozen
+  block_inputs: dual.BlockInputs
   filters: Any
 
 
 def branch_phase(
   student: Classifier,
   label_map: LabelMap,
-  measured: Measured,
+  branch_inputs: BranchPointInputs,
   *,
-  batches: int,
-  batch: int,
+  num_batches: int,
+  batch_size: int,
 ) -> Phase:
   """Measures L_d^{b,m} (Eq. 13) for all b < B on fresh generated images.
 
@@ -49,66 +50,83 @@ def branch_phase(
   Args:
     student: T.
     label_map: the teachers in the same order.
-    measured: see `Measured`.
-    batches: how many.
-    batch: images in each.
+    branch_inputs: the frozen nets.
+    num_batches: batches to average over, one per step.
+    batch_size: images in each.
   """
-  blocks = range(1, len(student.blocks))
-  names = [teacher.name for teacher in measured.frozen.teachers]
+  block_numbers = range(1, len(student.blocks))
+  names = [teacher.name for teacher in branch_inputs.block_inputs.teachers]
 
   def init(key):
-    sums = {
-      f'block_{b}': {name: jnp.zeros(()) for name in names} for b in blocks
+    # Scalars in params, so that a checkpoint holds what was measured.
+    loss_sums = {
+      f'block_{block_number}': {name: jnp.zeros(()) for name in names}
+      for block_number in block_numbers
     }
-    return TrainState(jnp.zeros((), jnp.int32), key, sums, (), ())
+    return TrainState(jnp.zeros((), jnp.int32), key, loss_sums, (), ())
 
-  def step(measured, state):
+  def step(frozen, state):
+    nets = frozen.block_inputs
     key = jax.random.fold_in(state.key, state.step)
-    features = measured.frozen.source.features(key, batch)
-    values = {}
-    for b in blocks:
+    features = nets.generator.features(key, batch_size)
+    batch_losses = {}
+    for block_number in block_numbers:
       # The student's own path up to and with block b, at test time.
-      out, _ = dual.inputs(student, measured.frozen.student[:b], features)
-      terms = dual.block_losses(
-        b,
-        out,
+      output, _ = dual.input_streams(
+        student, nets.previous_blocks[:block_number], features
+      )
+      teacher_losses = dual.block_losses(
+        block_number,
+        output,
         features[-1],
-        {'filters': measured.filters[f'block_{b}']},
+        {'filters': frozen.filters[f'block_{block_number}']},
         student,
         label_map,
-        measured.frozen,
+        nets,
       )
-      values[f'block_{b}'] = {
-        name: streams[0] for name, streams in zip(names, terms, strict=True)
+      # There is one stream, the own path.
+      batch_losses[f'block_{block_number}'] = {
+        name: stream_losses[0]
+        for name, stream_losses in zip(names, teacher_losses, strict=True)
       }
-    values = parallel.mean(values)
-    sums = jax.tree.map(jnp.add, state.params, values)
+    # Summed here, and divided once in the end: no batch counts more.
+    batch_losses = parallel.mean(batch_losses)
+    loss_sums = jax.tree.map(jnp.add, state.params, batch_losses)
     metrics = {
-      f'l_d/{block}/{name}': value
-      for block, block_losses in values.items()
-      for name, value in block_losses.items()
+      f'l_d/{block}/{name}': loss
+      for block, losses_of_block in batch_losses.items()
+      for name, loss in losses_of_block.items()
     }
-    return state.replace(step=state.step + 1, params=sums), metrics
+    return state.replace(step=state.step + 1, params=loss_sums), metrics
 
-  return Phase('targetnet/branch_points', batches, init, step, lambda: measured)
+  return Phase(
+    'targetnet/branch_points', num_batches, init, step, lambda: branch_inputs
+  )
 
 
 def branch_losses(state: TrainState) -> dict[str, list[float]]:
-  """Mean L_d^{b,m} by teacher's name, for b = 1 .. B-1."""
+  """Averages L_d^{b,m} over the batches of `branch_phase`.
+
+  Args:
+    state: after the last step.
+
+  Returns:
+    By teacher's name, L_d^{b,m} for b = 1 .. B-1.
+  """
   names = state.params['block_1']
   return {
     name: [
-      float(state.params[f'block_{b}'][name] / state.step)
-      for b in range(1, len(state.params) + 1)
+      float(state.params[f'block_{block_number}'][name] / state.step)
+      for block_number in range(1, len(state.params) + 1)
     ]
     for name in names
   }
 
 
-def branch_points(
+def choose_branch_points(
   losses: Mapping[str, list[float]], tolerance: float
 ) -> dict[str, int]:
-  """p_m = argmin_{b<B} L_d^{b,m}, or deeper.
+  """Chooses p_m = argmin_{b<B} L_d^{b,m}, or a deeper block that is as good.
 
   Args:
     losses: L_d^{b,m} by teacher's name, for b = 1 .. B-1.
@@ -119,7 +137,8 @@ def branch_points(
     By teacher's name, from 1 to B-1.
   """
   points = {}
-  for name, values in losses.items():
-    within = np.asarray(values) <= min(values) + tolerance
-    points[name] = int(np.flatnonzero(within)[-1]) + 1
+  for name, block_losses in losses.items():
+    # Of blocks that are as good as the best, the deepest shares most.
+    is_tolerable = np.asarray(block_losses) <= min(block_losses) + tolerance
+    points[name] = int(np.flatnonzero(is_tolerable)[-1]) + 1
   return points

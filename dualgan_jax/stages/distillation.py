@@ -1,6 +1,6 @@
-"""One student, end to end, against the teachers' answers to some images.
+"""Distillation: a net learns the teachers' answers to images, end to end.
 
-The stages `targetnet` and `baselines` are this, on images of different origin.
+The stages `targetnet` and `baselines` do so, on images of different origin.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,18 +23,18 @@ from dualgan_jax.training import image_batches, parallel
 from dualgan_jax.training.image_batches import RealImages
 from dualgan_jax.training.phase import Phase, first_state, train_step
 
-# (origin, teachers, label_map, key, batch) -> this device's share of a batch:
-# images and what the teachers say of them on Y_cst, logits
+# (origin, teachers, label_map, key, batch_size) -> this device's share of a
+# batch: images, and the teachers' logits on Y_cst for them
 DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
 
 
 @struct.dataclass
-class Frozen:
+class DistillationInputs:
   """Arrays that the step reads and never updates.
 
   Attributes:
-    teachers: of whom Y_cst asks something.
-    origin: what the images are drawn from.
+    teachers: the relevant ones, which answer some label of Y_cst.
+    origin: a draw function draws images from it.
   """
 
   teachers: tuple[Teacher, ...]
@@ -44,14 +44,14 @@ class Frozen:
 def phase(
   name: str,
   apply: Callable[..., tuple[chex.Array, Any]],
-  variables: Callable[[chex.PRNGKey], Any],
+  first_variables: Callable[[chex.PRNGKey], Any],
   draw: DrawFn,
   label_map: LabelMap,
-  frozen: Callable[[], Frozen],
+  make_inputs: Callable[[], DistillationInputs],
   *,
   temperature: float,
   steps: int,
-  batch: int,
+  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains a net under the distillation loss.
@@ -59,92 +59,116 @@ def phase(
   Args:
     name: the phase's.
     apply: `(variables, images, train=) -> (logits [N, |Y_cst|], variables)`.
-    variables: `key -> variables` to start from.
-    draw: `generated`, `noise` or `real`.
+    first_variables: `key -> variables` to start from.
+    draw: `draw_generated`, `draw_noise` or `draw_real`.
     label_map: the teachers in the same order.
-    frozen: makes teachers and what `draw` draws from.
+    make_inputs: gives teachers and the origin that `draw` takes.
     temperature: of the loss.
     steps: training steps.
-    batch: images per step.
+    batch_size: images per step.
     optimiser: of the net's parameters.
   """
 
   def init(key):
-    return first_state(key, *split(variables(key)), optimiser)
+    return first_state(key, *split(first_variables(key)), optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x, targets = draw(frozen.origin, frozen.teachers, label_map, key, batch)
-      logits, updated = apply(join(params, batch_stats), x, train=True)
+      images, targets = draw(
+        frozen.origin, frozen.teachers, label_map, key, batch_size
+      )
+      logits, variables = apply(join(params, batch_stats), images, train=True)
       loss = losses.distillation(logits, targets, temperature=temperature)
+      # The loss of a perfect student is not 0; this share is 1.
       metrics = {'agreement': agreement(logits, targets)}
-      return loss, (split(updated)[1], metrics)
+      return loss, (split(variables)[1], metrics)
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(name, steps, init, step, frozen)
+  return Phase(name, steps, init, step, make_inputs)
 
 
-def agreement(logits: chex.Array, others: chex.Array) -> chex.Array:
-  """Share of images on which two have the same most probable label.
+def agreement(logits: chex.Array, other_logits: chex.Array) -> chex.Array:
+  """Computes the share of images whose most probable label is the same.
 
-  If there is one label only, on which they say alike whether it is there.
+  If there is one label only, the share on which both say alike whether it is
+  there.
 
   Args:
-    logits: [N, L].
-    others: another's logits, [N, L]; probabilities of sure answers are equal.
+    logits: of one net, [N, L].
+    other_logits: of another, [N, L]; not probabilities, since those of sure
+      answers are equal.
 
   Returns:
     A scalar.
   """
+  # The argmax of one label is always the same.
   if logits.shape[-1] == 1:
-    return jnp.mean((logits > 0) == (others > 0))
-  return jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(others, -1))
+    return jnp.mean((logits > 0) == (other_logits > 0))
+  return jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(other_logits, -1))
 
 
-def generated(
-  source: FrozenGenerator,
+def draw_generated(
+  generator: FrozenGenerator,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
   key: chex.PRNGKey,
-  batch: int,
+  batch_size: int,
 ) -> tuple[chex.Array, chex.Array]:
-  """I_g of fresh noise."""
-  x = source.features(key, batch)[-1]
-  return x, source.ensemble_logits(teachers, x, label_map)
-
-
-def noise(
-  image: chex.Array,
-  teachers: Sequence[Teacher],
-  label_map: LabelMap,
-  key: chex.PRNGKey,
-  batch: int,
-) -> tuple[chex.Array, chex.Array]:
-  """Images whose pixels are independent and uniform in [0, 1].
+  """Draws images I_g of fresh noise.
 
   Args:
-    image: an array of an image's shape.
-    teachers: all of them are asked.
+    generator: the trained one.
+    teachers: M of them.
     label_map: the teachers in the same order.
     key: the step's.
-    batch: size of the whole batch.
+    batch_size: images in the whole batch.
+
+  Returns:
+    Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
   """
-  keys = parallel.sample_keys(key, batch)
-  x = jax.vmap(lambda k: jax.random.uniform(k, image.shape))(keys)
+  images = generator.features(key, batch_size)[-1]
+  return images, generator.ensemble_logits(teachers, images, label_map)
+
+
+def draw_noise(
+  example_image: chex.Array,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  key: chex.PRNGKey,
+  batch_size: int,
+) -> tuple[chex.Array, chex.Array]:
+  """Draws images whose pixels are independent and uniform in [0, 1].
+
+  Args:
+    example_image: an array of an image's shape.
+    teachers: M of them, who all answer.
+    label_map: the teachers in the same order.
+    key: the step's.
+    batch_size: images in the whole batch.
+
+  Returns:
+    Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
+  """
+  # One key per sample: the batch is the same on any number of devices.
+  sample_keys = parallel.sample_keys(key, batch_size)
+  images = jax.vmap(
+    lambda sample_key: jax.random.uniform(sample_key, example_image.shape)
+  )(sample_keys)
+  # Noise has no filters before it, and belongs to no teacher.
   owners = label_map.owners(label_map.customised)
   logits = discriminators.ensemble_logits(
-    teachers, [x] * len(teachers), owners, routed=False
+    teachers, [images] * len(teachers), owners, routed=False
   )
-  return x, logits
+  return images, logits
 
 
 @struct.dataclass
-class Real:
+class RealImageSets:
   """Real images; only for the baseline that uses data.
 
   Attributes:
-    sets: their targets are bool [n, M], which teachers' answers count.
+    sets: their targets are the answer masks, bool [n, M].
     size: (height, width) to bring them to.
   """
 
@@ -152,17 +176,33 @@ class Real:
   size: tuple[int, int] = struct.field(pytree_node=False)
 
 
-def real(
-  origin: Real,
+def draw_real(
+  origin: RealImageSets,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
   key: chex.PRNGKey,
-  batch: int,
+  batch_size: int,
 ) -> tuple[chex.Array, chex.Array]:
-  """Real images, and what those teachers say of each who count for it."""
-  x, answer_mask = image_batches.draw_batch(
-    origin.sets, key, batch, origin.size
+  """Draws real images; only teachers that the answer mask marks answer each.
+
+  Args:
+    origin: the sets to draw from.
+    teachers: M of them.
+    label_map: the teachers in the same order.
+    key: the step's.
+    batch_size: images in the whole batch.
+
+  Returns:
+    Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
+  """
+  images, answer_mask = image_batches.draw_batch(
+    origin.sets, key, batch_size, origin.size
   )
-  logits = [forward.tail(t, t.variables, x, 0) for t in teachers]
+  teacher_logits = [
+    forward.tail(teacher, teacher.variables, images, 0) for teacher in teachers
+  ]
+  # A label that no teacher of this image answers counts as absent.
   owners = label_map.owners(label_map.customised)
-  return x, discriminators.combine(logits, owners, answer_mask)
+  return images, discriminators.combine_logits(
+    teacher_logits, owners, answer_mask
+  )

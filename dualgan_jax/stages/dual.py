@@ -1,11 +1,13 @@
 """Stage `dual`: the dual generator T learns block by block, Eq. 12-16.
 
-While block b trains, the generator, the teachers and T^1 .. T^{b-1} are frozen;
-with it train the filters f_m^b that carry its output F_u^b to the teachers, and
-an adapter where the generator's features don't have the student's width. With
-λ^2 = 0 the generator's features are no second input, and need no adapter.
+While block b trains, the generator, the teachers and T^1 .. T^{b-1} are frozen.
+The filters f_m^b, which carry its output F_u^b to the teachers, train with it,
+and so does an adapter where the generator's features don't have the student's
+width. With λ^2 = 0 the generator's features are no second input, and need no
+adapter.
 
-`teachers` and `label_map` hold only teachers of whom Y_cst asks something.
+`teachers` and `label_map` hold relevant teachers only, those that answer some
+label of Y_cst.
 """
 
 from collections.abc import Sequence
@@ -30,32 +32,32 @@ from dualgan_jax.training.phase import Phase, first_state, train_step
 
 
 @struct.dataclass
-class Frozen:
+class BlockInputs:
   """Arrays that block b's step reads and never updates.
 
   Attributes:
     teachers: M of them.
-    source: the generator.
-    student: variables of T^1 .. T^{b-1}.
+    generator: the trained one, with stage 1's filters.
+    previous_blocks: variables of T^1 .. T^{b-1}.
   """
 
   teachers: tuple[Teacher, ...]
-  source: FrozenGenerator
-  student: tuple[Any, ...]
+  generator: FrozenGenerator
+  previous_blocks: tuple[Any, ...]
 
 
 def phase(
-  b: int,
+  block_number: int,
   student: Classifier,
   label_map: LabelMap,
-  frozen: Frozen,
+  block_inputs: BlockInputs,
   *,
-  image: tuple[int, int, int],
-  filters: str,
+  image_shape: tuple[int, int, int],
+  filter_start: str,
   lambda_own: float,
   lambda_generated: float,
   steps: int,
-  batch: int,
+  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains T^b under L_u^b (Eq. 16).
@@ -65,95 +67,136 @@ def phase(
   empty, and which has no filters then; 'adapter' only where it is needed.
 
   Args:
-    b: 1 .. B.
+    block_number: b, 1 .. B.
     student: T, with |Y_cst| logits.
-    label_map: the teachers of `frozen` in the same order.
-    frozen: see `Frozen`.
-    image: (height, width, channels).
-    filters: 'stage1' or 'fresh': f_m^b starts from stage 1's f_m^{B-b}, which
-      sits at the same place, or anew. Where the student is not as wide as the
-      generator's features, stage 1's don't fit, and it starts anew.
+    label_map: the teachers of `block_inputs` in the same order.
+    block_inputs: the frozen nets around T^b.
+    image_shape: (height, width, channels).
+    filter_start: 'stage1' or 'fresh': f_m^b starts from stage 1's f_m^{B-b},
+      which sits at the same place, or anew. Where the student is not as wide as
+      the generator's features, stage 1's don't fit, and it starts anew.
     lambda_own: λ^1 of Eq. 16.
     lambda_generated: λ^2.
     steps: training steps.
-    batch: images per step.
+    batch_size: images per step.
     optimiser: of block, filters and adapter.
   """
-  blocks = len(student.blocks)
-  block = student.blocks[b - 1]
-  generated_width = frozen.source.module.channels[blocks - b - 1]
-  from_stage1 = filters == 'stage1' and generated_width == block.width
+  block = student.blocks[block_number - 1]
   # At b = 1 both inputs are the image.
-  two_streams = b > 1 and lambda_generated > 0
-  adapter = (
-    nn.Conv(student.blocks[b - 2].width, (1, 1)) if two_streams else None
-  )
+  two_streams = block_number > 1 and lambda_generated > 0
+  adapter = None
+  if two_streams:
+    adapter = nn.Conv(student.blocks[block_number - 2].width, (1, 1))
 
   def init(key):
-    variables = student.init(jax.random.fold_in(key, 0), image)
-    params, batch_stats = split(variables)
-    state = {'block': params[b - 1]}
-    if b == blocks:
-      state['head'] = params[-1]
-    else:
-      state['filters'] = {
-        teacher.name: frozen.source.filters[teacher.name][f'group_{blocks - b}']
-        if from_stage1
-        else discriminators.new_filter(
-          jax.random.fold_in(key, m),
-          block.width,
-          feature_shapes(teacher, image)[b - 1][-1],
-        )
-        for m, teacher in enumerate(frozen.teachers, start=1)
-      }
-    if two_streams:
-      channels = frozen.source.module.channels[blocks - b]
-      if channels != adapter.features:
-        x = jnp.zeros((1, 1, 1, channels))
-        state['adapter'] = adapter.init(
-          jax.random.fold_in(key, len(frozen.teachers) + 1), x
-        )
-    return first_state(key, state, batch_stats[b - 1], optimiser)
+    params, batch_stats = _first_params(
+      key,
+      block_number,
+      student,
+      block_inputs,
+      adapter,
+      image_shape=image_shape,
+      filter_start=filter_start,
+    )
+    return first_state(key, params, batch_stats, optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      features = frozen.source.features(key, batch)
-      own_path, generated = inputs(student, frozen.student, features)
+      # Eq. 15: F_i^1 and F_i^2 of fresh images.
+      features = frozen.generator.features(key, batch_size)
+      own_path, generated = input_streams(
+        student, frozen.previous_blocks, features
+      )
       if 'adapter' in params:
         generated = adapter.apply(params['adapter'], generated)
-      variables = join(params['block'], batch_stats)
       # T^b's running averages follow its own path, the one of test time.
-      out, variables = apply_block(block, variables, own_path, train=True)
-      outs = [out]
+      variables = join(params['block'], batch_stats)
+      output, variables = apply_block(block, variables, own_path, train=True)
+      outputs = [output]
       if two_streams:
-        outs.append(apply_block(block, variables, generated, train=True)[0])
-      terms = block_losses(
-        b, jnp.concatenate(outs), features[-1], params, student, label_map,
-        frozen,
+        outputs.append(apply_block(block, variables, generated, train=True)[0])
+      # Eq. 13: one pass of each teacher judges both streams.
+      teacher_losses = block_losses(
+        block_number, jnp.concatenate(outputs), features[-1], params, student,
+        label_map, frozen,
       )  # fmt: skip
-      l_d = [losses.dual([t[i] for t in terms]) for i in range(len(outs))]
+      # Eq. 14 sums over the teachers, Eq. 16 weighs the streams.
+      stream_losses = [
+        losses.dual(of_stream) for of_stream in zip(*teacher_losses)
+      ]
       total = losses.dual_streams(
-        l_d[0],
-        l_d[-1],
+        stream_losses[0],
+        stream_losses[-1],
         lambda_own=lambda_own,
         lambda_generated=lambda_generated,
       )
-      metrics = {'l_d_own': l_d[0]}
+      metrics = {'l_d_own': stream_losses[0]}
       if two_streams:
-        metrics['l_d_generated'] = l_d[1]
+        metrics['l_d_generated'] = stream_losses[1]
       return total, (split(variables)[1], metrics)
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(f'dual/block_{b}', steps, init, step, lambda: frozen)
+  return Phase(
+    f'dual/block_{block_number}', steps, init, step, lambda: block_inputs
+  )
 
 
-def inputs(
+def _first_params(
+  key: chex.PRNGKey,
+  block_number: int,
   student: Classifier,
-  before: Sequence[Any],
+  block_inputs: BlockInputs,
+  adapter: nn.Module | None,
+  *,
+  image_shape: tuple[int, int, int],
+  filter_start: str,
+) -> tuple[dict[str, Any], Any]:
+  """Initialises T^b, its head or filters, and the adapter, as `phase` says.
+
+  Returns:
+    The params of the phase, and the block's running averages.
+  """
+  generator, num_blocks = block_inputs.generator, len(student.blocks)
+  # The values that T^b would have in a student that trains as a whole.
+  variables = student.init(jax.random.fold_in(key, 0), image_shape)
+  params, batch_stats = split(variables)
+  first_params = {'block': params[block_number - 1]}
+  # D_d^{B,m} is empty: the student's head answers, and needs no filters.
+  if block_number == num_blocks:
+    first_params['head'] = params[-1]
+  else:
+    group = num_blocks - block_number
+    width = student.blocks[block_number - 1].width
+    generated_width = generator.module.channels[group - 1]
+    from_stage1 = filter_start == 'stage1' and generated_width == width
+    first_params['filters'] = {
+      teacher.name: generator.filters[teacher.name][f'group_{group}']
+      if from_stage1
+      else discriminators.init_filter(
+        jax.random.fold_in(key, teacher_number),
+        width,
+        feature_shapes(teacher, image_shape)[block_number - 1][-1],
+      )
+      for teacher_number, teacher in enumerate(block_inputs.teachers, start=1)
+    }
+  # Brings F_g^{B+1-b} to the width that T^b takes.
+  if adapter is not None:
+    channels = generator.module.channels[num_blocks - block_number]
+    if channels != adapter.features:
+      first_params['adapter'] = adapter.init(
+        jax.random.fold_in(key, len(block_inputs.teachers) + 1),
+        jnp.zeros((1, 1, 1, channels)),
+      )
+  return first_params, batch_stats[block_number - 1]
+
+
+def input_streams(
+  student: Classifier,
+  previous_blocks: Sequence[Any],
   features: Sequence[chex.Array],
 ) -> tuple[chex.Array, chex.Array]:
-  """The two inputs of T^b, Eq. 15.
+  """Computes the two inputs of T^b, Eq. 15.
 
   `F_i^1 = T^{b-1} ∘ … ∘ T^1(I_g)`, the student's own path, and
   `F_i^2 = F_g^{B+1-b}`, the generator's features at that place. Both are I_g
@@ -161,28 +204,28 @@ def inputs(
 
   Args:
     student: T.
-    before: variables of T^1 .. T^{b-1}.
-    features: F_g^1 .. F_g^B.
+    previous_blocks: variables of T^1 .. T^{b-1}.
+    features: F_g^1 .. F_g^B, [N, h, w, c] each.
 
   Returns:
-    F_i^1 and F_i^2.
+    F_i^1 and F_i^2, [N, h, w, c] each.
   """
   own_path = features[-1]
-  for block, variables in zip(student.blocks, before, strict=False):
+  for block, variables in zip(student.blocks, previous_blocks, strict=False):
     own_path, _ = apply_block(block, variables, own_path, train=False)
-  return own_path, features[len(features) - 1 - len(before)]
+  return own_path, features[len(features) - 1 - len(previous_blocks)]
 
 
 def block_losses(
-  b: int,
-  out: chex.Array,
+  block_number: int,
+  outputs: chex.Array,
   image: chex.Array,
   params: Any,
   student: Classifier,
   label_map: LabelMap,
-  frozen: Frozen,
+  block_inputs: BlockInputs,
 ) -> list[list[chex.Array]]:
-  """L_d^{b,m} of Eq. 13, per teacher and stream.
+  """Computes L_d^{b,m} of Eq. 13, per teacher and stream.
 
   At b = B the student's own head answers, and a label of several teachers has
   the mean of their probabilities as its target. With
@@ -190,40 +233,57 @@ def block_losses(
   target.
 
   Args:
-    b: 1 .. B.
-    out: F_u^b of S streams of N rows each, one after the other, [S·N, h, w, c].
+    block_number: b, 1 .. B.
+    outputs: F_u^b of S streams of N rows each, one after the other,
+      [S·N, h, w, c].
     image: I_g, [N, h, w, c].
     params: of the phase: 'filters', or at b = B 'head'.
     student: T.
     label_map: the teachers in the same order.
-    frozen: teachers and generator.
+    block_inputs: teachers and generator.
 
   Returns:
     Per teacher a list of S scalars.
   """
-  last = b == len(student.blocks)
-  count = len(out) // len(image)
-  if last or frozen.source.foreign_labels_absent:
-    targets = frozen.source.ensemble_logits(frozen.teachers, image, label_map)
-  if last:
-    answers = student.answer({'params': params['head']}, out)
-  terms = []
-  for m, teacher in enumerate(frozen.teachers):
+  generator, teachers = block_inputs.generator, block_inputs.teachers
+  is_last = block_number == len(student.blocks)
+  num_streams = len(outputs) // len(image)
+  # O_g(I_g) of Eq. 10, where no single teacher's answer is the target.
+  if is_last or generator.foreign_labels_absent:
+    ensemble_logits = generator.ensemble_logits(teachers, image, label_map)
+  if is_last:
+    student_logits = student.answer({'params': params['head']}, outputs)
+  teacher_losses = []
+  for m, teacher in enumerate(teachers):
     columns = label_map.customised_columns(m)
-    if last:
-      rows, target = answers[:, columns], targets[:, columns]
+    if is_last:
+      block_logits = student_logits[:, columns]
+      targets = ensemble_logits[:, columns]
     else:
-      # g_m of what teacher m says of the block's output, and of the image.
-      kept = label_map.task_filter(m)
-      entry = discriminators.filtered(params['filters'][teacher.name], out)
-      if frozen.source.foreign_labels_absent:
-        rows = forward.tail(teacher, teacher.variables[b:], entry, b)
-        target = targets[:, columns]
-      else:
-        x = forward.ladder(
-          teacher, frozen.source.filtered_image(teacher, image), {b: entry}
+      # g_m(O_m(F_u^b)), and g_m(O_m(I_g)) or the ensemble's answer.
+      task_filter = label_map.task_filter(m)
+      entry = discriminators.apply_filter(
+        params['filters'][teacher.name], outputs
+      )
+      if generator.foreign_labels_absent:
+        block_logits = forward.tail(
+          teacher, teacher.variables[block_number:], entry, block_number
         )
-        rows, target = x.entries[b], x.image[:, kept]
-      rows = rows[:, kept]
-    terms.append([losses.dual_block(s, target) for s in jnp.split(rows, count)])
-  return terms
+        targets = ensemble_logits[:, columns]
+      else:
+        ladder = forward.ladder(
+          teacher,
+          generator.filtered_image(teacher, image),
+          {block_number: entry},
+        )
+        block_logits = ladder.entries[block_number]
+        targets = ladder.image[:, task_filter]
+      block_logits = block_logits[:, task_filter]
+    # One scalar per stream: Eq. 16 weighs them apart.
+    teacher_losses.append(
+      [
+        losses.dual_block(stream_logits, targets)
+        for stream_logits in jnp.split(block_logits, num_streams)
+      ]
+    )
+  return teacher_losses

@@ -6,7 +6,9 @@ serves every Y_cst.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -32,10 +34,10 @@ def phase(
   label_map: LabelMap,
   weights: GeneratorLossWeights,
   *,
-  image: tuple[int, int, int],
+  image_shape: tuple[int, int, int],
   latent_dim: int,
   steps: int,
-  batch: int,
+  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains generator and filters under `l_joint`.
@@ -45,40 +47,47 @@ def phase(
 
   Args:
     name: the phase's.
-    generator: its last group makes images of shape `image`.
+    generator: its last group makes images of `image_shape`.
     teachers: frozen.
     label_map: the teachers in the same order.
     weights: of the loss.
-    image: (height, width, channels).
+    image_shape: (height, width, channels).
     latent_dim: size of z's random part.
     steps: training steps.
-    batch: images per step.
+    batch_size: images per step.
     optimiser: of generator and filters.
   """
   routed_teachers = tuple(range(len(teachers))) if weights.routed else ()
 
   def init(key):
-    z = jnp.zeros((1, latent_dim + len(routed_teachers)))
-    variables = generator.init(jax.random.fold_in(key, 0), z, train=False)
+    # A routed generator gets the teacher's one-hot beside z.
+    latents = jnp.zeros((1, latent_dim + len(routed_teachers)))
+    variables = generator.init(jax.random.fold_in(key, 0), latents, train=False)
     filters = {
-      teacher.name: _new_filters(
-        jax.random.fold_in(key, m), teacher, generator, image, weights
+      teacher.name: _init_filters(
+        jax.random.fold_in(key, teacher_number),
+        teacher,
+        generator,
+        image_shape,
+        weights,
       )
-      for m, teacher in enumerate(teachers, start=1)
+      for teacher_number, teacher in enumerate(teachers, start=1)
     }
     params = {'generator': variables['params'], 'filters': filters}
     return first_state(key, params, variables['batch_stats'], optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
+      # F_g^1 .. F_g^B of fresh noise, Eq. 2 and 3.
       features, updated = generator.apply(
         join(params['generator'], batch_stats),
         draw_latents(
-          key, batch, latent_dim, routed_teachers, len(routed_teachers)
+          key, batch_size, latent_dim, routed_teachers, len(routed_teachers)
         ),
         train=True,
         mutable=['batch_stats'],
       )
+      # Without the first groups L_joint is L_gan, Eq. 8, and the prior.
       if not weights.groups:
         features = features[-1:]
       loss, (_, metrics) = l_joint(
@@ -95,23 +104,35 @@ def phase(
     step,
     lambda: tuple(teachers),
     label_map.union,
-    {t.name: [label_map.union.index(x) for x in t.labels] for t in teachers},
+    {
+      teacher.name: [label_map.union.index(label) for label in teacher.labels]
+      for teacher in teachers
+    },
   )
 
 
-def _new_filters(key, teacher, generator, image, weights):
-  shapes = feature_shapes(teacher, image)
-  blocks = len(shapes)
+def _init_filters(
+  key: chex.PRNGKey,
+  teacher: Teacher,
+  generator: Generator,
+  image_shape: tuple[int, int, int],
+  weights: GeneratorLossWeights,
+) -> dict[str, Any]:
+  """Initialises f_m^1 .. f_m^B of one teacher, Eq. 9, as `phase` names them."""
+  shapes = feature_shapes(teacher, image_shape)
+  num_blocks = len(shapes)
+  # F_g^j enters the teacher after its block B - j.
   filters = {
-    f'group_{j}': discriminators.new_filter(
-      jax.random.fold_in(key, j),
-      generator.channels[j - 1],
-      shapes[blocks - j - 1][-1],
+    f'group_{group}': discriminators.init_filter(
+      jax.random.fold_in(key, group),
+      generator.channels[group - 1],
+      shapes[num_blocks - group - 1][-1],
     )
-    for j in range(1, blocks if weights.groups else 1)
+    for group in range(1, num_blocks if weights.groups else 1)
   }
+  # f_m^B stands before the whole teacher.
   if weights.image_filter:
-    filters['image'] = discriminators.new_filter(
-      jax.random.fold_in(key, blocks), image[-1], image[-1]
+    filters['image'] = discriminators.init_filter(
+      jax.random.fold_in(key, num_blocks), image_shape[-1], image_shape[-1]
     )
   return filters

@@ -88,14 +88,19 @@ def l_joint(
 
   Returns:
     The loss, a scalar, and (logits, metrics): the teachers' answers to I_g
-    put together, [N, |U|]; each term and the generator's health.
+    combined, [N, |U|]; each term and the generator's health.
   """
   image = features[-1]
-  owners = label_map.owners(label_map.union)
+  # Eq. 4 and 9: one pass of each teacher over the image and all groups.
   ladders = _ladders(features, filters, teachers, routed=weights.routed)
-  logits = _combined([x.image for x in ladders], owners, routed=weights.routed)
+  # Eq. 10, of the image and, inside Eq. 11's consistency, of each group.
+  owners = label_map.owners(label_map.union)
+  logits = _ensemble_logits(
+    [ladder.image for ladder in ladders], owners, routed=weights.routed
+  )
   consistencies = _consistencies(ladders, owners, logits, routed=weights.routed)
-  answers = judged_answers.of_teachers(
+  # The rows and labels that L_oh and L_ie judge.
+  answers = judged_answers.list_judged_answers(
     logits,
     ladders,
     teachers,
@@ -106,11 +111,12 @@ def l_joint(
   # Everything that is not linear in a batch mean meets its mean here.
   label_means, moments, health_means = parallel.mean(
     (
-      [judged_answers.label_mean(x) for x in answers],
-      [[layer[:2] for layer in x.moments] for x in ladders],
+      [judged_answers.label_mean(judged) for judged in answers],
+      [[layer[:2] for layer in ladder.moments] for ladder in ladders],
       health.batch_means(image, logits),
     )
   )
+  # Eq. 8, then Eq. 11, then our prior.
   terms = _gan_terms(logits, ladders, answers, label_means, weights)
   l_bn = _prior(ladders, moments)
   loss = losses.joint(terms['l_gan'], consistencies) + weights.prior * l_bn
@@ -143,29 +149,33 @@ def _ladders(
   """
   *groups, image = features
 
-  def shown_rows(x, m):
-    return routing.teacher_rows(x, m, len(teachers)) if routed else x
+  def shown_rows(rows, teacher_number):
+    if not routed:
+      return rows
+    return routing.teacher_rows(rows, teacher_number, len(teachers))
 
   ladders = []
-  for m, teacher in enumerate(teachers):
+  for teacher_number, teacher in enumerate(teachers):
     teacher_filters = filters[teacher.name]
+    # f_m^j(F_g^j), by the block after which it enters.
     entries = {
-      len(features) - j: discriminators.filtered(
-        teacher_filters[f'group_{j}'], shown_rows(x, m)
+      len(features) - group: discriminators.apply_filter(
+        teacher_filters[f'group_{group}'],
+        shown_rows(group_features, teacher_number),
       )
-      for j, x in enumerate(groups, start=1)
+      for group, group_features in enumerate(groups, start=1)
     }
     filtered_image = discriminators.filter_image(
-      teacher_filters, shown_rows(image, m)
+      teacher_filters, shown_rows(image, teacher_number)
     )
     ladders.append(forward.ladder(teacher, filtered_image, entries))
   return ladders
 
 
-def _combined(
+def _ensemble_logits(
   logits: Sequence[chex.Array], owners: np.ndarray, *, routed: bool
 ) -> chex.Array:
-  """Puts the teachers' answers to one input together, O_g of Eq. 10.
+  """Combines the teachers' answers to one input, O_g of Eq. 10.
 
   Args:
     logits: per teacher, [N, |Y_m|], or [N / M, |Y_m|] if routed.
@@ -176,10 +186,14 @@ def _combined(
     Logits, [N, |U|].
   """
   if not routed:
-    return discriminators.combine(logits, owners)
-  num_teachers, num_rows = len(logits), sum(len(x) for x in logits)
-  return discriminators.combine(
-    [routing.scatter_rows(x, m, num_teachers) for m, x in enumerate(logits)],
+    return discriminators.combine_logits(logits, owners)
+  # Each teacher's rows go back to their places; the mask hides the others.
+  num_teachers, num_rows = len(logits), sum(map(len, logits))
+  return discriminators.combine_logits(
+    [
+      routing.scatter_rows(teacher_logits, teacher_number, num_teachers)
+      for teacher_number, teacher_logits in enumerate(logits)
+    ],
     owners,
     routing.answer_mask(num_rows, num_teachers),
   )
@@ -197,18 +211,24 @@ def _consistencies(
   Args:
     ladders: per teacher, its answers to the groups' features.
     owners: of the labels of the union (`LabelMap.owners`).
-    logits: the teachers' answers to I_g put together, [N, |U|].
+    logits: the teachers' answers to I_g combined, [N, |U|].
     routed: whether teacher m answered its own rows only.
 
   Returns:
     Scalars, F_g^{B-1} first; none without groups.
   """
-  blocks_before_entry = sorted(ladders[0].entries)
+  # All teachers have as many blocks, and the same groups enter all of them.
+  entry_blocks = sorted(ladders[0].entries)
   return [
     losses.consistency(
-      _combined([x.entries[b] for x in ladders], owners, routed=routed), logits
+      _ensemble_logits(
+        [ladder.entries[entry_block] for ladder in ladders],
+        owners,
+        routed=routed,
+      ),
+      logits,
     )
-    for b in blocks_before_entry
+    for entry_block in entry_blocks
   ]
 
 
@@ -222,30 +242,33 @@ def _gan_terms(
   """Computes L_gan (Eq. 8) of the image, and its terms.
 
   Args:
-    logits: the teachers' answers to I_g put together, [N, |U|].
+    logits: the teachers' answers to I_g combined, [N, |U|].
     ladders: per teacher, with the features before its head.
-    answers: what L_oh and L_ie judge.
+    answers: the parts that L_oh and L_ie judge.
     label_means: of each of `answers`, over the whole batch, [l].
     weights: of the terms.
 
   Returns:
     Scalars: l_oh, l_a, l_ie, l_dis and l_gan.
   """
+  # Eq. 5 and 6, or DAFL's form, of each part of the answers.
   l_oh = _mean(
     [
       judged_answers.one_hot(
-        x, weights.one_hot, never_empty=weights.never_empty
+        judged, weights.one_hot, never_empty=weights.never_empty
       )
-      for x in answers
+      for judged in answers
     ]
   )
-  l_a = _mean([losses.activation(x.activations) for x in ladders])
+  l_a = _mean([losses.activation(ladder.activations) for ladder in ladders])
+  # Of means over the whole batch: an entropy is not linear in them.
   l_ie = _mean(
     [
-      losses.information_entropy(label_mean, x.entropy)
-      for label_mean, x in zip(label_means, answers, strict=True)
+      losses.information_entropy(label_mean, judged.entropy)
+      for label_mean, judged in zip(label_means, answers, strict=True)
     ]
   )
+  # Eq. 7, and the sum of Eq. 8.
   l_dis = losses.discrete(logits)
   l_gan = losses.gan(
     l_oh,
@@ -279,15 +302,16 @@ def _prior(
   Returns:
     A scalar, 0 if no teacher has batch norm.
   """
+  # The ladders' moments are of this device's rows: only the running ones stay.
   priors = [
     losses.statistics_prior(
       [
-        losses.Moments(*batch, *layer[2:])
-        for batch, layer in zip(layers, x.moments, strict=True)
+        losses.Moments(*batch_means, *layer[2:])
+        for batch_means, layer in zip(layers, ladder.moments, strict=True)
       ]
     )
-    for layers, x in zip(moments, ladders, strict=True)
-    if x.moments
+    for layers, ladder in zip(moments, ladders, strict=True)
+    if ladder.moments
   ]
   return _mean(priors) if priors else jnp.zeros(())
 

@@ -30,7 +30,7 @@ class JudgedAnswers(NamedTuple):
   single_label: bool
 
 
-def of_teachers(
+def list_judged_answers(
   logits: chex.Array,
   ladders: Sequence[Ladder],
   teachers: Sequence[Teacher],
@@ -39,38 +39,47 @@ def of_teachers(
   entropy: str,
   routed: bool,
 ) -> list[JudgedAnswers]:
-  """Lists the answers of all teachers, those that are judged together as one.
+  """Lists the answers of all teachers in the parts that are judged apart.
 
   Teachers of independent labels are judged together (Eq. 6), those of one label
   per image each by itself, as DAFL does.
 
   Args:
-    logits: the teachers' answers to I_g put together, [N, |U|].
+    logits: the teachers' answers to I_g combined, [N, |U|].
     ladders: per teacher, its answers to I_g.
     teachers: M of them.
     label_map: the teachers in the same order.
     entropy: form of L_ie, one of `losses.ENTROPY_FORMS`; where only one form
       fits the answers, that one counts.
     routed: whether each row belongs to one teacher.
+
+  Returns:
+    Parts with rows and labels of `logits`, then one part per teacher of one
+    label per image.
   """
   independent_logits = _independent_logits(
     logits, teachers, label_map, routed=routed
   )
   single_label_logits = [
-    x.image for t, x in zip(teachers, ladders, strict=True) if t.single_label
+    ladder.image
+    for teacher, ladder in zip(teachers, ladders, strict=True)
+    if teacher.single_label
   ]
+  # The share of one label is 1 always: only 'bernoulli' asks for half.
   single_label_entropy = 'dafl' if entropy == 'dafl' else 'softmax'
   return [
-    JudgedAnswers(x, entropy if x.shape[1] > 1 else 'bernoulli', False)
-    for x in independent_logits
+    JudgedAnswers(part, entropy if part.shape[1] > 1 else 'bernoulli', False)
+    for part in independent_logits
   ] + [
-    JudgedAnswers(x, single_label_entropy, True) for x in single_label_logits
+    JudgedAnswers(part, single_label_entropy, True)
+    for part in single_label_logits
   ]
 
 
 def label_mean(answers: JudgedAnswers) -> chex.Array:
-  """Averages probabilities over rows, [l]: what `information_entropy` takes."""
-  if answers.single_label:  # their sigmoids are a softmax's already
+  """Averages probabilities over rows, [l], for `information_entropy`."""
+  # Sigmoids of these logits are a softmax's probabilities already.
+  if answers.single_label:
     return losses.label_mean(answers.logits)
   return losses.label_mean(answers.logits, answers.entropy)
 
@@ -92,6 +101,7 @@ def one_hot(
     A scalar.
   """
   logits = answers.logits
+  # The logarithms of a softmax's probabilities: a second softmax leaves them.
   if answers.single_label:
     return losses.one_class(jax.nn.log_sigmoid(logits))
   has_one_label = logits.shape[1] == 1
@@ -99,6 +109,7 @@ def one_hot(
   present = jnp.where(logits == discriminators.ABSENT, -jnp.inf, logits)
   if form == 'class' and not has_one_label:
     return losses.one_class(present)
+  # A label alone would be kept on every image.
   labels = losses.pseudo_labels(
     present, never_empty=never_empty and not has_one_label
   )
@@ -115,7 +126,7 @@ def _independent_logits(
   """Selects the answers in which teachers of independent labels have a part.
 
   Args:
-    logits: the teachers' answers put together, [N, |U|].
+    logits: the teachers' answers combined, [N, |U|].
     teachers: M of them.
     label_map: the teachers in the same order.
     routed: whether each row belongs to one teacher.
@@ -124,23 +135,39 @@ def _independent_logits(
     Rows and labels of `logits`, [n, l] each: one array of all these teachers;
     if routed, one more for each of them that has one label only.
   """
-  independent = [m for m, t in enumerate(teachers) if not t.single_label]
-  of_one_label = [
-    m for m in independent if routed and len(teachers[m].labels) == 1
+  # Numbers of teachers. A routed teacher of one label judges by itself: no
+  # other label could be absent from its images.
+  independent = [
+    number
+    for number, teacher in enumerate(teachers)
+    if not teacher.single_label
   ]
-  of_more_labels = [m for m in independent if m not in of_one_label]
+  of_one_label = [
+    number
+    for number in independent
+    if routed and len(teachers[number].labels) == 1
+  ]
+  of_more_labels = [
+    number for number in independent if number not in of_one_label
+  ]
 
-  def answers(judges):
+  def part_of(judges):
     if len(judges) == len(teachers):
       return logits
-    labels = {x for m in judges for x in teachers[m].labels}
-    columns = [i for i, x in enumerate(label_map.union) if x in labels]
+    labels = {label for number in judges for label in teachers[number].labels}
+    label_columns = [
+      column for column, label in enumerate(label_map.union) if label in labels
+    ]
     rows = logits
+    # Only rows that these teachers judge: the others carry none of the labels.
     if routed:
       rows = jnp.concatenate(
-        [routing.teacher_rows(logits, m, len(teachers)) for m in judges]
+        [
+          routing.teacher_rows(logits, number, len(teachers))
+          for number in judges
+        ]
       )
-    return rows[:, np.array(columns)]
+    return rows[:, np.array(label_columns)]
 
-  groups = (of_more_labels, *([m] for m in of_one_label))
-  return [answers(judges) for judges in groups if judges]
+  judge_groups = (of_more_labels, *([number] for number in of_one_label))
+  return [part_of(judges) for judges in judge_groups if judges]

@@ -15,41 +15,45 @@ from dualgan_jax.training.phase import Phase, first_state, train_step
 def phase(
   name: str,
   classifier: Classifier,
-  image: tuple[int, int, int],
-  load: Callable[[], RealImages],
+  image_shape: tuple[int, int, int],
+  load_images: Callable[[], RealImages],
   *,
   steps: int,
-  batch: int,
+  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains one teacher with binary cross-entropy per label.
 
   Args:
     name: the phase's.
-    classifier: |Y_m| logits.
-    image: (height, width, channels).
-    load: gives the images, their targets 0 or 1, [n, |Y_m|].
+    classifier: of |Y_m| logits.
+    image_shape: (height, width, channels).
+    load_images: gives the images, their targets 0 or 1, [n, |Y_m|].
     steps: training steps.
-    batch: images per step, drawn with replacement.
+    batch_size: images per step, drawn with replacement.
     optimiser: of the parameters.
   """
 
   def init(key):
-    variables = classifier.init(key, image)
+    variables = classifier.init(key, image_shape)
     return first_state(key, *split(variables), optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
-      x, y = image_batches.draw_batch((frozen,), key, batch, image[:2])
-      logits, variables = classifier.apply(
-        join(params, batch_stats), x, train=True
+      # Drawn with the step's key, so that a resumed run draws the same.
+      images, targets = image_batches.draw_batch(
+        (frozen,), key, batch_size, image_shape[:2]
       )
-      hits = jnp.mean((logits > 0) == (y > 0.5))
-      return losses.cross_entropy(logits, y), (
+      logits, variables = classifier.apply(
+        join(params, batch_stats), images, train=True
+      )
+      # A logit above 0 is a probability above one half.
+      label_accuracy = jnp.mean((logits > 0) == (targets > 0.5))
+      return losses.cross_entropy(logits, targets), (
         split(variables)[1],
-        {'label_accuracy': hits},
+        {'label_accuracy': label_accuracy},
       )
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(name, steps, init, step, load)
+  return Phase(name, steps, init, step, load_images)

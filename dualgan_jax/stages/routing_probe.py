@@ -1,14 +1,13 @@
-"""Stage `generator`, before it: do the teachers share one world?
+"""Before stage `generator`: measures whether the teachers share one domain.
 
-A short routed training (`routing`) makes images for each teacher alone. If all
-of them taken together fit a teacher's statistics about as well as its own do,
-the teachers were trained on the same kind of images, and one batch can serve
-them all. If they fit it worse, it cannot, and routing is called for. Only
-teachers and generated images are looked at.
+A short routed training (`method.routing`) makes images for each teacher alone.
+If the images of all teachers fit a teacher's statistics about as well as its
+own images do, the teachers were trained on the same kind of images, and one
+batch can serve them all. If they fit worse, it cannot, and routing is needed.
+The measure reads teachers and generated images only.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,12 +34,12 @@ def phase(
   generator: Generator,
   latent_dim: int,
   teachers: Sequence[Teacher],
-  trained: TrainState,
+  trained_state: TrainState,
   *,
-  batches: int,
-  batch: int,
+  num_batches: int,
+  batch_size: int,
 ) -> Phase:
-  """Measures what each teacher's batch norms see of each teacher's images.
+  """Measures the batch-norm statistics of each teacher on each one's images.
 
   Nothing learns: the state's params are sums over the steps so far, by teacher
   and by the teacher whose images they are, a list of `Moments`.
@@ -50,84 +49,95 @@ def phase(
     generator: the routed one.
     latent_dim: size of z's random part.
     teachers: M of them.
-    trained: the state of the short routed training.
-    batches: how many.
-    batch: images in each.
+    trained_state: of the short routed training.
+    num_batches: batches to average over, one per step.
+    batch_size: images in each.
   """
   num_teachers = len(teachers)
 
-  def moments(frozen, key):
-    trained, teachers = frozen
-    variables = join(trained.params['generator'], trained.batch_stats)
-    z = draw_latents(
-      key, batch, latent_dim, tuple(range(num_teachers)), num_teachers
+  def moments_of_batch(frozen, key):
+    trained_state, teachers = frozen
+    params = trained_state.params
+    latents = draw_latents(
+      key, batch_size, latent_dim, tuple(range(num_teachers)), num_teachers
     )
-    # As the prior has seen them while they were learned.
+    # With the batch's own statistics, as the prior saw the images in training.
     features, _ = generator.apply(
-      variables, z, train=True, mutable=['batch_stats']
+      join(params['generator'], trained_state.batch_stats),
+      latents,
+      train=True,
+      mutable=['batch_stats'],
     )
     return [
       [
         forward.ladder(
-          t,
+          teacher,
           filter_image(
-            trained.params['filters'][t.name],
-            routing.teacher_rows(features[-1], m, num_teachers),
+            params['filters'][teacher.name],
+            routing.teacher_rows(features[-1], route, num_teachers),
           ),
           {},
         ).moments
-        for m in range(num_teachers)
+        for route in range(num_teachers)
       ]
-      for t in teachers
+      for teacher in teachers
     ]
 
   def init(key):
+    # Only shapes are computed here, to know how many layers there are.
+    image_shape = (1, *generator.sizes[-1], generator.channels[-1])
     shapes = jax.eval_shape(
       lambda teachers: [
-        forward.ladder(t, jnp.zeros((1, *_image(generator))), {}).moments
-        for t in teachers
+        forward.ladder(teacher, jnp.zeros(image_shape), {}).moments
+        for teacher in teachers
       ],
       tuple(teachers),
     )
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    sums = [[moments] * num_teachers for moments in zeros]
-    return TrainState(jnp.zeros((), jnp.int32), key, sums, (), ())
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    moment_sums = [[layers] * num_teachers for layers in zeros]
+    return TrainState(jnp.zeros((), jnp.int32), key, moment_sums, (), ())
 
   def step(frozen, state):
     key = jax.random.fold_in(state.key, state.step)
-    batch_moments = parallel.mean(moments(frozen, key))
-    sums = jax.tree.map(jnp.add, state.params, batch_moments)
-    return state.replace(step=state.step + 1, params=sums), {}
+    batch_moments = parallel.mean(moments_of_batch(frozen, key))
+    moment_sums = jax.tree.map(jnp.add, state.params, batch_moments)
+    return state.replace(step=state.step + 1, params=moment_sums), {}
 
-  return Phase(name, batches, init, step, lambda: (trained, tuple(teachers)))
+  return Phase(
+    name, num_batches, init, step, lambda: (trained_state, tuple(teachers))
+  )
 
 
-def misfits(names: Sequence[str], state: TrainState) -> dict[str, float]:
-  """How much worse all images fit a teacher's statistics than its own do.
+def statistics_gaps(
+  names: Sequence[str], state: TrainState
+) -> dict[str, float]:
+  """Computes how much worse all images fit a teacher's statistics than its own.
 
   Args:
     names: of the teachers, in the order of the phase.
     state: after the last step.
 
   Returns:
-    By name, L_bn of all images together over L_bn of the teacher's own; no
-    entry for a teacher without batch norm.
+    By name, L_bn of the images of all teachers over L_bn of the teacher's own;
+    no entry for a teacher without batch norm.
   """
-  mean = jax.tree.map(lambda x: x / state.step, state.params)
-  ratios = {}
-  for m, (name, routes) in enumerate(zip(names, mean, strict=True)):
-    if routes[m]:
-      everything = jax.tree.map(lambda *x: sum(x) / len(x), *routes)
-      ratios[name] = float(
-        losses.statistics_prior(everything) / losses.statistics_prior(routes[m])
+  means = jax.tree.map(lambda leaf: leaf / state.step, state.params)
+  gaps = {}
+  for teacher_number, (name, routes) in enumerate(
+    zip(names, means, strict=True)
+  ):
+    if routes[teacher_number]:
+      # Each route has as many images: the mean over routes is that of them all.
+      all_routes = jax.tree.map(
+        lambda *leaves: sum(leaves) / len(leaves), *routes
       )
-  return ratios
+      gaps[name] = float(
+        losses.statistics_prior(all_routes)
+        / losses.statistics_prior(routes[teacher_number])
+      )
+  return gaps
 
 
-def differ(ratios: Mapping[str, float]) -> bool:
-  """Whether, by the mean of `misfits`, the teachers' worlds differ."""
-  return bool(ratios) and sum(ratios.values()) / len(ratios) > ROUTE_ABOVE
-
-
-def _image(generator: Generator) -> tuple[Any, ...]:
-  return (*generator.sizes[-1], generator.channels[-1])
+def needs_routing(gaps: Mapping[str, float]) -> bool:
+  """Returns whether the mean of `statistics_gaps` is above `ROUTE_ABOVE`."""
+  return bool(gaps) and sum(gaps.values()) / len(gaps) > ROUTE_ABOVE

@@ -1,4 +1,4 @@
-"""Images of all kinds that a student is shown: arrays, files, Pillow's."""
+"""Images that a student takes: arrays, files and images of Pillow."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,20 +16,20 @@ Picture = np.ndarray | Image.Image | str | os.PathLike
 _SLACK = 0.1
 
 
-def gathered(
+def collect_images(
   images: np.ndarray | Picture | Sequence[Picture],
   image_shape: tuple[int, int, int],
-  sized: Callable[[np.ndarray], np.ndarray],
+  resize: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-  """Makes one array of images.
+  """Makes one array of images of any kind.
 
   Args:
     images: an array [n, h, w, c], a file or an image of Pillow, or a list of
       images.
     image_shape: (height, width, channels) that files and images of Pillow are
       brought to.
-    sized: brings arrays [n, h, w, c] to floats of this shape, where images of a
-      list differ in shape or type.
+    resize: brings arrays [n, h, w, c] to floats of this shape, where images of
+      a list differ in shape or type.
 
   Returns:
     [n, h, w, c], uint8 or floats in [0, 1].
@@ -41,16 +41,21 @@ def gathered(
   if isinstance(images, str | os.PathLike | Image.Image):
     images = [images]
   if isinstance(images, list | tuple):
-    found = [_array(x, image_shape) for x in images]
-    if not found:
+    arrays = [_read_image(image, image_shape) for image in images]
+    if not arrays:
       return np.zeros((0, *image_shape), np.uint8)
-    if len({(x.shape, x.dtype) for x in found}) > 1:
-      found = [sized(_checked(x[None]))[0] for x in found]
-    images = np.stack(found)
-  return _checked(np.asarray(images))
+    # Only arrays of one shape and type can be stacked; checked one by one
+    # before, so that the message names the shape that the user gave.
+    if len({(array.shape, array.dtype) for array in arrays}) > 1:
+      arrays = [resize(_check_images(array[None]))[0] for array in arrays]
+    images = np.stack(arrays)
+  return _check_images(np.asarray(images))
 
 
-def _array(image, image_shape):
+def _read_image(
+  image: Picture, image_shape: tuple[int, int, int]
+) -> np.ndarray:
+  """Reads a file or an image of Pillow, or takes an array as it is."""
   *size, channels = image_shape
   if isinstance(image, Image.Image):
     return pictures.pixels(image, channels, size)
@@ -58,26 +63,29 @@ def _array(image, image_shape):
     return np.asarray(image)
   try:
     return pictures.read(image, channels, size)
-  except pictures.UNREADABLE as e:
+  except pictures.UNREADABLE as error:
     raise UserError(
       f'{printable(image)}: cannot be read as an image '
-      f'({printable(first_line(e), 200)}); mend it or leave it out.'
-    ) from e
+      f'({printable(first_line(error), 200)}); mend it or leave it out.'
+    ) from error
 
 
-def _checked(x: np.ndarray) -> np.ndarray:
-  """Sees that an array is one of images."""
-  if x.ndim != 4 or x.shape[-1] not in (1, 3):
+def _check_images(images: np.ndarray) -> np.ndarray:
+  """Returns an array that holds images, or raises a ValueError."""
+  if images.ndim != 4 or images.shape[-1] not in (1, 3):
     raise ValueError(
-      f'images of shape {x.shape}, but it must be [n, height, width, 1 or 3]'
+      f'images of shape {images.shape}, but it must be '
+      '[n, height, width, 1 or 3]'
     )
-  if x.dtype == np.uint8:
-    return x
-  if not np.issubdtype(x.dtype, np.floating):
-    raise ValueError(f'images are {x.dtype}, but must be uint8 or floats')
-  if x.size and not (x.min() >= -_SLACK and x.max() <= 1 + _SLACK):
+  if images.dtype == np.uint8:
+    return images
+  if not np.issubdtype(images.dtype, np.floating):
+    raise ValueError(f'images are {images.dtype}, but must be uint8 or floats')
+  if images.size and not (
+    images.min() >= -_SLACK and images.max() <= 1 + _SLACK
+  ):
     raise ValueError(
-      f'images are floats from {x.min():.3g} to {x.max():.3g}, but must be '
-      'in [0, 1], or uint8'
+      f'images are floats from {images.min():.3g} to {images.max():.3g}, but '
+      'must be in [0, 1], or uint8'
     )
-  return x
+  return images

@@ -1,6 +1,6 @@
-"""The student that people take away: a folder that needs nothing else.
+"""A trained student and its folder, which needs no run, data or teachers.
 
-It holds `config.json`, what the net is and what it answers, and
+The folder holds `config.json`, which describes the net and its labels, and
 `model.safetensors`, its variables by their paths. A net that no config
 describes, as a branched TargetNet with tails of any teachers, has its program
 there, too.
@@ -35,11 +35,11 @@ class Student:
   """A trained student.
 
   Attributes:
-    labels: what it answers, in the order of its answers.
-    image: the (height, width, channels) that images are brought to.
+    labels: L labels, in the order of its answers.
+    image: (height, width, channels) that images are brought to.
     config: the folder's `config.json`.
-    answer: pure: maps images [n, *image] in [0, 1] to probabilities [n, L];
-      that of a program takes 64 images.
+    answer: a pure function of images [n, *image] in [0, 1]; returns
+      probabilities [n, L]. That of a program takes 64 images.
   """
 
   def __init__(
@@ -50,11 +50,11 @@ class Student:
     *,
     any_batch: bool = True,
   ):
-    """Use `load`.
+    """Makes a student of a function; users call `load` instead.
 
     Args:
-      config: see above.
-      apply: pure: maps variables and images to probabilities.
+      config: the folder's `config.json`.
+      apply: a pure function of variables and images; returns probabilities.
       variables: of `apply`.
       any_batch: whether `apply` takes fewer images than 64, too.
     """
@@ -63,7 +63,7 @@ class Student:
     self.image = tuple(config['image'])
     self.answer = functools.partial(apply, variables)
     self._any_batch = any_batch
-    self._parameters = _count_parameters(variables)
+    self._parameter_count = _count_parameters(variables)
     # Variables in a program would be compiled with it, and kept twice.
     self._answer = functools.partial(jax.jit(apply), variables)
     self._prepare = jax.jit(Preparation(self.image))
@@ -71,11 +71,11 @@ class Student:
   def __repr__(self) -> str:
     return (
       f'Student(labels={reprlib.repr(self.labels)}, image={self.image}, '
-      f'{self._parameters:,} parameters)'
+      f'{self._parameter_count:,} parameters)'
     )
 
   def predict(self, images: Picture | Sequence[Picture]) -> np.ndarray:
-    """The probability of each label.
+    """Computes the probability of each label.
 
     Args:
       images: an array [n, h, w, c], uint8, or floats in [0, 1], of any height
@@ -83,48 +83,55 @@ class Student:
         Pillow; or a list of these, in which an array is one image [h, w, c].
 
     Returns:
-      [n, L], in the order of `labels`; each by itself, present above 0.5,
-      or, as `config['answers']` says, of which label it is.
+      Probabilities [n, L], in the order of `labels`. `config['answers']` says
+      whether each is by itself, and the label present above 0.5, or whether
+      they tell which label it is and add up to 1.
 
     Raises:
       ValueError: `images` has another shape, kind or range.
       UserError: a file cannot be read, or JAX cannot run the net here, for want
         of memory or because a program is damaged.
     """
-    x = image_input.gathered(images, self.image, self._sized)
-    batch = program.BATCH
-    if self._any_batch and len(x) < batch:
-      # A power of two: few programs are compiled, whatever is asked for.
-      batch = 1 << max(len(x) - 1, 0).bit_length()
+    all_images = image_input.collect_images(images, self.image, self._resize)
+    batch_size = program.BATCH
+    if self._any_batch and len(all_images) < batch_size:
+      # A power of two: few programs are compiled for any number of images.
+      batch_size = 1 << max(len(all_images) - 1, 0).bit_length()
+    # An empty first part, since there may be no images.
     parts = [np.zeros((0, len(self.labels)), np.float32)]
-    for i in range(0, len(x), batch):
-      part = self._sized(x[i : i + batch])
+    for start in range(0, len(all_images), batch_size):
+      batch = self._resize(all_images[start : start + batch_size])
       # The last part is filled up, once it is small: one compilation.
-      missing = ((0, batch - len(part)), (0, 0), (0, 0), (0, 0))
-      parts.append(self._run(np.pad(part, missing))[: len(part)])
+      padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
+      parts.append(self._run(np.pad(batch, padding))[: len(batch)])
     return np.concatenate(parts)
 
-  def _sized(self, x: np.ndarray) -> np.ndarray:
+  def _resize(self, images: np.ndarray) -> np.ndarray:
     """Brings images [n, h, w, c] to floats [n, *image] in [0, 1]."""
-    x = x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
-    return x if x.shape[1:] == self.image else np.asarray(self._prepare(x))
+    largest = np.float32(255 if images.dtype == np.uint8 else 1)
+    scaled = images.astype(np.float32) / largest
+    if scaled.shape[1:] == self.image:
+      return scaled
+    return np.asarray(self._prepare(scaled))
 
   def _run(self, images: np.ndarray) -> np.ndarray:
+    """Runs the net on a batch, and explains where JAX cannot."""
     try:
       return np.asarray(self._answer(images))
     # Of a program, JAX finds only now what is wrong inside.
-    except (RuntimeError, ValueError) as e:
+    except (RuntimeError, ValueError) as error:
       raise UserError(
-        f'the student cannot be run here ({printable(first_line(e), 200)}); '
-        'use fewer images at once, or bring its folder again.'
-      ) from e
+        'the student cannot be run here '
+        f'({printable(first_line(error), 200)}); use fewer images at '
+        'once, or bring its folder again.'
+      ) from error
 
 
 def _count_parameters(variables: Any) -> int:
   """Counts learned values, all but batch norm's running averages."""
   return sum(
-    np.size(x)
-    for path, x in jax.tree_util.tree_leaves_with_path(variables)
+    np.size(leaf)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
     if 'batch_stats' not in jax.tree_util.keystr(path)
   )
 
@@ -134,25 +141,25 @@ def write(
   variables: tuple[Any, ...],
   *,
   labels: tuple[str, ...],
-  image: tuple[int, int, int],
+  image_shape: tuple[int, int, int],
   net: Mapping[str, Any],
   origin: Mapping[str, Any],
 ) -> None:
-  """Writes a folder, in place of a student's that is there.
+  """Writes a student's folder, in place of one that is there.
 
   Args:
     folder: to write.
     variables: B + 1 of them, as `Classifier.init` makes them.
     labels: in the order of its logits.
-    image: (height, width, channels).
+    image_shape: (height, width, channels).
     net: arguments of `classifier.create`, but for the labels.
-    origin: what else is to be known of it.
+    origin: facts about the run that trained it, for `config.json`.
 
   Raises:
-    UserError: what is there is not a student's, or has other files in it.
+    UserError: another folder is there, or it has other files in it.
   """
-  config = _config(labels, image, net, origin)
-  student_folder.write(folder, _flat(variables), config)
+  config = _describe(labels, image_shape, net, origin)
+  student_folder.write(folder, _flatten_blocks(variables), config)
 
 
 def write_program(
@@ -161,46 +168,50 @@ def write_program(
   variables: Any,
   *,
   labels: tuple[str, ...],
-  image: tuple[int, int, int],
+  image_shape: tuple[int, int, int],
   net: Mapping[str, Any],
   origin: Mapping[str, Any],
 ) -> None:
-  """Writes a folder of any net: besides its variables, its program.
+  """Writes a folder of any net, with its program beside its variables.
 
   Args:
     folder: to write, in place of a student's that is there.
-    apply: maps variables and images [n, *image] to logits [n, L].
+    apply: a function of variables and images [n, *image_shape]; returns logits
+      [n, L].
     variables: a tree of arrays.
     labels: in the order of its logits.
-    image: (height, width, channels).
-    net: what is to be known of it, 'single_label' among it.
-    origin: what else is.
+    image_shape: (height, width, channels).
+    net: facts about the net for `config.json`, 'single_label' among them.
+    origin: facts about the run that trained it, for `config.json`.
 
   Raises:
-    UserError: JAX cannot export `apply`, or what is there is not a student's.
+    UserError: JAX cannot export `apply`, or another folder is there.
   """
-  leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
+  # The program takes a flat dict, as the file of variables is.
+  leaves, structure = jax.tree_util.tree_flatten_with_path(variables)
   tensors = {
-    jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(x)
-    for path, x in leaves
+    jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(leaf)
+    for path, leaf in leaves
   }
   names = tuple(tensors)
 
-  def answer(tensors, x):
-    own = jax.tree.unflatten(tree, [tensors[name] for name in names])
-    return jax.nn.sigmoid(apply(own, x))
+  def answer(tensors, images):
+    nested = jax.tree.unflatten(structure, [tensors[name] for name in names])
+    return jax.nn.sigmoid(apply(nested, images))
 
   try:
-    content = program.write(answer, tensors, _batch(image))
-  except UserError as e:
+    program_bytes = program.write(answer, tensors, _abstract_batch(image_shape))
+  except UserError as error:
     raise UserError(
       f'{printable(folder)}: not written, since code of a teacher cannot be '
-      f'exported for {", ".join(program.PLATFORMS)} ({e}); give it without '
+      f'exported for {", ".join(program.PLATFORMS)} ({error}); give it without '
       'callbacks and kernels of one platform.'
-    ) from e
-  tensors[PROGRAM] = np.frombuffer(content, np.uint8)
+    ) from error
+  # One more tensor: one file and one checksum hold both.
+  tensors[PROGRAM] = np.frombuffer(program_bytes, np.uint8)
   net = {**net, 'platforms': program.PLATFORMS}
-  student_folder.write(folder, tensors, _config(labels, image, net, origin))
+  config = _describe(labels, image_shape, net, origin)
+  student_folder.write(folder, tensors, config)
 
 
 def load(folder: str | pathlib.Path) -> Student:
@@ -213,6 +224,9 @@ def load(folder: str | pathlib.Path) -> Student:
   Args:
     folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
 
+  Returns:
+    The student, whose `predict` takes images of any size.
+
   Raises:
     UserError: it is not such a folder, or it is damaged.
   """
@@ -224,11 +238,17 @@ def load(folder: str | pathlib.Path) -> Student:
   return Student(config, *_net_apply(folder, config, tensors))
 
 
-def _config(labels, image, net, origin):
+def _describe(
+  labels: Sequence[str],
+  image_shape: Sequence[int],
+  net: Mapping[str, Any],
+  origin: Mapping[str, Any],
+) -> dict[str, Any]:
+  """Makes the `config.json` of a student."""
   return {
     'format': student_config.FORMAT,
     'labels': list(labels),
-    'image': list(image),
+    'image': list(image_shape),
     'net': dict(net),
     'preparation': 'scaled to [0, 1], resized bilinearly to `image`',
     'answers': (
@@ -240,64 +260,87 @@ def _config(labels, image, net, origin):
   }
 
 
-def _batch(image):
-  return jax.ShapeDtypeStruct((program.BATCH, *image), np.float32)
+def _abstract_batch(image_shape: Sequence[int]) -> jax.ShapeDtypeStruct:
+  """Describes a batch of images that a program takes."""
+  return jax.ShapeDtypeStruct((program.BATCH, *image_shape), np.float32)
 
 
-def _program_apply(folder, config, tensors):
-  """Gives the pure function of a folder that `write_program` wrote."""
-  content = tensors.pop(PROGRAM).tobytes()
+def _program_apply(
+  folder: pathlib.Path, config: Mapping[str, Any], tensors: dict[str, Any]
+) -> Callable[[Any, chex.Array], chex.Array]:
+  """Returns the pure function of a folder that `write_program` wrote."""
+  program_bytes = tensors.pop(PROGRAM).tobytes()
+  # Shapes that the program must have, so that a damaged one is found now.
   answers = jax.ShapeDtypeStruct(
     (program.BATCH, len(config['labels'])), np.float32
   )
-  arguments = (tensors, _batch(config['image']))
+  arguments = (tensors, _abstract_batch(config['image']))
   try:
-    return program.read(content, arguments, answers)
-  except UserError as e:
+    return program.read(program_bytes, arguments, answers)
+  except UserError as error:
     raise UserError(
-      f'{printable(folder)}: its program {e}; bring both files again, or '
+      f'{printable(folder)}: its program {error}; bring both files again, or '
       'install the version of JAX that its config.json names.'
-    ) from e
+    ) from error
 
 
-def _net_apply(folder, config, tensors):
-  """Gives the pure function of a folder that `write` wrote, and variables."""
+def _net_apply(
+  folder: pathlib.Path, config: Mapping[str, Any], tensors: Mapping[str, Any]
+) -> tuple[Callable[[Any, chex.Array], chex.Array], Any]:
+  """Returns the pure function of a folder that `write` wrote, and variables."""
   fault = student_config.net_fault(config)
   if fault:
     raise UserError(
       f'{printable(folder)}: its {student_folder.CONFIG} describes no net '
       f'({fault}); bring it again.'
     )
-  lists = {k: tuple(v) for k, v in config['net'].items() if type(v) is list}
+  # JSON has no tuples, which modules need to be hashed.
+  tuples = {
+    name: tuple(value)
+    for name, value in config['net'].items()
+    if type(value) is list
+  }
   net = classifier.create(
-    **{**config['net'], **lists}, num_labels=len(config['labels'])
+    **{**config['net'], **tuples}, num_labels=len(config['labels'])
   )
+  # The file must hold the variables of this net, and no others.
   try:
-    like = jax.eval_shape(
+    abstract_variables = jax.eval_shape(
       lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
     )
-    wanted = {k: (v.shape, v.dtype) for k, v in _flat(like).items()}
+    expected = _shapes_and_types(_flatten_blocks(abstract_variables))
   except (TypeError, ValueError, ZeroDivisionError):
-    wanted = None  # no image is left after some block
-  if wanted != {k: (v.shape, v.dtype) for k, v in tensors.items()}:
+    expected = None  # no image is left after some block
+  if expected != _shapes_and_types(tensors):
     raise UserError(
       f'{printable(folder)}: its {student_folder.MODEL} is not of the net in '
       f'its {student_folder.CONFIG}; bring both again.'
     )
   nested = traverse_util.unflatten_dict(tensors, sep='/')
-  variables = tuple(nested[name] for name in _names(len(like)))
+  block_names = _block_names(len(abstract_variables))
+  variables = tuple(nested[name] for name in block_names)
 
-  def apply(variables, x):
-    logits, _ = net.apply(variables, x, train=False)
+  def apply(variables, images):
+    logits, _ = net.apply(variables, images, train=False)
     return jax.nn.sigmoid(logits)
 
   return apply, variables
 
 
-def _names(parts):
-  return [*(f'block_{b}' for b in range(1, parts)), 'head']
+def _shapes_and_types(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+  """Maps each name to its tensor's shape and type."""
+  return {
+    name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()
+  }
 
 
-def _flat(variables):
-  named = dict(zip(_names(len(variables)), variables, strict=True))
+def _block_names(num_parts: int) -> list[str]:
+  """Names the blocks and the head in the file of variables."""
+  return [*(f'block_{number}' for number in range(1, num_parts)), 'head']
+
+
+def _flatten_blocks(variables: Sequence[Any]) -> dict[str, Any]:
+  """Names each variable by its path, 'block_1/params/Conv_0/kernel'."""
+  block_names = _block_names(len(variables))
+  named = dict(zip(block_names, variables, strict=True))
   return traverse_util.flatten_dict(named, sep='/')

@@ -1,17 +1,17 @@
 """Cuts a whole model into a teacher's blocks, without rewriting it.
 
 A block runs the model's code on placeholder images. At the submodule after
-which it begins, the features that it is given take the place of the output; at
-the one after which it ends, an exception carries the output away. What is
-called before its beginning gives zeros and is not run, so that a block needs no
-more than its variables.
+which it begins, its input features take the place of the output; at the
+submodule after which it ends, an exception carries the output away. Submodules
+before its beginning give zeros and don't run, so that a block needs no more
+than its variables.
 
 The library of a model only has to let calls of its submodules be intercepted.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -23,16 +23,17 @@ from flax import traverse_util
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import forward
-from dualgan_jax.teachers.protocol import blamed
+from dualgan_jax.teachers.protocol import user_errors
 
-# Of a submodule: its attributes or names from the model's root on.
+# A submodule, by its attributes or names from the model's root on.
 Path = tuple[str, ...]
 _CALL = '__call__'
-# Of the largest feature, by which a block alone may differ from the model.
+# How far a block by itself may differ from the model, as a share of the largest
+# feature: compilers fuse both differently.
 _ROUNDING = 1e-3
 
-# What a model that is done with training is called with, where it takes it.
-_TRAINED = {
+# Arguments by which a model answers as after training, if its call has them.
+_EVALUATION_ARGUMENTS = {
   'train': False,
   'training': False,
   'is_training': False,
@@ -47,7 +48,7 @@ class Call(NamedTuple):
   Attributes:
     path: of the submodule; () is the model itself.
     method: its name.
-    output: shapes of what it gave.
+    output: its output, of shapes only.
   """
 
   path: Path
@@ -64,10 +65,10 @@ class Model:
   """A whole model, whose submodules' calls can be intercepted.
 
   Attributes:
-    apply: maps variables, images and an interceptor to logits.
+    apply: a function of variables, images and an interceptor; returns logits.
     image_shape: (height, width, channels) of the images that it takes.
     variables: its variables, of shapes only.
-    known_calls: by number of rows, `calls` of earlier times.
+    known_calls: by number of rows, results of `calls`.
   """
 
   apply: Callable[[Any, chex.Array, Interceptor], chex.Array]
@@ -75,13 +76,16 @@ class Model:
   variables: Any
   known_calls: dict[int, list[Call]] = dataclasses.field(default_factory=dict)
 
-  def calls(self, rows: int) -> list[Call]:
+  def calls(self, num_rows: int) -> list[Call]:
     """Lists all calls of submodules in the order in which they end.
 
     Args:
-      rows: number of images.
+      num_rows: number of images.
+
+    Returns:
+      Calls with their paths, methods and abstract outputs.
     """
-    if rows not in self.known_calls:
+    if num_rows not in self.known_calls:
       calls = []
 
       def record(path, method, next_method):
@@ -89,13 +93,15 @@ class Model:
         calls.append(Call(path, method, jax.tree.map(_shape, output)))
         return output
 
-      images = jax.ShapeDtypeStruct((rows, *self.image_shape), jnp.float32)
+      images = jax.ShapeDtypeStruct((num_rows, *self.image_shape), jnp.float32)
       with forward.placeholders():
         jax.eval_shape(
-          lambda v, x: self.apply(v, x, record), self.variables, images
+          lambda variables, images: self.apply(variables, images, record),
+          self.variables,
+          images,
         )
-      self.known_calls[rows] = calls
-    return self.known_calls[rows]
+      self.known_calls[num_rows] = calls
+    return self.known_calls[num_rows]
 
 
 class _BlockEnd(Exception):
@@ -108,7 +114,7 @@ class _BlockEnd(Exception):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CutBlock:
-  """A model from behind one submodule to behind another.
+  """The part of a model between the outputs of two submodules.
 
   Attributes:
     model: the whole.
@@ -120,48 +126,62 @@ class CutBlock:
   start: Path | None
   end: Path | None
 
-  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
+  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
     """Maps images or features [N, h, w, c] to features or logits."""
-    rows, entered, outputs, later = len(x), self.start is None, {}, set()
-    images = x
-    if not entered:
-      images = jnp.zeros((rows, *self.model.image_shape))
-      outputs, later = self._before_start(rows)
+    images, has_entered = features, self.start is None
+    outputs_before, paths_after = {}, set()
+    if not has_entered:
+      images = jnp.zeros((len(features), *self.model.image_shape))
+      outputs_before, paths_after = self._split_calls(len(features))
 
     def run_part(path, method, next_method):
-      nonlocal entered
-      if not entered:
+      nonlocal has_entered
+      if not has_entered:
+        # The block begins: its features take the place of this output.
         if (path, method) == (self.start, _CALL):
-          entered = True
-          on_placeholders(False)
-          return x
+          has_entered = True
+          set_placeholders(False)
+          return features
+        # Parents of the start must run, so that it is reached.
         if path != self.start[: len(path)]:
           if method != 'setup':
-            return jax.tree.map(_zeros, next(outputs[path, method]))
+            return jax.tree.map(_zeros, next(outputs_before[path, method]))
           # A setup may ask for variables that the block does not have.
-          if path not in later:
+          if path not in paths_after:
             return None
       output = next_method()
       if (path, method) == (self.end, _CALL):
         raise _BlockEnd(output)
       return output
 
-    with forward.placeholders() as on_placeholders:
-      on_placeholders(not entered)
+    with forward.placeholders() as set_placeholders:
+      set_placeholders(not has_entered)
       try:
         return self.model.apply(variables, images, run_part)
       except _BlockEnd as end:
         return end.output
 
-  def _before_start(self, rows):
-    """What calls before the start gave, and the submodules called after it."""
-    outputs, later, started = {}, set(), False
-    for path, method, output in self.model.calls(rows):
+  def _split_calls(
+    self, num_rows: int
+  ) -> tuple[dict[tuple[Path, str], Iterator[Any]], set[Path]]:
+    """Splits the calls of the model at the start.
+
+    Returns:
+      By path and method, the abstract outputs in the order of the calls; and
+      the paths of submodules that are called after the start, with all parents.
+    """
+    outputs: dict[tuple[Path, str], list[Any]] = {}
+    paths_after: set[Path] = set()
+    has_started = False
+    for path, method, output in self.model.calls(num_rows):
       outputs.setdefault((path, method), []).append(output)
-      if started:
-        later |= {path[:depth] for depth in range(len(path) + 1)}
-      started |= path == self.start
-    return {called: iter(found) for called, found in outputs.items()}, later
+      if has_started:
+        paths_after |= {path[:depth] for depth in range(len(path) + 1)}
+      has_started |= path == self.start
+    iterators = {
+      call: iter(call_outputs) for call, call_outputs in outputs.items()
+    }
+    return iterators, paths_after
 
 
 def cut(
@@ -175,7 +195,7 @@ def cut(
   Args:
     apply: see `Model`.
     variables: of the model, a nested dict.
-    images: a few that it takes, to try it on.
+    images: a few that it takes, to try it on, [N, h, w, c].
     cut_after: paths of submodules, like 'encoder/Conv_1', in any order.
 
   Returns:
@@ -184,26 +204,31 @@ def cut(
 
   Raises:
     UserError: a name is no submodule that is called once, the model fails, or
-      what follows a cut needs more than the output that it is made after.
+      what follows a cut needs more than the output of the submodule there.
   """
-  shapes = jax.eval_shape(lambda x: x, variables)
+  shapes = jax.eval_shape(lambda variables: variables, variables)
   model = Model(apply, images.shape[1:], shapes)
-  image_shape = format_shape(model.image_shape)
-  with blamed(f'cut_after: the model cannot answer images of {image_shape}'):
-    ends = _cuts(model.calls(len(images)), cut_after)
-    features = _features(model, variables, images, ends)
+  failure = (
+    'cut_after: the model cannot answer images of '
+    f'{format_shape(model.image_shape)}'
+  )
+  with user_errors(failure):
+    ends = _find_cuts(model.calls(len(images)), cut_after)
+    outputs = _run_model(model, variables, images, ends)
+  # Each block is tried by itself on what the model gave at its beginning.
   blocks = tuple(
     CutBlock(model, start, end)
     for start, end in zip((None, *ends), (*ends, None), strict=True)
   )
-  entries = (images, *features[:-1])
+  inputs = (images, *outputs[:-1])
   parts = []
-  for block, x, wanted in zip(blocks, entries, features, strict=True):
+  for block, features, expected in zip(blocks, inputs, outputs, strict=True):
     name = '/'.join(block.start or ())
-    with blamed(f'cut_after: what follows {name!r} cannot be run alone'):
-      part = _read_by(block, variables, x)
-      found = jax.jit(block)(part, x)
-    if not _close(found, wanted):
+    with user_errors(f'cut_after: what follows {name!r} cannot be run alone'):
+      part = _select_variables(block, variables, features)
+      output = jax.jit(block)(part, features)
+    # A skip connection around the cut would bring zeros of placeholders.
+    if not _are_close(output, expected):
       raise UserError(
         f'cut_after: what follows {name!r} needs more than its output, as if a '
         'connection led around it; name another submodule.'
@@ -215,20 +240,29 @@ def cut(
 def trained_arguments(
   module: Any, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """The arguments by which a model answers as it does after its training.
+  """Adds the arguments by which a model answers as after its training.
 
   Args:
     module: called as `module(images, **arguments)`.
-    arguments: that the user gives; they count before others.
+    arguments: the user's, which come first.
+
+  Returns:
+    Arguments that the module's call has.
   """
-  taken = inspect.signature(type(module).__call__).parameters
-  return {**{k: v for k, v in _TRAINED.items() if k in taken}, **arguments}
+  parameters = inspect.signature(type(module).__call__).parameters
+  evaluation_arguments = {
+    name: value
+    for name, value in _EVALUATION_ARGUMENTS.items()
+    if name in parameters
+  }
+  return {**evaluation_arguments, **arguments}
 
 
-def _cuts(calls: Sequence[Call], cut_after: Sequence[str]) -> list[Path]:
-  """The paths to cut after, in the order in which they are called."""
-  called = [call.path for call in calls if call.method == _CALL and call.path]
-  names = ['/'.join(path) for path in called]
+def _find_cuts(calls: Sequence[Call], cut_after: Sequence[str]) -> list[Path]:
+  """Lists the paths to cut after, in the order in which they are called."""
+  paths = [call.path for call in calls if call.method == _CALL and call.path]
+  names = ['/'.join(path) for path in paths]
+  # A submodule that is called twice has two outputs, so no place to cut.
   once = [name for name in names if names.count(name) == 1]
   if isinstance(cut_after, str) or len({*cut_after}) < 2:
     raise UserError(
@@ -248,86 +282,105 @@ def _cuts(calls: Sequence[Call], cut_after: Sequence[str]) -> list[Path]:
         f'cut_after: {"/".join(call.path)!r} gives a '
         f'{type(call.output).__name__}; name submodules that give one array.'
       )
-  return [path for path, name in zip(called, names) if name in cut_after]
+  return [path for path, name in zip(paths, names) if name in cut_after]
 
 
-def _features(
+def _run_model(
   model: Model, variables: Any, images: chex.Array, ends: Sequence[Path]
 ) -> list[chex.Array]:
-  """What a model gives after each of its cuts and in the end."""
+  """Computes the outputs of a model after each of its cuts, and its logits."""
 
   def run(variables, images):
-    found = {}
+    outputs = {}
 
-    def keep(path, method, next_method):
+    def record(path, method, next_method):
       output = next_method()
       if method == _CALL:
-        found[path] = output
+        outputs[path] = output
       return output
 
-    logits = model.apply(variables, images, keep)
-    return [*(found[path] for path in ends), logits]
+    logits = model.apply(variables, images, record)
+    return [*(outputs[path] for path in ends), logits]
 
   try:
     return jax.jit(run)(variables, images)
-  except jax.errors.UnexpectedTracerError as e:
+  # An output of an inner transform has left it.
+  except jax.errors.UnexpectedTracerError as error:
     raise UserError(
       'cut_after: one of these lies in what nn.remat, nn.scan or nn.jit wrap, '
       'where no model can be cut; build it without them, or name others.'
-    ) from e
+    ) from error
 
 
-def _read_by(block: CutBlock, variables: Any, x: chex.Array) -> Any:
-  """The variables that a block reads, of all those of its model."""
-  flat, running = traverse_util.flatten_dict(variables), set()
+def _select_variables(
+  block: CutBlock, variables: Any, features: chex.Array
+) -> Any:
+  """Selects the variables that a block reads, of all those of its model."""
+  flat, running_paths = traverse_util.flatten_dict(variables), set()
 
   def apply(variables, images, interceptor):
-    def spy(path, method, next_method):
+    def record_path(path, method, next_method):
       def run():
-        running.add(path)
+        running_paths.add(path)
         return next_method()
 
       return interceptor(path, method, run)
 
-    return block.model.apply(variables, images, spy)
+    return block.model.apply(variables, images, record_path)
 
-  spied = dataclasses.replace(
+  recording_block = dataclasses.replace(
     block, model=dataclasses.replace(block.model, apply=apply)
   )
+  # The program names each variable that it reads.
   jaxpr = jax.make_jaxpr(
-    lambda flat, x: spied(traverse_util.unflatten_dict(flat), x)
-  )(flat, x).jaxpr
-  read = {id(v) for part in (jaxpr, *jaxpr.eqns) for v in _inputs(part)}
+    lambda flat, features: recording_block(
+      traverse_util.unflatten_dict(flat), features
+    )
+  )(flat, features).jaxpr
+  read_ids = {
+    id(variable)
+    for part in (jaxpr, *jaxpr.eqns)
+    for variable in _read_variables(part)
+  }
   leaves, structure = jax.tree.flatten(flat)
-  flags = [id(v) in read for v in jaxpr.invars[: len(leaves)]]
+  flags = [id(variable) in read_ids for variable in jaxpr.invars[: len(leaves)]]
   is_read = jax.tree.unflatten(structure, flags)
   # A submodule asks for all of its variables, read or not.
-  kept = {
-    k: v
-    for k, v in flat.items()
-    if k[1:-1] in running or any(jax.tree.leaves(is_read[k]))
+  selected = {
+    path: leaf
+    for path, leaf in flat.items()
+    if path[1:-1] in running_paths or any(jax.tree.leaves(is_read[path]))
   }
-  return {'params': {}, **traverse_util.unflatten_dict(kept)}
+  return {'params': {}, **traverse_util.unflatten_dict(selected)}
 
 
-def _inputs(part: Any) -> Sequence[Any]:
-  """What an equation reads; of a whole program, what it gives unchanged."""
+def _read_variables(part: Any) -> Sequence[Any]:
+  """Lists the inputs of an equation, or the outputs of a whole program.
+
+  A program may return one of its inputs unchanged, which no equation reads.
+  """
   return part.outvars if hasattr(part, 'eqns') else part.invars
 
 
-def _close(found: Any, wanted: chex.Array) -> bool:
-  """Whether two arrays are the same up to rounding."""
-  if found.shape != wanted.shape:
+def _are_close(output: Any, expected: chex.Array) -> bool:
+  """Returns whether two arrays are the same up to rounding."""
+  if output.shape != expected.shape:
     return False
-  found, wanted = (np.asarray(x, np.float64) for x in (found, wanted))
-  return np.allclose(
-    found, wanted, rtol=0, atol=_ROUNDING * np.abs(wanted).max()
+  output, expected = (
+    np.asarray(array, np.float64) for array in (output, expected)
   )
+  # Relative to the largest value: small ones may be differences of large ones.
+  tolerance = _ROUNDING * np.abs(expected).max()
+  return np.allclose(output, expected, rtol=0, atol=tolerance)
 
 
-def _shape(x: Any) -> Any:
-  return jax.ShapeDtypeStruct(x.shape, x.dtype) if hasattr(x, 'shape') else x
+def _shape(leaf: Any) -> Any:
+  """Returns an array's shape and type; anything else as it is."""
+  if not hasattr(leaf, 'shape'):
+    return leaf
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 
-def _zeros(x: Any) -> Any:
-  return jnp.zeros(x.shape, x.dtype) if hasattr(x, 'shape') else x
+def _zeros(leaf: Any) -> Any:
+  """Returns zeros of an array's shape and type; anything else as it is."""
+  return jnp.zeros(leaf.shape, leaf.dtype) if hasattr(leaf, 'shape') else leaf

@@ -1,4 +1,4 @@
-"""Sums by which a run knows the teachers that a user's own code makes."""
+"""Checksums by which a run recognises teachers of a user's own code."""
 
 import hashlib
 import os
@@ -9,21 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax.teachers.protocol import blamed
+from dualgan_jax.teachers.protocol import user_errors
 from dualgan_jax.teachers.teacher import Teacher
 
-_ROWS = 2  # images that the functions are lowered for
-# A run may go on where there is another kind of device.
+_NUM_IMAGES = 2  # images that the functions are lowered for
+# A run may resume on another kind of device.
 _PLATFORM = 'cpu'
 
 
 def of_file(field: str, path: str, teacher: Teacher) -> str:
-  """Sums up a Python file and the variables that it made.
+  """Computes the checksum of a Python file and of its teacher's variables.
 
   Args:
     field: of the config, for the messages.
     path: of the file.
-    teacher: that it made.
+    teacher: made by the file.
 
   Returns:
     SHA-256, as hexadecimal digits.
@@ -31,23 +31,23 @@ def of_file(field: str, path: str, teacher: Teacher) -> str:
   Raises:
     UserError: some of the variables are no arrays.
   """
-  found = hashlib.sha256(pathlib.Path(os.path.expanduser(path)).read_bytes())
-  _add_variables(found, field, teacher)
-  return found.hexdigest()
+  checksum = hashlib.sha256(pathlib.Path(os.path.expanduser(path)).read_bytes())
+  _add_variables(checksum, field, teacher)
+  return checksum.hexdigest()
 
 
 def of_functions(
   field: str, teacher: Teacher, image_shape: tuple[int, int, int]
 ) -> str:
-  """Sums up a teacher in memory: what its functions compute, and variables.
+  """Computes the checksum of a teacher in memory: its functions and variables.
 
   Functions count by the program (StableHLO) that this version of JAX makes of
   them, not by their text.
 
   Args:
     field: of the config, for the messages.
-    teacher: checked (`protocol.check`).
-    image_shape: (height, width, channels) that it is shown.
+    teacher: checked (`protocol.check_teacher`).
+    image_shape: (height, width, channels) of the images that it takes.
 
   Returns:
     SHA-256, as hexadecimal digits.
@@ -55,27 +55,28 @@ def of_functions(
   Raises:
     UserError: some of the variables are no arrays.
   """
-  described = (teacher.labels, teacher.single_label)
-  found = hashlib.sha256(repr(described).encode())
-  _add_variables(found, field, teacher)
-  x = jax.ShapeDtypeStruct((_ROWS, *image_shape), jnp.float32)
+  answer_meaning = (teacher.labels, teacher.single_label)
+  checksum = hashlib.sha256(repr(answer_meaning).encode())
+  _add_variables(checksum, field, teacher)
+  features = jax.ShapeDtypeStruct((_NUM_IMAGES, *image_shape), jnp.float32)
   functions = (*teacher.blocks, teacher.head)
   for function, variables in zip(functions, teacher.variables, strict=True):
-    # Its name would be part of the program.
+    # The name of a user's function would be part of the program.
     def part(variables, x, function=function):
       return function(variables, x)
 
-    lowered = jax.jit(part).trace(variables, x)
+    lowered = jax.jit(part).trace(variables, features)
     program = lowered.lower(lowering_platforms=(_PLATFORM,)).as_text()
-    found.update(program.encode())
-    x = jax.eval_shape(part, variables, x)
-  return found.hexdigest()
+    checksum.update(program.encode())
+    features = jax.eval_shape(part, variables, features)
+  return checksum.hexdigest()
 
 
-def _add_variables(found: Any, field: str, teacher: Teacher) -> None:
-  for place, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
-    where = jax.tree_util.keystr(place)
-    with blamed(f'{field}: variables{where} is no array'):
+def _add_variables(checksum: Any, field: str, teacher: Teacher) -> None:
+  """Adds the paths and values of a teacher's variables to a checksum."""
+  for path, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
+    variable_path = jax.tree_util.keystr(path)
+    with user_errors(f'{field}: variables{variable_path} is no array'):
       array = np.ascontiguousarray(jnp.asarray(leaf))
-    found.update(where.encode())
-    found.update(array.tobytes())
+    checksum.update(variable_path.encode())
+    checksum.update(array.tobytes())

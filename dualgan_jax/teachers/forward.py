@@ -1,8 +1,8 @@
 """Forward passes of frozen teachers: whole, from any block on, with statistics.
 
-A discriminator is nothing but the tail of a frozen teacher: D_m^j, the last j
-blocks, for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the
-student's block b (Eq. 12), which is D_m^{B-b}.
+Each discriminator is the tail of a frozen teacher: D_m^j, its last j blocks,
+for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the student's
+block b (Eq. 12), which is D_m^{B-b}.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _ON_PLACEHOLDERS = contextvars.ContextVar('_ON_PLACEHOLDERS', default=False)
 
 
 class Ladder(NamedTuple):
-  """One teacher's answers to an image and to features that enter on its way.
+  """A teacher's answers to an image, and to features that enter behind blocks.
 
   Attributes:
     image: logits of O_m(I_g), [N, |Y_m|].
@@ -44,8 +44,8 @@ def tail(
 
   Args:
     teacher: gives the functions.
-    variables: of blocks after+1 .. B and of the head: the teacher's own, or a
-      copy that is being trained.
+    variables: of blocks after+1 .. B and of the head: those of the teacher, or
+      a copy that is being trained.
     features: [N, h, w, c]; images if `after` is 0.
     after: 0 .. B-1.
 
@@ -57,7 +57,7 @@ def tail(
     teacher.blocks[after:], blocks, strict=True
   ):
     features = block(block_variables, features)
-  return _widened(teacher.head(head, features))
+  return _as_float32(teacher.head(head, features))
 
 
 def ladder(
@@ -67,67 +67,77 @@ def ladder(
 
   Features that enter after block b are judged by the teacher's last B - b
   blocks: D_m^{B-b} of Eq. 4, and D_d^{b,m} of Eq. 12. They join the image's
-  own features there, stacked along the batch, so that each block runs once.
+  features there, stacked along the batch, so that each block runs once.
 
   Args:
-    teacher: teacher m, frozen; must treat rows alone.
+    teacher: teacher m, frozen; must treat each row by itself.
     image: I_g, [N, h, w, c].
     entries: by block b (1 .. B-1), filtered features that enter after it, with
       any number of rows.
+
+  Returns:
+    The answers, and the statistics of the image's rows.
   """
-  rows, x, moments, entered = image.shape[0], image, [], {}
+  num_images, features = image.shape[0], image
+  moments, entry_rows = [], {}
   parts = zip(teacher.blocks, teacher.variables[:-1], strict=True)
-  for b, (block, variables) in enumerate(parts, start=1):
-    x, block_moments = record_moments(block, variables, x, rows)
+  for block_number, (block, variables) in enumerate(parts, start=1):
+    features, block_moments = record_moments(
+      block, variables, features, num_images
+    )
     moments += block_moments
-    if b in entries:
-      entered[b] = slice(x.shape[0], x.shape[0] + entries[b].shape[0])
-      x = jnp.concatenate([x, entries[b]])
+    # What enters here stands behind all rows so far, up to the logits.
+    if block_number in entries:
+      num_rows, entry = features.shape[0], entries[block_number]
+      entry_rows[block_number] = slice(num_rows, num_rows + entry.shape[0])
+      features = jnp.concatenate([features, entry])
   logits, head_moments = record_moments(
-    teacher.head, teacher.variables[-1], x, rows
+    teacher.head, teacher.variables[-1], features, num_images
   )
-  logits = _widened(logits)
+  # The image's rows are the first, and their features those of L_a.
+  logits = _as_float32(logits)
   moments += head_moments
   return Ladder(
-    logits[:rows],
-    {b: logits[where] for b, where in entered.items()},
-    x[:rows],
+    logits[:num_images],
+    {block_number: logits[rows] for block_number, rows in entry_rows.items()},
+    features[:num_images],
     moments,
   )
 
 
 def record_moments(
-  block: BlockFn, variables: Any, x: chex.Array, rows: int
+  block: BlockFn, variables: Any, features: chex.Array, num_images: int
 ) -> tuple[chex.Array, list[Moments]]:
   """Runs a block, reading the moments of every batch norm in it on the way.
 
   Args:
-    block: a teacher's block or head, of any code: each `nn.BatchNorm` inside is
-      met through `nn.intercept_methods`. None may lie in a lifted transform
-      (`nn.remat`, `nn.scan`, `nn.jit`), which Linen does not let one look into.
+    block: a teacher's block or head, of any code: `nn.intercept_methods` meets
+      each `nn.BatchNorm` inside. None may lie in a lifted transform
+      (`nn.remat`, `nn.scan`, `nn.jit`), whose inside Linen hides.
     variables: the block's.
-    x: [N, h, w, c].
-    rows: only the first `rows` of N are looked at.
+    features: [N, h, w, c].
+    num_images: the first rows of N, whose moments are recorded.
 
   Returns:
     The block's output and one `Moments` per batch-norm layer.
   """
-  moments, count = [], len(x)
+  moments, num_rows = [], len(features)
 
-  def read(next_method, args, kwargs, context):
+  def read_moments(next_method, args, kwargs, context):
+    # NNX models and cut ones run on placeholders before the real images.
     if (
       isinstance(context.module, nn.BatchNorm)
       and context.method_name == '__call__'
       and not _ON_PLACEHOLDERS.get()
     ):
-      x = args[0] if args else kwargs['x']
+      inputs = args[0] if args else kwargs['x']
       # The block may have made rows of an image's places before.
-      image_rows = x[: rows * len(x) // count]
+      image_rows = inputs[: num_images * len(inputs) // num_rows]
       # Half precision would lose what E[x²] - E[x]² leaves.
-      image_rows = image_rows.astype(jnp.promote_types(x.dtype, jnp.float32))
-      axes = tuple(
-        i for i in range(x.ndim) if i != context.module.axis % x.ndim
-      )
+      moment_dtype = jnp.promote_types(inputs.dtype, jnp.float32)
+      image_rows = image_rows.astype(moment_dtype)
+      channel_axis = context.module.axis % inputs.ndim
+      axes = tuple(axis for axis in range(inputs.ndim) if axis != channel_axis)
       moments.append(
         Moments(
           jnp.mean(image_rows, axes),
@@ -138,20 +148,25 @@ def record_moments(
       )
     return next_method(*args, **kwargs)
 
-  with nn.intercept_methods(read):
-    return block(variables, x), moments
+  with nn.intercept_methods(read_moments):
+    return block(variables, features), moments
 
 
 @contextlib.contextmanager
 def placeholders() -> Iterator[Callable[[bool], None]]:
-  """Hides from `record_moments` what batch norms see of placeholder images.
+  """Hides the statistics of placeholder images from `record_moments`.
 
   Yields:
-    A function that says whether placeholders run from now on; they do first.
+    A function that sets whether placeholders run from now on; they do first.
   """
+
+  def set_flag(on_placeholders: bool) -> None:
+    _ON_PLACEHOLDERS.set(on_placeholders)
+
+  # A context variable: threads may trace different teachers.
   token = _ON_PLACEHOLDERS.set(True)
   try:
-    yield _ON_PLACEHOLDERS.set
+    yield set_flag
   finally:
     _ON_PLACEHOLDERS.reset(token)
 
@@ -159,40 +174,47 @@ def placeholders() -> Iterator[Callable[[bool], None]]:
 def feature_shapes(
   teacher: Teacher, image_shape: tuple[int, int, int]
 ) -> list[tuple[int, int, int]]:
-  """Lists the (height, width, channels) that each block gives.
+  """Lists the shape of each block's features, without computing them.
 
-  Computes nothing but shapes.
+  Args:
+    teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
+    image_shape: (height, width, channels).
+
+  Returns:
+    (height, width, channels) per block.
+  """
+  features = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  shapes = []
+  for block, block_variables in zip(
+    teacher.blocks, teacher.variables[:-1], strict=True
+  ):
+    features = jax.eval_shape(block, block_variables, features)
+    shapes.append(features.shape[1:])
+  return shapes
+
+
+def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
+  """Returns whether the teacher has statistics for the prior to match.
 
   Args:
     teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
     image_shape: (height, width, channels).
   """
-  x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  shapes = []
-  for block, block_variables in zip(
-    teacher.blocks, teacher.variables[:-1], strict=True
-  ):
-    x = jax.eval_shape(block, block_variables, x)
-    shapes.append(x.shape[1:])
-  return shapes
+
+  def moments_of_zeros(teacher):
+    features, moments = jnp.zeros((1, *image_shape)), []
+    parts = (*teacher.blocks, teacher.head)
+    for part, variables in zip(parts, teacher.variables, strict=True):
+      features, part_moments = record_moments(
+        part, variables, features, num_images=1
+      )
+      moments += part_moments
+    return moments
+
+  # Only the number of entries counts: nothing is computed.
+  return bool(jax.eval_shape(moments_of_zeros, teacher))
 
 
-def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
-  """Tells whether the teacher has statistics for the prior to match."""
-  return bool(
-    jax.eval_shape(lambda t: _moments_of_zeros(t, image_shape), teacher)
-  )
-
-
-def _moments_of_zeros(teacher, image_shape):
-  x, moments = jnp.zeros((1, *image_shape)), []
-  parts = (*teacher.blocks, teacher.head)
-  for part, variables in zip(parts, teacher.variables, strict=True):
-    x, part_moments = record_moments(part, variables, x, rows=1)
-    moments += part_moments
-  return moments
-
-
-def _widened(logits):
-  # In half precision sure answers would be certain ones.
+def _as_float32(logits: chex.Array) -> chex.Array:
+  """Casts half precision, in which sure answers would be certain ones."""
   return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

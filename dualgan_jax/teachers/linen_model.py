@@ -1,4 +1,4 @@
-"""A Flax Linen model as a teacher: its submodules' calls, intercepted."""
+"""Flax Linen models as teachers: intercepts the calls of their submodules."""
 
 import functools
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.teachers.cut_model import Interceptor, trained_arguments
 
 
-def bound(
+def bind(
   module: nn.Module, variables: Any, arguments: Mapping[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-  """A Linen model as `cut_model` takes it.
+  """Makes the function of a Linen model that `cut_model` takes.
 
   Args:
-    module: that is applied to images.
+    module: applied to images.
     variables: of 'params' and perhaps 'batch_stats'.
     arguments: of its call, beside the images.
 
@@ -29,15 +29,17 @@ def bound(
   Raises:
     UserError: the variables are not of these collections.
   """
+  # Other collections may change in a call, which a teacher must not.
   variables = flax.core.unfreeze(variables)
   if not (
     isinstance(variables, dict)
     and {'params'} <= {*variables} <= {'params', 'batch_stats'}
   ):
-    given = ', '.join(map(repr, variables)) or 'nothing'
+    collections = ', '.join(map(repr, variables)) or 'nothing'
     raise UserError(
-      f"variables: these are {given}; give a dict of the model's 'params' "
-      "and, if it has batch norm, its 'batch_stats', and nothing else."
+      f'variables: these are {collections}; give a dict of the '
+      "model's 'params' and, if it has batch norm, its 'batch_stats', and "
+      'nothing else.'
     )
   arguments = trained_arguments(module, arguments)
   return functools.partial(_apply, module, arguments), variables
@@ -50,6 +52,8 @@ def _apply(
   images: chex.Array,
   interceptor: Interceptor,
 ) -> chex.Array:
+  """Applies a module, with an interceptor around its submodules' calls."""
+
   def intercept(next_method, args, kwargs, context):
     run = functools.partial(next_method, *args, **kwargs)
     if context.module.scope is None:

@@ -1,7 +1,7 @@
-"""A Flax NNX model as a teacher: its submodules' calls, intercepted."""
+"""Flax NNX models as teachers: intercepts the calls of their submodules."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -13,13 +13,13 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.teachers.cut_model import Interceptor, trained_arguments
 
 
-def bound(
+def bind(
   module: nnx.Module, arguments: Mapping[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-  """An NNX model as `cut_model` takes it.
+  """Makes the function of an NNX model that `cut_model` takes.
 
   Args:
-    module: that is called with images; it stays as it is.
+    module: called with images; it stays as it is.
     arguments: of its call, beside the images.
 
   Returns:
@@ -34,52 +34,72 @@ def bound(
       f'module: a {type(module).__name__}, but it should be an nnx.Module; '
       'Teacher.from_flax takes modules of Linen.'
     )
-  graph, params, averages, others = nnx.split(
+  graph, params, averages, other_state = nnx.split(
     module, nnx.Param, nnx.BatchStat, ...
   )
   states = {'params': params, 'batch_stats': averages}
+  # Paths of strings, as Linen's: a number in a list becomes a name.
   variables = {
-    k: traverse_util.unflatten_dict(
-      {tuple(map(str, path)): leaf for path, leaf in _flat(x).items()}
+    collection: traverse_util.unflatten_dict(
+      {
+        tuple(map(str, path)): leaf
+        for path, leaf in _flatten_state(state).items()
+      }
     )
-    for k, x in states.items()
-    if x or k == 'params'
+    for collection, state in states.items()
+    if state or collection == 'params'
   }
-  shapes = {k: jax.eval_shape(lambda x: x, x) for k, x in states.items()}
+  # The function must not hold the values: variables come as its argument.
+  abstract_states = {
+    collection: jax.eval_shape(lambda state: state, state)
+    for collection, state in states.items()
+  }
   arguments = trained_arguments(module, arguments)
 
-  def merged(variables):
-    given = [_filled(shapes[k], variables.get(k, {})) for k in shapes]
-    return nnx.merge(graph, *given, others)
+  def merge_model(variables):
+    full_states = [
+      _fill_state(abstract_state, variables.get(collection, {}))
+      for collection, abstract_state in abstract_states.items()
+    ]
+    return nnx.merge(graph, *full_states, other_state)
 
-  return functools.partial(_apply, merged, arguments), variables
+  return functools.partial(_apply, merge_model, arguments), variables
 
 
-def _flat(state: nnx.State) -> dict[tuple, Any]:
-  """The values of a state by their paths; in lists, numbers are part of one."""
+def _flatten_state(state: nnx.State) -> dict[tuple, Any]:
+  """Lists the values of a state by path; numbers in it are places in lists."""
   return traverse_util.flatten_dict(nnx.to_pure_dict(state))
 
 
-def _filled(shapes: nnx.State, given: dict) -> nnx.State:
-  """A state with the values that are given, and zeros where there are none."""
-  flat = traverse_util.flatten_dict(given)
-  filled = {}
-  for path, x in _flat(shapes).items():
+def _fill_state(abstract_state: nnx.State, variables: dict) -> nnx.State:
+  """Fills a state with some of its variables, and zeros for the others.
+
+  A block of the model has only the variables that it reads.
+  """
+  flat_variables = traverse_util.flatten_dict(variables)
+  full_state = {}
+  for path, leaf in _flatten_state(abstract_state).items():
     name = tuple(map(str, path))
-    filled[path] = flat[name] if name in flat else jnp.zeros(x.shape, x.dtype)
-  state = jax.tree.map(lambda x: x, shapes)
-  nnx.replace_by_pure_dict(state, traverse_util.unflatten_dict(filled))
+    full_state[path] = (
+      flat_variables[name]
+      if name in flat_variables
+      else jnp.zeros(leaf.shape, leaf.dtype)
+    )
+  # A copy: NNX replaces values in place.
+  state = jax.tree.map(lambda leaf: leaf, abstract_state)
+  nnx.replace_by_pure_dict(state, traverse_util.unflatten_dict(full_state))
   return state
 
 
 def _apply(
-  merged: Any,
+  merge_model: Callable[[Any], nnx.Module],
   arguments: Mapping[str, Any],
   variables: Any,
   images: chex.Array,
   interceptor: Interceptor,
 ) -> chex.Array:
-  model = merged(variables)
+  """Calls a model, with an interceptor around its submodules' calls."""
+  model = merge_model(variables)
   model.eval()
   for path, module in list(nnx.iter_modules(model)):
     if path:
@@ -91,14 +111,16 @@ def _intercept(
   module: nnx.Module, path: tuple[str, ...], interceptor: Interceptor
 ) -> None:
   """Puts an interceptor around the calls of one module, and no other."""
-  kind = type(module)
-  if '__call__' not in dir(kind):
+  module_class = type(module)
+  if '__call__' not in dir(module_class):
     return  # a list of modules
 
   def call(self, *args, **kwargs):
-    run = functools.partial(kind.__call__, self, *args, **kwargs)
+    run = functools.partial(module_class.__call__, self, *args, **kwargs)
     return interceptor(path, '__call__', run)
 
   # Python looks a call up in the class.
-  intercepted = type(kind.__name__, (kind,), {'__call__': call})
-  object.__setattr__(module, '__class__', intercepted)
+  intercepted_class = type(
+    module_class.__name__, (module_class,), {'__call__': call}
+  )
+  object.__setattr__(module, '__class__', intercepted_class)

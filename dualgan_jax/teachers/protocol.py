@@ -1,9 +1,11 @@
-"""What every teacher that a user's own code makes has to keep to."""
+"""Checks that a teacher of a user's own code keeps to the protocol."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,98 +18,148 @@ from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher, without_softmax
 from dualgan_jax.training import console
 
-_HALF = (np.dtype(np.float16), np.dtype(jnp.bfloat16))
+_HALF_TYPES = (np.dtype(np.float16), np.dtype(jnp.bfloat16))
 
 
-def normalized(field: str, made: Any, origin: str) -> Teacher:
-  """Sees that something is a teacher, its parts tuples; widens half precision.
+def normalize_teacher(field: str, candidate: Any, origin: str) -> Teacher:
+  """Checks the types of a teacher's parts, and makes them tuples.
+
+  Half precision becomes single precision.
 
   Args:
     field: of the config, for the messages.
-    made: what the user's code made.
+    candidate: made by the user's code; of any type.
     origin: where it comes from, for the messages.
 
+  Returns:
+    A teacher of the same functions.
+
   Raises:
-    UserError: it is no teacher, a part is no tuple, or a label is none.
+    UserError: it is no teacher, a part is no tuple, or a label is no string
+      that can name one.
   """
-  if not isinstance(made, Teacher):
+  if not isinstance(candidate, Teacher):
     raise UserError(
       f'{field}: {origin} must be a dualgan_jax.Teacher, but is a '
-      f'{type(made).__name__}.'
+      f'{type(candidate).__name__}.'
     )
+  # Dataclasses check no types: a list would fail later, out of sight.
   for part in ('labels', 'blocks', 'variables'):
-    if not isinstance(getattr(made, part), tuple | list):
+    if not isinstance(getattr(candidate, part), tuple | list):
       raise UserError(
         f'{field}: {part} of {origin} is a '
-        f'{type(getattr(made, part)).__name__}; make it a tuple: one entry per '
-        "label or block; the head's variables are the last."
+        f'{type(getattr(candidate, part)).__name__}; make it a tuple: one '
+        "entry per label or block; the head's variables are the last."
       )
-  for label in made.labels:
+  for label in candidate.labels:
     if fault := names.label_fault(label):
       raise UserError(f'{field}: a label of {origin}, {label!r}, {fault}.')
-  return made.replace(
-    labels=tuple(made.labels),
-    blocks=tuple(made.blocks),
-    variables=jax.tree.map(_widened, tuple(made.variables)),
+  return dataclasses.replace(
+    candidate,
+    labels=tuple(candidate.labels),
+    blocks=tuple(candidate.blocks),
+    variables=jax.tree.map(_widen_half, tuple(candidate.variables)),
   )
 
 
-def _widened(leaf):
-  """Of single precision at least: Adam, who trains tails, divides by 1e-8."""
-  half = getattr(leaf, 'dtype', None) in _HALF
-  return leaf.astype(jnp.float32) if half else leaf
+def _widen_half(leaf: Any) -> Any:
+  """Casts half precision: Adam, which trains tails, divides by 1e-8."""
+  is_half = getattr(leaf, 'dtype', None) in _HALF_TYPES
+  return leaf.astype(jnp.float32) if is_half else leaf
 
 
-def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
-  """Sees that a teacher keeps to the protocol, by running it on two images.
+class _Answers(NamedTuple):
+  """A teacher's answers to two images, and to the first by itself.
 
-  Says where its answers may be probabilities, but need not.
+  Attributes:
+    logits: [2, |Y_m|].
+    scores: the head's output before `single_label`'s softmax, [2, |Y_m|].
+    single_logits: of the first image in a batch of one, [1, |Y_m|].
+  """
+
+  logits: np.ndarray
+  scores: np.ndarray
+  single_logits: np.ndarray
+
+
+def check_teacher(
+  field: str, teacher: Teacher, image_shape: tuple[int, int, int]
+) -> None:
+  """Checks that a teacher keeps to the protocol, by running it on two images.
+
+  Warns where its answers may be probabilities, but need not be.
 
   Args:
     field: of the config, for the messages.
     teacher: any.
-    image: (height, width, channels) that it is shown.
+    image_shape: (height, width, channels) of the images that it takes.
 
   Raises:
     UserError: its variables are not as Linen shapes them; its functions and
       variables don't fit one another or the image; its logits are not one per
       label; they are not finite, or probabilities; an image's answers depend on
-      the others in its batch; it has no gradient; or it says that its labels
-      exclude one another, and their probabilities don't add up to 1.
+      the others in its batch; it has no gradient; or its field `single_label`
+      is set, and their probabilities don't add up to 1.
   """
-  blocks, parts = len(teacher.blocks), len(teacher.variables)
-  if blocks < 2 or parts != blocks + 1:
+  num_blocks, num_parts = len(teacher.blocks), len(teacher.variables)
+  if num_blocks < 2 or num_parts != num_blocks + 1:
     raise UserError(
-      f'{field}: {blocks} blocks and {parts} variables; give at least two '
-      "blocks and, in this order, each one's variables and the head's."
+      f'{field}: {num_blocks} blocks and {num_parts} variables; give at least '
+      "two blocks and, in this order, each one's variables and the head's."
     )
   for variables in teacher.variables:
-    _refuse_unfit_variables(field, variables)
-  x = jax.random.uniform(jax.random.PRNGKey(0), (2, *image))
-  with_scores = (teacher, without_softmax(teacher))
+    _check_variables(field, variables)
+  images = jax.random.uniform(jax.random.PRNGKey(0), (2, *image_shape))
+  answers = _run_teacher(field, teacher, images)
+  _check_logits(field, teacher, answers)
+  _check_scores(field, teacher, answers.scores)
+  _check_gradient(field, teacher, images)
+  # Sigmoids of `single_label`'s logits are a softmax's probabilities.
+  sums = jax.nn.sigmoid(answers.logits).sum(axis=1)
+  if teacher.single_label and not np.allclose(sums, 1, atol=1e-3):
+    raise UserError(
+      f"{field}: it says single_label, but its labels' probabilities add up to "
+      f'{sums[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
+    )
+
+
+def _run_teacher(field: str, teacher: Teacher, images: chex.Array) -> _Answers:
+  """Runs a teacher on images [2, h, w, c], or explains why it cannot."""
+  variants = (teacher, without_softmax(teacher))
 
   @jax.jit
-  def answer(variables, x):
+  def answer(variables, images):
     # With the moments, which a stage will read, too.
-    found = [
-      forward.ladder(t.replace(variables=variables), x, {}) for t in with_scores
+    ladders = [
+      forward.ladder(
+        dataclasses.replace(variant, variables=variables), images, {}
+      )
+      for variant in variants
     ]
-    return [one.image for one in found], found[0].moments
+    return [ladder.image for ladder in ladders], ladders[0].moments
 
-  with blamed(f'{field}: cannot answer images of {format_shape(image)}'):
-    _refuse_unfit(field, teacher, x)
+  shape_text = format_shape(images.shape[1:])
+  with user_errors(f'{field}: cannot answer images of {shape_text}'):
+    # Shapes first: these messages name the block that does not fit.
+    _check_shapes(field, teacher, images)
     try:
-      (both, scores), _ = answer(teacher.variables, x)
-    except jax.errors.UnexpectedTracerError as e:
+      (logits, scores), _ = answer(teacher.variables, images)
+    except jax.errors.UnexpectedTracerError as error:
       raise UserError(
         f'{field}: a batch norm in it lies in what nn.remat, nn.scan or nn.jit '
         'wrap, where its moments cannot be read; build it without them.'
-      ) from e
-    both, scores = np.asarray(both), np.asarray(scores)
-    (alone, _), _ = answer(teacher.variables, x[:1])
-  if both.shape != (2, len(teacher.labels)):
+      ) from error
+    logits, scores = np.asarray(logits), np.asarray(scores)
+    (single_logits, _), _ = answer(teacher.variables, images[:1])
+  return _Answers(logits, scores, np.asarray(single_logits))
+
+
+def _check_logits(field: str, teacher: Teacher, answers: _Answers) -> None:
+  """Checks the number and values of a teacher's logits."""
+  logits = answers.logits
+  if logits.shape != (2, len(teacher.labels)):
     raise UserError(
-      f'{field}: its head gives {both.shape} for 2 images and '
+      f'{field}: its head gives {logits.shape} for 2 images and '
       f'{len(teacher.labels)} labels; it must give one logit per label.'
     )
   if teacher.single_label and len(teacher.labels) < 2:
@@ -115,18 +167,30 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: single_label, but it has one label only, which a softmax '
       'always gives; name all its labels, or leave single_label out.'
     )
-  if not np.isfinite(both).all():
+  if not np.isfinite(logits).all():
     raise UserError(f'{field}: its logits are not finite; look at its weights.')
-  if not np.allclose(both[0], alone[0], rtol=1e-3, atol=1e-3):
+  # Features of others enter the same batch (`forward.ladder`).
+  if not np.allclose(logits[0], answers.single_logits[0], rtol=1e-3, atol=1e-3):
     raise UserError(
       f'{field}: an image gets another answer beside another image; let batch '
       'norm use its running averages.'
     )
+
+
+def _check_scores(field: str, teacher: Teacher, scores: np.ndarray) -> None:
+  """Checks that a head gives neither probabilities nor their logarithms.
+
+  Args:
+    field: of the config, for the messages.
+    teacher: any.
+    scores: the head's output before a softmax, [2, |Y_m|].
+  """
   if _are_probabilities(scores):
     raise UserError(
       f'{field}: its head gives probabilities; let it give what it puts into '
       'the softmax, and dualgan_jax.single_label say that there is one.'
     )
+  # Logits of two images may lie there by chance: no error.
   if _lie_between_0_and_1(scores):
     console.say(
       f'{field}: its answers to two images all lie between 0 and 1; if they '
@@ -137,56 +201,51 @@ def check(field: str, teacher: Teacher, image: tuple[int, int, int]) -> None:
       f'{field}: its head gives log-probabilities of one label; let '
       'dualgan_jax.single_label say that there is a softmax.'
     )
-  _refuse_gradientless(field, teacher, x)
-  shares = jax.nn.sigmoid(both).sum(axis=1)
-  if teacher.single_label and not np.allclose(shares, 1, atol=1e-3):
-    raise UserError(
-      f"{field}: it says single_label, but its labels' probabilities add up to "
-      f'{shares[0]:.3g}; let dualgan_jax.single_label say so, not the argument.'
-    )
 
 
-def _refuse_unfit_variables(field, variables):
-  """Sees that the variables of a block or head are as Linen shapes them."""
-  # The branched TargetNet trains parameters, and keeps what is beside them.
+def _check_variables(field: str, variables: Any) -> None:
+  """Checks that the variables of a block or head are as Linen shapes them."""
+  # The branched TargetNet trains 'params' only.
   if not isinstance(variables, dict) or (
     variables and not {'params'} <= set(variables) <= {'params', 'batch_stats'}
   ):
     raise UserError(
-      f'{field}: some of its variables are {_kind(variables)}; give those of '
-      "each block and of the head as {'params': ..., 'batch_stats': ...}, what "
-      "a gradient may move under 'params'."
+      f'{field}: some of its variables are {_describe_type(variables)}; give '
+      "those of each block and of the head as {'params': ..., 'batch_stats': "
+      "...}, what a gradient may move under 'params'."
     )
   averages = variables.get('batch_stats', {None: None})
   if not isinstance(averages, dict) or not averages:
     raise UserError(
-      f"{field}: some of its 'batch_stats' are {_kind(averages)}; make them "
-      'a dict, and leave them out where there are none.'
+      f"{field}: some of its 'batch_stats' are {_describe_type(averages)}; "
+      'make them a dict, and leave them out where there are none.'
     )
-  for place, leaf in jax.tree_util.tree_leaves_with_path(
+  # Integers, for instance, have no gradient.
+  for path, leaf in jax.tree_util.tree_leaves_with_path(
     variables.get('params')
   ):
     if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
       raise UserError(
-        f"{field}: 'params'{jax.tree_util.keystr(place)} is of type "
+        f"{field}: 'params'{jax.tree_util.keystr(path)} is of type "
         f'{jnp.result_type(leaf)}, which no gradient moves; put it under '
         "'batch_stats'."
       )
 
 
-def _refuse_gradientless(field, teacher, x):
-  """Sees that generator and branched net can learn through a teacher."""
+def _check_gradient(field: str, teacher: Teacher, images: chex.Array) -> None:
+  """Checks that generator and branched net can learn through a teacher."""
   params, averages = split(teacher.variables)
   # Of labels that exclude one another the plain sum might not change at all.
   weights = jnp.arange(1, len(teacher.labels) + 1)
 
-  def total(params, x):
-    logits = forward.tail(teacher, join(params, averages), x, 0)
+  def weighted_sum(params, images):
+    logits = forward.tail(teacher, join(params, averages), images, 0)
     return (logits @ weights).sum()
 
-  with blamed(f'{field}: has no gradient'):
-    _, to_image = jax.jit(jax.grad(total, (0, 1)))(params, x)
-  if not (np.any(to_image) and np.isfinite(to_image).all()):
+  with user_errors(f'{field}: has no gradient'):
+    grad_fn = jax.jit(jax.grad(weighted_sum, (0, 1)))
+    _, image_gradient = grad_fn(params, images)
+  if not (np.any(image_gradient) and np.isfinite(image_gradient).all()):
     raise UserError(
       f'{field}: its answers have no gradient to the image, or none that is '
       'finite, so no generator can learn from them; let it round, cut off and '
@@ -194,60 +253,71 @@ def _refuse_gradientless(field, teacher, x):
     )
 
 
-def _refuse_unfit(field, teacher, x):
-  """Says which of a teacher's parts does not take what the one before gives."""
-  blocks = len(teacher.blocks)
-  names = [f'block {b}' for b in range(1, blocks + 1)] + ['head']
+def _check_shapes(field: str, teacher: Teacher, images: chex.Array) -> None:
+  """Checks that each part of a teacher takes the output of the one before."""
+  features: Any = images
+  num_blocks = len(teacher.blocks)
+  part_names = [f'block {number}' for number in range(1, num_blocks + 1)]
+  part_names.append('head')
   parts = (*teacher.blocks, teacher.head)
-  for name, part, own in zip(names, parts, teacher.variables, strict=True):
-    with blamed(f'{field}: its {name} cannot take {format_shape(x.shape[1:])}'):
-      x = jax.eval_shape(part, own, x)
-    if not isinstance(x, jax.ShapeDtypeStruct):
+  for name, part, variables in zip(
+    part_names, parts, teacher.variables, strict=True
+  ):
+    shape_text = format_shape(features.shape[1:])
+    with user_errors(f'{field}: its {name} cannot take {shape_text}'):
+      features = jax.eval_shape(part, variables, features)
+    if not isinstance(features, jax.ShapeDtypeStruct):
       raise UserError(
-        f'{field}: its {name} gives a {type(x).__name__}; let it return one '
-        'array, its features or logits.'
+        f'{field}: its {name} gives a {type(features).__name__}; let it return '
+        'one array, its features or logits.'
       )
-    # What comes after the last block is between it and the head alone.
-    if name not in names[-2:] and len(x.shape) != 4:
+    # Only the head reads the last block's features: they may have any shape.
+    if name not in part_names[-2:] and len(features.shape) != 4:
       raise UserError(
-        f'{field}: its {name} gives features of shape {x.shape}; between '
-        'blocks they must be [N, height, width, channels].'
+        f'{field}: its {name} gives features of shape {features.shape}; '
+        'between blocks they must be [N, height, width, channels].'
       )
 
 
 @contextlib.contextmanager
-def blamed(failure: str) -> Iterator[None]:
-  """Makes one sentence of whatever the user's code may raise.
+def user_errors(failure: str) -> Iterator[None]:
+  """Turns whatever the user's code may raise into one sentence.
 
   Args:
     failure: the beginning of the sentence.
 
   Raises:
-    UserError: always, if anything is raised inside.
+    UserError: if anything is raised inside.
   """
   try:
     yield
   except UserError:
     raise
-  except Exception as e:
-    raise UserError(f'{failure} ({type(e).__name__}: {first_line(e)}).') from e
+  except Exception as error:
+    raise UserError(
+      f'{failure} ({type(error).__name__}: {first_line(error)}).'
+    ) from error
 
 
-def _are_probabilities(scores):
-  whole = np.allclose(scores.sum(axis=1), 1, atol=1e-4)
-  return whole and _lie_between_0_and_1(scores)
+def _are_probabilities(scores: np.ndarray) -> bool:
+  """Returns whether each row is a distribution over the labels."""
+  adds_up = np.allclose(scores.sum(axis=1), 1, atol=1e-4)
+  return adds_up and _lie_between_0_and_1(scores)
 
 
-def _are_log_probabilities(scores):
-  whole = np.allclose(np.logaddexp.reduce(scores, axis=1), 0, atol=1e-4)
-  return whole and scores.shape[1] > 1
+def _are_log_probabilities(scores: np.ndarray) -> bool:
+  """Returns whether each row is a distribution's logarithm."""
+  adds_up = np.allclose(np.logaddexp.reduce(scores, axis=1), 0, atol=1e-4)
+  return adds_up and scores.shape[1] > 1
 
 
-def _lie_between_0_and_1(scores):
-  return ((scores >= 0) & (scores <= 1)).all()
+def _lie_between_0_and_1(scores: np.ndarray) -> bool:
+  """Returns whether all scores could be probabilities."""
+  return bool(((scores >= 0) & (scores <= 1)).all())
 
 
-def _kind(own: Any) -> str:
-  if isinstance(own, dict):
-    return f'a dict of {", ".join(map(repr, own)) or "nothing"}'
-  return f'of type {type(own).__name__}'
+def _describe_type(variables: Any) -> str:
+  """Describes variables of a wrong type, for a message."""
+  if isinstance(variables, dict):
+    return f'a dict of {", ".join(map(repr, variables)) or "nothing"}'
+  return f'of type {type(variables).__name__}'

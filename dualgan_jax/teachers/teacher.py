@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import chex
 import flax.linen as nn
@@ -17,13 +17,13 @@ BlockFn = Callable[[Any, chex.Array], chex.Array]
 
 @struct.dataclass
 class Teacher:
-  """A trained classifier A_m = head ∘ A_m^B ∘ … ∘ A_m^1 that stays as it is.
+  """A trained, frozen classifier A_m = head ∘ A_m^B ∘ … ∘ A_m^1.
 
   Any functions will do, whatever made them, as long as they are pure and treat
-  each row of a batch alone.
+  each row of a batch by itself.
 
   Attributes:
-    name: what the user calls it.
+    name: the user's name for it.
     labels: Y_m, in the order of its logits.
     blocks: B functions `(variables, x) -> x`; the first takes images
       [N, h, w, c] in [0, 1].
@@ -32,7 +32,7 @@ class Teacher:
       pytree, and perhaps 'batch_stats', which no gradient moves.
     single_label: whether its labels exclude one another; the sigmoids of its
       logits are softmax probabilities then (use `single_label`).
-    image_shape: (height, width, channels) of the images that it is shown, if
+    image_shape: (height, width, channels) of the images that it takes, if
       known.
   """
 
@@ -60,7 +60,7 @@ class Teacher:
     name: str = 'teacher',
     **call_arguments: Any,
   ) -> 'Teacher':
-    """Makes a teacher of a Flax Linen model, which stays as it is written.
+    """Makes a teacher of a Flax Linen model, without rewriting it.
 
     The model is cut after the output of some of its submodules. It is called
     with `train`, `training` and `is_training` False, `deterministic` and
@@ -71,7 +71,7 @@ class Teacher:
       module: with `setup` or `nn.compact`; maps images to one logit per label.
       variables: its {'params': ..., 'batch_stats': ...}.
       labels: in the order of its logits.
-      image_shape: (height, width, channels) of the images that it is shown.
+      image_shape: (height, width, channels) of the images that it takes.
       cut_after: two or more submodules, like ('Conv_1', 'encoder/Conv_3'), each
         called once; the first block ends after the first of them, and what
         follows the last is the head.
@@ -81,16 +81,22 @@ class Teacher:
       name: of the teacher.
       **call_arguments: of the model, beside the images.
 
+    Returns:
+      A teacher of one block per cut, and a head.
+
     Raises:
       UserError: the model cannot answer such images, or cannot be cut there,
         for instance since a skip connection leads around a cut.
     """
     from dualgan_jax.teachers import linen_model  # it makes teachers
 
-    bound = linen_model.bound(module, variables, call_arguments)
+    apply, variables = linen_model.bind(module, variables, call_arguments)
     return _from_model(
-      cls(name, tuple(labels), (), None, (), image_shape=tuple(image_shape)),
-      *bound,
+      name,
+      labels,
+      image_shape,
+      apply,
+      variables,
       cut_after,
       softmax=single_label,
       preparation=preparation,
@@ -111,8 +117,8 @@ class Teacher:
   ) -> 'Teacher':
     """Makes a teacher of a Flax NNX model, as `from_flax` does of Linen's.
 
-    The statistics prior does not see its batch norms, as it does not see those
-    of plain functions; a run says so.
+    The statistics prior cannot read its batch norms, nor those of plain
+    functions; a run says so.
 
     Args:
       module: an `nnx.Module` with its variables; it stays as it is, and answers
@@ -125,14 +131,21 @@ class Teacher:
       name: see `from_flax`.
       **call_arguments: see `from_flax`.
 
+    Returns:
+      A teacher of one block per cut, and a head.
+
     Raises:
       UserError: see `from_flax`.
     """
     from dualgan_jax.teachers import nnx_model  # it makes teachers
 
+    apply, variables = nnx_model.bind(module, call_arguments)
     return _from_model(
-      cls(name, tuple(labels), (), None, (), image_shape=tuple(image_shape)),
-      *nnx_model.bound(module, call_arguments),
+      name,
+      labels,
+      image_shape,
+      apply,
+      variables,
       cut_after,
       softmax=single_label,
       preparation=preparation,
@@ -141,49 +154,76 @@ class Teacher:
 
 @dataclasses.dataclass(frozen=True)
 class _SoftmaxHead:
-  """The logits of the probabilities that a softmax over a head gives."""
+  """A head whose logits are those of a softmax's probabilities."""
 
   head: BlockFn
 
-  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
-    return one_against_rest(self.head(variables, x))
+  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
+    return one_against_rest(self.head(variables, features))
 
 
 def single_label(teacher: Teacher) -> Teacher:
-  """A teacher whose head's scores go through a softmax: one label per image.
+  """Puts a softmax over a teacher's head: one label per image.
 
   Args:
-    teacher: its head gives what the softmax takes, for two labels or more.
+    teacher: its head gives the softmax's scores, for two labels or more.
+
+  Returns:
+    A teacher whose logits' sigmoids are the softmax's probabilities.
   """
-  return teacher.replace(head=_SoftmaxHead(teacher.head), single_label=True)
+  # Logits label by label are all that the losses know.
+  return dataclasses.replace(
+    teacher, head=_SoftmaxHead(teacher.head), single_label=True
+  )
 
 
 def without_softmax(teacher: Teacher) -> Teacher:
-  """A teacher that gives what `single_label`'s softmax takes, if it has one."""
+  """Takes the softmax of `single_label` off a teacher, if it has one.
+
+  Args:
+    teacher: any.
+
+  Returns:
+    A teacher whose head gives the softmax's scores.
+  """
   if not isinstance(teacher.head, _SoftmaxHead):
     return teacher
-  return teacher.replace(head=teacher.head.head, single_label=False)
+  return dataclasses.replace(
+    teacher, head=teacher.head.head, single_label=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
 class _PreparedBlock:
-  """Prepares images for a first block."""
+  """A first block that prepares its images."""
 
   preparation: Preparation
   block: BlockFn
 
-  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
-    return self.block(variables, self.preparation(x))
+  def __call__(self, variables: Any, images: chex.Array) -> chex.Array:
+    return self.block(variables, self.preparation(images))
 
 
 def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
-  """A teacher that is shown our images, and sees what it is used to."""
-  first, *others = teacher.blocks
-  return teacher.replace(blocks=(_PreparedBlock(preparation, first), *others))
+  """Prepares images before a teacher's first block.
+
+  Args:
+    teacher: takes images as it was trained on, of another size or range.
+    preparation: makes such images of ours, [N, h, w, c] in [0, 1].
+
+  Returns:
+    A teacher that takes images in [0, 1].
+  """
+  first_block, *other_blocks = teacher.blocks
+  prepared_block: BlockFn = _PreparedBlock(preparation, first_block)
+  blocks = (prepared_block, *other_blocks)
+  return dataclasses.replace(teacher, blocks=blocks)
 
 
 def _from_model(
-  empty: Teacher,
+  name: str,
+  labels: Sequence[str],
+  image_shape: tuple[int, int, int],
   apply: Callable[..., chex.Array],
   variables: Any,
   cut_after: Sequence[str],
@@ -191,66 +231,95 @@ def _from_model(
   softmax: bool,
   preparation: Preparation | None,
 ) -> Teacher:
-  """Fills a teacher with the blocks of a model, see `cut_model.cut`."""
+  """Makes a teacher of the blocks of a model, see `cut_model.cut`."""
   from dualgan_jax.teachers import cut_model  # it takes teachers
 
-  images = jax.random.uniform(jax.random.PRNGKey(0), (2, *empty.image_shape))
+  # Two rows, as the protocol's check has: a cut is tried on them.
+  images = jax.random.uniform(jax.random.PRNGKey(0), (2, *image_shape))
   if preparation:
     images = preparation(images)
   (*blocks, head), parts = cut_model.cut(apply, variables, images, cut_after)
-  teacher = empty.replace(blocks=tuple(blocks), head=head, variables=parts)
+  teacher = Teacher(
+    name,
+    tuple(labels),
+    tuple(blocks),
+    head,
+    parts,
+    image_shape=cast(tuple[int, int, int], tuple(image_shape)),
+  )
   if preparation:
     teacher = prepared(teacher, preparation)
   return single_label(teacher) if softmax else teacher
 
 
-_BOTH = ('first', 'second')
+_PLACES = ('first', 'second')
 
 
 @dataclasses.dataclass(frozen=True)
 class _MergedBlock:
   """Two blocks, one after the other."""
 
-  blocks: tuple[BlockFn, BlockFn]
+  first: BlockFn
+  second: BlockFn
 
-  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
-    for place, block in zip(_BOTH, self.blocks, strict=True):
-      x = block({k: v[place] for k, v in variables.items() if place in v}, x)
-    return x
+  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
+    for place in _PLACES:
+      block_variables = {
+        collection: by_place[place]
+        for collection, by_place in variables.items()
+        if place in by_place
+      }
+      features = getattr(self, place)(block_variables, features)
+    return features
 
 
-def merged(teacher: Teacher, b: int) -> Teacher:
-  """The same teacher, cut into one block less: b and b + 1 are one.
+def merged(teacher: Teacher, block_number: int) -> Teacher:
+  """Merges blocks b and b + 1 of a teacher into one.
 
   Args:
     teacher: of B blocks.
-    b: 1 .. B - 1.
+    block_number: b, 1 .. B - 1.
+
+  Returns:
+    The same function in B - 1 blocks.
   """
-  two = slice(b - 1, b + 1)
-  parts = dict(zip(_BOTH, teacher.variables[two], strict=True))
-  kinds = dict.fromkeys(kind for own in parts.values() for kind in own)
+  pair = slice(block_number - 1, block_number + 1)
+  parts = dict(zip(_PLACES, teacher.variables[pair], strict=True))
+  # 'params' stay apart from 'batch_stats', which no gradient moves.
+  collections = dict.fromkeys(
+    collection for part in parts.values() for collection in part
+  )
   variables = {
-    kind: {place: own[kind] for place, own in parts.items() if kind in own}
-    for kind in kinds
+    collection: {
+      place: part[collection]
+      for place, part in parts.items()
+      if collection in part
+    }
+    for collection in collections
   }
 
-  def cut(entries, one):
-    return (*entries[: b - 1], one, *entries[b + 1 :])
+  def replace_pair(entries, entry):
+    return (
+      *entries[: block_number - 1],
+      entry,
+      *entries[block_number + 1 :],
+    )
 
-  return teacher.replace(
-    blocks=cut(teacher.blocks, _MergedBlock(teacher.blocks[two])),
-    variables=cut(teacher.variables, variables),
+  return dataclasses.replace(
+    teacher,
+    blocks=replace_pair(teacher.blocks, _MergedBlock(*teacher.blocks[pair])),
+    variables=replace_pair(teacher.variables, variables),
   )
 
 
 @dataclasses.dataclass(frozen=True)
 class _FrozenBlock:
-  """Runs a Linen block with its running averages."""
+  """A Linen block with its running averages."""
 
   module: nn.Module
 
-  def __call__(self, variables: Any, x: chex.Array) -> chex.Array:
-    return self.module.apply(variables, x, train=False)
+  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
+    return self.module.apply(variables, features, train=False)
 
 
 def from_classifier(
@@ -259,7 +328,18 @@ def from_classifier(
   classifier: Classifier,
   variables: tuple[Any, ...],
 ) -> Teacher:
-  """Freezes one of our classifiers, as `Classifier.init` shapes variables."""
+  """Makes a teacher of a trained classifier of this package.
+
+  Args:
+    name: of the teacher.
+    labels: in the order of its logits.
+    classifier: any of `networks.classifier`.
+    variables: B + 1 dicts, as `Classifier.init` shapes them.
+
+  Returns:
+    A teacher of its B blocks.
+  """
+  # The scores before a softmax, which `single_label` puts on.
   blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
   teacher = Teacher(name, labels, blocks, classifier.scores, variables)
   return single_label(teacher) if classifier.single_label else teacher

@@ -1,6 +1,6 @@
-"""Measures of the generator's health, and when to warn."""
+"""Measures of the generator's health, and warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import chex
 import jax
@@ -9,11 +9,11 @@ import numpy as np
 
 from dualgan_jax import losses
 
-# Trouble must last this many steps: every generator starts empty and uniform.
+# Steps that trouble must last: every generator starts empty and uniform.
 PATIENCE = 100
-# Fewer labels per image than this: the teachers see nothing in most of them.
+# Labels per image; with fewer, the teachers recognise nothing in most images.
 MIN_LABELS = 0.1
-# Share of images, of those in which a teacher is sure of a label at least.
+# Share of images in which a teacher is sure of a label.
 MIN_SURE = 0.005
 # Standard deviation of a pixel over the batch, images being in [0, 1].
 MIN_DIVERSITY = 0.02
@@ -28,15 +28,16 @@ def batch_means(
 
   Args:
     images: [N, h, w, c] in [0, 1].
-    logits: the teachers' answers put together, [N, L].
+    logits: the teachers' combined answers, [N, L].
 
   Returns:
+    By name:
     fires: share of images that carry each label, [L].
     pixels, squares: mean of each pixel and of its square, [h, w, c].
   """
-  fires = (logits > 0).astype(jnp.float32)
+  is_present = (logits > 0).astype(jnp.float32)
   return {
-    'fires': jnp.mean(fires, axis=0),
+    'fires': jnp.mean(is_present, axis=0),
     'pixels': jnp.mean(images, axis=0),
     'squares': jnp.mean(jnp.square(images), axis=0),
   }
@@ -49,14 +50,17 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
     means: of `batch_means`, averaged over all devices.
 
   Returns:
+    By name:
     firing_rate: share of images that carry each label, [L].
     labels_per_image: their sum, a scalar.
-    entropy: entropy of the fired labels over log L, in [0, 1]; of one label
-      alone, that of whether it fires, over log 2.
+    entropy: entropy of the fired labels over log L, in [0, 1]; if L is 1, that
+      of whether it fires, over log 2.
     diversity: root mean square over pixels of a pixel's standard deviation over
       the batch, in [0, 0.5].
   """
+  # Of each pixel over the batch, averaged over pixels.
   variance = jnp.mean(means['squares'] - jnp.square(means['pixels']))
+  # The share of one label is 1 always: its entropy is that of a coin.
   form = 'normalised' if means['fires'].size > 1 else 'bernoulli'
   entropy = -losses.information_entropy(means['fires'], form)
   if form == 'bernoulli':
@@ -72,20 +76,20 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
 
 
 class Watch:
-  """Warns once, in one line, that a generator is empty or has collapsed."""
+  """A watch that warns once that a generator is empty or has collapsed."""
 
   def __init__(self, teacher_labels: Mapping[str, Sequence[int]] | None = None):
     """Begins to watch.
 
     Args:
-      teacher_labels: by name, which entries of `firing_rate` are a teacher's.
+      teacher_labels: by teacher's name, its entries of `firing_rate`.
     """
     self._teacher_labels = teacher_labels or {}
-    self._since: dict[str, int] = {}
+    self._first_steps: dict[str, int] = {}
     self._reported: set[str] = set()
 
   def look(self, step: int, metrics: Mapping[str, np.ndarray]) -> list[str]:
-    """Takes one row of metrics.
+    """Reads one row of metrics.
 
     Args:
       step: the row's.
@@ -98,26 +102,30 @@ class Watch:
     if 'labels_per_image' not in metrics:
       return []
     lines = []
-    for trouble, line in self._troubles(metrics):
-      if line is None:
-        self._since.pop(trouble, None)
+    for trouble, message in self._troubles(metrics):
+      # A trouble that passes begins anew when it returns.
+      if message is None:
+        self._first_steps.pop(trouble, None)
         continue
-      since = self._since.setdefault(trouble, step)
-      if step - since >= PATIENCE and trouble not in self._reported:
+      first_step = self._first_steps.setdefault(trouble, step)
+      if step - first_step >= PATIENCE and trouble not in self._reported:
         self._reported.add(trouble)
-        lines.append(f'warning: at step {step} {line}')
+        lines.append(f'warning: at step {step} {message}')
     return lines
 
-  def _troubles(self, metrics):
-    labels = float(metrics['labels_per_image'])
+  def _troubles(
+    self, metrics: Mapping[str, np.ndarray]
+  ) -> Iterator[tuple[str, str | None]]:
+    """Yields each trouble's name and message; None where there is none."""
+    labels_per_image = float(metrics['labels_per_image'])
     diversity = float(metrics['diversity'])
     entropy = float(metrics['entropy'])
-    empty = labels < MIN_LABELS
+    is_empty = labels_per_image < MIN_LABELS
     yield (
       'empty',
-      f'generated images are empty: {labels:.2f} labels per image; raise '
-      'objective.prior, or set objective.never_empty.'
-      if empty
+      f'generated images are empty: {labels_per_image:.2f} labels per image; '
+      'raise objective.prior, or set objective.never_empty.'
+      if is_empty
       else None,
     )
     yield (
@@ -127,21 +135,22 @@ class Watch:
       if diversity < MIN_DIVERSITY
       else None,
     )
-    for name, labels in self._teacher_labels.items():
-      sure = float(np.sum(np.asarray(metrics['firing_rate'])[list(labels)]))
+    for name, columns in self._teacher_labels.items():
+      firing_rate = np.asarray(metrics['firing_rate'])[list(columns)]
+      sure_share = float(np.sum(firing_rate))
       yield (
         f'unsure {name}',
         f'generated images make teacher {name} sure of no label; it may be of '
         'another architecture than its config says, or used to other inputs: '
         'compare it with `reference`, and look at its mean and std.'
-        if sure < MIN_SURE and not empty
+        if sure_share < MIN_SURE and not is_empty
         else None,
       )
-    # Of empty images nothing is learned from which few labels they carry.
+    # The few labels of empty images tell nothing about collapse.
     yield (
       'few',
       'generated images carry only few of the labels, or the only one always: '
       f'entropy {entropy:.2f} of 1; raise objective.beta.'
-      if entropy < MIN_ENTROPY and not empty
+      if entropy < MIN_ENTROPY and not is_empty
       else None,
     )

@@ -60,7 +60,7 @@ def test_two_processes_take_the_step_of_one(tmp_path):
   assert codes == [0, 0], errors
   # One process, of any number of devices, reads what two have written.
   phase = _phase()
-  step, state, _ = Checkpoints(tmp_path / 'c').newest(
+  step, state, _ = Checkpoints(tmp_path / 'c').restore_newest(
     lambda: jax.eval_shape(phase.init, jax.random.PRNGKey(0))
   )
   assert step == phase.steps

@@ -47,7 +47,7 @@ def _teachers():
 
 def _filters(points):
   return [
-    discriminators.new_filter(
+    discriminators.init_filter(
       jax.random.fold_in(KEY, m), STUDENT[p - 1], widths[p - 1]
     )
     for m, (p, widths) in enumerate(zip(points, (ONE, TWO), strict=True))
@@ -86,7 +86,7 @@ def test_answers_are_trunk_filter_and_tail(points):
       forward.tail(
         teacher,
         teacher.variables[point:],
-        discriminators.filtered(params, features[point]),
+        discriminators.apply_filter(params, features[point]),
         point,
       )
     )

@@ -24,12 +24,14 @@ def test_combine_puts_single_owners_in_order():
   logits = [jnp.array([[1.0, 2.0], [-1.0, -2.0]]), jnp.array([[3.0], [-3.0]])]
   owners = np.array([[2], [0], [1]])
   np.testing.assert_array_equal(
-    discriminators.combine(logits, owners), [[3, 1, 2], [-3, -1, -2]]
+    discriminators.combine_logits(logits, owners), [[3, 1, 2], [-3, -1, -2]]
   )
 
 
 def test_combine_leaves_out_labels_that_are_not_asked_for():
-  answers = discriminators.combine([jnp.array([[1.0, 2.0]])], np.array([[1]]))
+  answers = discriminators.combine_logits(
+    [jnp.array([[1.0, 2.0]])], np.array([[1]])
+  )
   np.testing.assert_array_equal(answers, [[2.0]])
 
 
@@ -38,7 +40,9 @@ def test_combine_takes_the_mean_of_probabilities():
   # (3/4 + 1/2) / 2 = 5/8; the single owner of the second label counts;
   # (3/4 + 1/4) / 2 = 1/2.
   owners = np.array([[0, 2], [1, -1], [0, 3]])
-  _close(discriminators.combine(logits, owners), [[_logit(5 / 8), 2.0, 0.0]])
+  _close(
+    discriminators.combine_logits(logits, owners), [[_logit(5 / 8), 2.0, 0.0]]
+  )
 
 
 def test_combine_of_three_owners_weighs_them_equally():
@@ -46,18 +50,18 @@ def test_combine_of_three_owners_weighs_them_equally():
   # (3/4 + 1/2 + 1/2) / 3 = 7/12 and (1/2 + 1/4) / 2 = 3/8.
   owners = np.array([[0, 1, 2], [2, 3, -1]])
   wanted = [[_logit(7 / 12), _logit(3 / 8)]]
-  _close(discriminators.combine(logits, owners), wanted)
+  _close(discriminators.combine_logits(logits, owners), wanted)
 
 
 def test_combine_of_owners_that_agree_is_their_answer():
   logits = jnp.array([[-7.0, 0.3, 12.0]])
   owners = np.array([[0, 3], [1, 4], [2, 5]])
-  _close(discriminators.combine([logits, logits], owners), logits)
+  _close(discriminators.combine_logits([logits, logits], owners), logits)
 
 
 def test_combine_gradient_goes_to_each_owner():
   owners = np.array([[0, 1]])
-  grad = jax.grad(lambda x: discriminators.combine([x], owners)[0, 0])
+  grad = jax.grad(lambda x: discriminators.combine_logits([x], owners)[0, 0])
   # p = 5/8: dlogit/dx_k = y_k (1 - y_k) / 2 / (p (1 - p)), y = 3/4 and 1/2;
   # p (1 - p) = 15/64.
   _close(grad(jnp.array([[LN3, 0.0]])), [[3 / 32 * 64 / 15, 1 / 8 * 64 / 15]])
@@ -81,7 +85,7 @@ def test_combine_of_sure_owners(logits, wanted, slopes):
   x = jnp.array([[*logits, -1e4]])
   owners = np.array([[0, 1], [2, -1]])
   value, grad = jax.value_and_grad(
-    lambda x: discriminators.combine([x], owners)[0, 0]
+    lambda x: discriminators.combine_logits([x], owners)[0, 0]
   )(x)
   _close(value, wanted)
   _close(grad, [[*slopes, 0.0]])
@@ -93,7 +97,7 @@ def test_padding_of_a_label_adds_nothing(sure):
   x = jnp.array([[sure, 0.0, -sure]])
   owners = np.array([[0, -1], [1, 2]])
   value, grad = jax.value_and_grad(
-    lambda x: discriminators.combine([x], owners)[0, 0]
+    lambda x: discriminators.combine_logits([x], owners)[0, 0]
   )(x)
   _close(value, sure)
   _close(grad, [[1.0, 0.0, 0.0]])
@@ -109,7 +113,7 @@ def test_combine_takes_only_answers_that_count():
   absent = discriminators.ABSENT
   # The shared label: the one who counts, (3/4 + 1/2) / 2, or nobody.
   _close(
-    discriminators.combine(logits, _SHARED, answer_mask),
+    discriminators.combine_logits(logits, _SHARED, answer_mask),
     [
       [1.0, LN3, absent],
       [absent, 0.0, 2.0],
@@ -124,7 +128,7 @@ def test_combine_of_single_owners_takes_only_answers_that_count():
   answer_mask = np.array([[True, False], [False, True]])
   absent = discriminators.ABSENT
   _close(
-    discriminators.combine(logits, np.array([[1], [0]]), answer_mask),
+    discriminators.combine_logits(logits, np.array([[1], [0]]), answer_mask),
     [[absent, 1.0], [4.0, absent]],
   )
 
@@ -140,8 +144,8 @@ def test_combine_with_a_full_mask_is_as_without():
   everyone = np.ones((3, 2), bool)
   for owners in (_SHARED, np.array([[3], [0], [2]])):
     _close(
-      discriminators.combine(logits, owners, everyone),
-      discriminators.combine(logits, owners),
+      discriminators.combine_logits(logits, owners, everyone),
+      discriminators.combine_logits(logits, owners),
     )
 
 
@@ -149,7 +153,9 @@ def test_combine_is_a_number_on_the_way_where_nobody_counts():
   x, nobody = jnp.array([[LN3, 0.0]]), np.zeros((1, 1), bool)
   with jax.debug_nans(True):
     value, grad = jax.value_and_grad(
-      lambda x: discriminators.combine([x], np.array([[0, 1]]), nobody)[0, 0]
+      lambda x: discriminators.combine_logits([x], np.array([[0, 1]]), nobody)[
+        0, 0
+      ]
     )(x)
   assert value == discriminators.ABSENT
   _close(grad, [[0, 0]])
@@ -158,7 +164,7 @@ def test_combine_is_a_number_on_the_way_where_nobody_counts():
 def test_combine_takes_a_traced_mask():
   logits = [jnp.array([[1.0]]), jnp.array([[2.0]])]
   combine = jax.jit(
-    lambda b: discriminators.combine(logits, np.array([[0, 1]]), b)
+    lambda b: discriminators.combine_logits(logits, np.array([[0, 1]]), b)
   )
   _close(combine(np.array([[True, False]])), [[1.0]])
   _close(combine(np.array([[False, True]])), [[2.0]])
@@ -168,7 +174,7 @@ def test_combine_gradient_goes_to_those_who_count():
   logits = [jnp.array([[5.0, LN3]] * 3), jnp.array([[0.0, 2.0]] * 3)]
   answer_mask = np.array([[1, 0], [1, 1], [0, 0]], bool)
   one, two = jax.grad(
-    lambda x: jnp.sum(discriminators.combine(x, _SHARED, answer_mask))
+    lambda x: jnp.sum(discriminators.combine_logits(x, _SHARED, answer_mask))
   )(logits)
   # Slope 1 where one counts; of two, y_k (1 - y_k) / 2 / (p (1 - p)) with
   # p = 5/8 as always; and nothing moves where nobody counts.
@@ -191,9 +197,9 @@ def test_combine_of_sure_owners_takes_only_answers_that_count(
   # Both are sure, of opposites; and one who does not count adds nothing.
   def combined(one, two):
     answer_mask = np.array([counts])
-    return discriminators.combine([one, two], np.array([[0, 1]]), answer_mask)[
-      0, 0
-    ]
+    return discriminators.combine_logits(
+      [one, two], np.array([[0, 1]]), answer_mask
+    )[0, 0]
 
   value, grads = jax.value_and_grad(combined, argnums=(0, 1))(
     jnp.array([[sure]]), jnp.array([[-sure]])
@@ -318,7 +324,7 @@ def test_ensemble_logits_of_sure_teachers_are_finite(routed):
 
 def _params(channels, teacher_channels):
   """Of a filter, every one of them drawn, biases too."""
-  shapes = discriminators.new_filter(KEY, channels, teacher_channels)
+  shapes = discriminators.init_filter(KEY, channels, teacher_channels)
   rng = np.random.default_rng(1)
   return jax.tree.map(
     lambda x: rng.normal(size=x.shape).astype(np.float32), shapes
@@ -347,7 +353,7 @@ def test_filtered_is_eq_9(teacher_channels):
   params = _params(3, teacher_channels)
   assert ('projection' in params) == (teacher_channels != 3)
   x = _numpy_features()
-  y = discriminators.filtered(params, x)
+  y = discriminators.apply_filter(params, x)
   assert y.shape == (4, 3, 2, teacher_channels)
   _close(y, _eq_9(params, x))
 
@@ -359,17 +365,17 @@ def test_saturated_gate_is_open_or_shut(teacher_channels):
   x = _numpy_features()
 
   def total(params):
-    return jnp.sum(jnp.square(discriminators.filtered(params, x)))
+    return jnp.sum(jnp.square(discriminators.apply_filter(params, x)))
 
   gate = np.tile([1.0, 0.0, 1.0], (4, 1))
-  _close(discriminators.filtered(params, x), _eq_9(params, x, gate))
+  _close(discriminators.apply_filter(params, x), _eq_9(params, x, gate))
   grad = jax.grad(total)(params)
   _close(grad['Dense_1']['bias'], np.zeros(3))
   assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(grad))
 
 
 def test_new_filters_differ_by_key():
-  one = discriminators.new_filter(KEY, 2, 4)
-  other = discriminators.new_filter(jax.random.fold_in(KEY, 1), 2, 4)
+  one = discriminators.init_filter(KEY, 2, 4)
+  other = discriminators.init_filter(jax.random.fold_in(KEY, 1), 2, 4)
   for name in ('Dense_0', 'Dense_1', 'projection'):
     assert np.any(one[name]['kernel'] != other[name]['kernel'])

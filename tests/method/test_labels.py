@@ -72,17 +72,17 @@ def test_a_teacher_may_be_asked_for_nothing():
   label_map = LabelMap.create(TEACHERS, ['b', 'a'])
   _equal(label_map.task_filter(1), np.zeros(0))
   _equal(label_map.customised_columns(1), np.zeros(0))
-  assert label_map.asked == (0,)
+  assert label_map.relevant_teachers == (0,)
 
 
 def test_a_shared_label_is_asked_of_all_its_owners():
-  assert LabelMap.create(TEACHERS, ['c']).asked == (0, 1)
+  assert LabelMap.create(TEACHERS, ['c']).relevant_teachers == (0, 1)
 
 
 def test_asked_only_counts_columns_anew():
   label_map = LabelMap.create(TEACHERS, ['d'])
-  assert label_map.asked == (1,)
-  asked = label_map.asked_only()
+  assert label_map.relevant_teachers == (1,)
+  asked = label_map.restrict_to_relevant()
   assert asked == LabelMap.create({'right': ('c', 'd')}, ['d'])
   # d was column 4 while the left teacher's three labels stood before.
   _equal(asked.owners(asked.customised), [[1]])
@@ -90,7 +90,7 @@ def test_asked_only_counts_columns_anew():
 
 def test_asked_only_of_a_map_in_full_use_is_the_map():
   label_map = LabelMap.create(TEACHERS, ['c'])
-  assert label_map.asked_only() == label_map
+  assert label_map.restrict_to_relevant() == label_map
 
 
 @pytest.mark.parametrize(
@@ -151,17 +151,17 @@ def test_task_filters_keep_all_that_is_wanted_and_nothing_else(label_map):
     names = [owned[i] for i in label_map.task_filter(m)]
     columns = label_map.customised_columns(m)
     assert names == [label_map.customised[c] for c in columns]
-    assert bool(names) == (m in label_map.asked)
+    assert bool(names) == (m in label_map.relevant_teachers)
     kept.update(names)
   assert kept == set(label_map.customised)
 
 
 @hypothesis.given(label_maps())
 def test_those_not_asked_change_nothing_for_the_others(label_map):
-  asked = label_map.asked_only()
+  asked = label_map.restrict_to_relevant()
   assert asked.customised == label_map.customised
   assert asked.asked == tuple(range(len(asked.teachers)))
-  for new, old in enumerate(label_map.asked):
+  for new, old in enumerate(label_map.relevant_teachers):
     assert asked.teachers[new] == label_map.teachers[old]
     _equal(asked.task_filter(new), label_map.task_filter(old))
   owners = (x.owners(x.customised) for x in (asked, label_map))

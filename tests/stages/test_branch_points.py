@@ -11,7 +11,10 @@ from tests import tiny
 
 def test_the_branch_point_is_the_argmin():
   losses = {'low': [0.5, 0.2, 0.3], 'high': [0.1, 0.4, 0.2]}
-  assert branch_points.branch_points(losses, 0.0) == {'low': 2, 'high': 1}
+  assert branch_points.choose_branch_points(losses, 0.0) == {
+    'low': 2,
+    'high': 1,
+  }
 
 
 @pytest.mark.parametrize(
@@ -19,17 +22,21 @@ def test_the_branch_point_is_the_argmin():
 )
 def test_tolerance_takes_the_deepest_within_it(tolerance, point):
   losses = {'high': [0.1, 0.4, 0.2]}
-  assert branch_points.branch_points(losses, tolerance) == {'high': point}
+  assert branch_points.choose_branch_points(losses, tolerance) == {
+    'high': point
+  }
 
 
 def test_equal_losses_branch_as_deep_as_they_can():
-  assert branch_points.branch_points({'low': [0.3, 0.3]}, 0.0) == {'low': 2}
+  assert branch_points.choose_branch_points({'low': [0.3, 0.3]}, 0.0) == {
+    'low': 2
+  }
 
 
 def test_branch_losses_are_means_over_fresh_batches():
   student, source = tiny.student(), tiny.source()
   variables = tiny.variables_of(student)
-  frozen = dual.Frozen(tiny.both_teachers(), source, variables)
+  frozen = dual.BlockInputs(tiny.both_teachers(), source, variables)
   filters = {
     f'block_{b}': {
       name: x[f'group_{3 - b}'] for name, x in source.filters.items()
@@ -39,9 +46,9 @@ def test_branch_losses_are_means_over_fresh_batches():
   phase = branch_points.branch_phase(
     student,
     tiny.LABEL_MAP,
-    branch_points.Measured(frozen, filters),
-    batches=2,
-    batch=tiny.BATCH,
+    branch_points.BranchPointInputs(frozen, filters),
+    num_batches=2,
+    batch_size=tiny.BATCH,
   )
   first, metrics = tiny.run(phase, steps=1)
   both, second_metrics = tiny.run(phase, steps=2)

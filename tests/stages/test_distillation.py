@@ -23,10 +23,10 @@ def _phase(draw, origin, optimiser):
     lambda key: tiny.variables_of(student),
     draw,
     tiny.LABEL_MAP,
-    lambda: distillation.Frozen(tiny.both_teachers(), origin),
+    lambda: distillation.DistillationInputs(tiny.both_teachers(), origin),
     temperature=2.0,
     steps=30,
-    batch=tiny.BATCH,
+    batch_size=tiny.BATCH,
     optimiser=optimiser,
   )
 
@@ -38,13 +38,13 @@ def test_the_loss_is_against_the_teachers_answers_on_y_cst(routed):
   answer_mask = None
   if routed:  # every other image belongs to the other teacher
     answer_mask = np.tile(np.eye(2, dtype=bool), (tiny.BATCH // 2, 1))
-  phase = _phase(distillation.generated, source, optax.sgd(0.1))
+  phase = _phase(distillation.draw_generated, source, optax.sgd(0.1))
   state, metrics = tiny.run(phase)
 
   def by_hand(everyone, key):
     x = source.features(jax.random.fold_in(key, 0), tiny.BATCH)[-1]
     logits, updated = student.apply(tiny.variables_of(student), x, train=True)
-    targets = discriminators.combine(
+    targets = discriminators.combine_logits(
       [forward.tail(t, t.variables, x, 0) for t in everyone],
       tiny.LABEL_MAP.owners(tiny.ASKED),
       answer_mask,
@@ -78,7 +78,7 @@ def test_one_label_alone_is_agreed_on_where_both_say_it_is_there():
 
 
 def test_the_student_learns():
-  phase = _phase(distillation.generated, tiny.source(), optax.adam(1e-2))
+  phase = _phase(distillation.draw_generated, tiny.source(), optax.adam(1e-2))
   first, last = tiny.run(phase)[1], tiny.run(phase, steps=30)[1]
   assert last['loss'] < first['loss']
 
@@ -87,9 +87,11 @@ def test_the_image_filter_stands_before_the_teachers_only():
   with_filter = tiny.source(image_filter=True)
   assert 'image' in with_filter.filters['one']
   plain = tiny.run(
-    _phase(distillation.generated, tiny.source(), optax.sgd(0.1))
+    _phase(distillation.draw_generated, tiny.source(), optax.sgd(0.1))
   )
-  dimmed = tiny.run(_phase(distillation.generated, with_filter, optax.sgd(0.1)))
+  dimmed = tiny.run(
+    _phase(distillation.draw_generated, with_filter, optax.sgd(0.1))
+  )
   # The same images, other answers to them.
   assert plain[1]['loss'] != dimmed[1]['loss']
   jax.tree.map(
@@ -104,7 +106,7 @@ def test_noise_is_uniform_and_new_each_time():
   draw = parallel.compile_step(
     lambda frozen, key: (
       key,
-      distillation.noise(*frozen, tiny.LABEL_MAP, key, 64),
+      distillation.draw_noise(*frozen, tiny.LABEL_MAP, key, 64),
     ),
     devices,
   )
@@ -127,7 +129,7 @@ def test_noise_is_uniform_and_new_each_time():
 
 def _real(answer_mask):
   sets = (RealImages(tiny.images(), np.tile(answer_mask, (40, 1))),)
-  return distillation.Real(sets, tiny.IMAGE[:2])
+  return distillation.RealImageSets(sets, tiny.IMAGE[:2])
 
 
 def test_real_images_have_the_answers_of_the_teachers_that_count():
@@ -137,14 +139,16 @@ def test_real_images_have_the_answers_of_the_teachers_that_count():
 
   def answers(answer_mask):
     def share(frozen, key):
-      return key, distillation.real(*frozen, tiny.LABEL_MAP, key, tiny.BATCH)
+      return key, distillation.draw_real(
+        *frozen, tiny.LABEL_MAP, key, tiny.BATCH
+      )
 
     _, (x, logits) = parallel.compile_step(share, devices)(
       parallel.replicate((_real(answer_mask), everyone), devices),
       parallel.replicate(jax.random.PRNGKey(0), devices),
     )
     by_teacher = [forward.tail(t, t.variables, x[0], 0) for t in everyone]
-    return logits[0], discriminators.combine(by_teacher, owners)
+    return logits[0], discriminators.combine_logits(by_teacher, owners)
 
   of_both, combined = answers([True, True])
   np.testing.assert_allclose(of_both, combined, rtol=1e-4, atol=1e-4)

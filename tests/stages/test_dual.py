@@ -26,7 +26,7 @@ def second_block():
 
 
 def test_eq_15_moves_the_step(monkeypatch, second_block):
-  ours = dual.inputs
+  ours = dual.input_streams
 
   def no_generated(student, before, features):
     own_path, generated = ours(student, before, features)
@@ -48,7 +48,7 @@ def test_eq_16_moves_the_step(monkeypatch, second_block, stream):
 
 def test_eq_9_moves_the_step(monkeypatch):
   plain = tiny.run(_phase(1))[0]
-  ours = discriminators.filtered
+  ours = discriminators.apply_filter
   monkeypatch.setattr(
     discriminators,
     'filtered',
@@ -63,17 +63,17 @@ def test_the_inputs_are_the_students_path_and_the_generators_feature():
   features = source.module.apply(
     source.variables, jnp.ones((2, tiny.LATENT_DIM)), train=False
   )
-  own_path, generated = dual.inputs(student, (), features)
+  own_path, generated = dual.input_streams(student, (), features)
   assert own_path is features[-1]  # b = 1: both are the image
   assert generated is features[-1]
 
-  own_path, generated = dual.inputs(student, variables[:1], features)
+  own_path, generated = dual.input_streams(student, variables[:1], features)
   expected = student.blocks[0].apply(variables[0], features[-1], train=False)
   np.testing.assert_array_equal(own_path, expected)
   assert generated is features[1]  # b = 2: F_g^{B+1-b} = F_g^2
   assert own_path.shape == generated.shape
 
-  _, generated = dual.inputs(student, variables[:2], features)
+  _, generated = dual.input_streams(student, variables[:2], features)
   assert generated is features[0]  # b = 3: F_g^1
 
 
@@ -86,7 +86,7 @@ def test_running_averages_follow_the_students_own_path_only(second_block):
     del frozen
     features = source.features(jax.random.fold_in(key, 0), tiny.BATCH)
     before = tiny.variables_of(student)[:1]
-    own_path, _ = dual.inputs(student, before, features)
+    own_path, _ = dual.input_streams(student, before, features)
     variables = join(first.params['block'], first.batch_stats)
     _, updated = apply_block(student.blocks[1], variables, own_path, train=True)
     return key, split(updated)[1]
@@ -128,7 +128,7 @@ def test_filters_start_where_stage_1_left_them_or_fresh():
     stage1['Dense_0']['kernel'],
     tiny.source().filters['one']['group_2']['Dense_0']['kernel'],
   )
-  fresh = _phase(1, filters='fresh').init(key).params['filters']['one']
+  fresh = _phase(1, filter_start='fresh').init(key).params['filters']['one']
   assert tiny.moved(stage1, fresh) > 1e-3
   assert jax.tree.map(np.shape, stage1) == jax.tree.map(np.shape, fresh)
 
@@ -155,13 +155,13 @@ def _of_first_block(source, image):
     tiny.variables_of(student)[0], image, train=False
   )
   filters = {name: x['group_2'] for name, x in source.filters.items()}
-  frozen = dual.Frozen(everyone, source, ())
+  frozen = dual.BlockInputs(everyone, source, ())
   terms = dual.block_losses(
     1, out, image, {'filters': filters}, student, tiny.LABEL_MAP, frozen
   )
   answers = [
     forward.tail(
-      t, t.variables[1:], discriminators.filtered(filters[t.name], out), 1
+      t, t.variables[1:], discriminators.apply_filter(filters[t.name], out), 1
     )
     for t in everyone
   ]
@@ -204,7 +204,7 @@ def test_the_target_of_a_routed_image_is_its_own_teachers():
 
 def test_a_shared_label_has_the_mean_probability_as_the_heads_target():
   student, everyone = tiny.student(), tiny.both_teachers()
-  frozen = dual.Frozen(everyone, tiny.source(), ())
+  frozen = dual.BlockInputs(everyone, tiny.source(), ())
   image = jnp.ones((2, *tiny.IMAGE)) / 2
   out = jnp.ones((2, 2, 2, 6))
   head = tiny.variables_of(student)[-1]['params']

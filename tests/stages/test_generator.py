@@ -43,7 +43,7 @@ def test_each_loss_moves_the_step(
 
 
 def test_the_filter_of_eq_9_moves_the_step(monkeypatch, plain_step):
-  ours = discriminators.filtered
+  ours = discriminators.apply_filter
 
   def no_gate(params, features):
     if 'projection' in params:  # the identity does not fit there
@@ -69,14 +69,14 @@ def test_the_loss_is_eq_11_put_together_by_hand():
 
   # Without the ladder: each tail by itself, on what the filter gives it.
   def answers(x, group):
-    return discriminators.combine(
+    return discriminators.combine_logits(
       [
         forward.tail(
           t,
           t.variables[3 - group :],
           x
           if group == 3
-          else discriminators.filtered(
+          else discriminators.apply_filter(
             source.filters[t.name][f'group_{group}'], x
           ),
           3 - group,
@@ -225,7 +225,7 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
       logits[m::2][:, mine], answers, rtol=1e-3, atol=1e-4
     )
     for j, group_logits in enumerate(of_groups, start=1):
-      entry = discriminators.filtered(
+      entry = discriminators.apply_filter(
         source.filters[teacher.name][f'group_{j}'], features[j - 1][m::2]
       )
       answers = forward.tail(teacher, teacher.variables[3 - j :], entry, 3 - j)
@@ -283,7 +283,7 @@ def test_independent_labels_are_judged_in_the_asked_forms(entropy, one_hot):
   l_oh, l_ie, (p, q) = _terms(
     tiny.both_teachers(), entropy=entropy, one_hot=one_hot
   )
-  y = discriminators.combine(
+  y = discriminators.combine_logits(
     [jnp.log(x) - jnp.log1p(-x) for x in (p, q)],
     tiny.LABEL_MAP.owners(tiny.LABEL_MAP.union),
   )
@@ -337,7 +337,7 @@ def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
     p, q = p[0::2], q[1::2]
     several = p
   else:  # `c` is owned by both
-    shared = discriminators.combine(
+    shared = discriminators.combine_logits(
       [jnp.log(x) - jnp.log1p(-x) for x in (p[:, 2:], q[:, :1])],
       np.array([[0, 1]]),
     )

@@ -20,7 +20,7 @@ def _phase(steps=40):
     tiny.IMAGE,
     lambda: RealImages(tiny.images(), targets),
     steps=steps,
-    batch=32,
+    batch_size=32,
     optimiser=phases.adam(3e-2, steps),
   )
 

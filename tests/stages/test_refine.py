@@ -8,13 +8,13 @@ import pytest
 from dualgan_jax import losses
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.stages import generator_loss, refine
+from dualgan_jax.stages import generator_loss, refine, replay_buffer
 from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import adam
 from tests import tiny
 
 _POOL = 2 * tiny.BATCH
-_ALL = refine.Augmentation(shift=1, flip=True, mixup=0.5)
+_ALL = replay_buffer.Augmentation(shift=1, flip=True, mixup=0.5)
 
 
 def phase(
@@ -37,14 +37,14 @@ def phase(
     tiny.both_teachers(),
     tiny.LABEL_MAP,
     tiny.loss_weights(routed=routed),
-    image=tiny.IMAGE,
+    image_shape=tiny.IMAGE,
     temperature=2.0,
-    disagreement=disagreement,
-    pool=_POOL,
-    replays=replays,
+    adversarial_weight=disagreement,
+    replay_buffer_size=_POOL,
+    student_replays=replays,
     augmentation=augmentation,
     steps=4,
-    batch=tiny.BATCH,
+    batch_size=tiny.BATCH,
     optimisers={'generator': optimiser, 'student': optimiser},
   )
 
@@ -179,7 +179,7 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
       return losses.cross_entropy(logits / 2, jax.nn.sigmoid(targets / 2))
 
     # Of both batches that were made.
-    replayed = refine.replayed(
+    replayed = replay_buffer.draw_replayed(
       pool, 2 * tiny.BATCH, replay_key, tiny.BATCH, _ALL, num_teachers
     )
     return pool, (loss(pool[tiny.BATCH :] / 255.0), loss(replayed))
@@ -199,11 +199,11 @@ def _replayed(
 ):
   """A draw from images of one row of pixels, mostly of one."""
   images = np.array(pool, np.uint8).reshape(-1, 1, width, 1)
-  augmentation = refine.Augmentation(**changes)
+  augmentation = replay_buffer.Augmentation(**changes)
   chosen = jax.local_devices()[:devices]
 
   def draw(key, images):
-    return images, refine.replayed(
+    return images, replay_buffer.draw_replayed(
       images, held, key, batch, augmentation, teachers
     )
 

@@ -23,14 +23,18 @@ def _state(params, steps=1):
 
 def test_one_world_has_a_misfit_of_one():
   images = _moments(0.5, 1.25)  # mean off by 0.5, variance right
-  ratios = routing_probe.misfits(('a', 'b'), _state([[images, images]] * 2))
+  ratios = routing_probe.statistics_gaps(
+    ('a', 'b'), _state([[images, images]] * 2)
+  )
   np.testing.assert_allclose([ratios['a'], ratios['b']], 1.0, rtol=1e-5)
-  assert not routing_probe.differ(ratios)
+  assert not routing_probe.needs_routing(ratios)
 
 
 def test_each_teacher_is_measured_by_its_own_images():
   near, far = _moments(0.1, 1.01), _moments(2.1, 5.41)  # as below
-  ratios = routing_probe.misfits(('a', 'b'), _state([[near, far], [far, near]]))
+  ratios = routing_probe.statistics_gaps(
+    ('a', 'b'), _state([[near, far], [far, near]])
+  )
   np.testing.assert_allclose([ratios['a'], ratios['b']], 21.0, rtol=1e-4)
 
 
@@ -39,21 +43,26 @@ def test_two_worlds_worked_by_hand(steps):
   near, far = _moments(0.1, 1.01, steps), _moments(2.1, 5.41, steps)
   # Together: mean 1.1, E[x²] 3.21, variance 2.0: L_bn = 1.1 + 1.0, and the
   # teacher's own have 0.1 + 0.
-  ratios = routing_probe.misfits(('a',), _state([[near, far]], steps))
+  ratios = routing_probe.statistics_gaps(('a',), _state([[near, far]], steps))
   np.testing.assert_allclose(ratios['a'], 21.0, rtol=1e-4)
-  assert routing_probe.differ(ratios)
+  assert routing_probe.needs_routing(ratios)
 
 
 def test_without_batch_norm_nothing_is_known():
-  assert routing_probe.misfits(('a', 'b'), _state([[[], []], [[], []]])) == {}
-  assert not routing_probe.differ({})
+  assert (
+    routing_probe.statistics_gaps(('a', 'b'), _state([[[], []], [[], []]]))
+    == {}
+  )
+  assert not routing_probe.needs_routing({})
 
 
 def test_the_mean_decides():
-  assert routing_probe.differ(
+  assert routing_probe.needs_routing(
     {'a': routing_probe.ROUTE_ABOVE + 0.2, 'b': routing_probe.ROUTE_ABOVE}
   )
-  assert not routing_probe.differ({'a': routing_probe.ROUTE_ABOVE, 'b': 1.0})
+  assert not routing_probe.needs_routing(
+    {'a': routing_probe.ROUTE_ABOVE, 'b': 1.0}
+  )
 
 
 def _trained(**changes):
@@ -68,8 +77,8 @@ def _phase(batches, trained):
     tiny.LATENT_DIM,
     tiny.both_teachers(),
     trained,
-    batches=batches,
-    batch=tiny.BATCH,
+    num_batches=batches,
+    batch_size=tiny.BATCH,
   )
 
 
@@ -86,7 +95,10 @@ def test_moments_are_summed_by_teacher_and_by_whose_images_they_are():
     layers[0].running_mean, 3 * one.params[0][0][0].running_mean, rtol=1e-5
   )
   assert tiny.moved(one.params[0][0][0].mean, one.params[0][1][0].mean) > 1e-6
-  assert set(routing_probe.misfits(('one', 'two'), three)) == {'one', 'two'}
+  assert set(routing_probe.statistics_gaps(('one', 'two'), three)) == {
+    'one',
+    'two',
+  }
 
 
 def test_a_teacher_sees_the_image_behind_its_filter():

@@ -42,7 +42,7 @@ def write_toy(path, net=NET):
     path,
     _variables(),
     labels=LABELS,
-    image=IMAGE,
+    image_shape=IMAGE,
     net=net,
     origin={'experiment': 'toy'},
   )
@@ -57,7 +57,7 @@ def write_program(path, net=NET):
     lambda variables, x: module.apply(variables, x, train=False)[0],
     _variables(),
     labels=LABELS,
-    image=IMAGE,
+    image_shape=IMAGE,
     net={'kind': 'any', 'single_label': net['single_label']},
     origin={'experiment': 'toy'},
   )
@@ -76,7 +76,7 @@ def test_a_program_that_cannot_be_exported_is_one_sentence(tmp_path):
       answer,
       {},
       labels=LABELS,
-      image=IMAGE,
+      image_shape=IMAGE,
       net={'single_label': False},
       origin={},
     )
@@ -202,7 +202,7 @@ def test_weights_are_written_by_index_not_as_they_lie_in_memory(tmp_path):
     tmp_path / 'columns',
     columns,
     labels=LABELS,
-    image=IMAGE,
+    image_shape=IMAGE,
     net=NET,
     origin={},
   )

@@ -116,7 +116,7 @@ def test_folders_of_others_are_not_replaced(folder, name, change, message):
   ('changes', 'message'),
   [
     ({'labels': ('a', 'a')}, '`labels` must differ from one another'),
-    ({'image': (4096, 1024, 3)}, 'more than 67,108,864 features'),
+    ({'image_shape': (4096, 1024, 3)}, 'more than 67,108,864 features'),
     ({'net': {**NET, 'kind': 'other'}}, '`net.kind` must be one of'),
     ({'net': {'single_label': False}}, '`net` must have the fields'),
   ],
@@ -125,7 +125,7 @@ def test_a_student_that_could_not_be_read_again_is_not_written(
   tmp_path, changes, message
 ):
   net = {**NET, 'widths': (128, 5)}
-  valid = {'labels': ('a', 'b'), 'image': (8, 8, 1), 'net': net}
+  valid = {'labels': ('a', 'b'), 'image_shape': (8, 8, 1), 'net': net}
   with pytest.raises(UserError, match=f'not written, .*{message}'):
     student.write(
       tmp_path / 'student', ({},), **{**valid, **changes}, origin={}

@@ -113,7 +113,7 @@ def test_record_moments_of_the_first_rows():
       'var': jnp.array([7.0, 8.0]),
     },
   }
-  y, (moments,) = forward.record_moments(norm.apply, variables, x, rows=2)
+  y, (moments,) = forward.record_moments(norm.apply, variables, x, num_images=2)
   # Channel 0 of the first two rows is 0, 2, .., 14, channel 1 is 1, 3, .., 15.
   np.testing.assert_allclose(moments.mean, [7.0, 8.0])
   np.testing.assert_allclose(moments.mean_square, [70.0, 85.0])
@@ -121,7 +121,9 @@ def test_record_moments_of_the_first_rows():
   np.testing.assert_allclose(moments.running_variance, [7.0, 8.0])
   # All rows go through the block, unchanged by being looked at.
   np.testing.assert_array_equal(y, norm.apply(variables, x))
-  _, (all_rows,) = forward.record_moments(norm.apply, variables, x, rows=3)
+  _, (all_rows,) = forward.record_moments(
+    norm.apply, variables, x, num_images=3
+  )
   np.testing.assert_allclose(all_rows.mean, [11.0, 12.0])
 
 
@@ -133,7 +135,7 @@ def test_record_moments_of_places_that_were_made_rows():
 
   x = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
   variables = norm.init(KEY, x)
-  _, (moments,) = forward.record_moments(flatten, variables, x, rows=2)
+  _, (moments,) = forward.record_moments(flatten, variables, x, num_images=2)
   np.testing.assert_allclose(moments.mean, [7.0, 8.0])
   np.testing.assert_allclose(moments.mean_square, [70.0, 85.0])
 
@@ -155,7 +157,7 @@ def test_record_moments_of_each_layer_in_turn():
 
   x = jnp.array([[1.0], [3.0], [100.0]])  # features without places
   variables = (remembers(3.0, 4.0), remembers(-1.0, 9.0))
-  _, (first, second) = forward.record_moments(block, variables, x, rows=2)
+  _, (first, second) = forward.record_moments(block, variables, x, num_images=2)
   np.testing.assert_allclose(first.mean, [2.0])
   np.testing.assert_allclose(first.mean_square, [5.0])
   # 2 (x - 3) / √4 + 1 = (-1, 1), of which ReLU leaves (0, 1).
@@ -170,7 +172,9 @@ def test_record_moments_inside_foreign_modules():
   x = jax.random.uniform(KEY, (3, *IMAGE))
   block, variables = teacher.blocks[0], teacher.variables[0]
   y, (moments,) = jax.jit(
-    lambda variables, x: forward.record_moments(block, variables, x, rows=2)
+    lambda variables, x: forward.record_moments(
+      block, variables, x, num_images=2
+    )
   )(variables, x)
   np.testing.assert_allclose(y, block(variables, x), 1e-4, 1e-5)
   convolution = {'params': variables['params']['Conv_0']}
@@ -185,7 +189,7 @@ def test_record_moments_of_a_norm_called_by_keyword():
   x = jnp.array([[1.0], [3.0]])
   variables = norm.init(KEY, x)
   _, (moments,) = forward.record_moments(
-    lambda variables, x: norm.apply(variables, x=x), variables, x, rows=2
+    lambda variables, x: norm.apply(variables, x=x), variables, x, num_images=2
   )
   np.testing.assert_allclose(moments.mean, [2.0])
 
@@ -193,7 +197,7 @@ def test_record_moments_of_a_norm_called_by_keyword():
 def test_record_moments_without_batch_norm():
   x = jnp.ones((2, 4, 4, 1))
   y, moments = forward.record_moments(
-    nets.by_hand().blocks[0], jnp.array(2.0), x, rows=2
+    nets.by_hand().blocks[0], jnp.array(2.0), x, num_images=2
   )
   assert moments == []
   np.testing.assert_allclose(y, np.full((2, 2, 2, 1), 2.0))
@@ -204,7 +208,9 @@ def test_moments_carry_the_gradient_of_the_image():
   variables = norm.init(KEY, jnp.zeros((1, 1)))
 
   def mean(x):
-    _, (moments,) = forward.record_moments(norm.apply, variables, x, rows=2)
+    _, (moments,) = forward.record_moments(
+      norm.apply, variables, x, num_images=2
+    )
     return moments.mean[0]
 
   # Half from each of the two rows that are looked at.

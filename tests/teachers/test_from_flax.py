@@ -109,7 +109,7 @@ def test_a_compact_model_is_a_teacher():
   module, x = Compact(), _images()
   variables = _variables(module, train=False)
   teacher = _teacher(module, variables, name='mine')
-  protocol.check('f', teacher, IMAGE)
+  protocol.check_teacher('f', teacher, IMAGE)
   assert teacher.name == 'mine'
   assert teacher.image_shape == IMAGE
   assert forward.feature_shapes(teacher, IMAGE) == [(8, 9, 4), (4, 5, 6)]
@@ -154,7 +154,7 @@ def test_batch_norms_are_seen_once_and_by_the_images_features():
   variables = _variables(module, train=False)
   teacher = _teacher(module, variables)
   wanted = forward.record_moments(
-    lambda v, x: module.apply(v, x, train=False), variables, x, rows=3
+    lambda v, x: module.apply(v, x, train=False), variables, x, num_images=3
   )[1]
   found = jax.jit(lambda x: forward.ladder(teacher, x, {}).moments)(x)
   assert len(found) == 4
@@ -170,7 +170,7 @@ def test_nested_submodules_of_a_setup_can_be_cut_after():
     module, variables, ('middle/first', 'encoder/layers_0'), single_label=True
   )
   assert teacher.single_label
-  protocol.check('f', teacher, IMAGE)
+  protocol.check_teacher('f', teacher, IMAGE)
   inside = [
     {k: set(v) for k, v in part['params'].items()} for part in teacher.variables
   ]
@@ -249,4 +249,4 @@ def test_two_labels_of_a_wrong_number_are_found_by_the_usual_check():
   module = Compact()
   teacher = _teacher(module, _variables(module, train=False))
   with pytest.raises(UserError, match='for 2 images and 1 labels'):
-    protocol.check('f', teacher.replace(labels=('a',)), IMAGE)
+    protocol.check_teacher('f', teacher.replace(labels=('a',)), IMAGE)

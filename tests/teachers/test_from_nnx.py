@@ -56,7 +56,7 @@ def _teacher(net, cut_after=CUTS, **options):
 def test_a_model_is_a_teacher_and_stays_as_it_is():
   net = Net(nnx.Rngs(0))
   teacher = _teacher(net, name='mine')
-  protocol.check('f', teacher, IMAGE)
+  protocol.check_teacher('f', teacher, IMAGE)
   assert teacher.name == 'mine'
   assert forward.feature_shapes(teacher, IMAGE) == [(8, 9, 4), (4, 5, 5)]
   x = np.random.default_rng(0).random((3, *IMAGE), np.float32)

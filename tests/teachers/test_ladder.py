@@ -137,7 +137,9 @@ def test_ladder_moments_are_those_of_the_block_inputs():
   x = _image()
   for b in range(4):
     own = teacher.variables[b]
-    _, (wanted,) = forward.record_moments(teacher.blocks[b], own, x, rows=2)
+    _, (wanted,) = forward.record_moments(
+      teacher.blocks[b], own, x, num_images=2
+    )
     jax.tree.map(_close, seen.moments[b], wanted)
     remembered = own['batch_stats']['BatchNorm_0']
     _close(seen.moments[b].running_mean, remembered['mean'])

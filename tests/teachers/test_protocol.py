@@ -112,9 +112,11 @@ def _batch_norm(variables, x):
 )
 def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
   teacher = _teacher()
-  protocol.check('teachers.mine.module', teacher, IMAGE)
+  protocol.check_teacher('teachers.mine.module', teacher, IMAGE)
   with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
-    protocol.check('teachers.mine.module', teacher.replace(**changes), IMAGE)
+    protocol.check_teacher(
+      'teachers.mine.module', teacher.replace(**changes), IMAGE
+    )
 
 
 class _Rematerialized(nn.Module):
@@ -132,7 +134,7 @@ def test_a_batch_norm_that_cannot_be_looked_into_is_named():
   with pytest.raises(
     UserError, match='^f: a batch norm in it lies in what nn.r'
   ):
-    protocol.check('f', teacher, IMAGE)
+    protocol.check_teacher('f', teacher, IMAGE)
 
 
 def _softmax_head(variables, x):
@@ -146,23 +148,25 @@ def _sigmoid_head(variables, x):
 def test_probabilities_are_seen_behind_single_label():
   twice = single_label(_teacher().replace(head=_softmax_head))
   with pytest.raises(UserError, match='^f: its head gives probabilities; let'):
-    protocol.check('f', twice, IMAGE)
+    protocol.check_teacher('f', twice, IMAGE)
 
 
 def test_a_softmax_over_one_label_is_refused():
   one = _teacher().replace(
     labels=('a',), head=lambda v, x: x.mean((1, 2))[:, :1]
   )
-  protocol.check('f', one, IMAGE)
+  protocol.check_teacher('f', one, IMAGE)
   with pytest.raises(UserError, match='^f: single_label, but it has one label'):
-    protocol.check('f', single_label(one), IMAGE)
+    protocol.check_teacher('f', single_label(one), IMAGE)
 
 
 @pytest.mark.parametrize('wrap', [lambda x: x, single_label])
 def test_what_may_be_probabilities_is_said(wrap, capsys):
-  protocol.check('f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE)
+  protocol.check_teacher(
+    'f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE
+  )
   said = capsys.readouterr().err
   assert 'f: its answers to two images all lie between 0 and 1; if' in said
   logits = _teacher().replace(head=lambda v, x: 9 * x.mean(axis=(1, 2)))
-  protocol.check('f', wrap(logits), IMAGE)
+  protocol.check_teacher('f', wrap(logits), IMAGE)
   assert not capsys.readouterr().err

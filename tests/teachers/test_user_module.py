@@ -60,7 +60,7 @@ def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
     )
   )
   teacher = user_module.load('f', str(path))
-  protocol.check('f', teacher, IMAGE)
+  protocol.check_teacher('f', teacher, IMAGE)
   chex.assert_trees_all_equal(teacher.variables, wanted)
 
 
@@ -75,7 +75,7 @@ def _config(path, **changes):
 
 def test_the_example_is_a_teacher(example):
   teacher = user_module.load('teachers.mine.module', example)
-  protocol.check('teachers.mine.module', teacher, IMAGE)
+  protocol.check_teacher('teachers.mine.module', teacher, IMAGE)
   x = np.random.default_rng(0).random((2, *IMAGE), np.float32)
   found = forward.tail(teacher, teacher.variables, x, 0)
   wanted = (x - 0.5) / 0.25
