@@ -248,9 +248,8 @@ def create(
     depths: convolutions, or units ('residual'), of each block.
     strides: stride of each block.
     num_labels: logits of the head.
-    batch_norm: see `_Block`.
+    batch_norm, dtype: see `_Block`.
     single_label: see `Classifier`.
-    dtype: see `_Block`.
 
   Raises:
     ValueError: the three tuples differ in length.
