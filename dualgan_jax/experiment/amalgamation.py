@@ -120,8 +120,8 @@ def _student(named, image_shape):
     raise UserError(
       f'student: no stride makes {protocol.format_shape(sizes[b + 1])} of '
       f'{protocol.format_shape(sizes[b])}, as block {b + 1} of '
-      f'teachers.{name} does; describe a net that does, student=..., or cut the '
-      'teachers elsewhere.'
+      f'teachers.{name} does; describe a net that does, student=..., or cut '
+      'the teachers elsewhere.'
     )
   return builders.conv(widths, tuple(strides))
 

@@ -216,8 +216,8 @@ def _check_variables(field: str, variables: Any) -> None:
   averages = variables.get('batch_stats', {None: None})
   if not isinstance(averages, dict) or not averages:
     raise UserError(
-      f"{field}: some of its 'batch_stats' are {_describe_type(averages)}; make "
-      'them a dict, and leave them out where there are none.'
+      f"{field}: some of its 'batch_stats' are {_describe_type(averages)}; "
+      'make them a dict, and leave them out where there are none.'
     )
   # Integers, for instance, have no gradient.
   for path, leaf in jax.tree_util.tree_leaves_with_path(

@@ -96,8 +96,8 @@ def test_answers_are_trunk_filter_and_tail(points):
   )
   logits, same = net.apply(variables, _images(), train=False)
   # Columns d, c, a: of teacher two, of both, of teacher one.
-  wanted = np.stack([two[:, 1], (one[:, 2] + two[:, 0]) / 2, one[:, 0]], -1)
-  np.testing.assert_allclose(_probability(logits), wanted, 1e-4, 1e-6)
+  expected = np.stack([two[:, 1], (one[:, 2] + two[:, 0]) / 2, one[:, 0]], -1)
+  np.testing.assert_allclose(_probability(logits), expected, 1e-4, 1e-6)
   assert jax.tree.structure(same) == jax.tree.structure(variables)
   jax.tree.map(np.testing.assert_array_equal, same, variables)
 

@@ -12,8 +12,8 @@ KEY = jax.random.PRNGKey(0)
 LN3 = math.log(3)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def _logit(p):
@@ -49,8 +49,8 @@ def test_combine_of_three_owners_weighs_them_equally():
   logits = [jnp.array([[LN3]]), jnp.array([[0.0]]), jnp.array([[0.0, -LN3]])]
   # (3/4 + 1/2 + 1/2) / 3 = 7/12 and (1/2 + 1/4) / 2 = 3/8.
   owners = np.array([[0, 1, 2], [2, 3, -1]])
-  wanted = [[_logit(7 / 12), _logit(3 / 8)]]
-  _close(discriminators.combine_logits(logits, owners), wanted)
+  expected = [[_logit(7 / 12), _logit(3 / 8)]]
+  _close(discriminators.combine_logits(logits, owners), expected)
 
 
 def test_combine_of_owners_that_agree_is_their_answer():
@@ -68,7 +68,7 @@ def test_combine_gradient_goes_to_each_owner():
 
 
 @pytest.mark.parametrize(
-  ('logits', 'wanted', 'slopes'),
+  ('logits', 'expected', 'slopes'),
   [
     # Sure owners who agree; as sure together.
     ((1e4, 1e4), 1e4, (0.5, 0.5)),
@@ -80,14 +80,14 @@ def test_combine_gradient_goes_to_each_owner():
     ((1e4, 0.0), LN3, (0.0, 2 / 3)),
   ],
 )
-def test_combine_of_sure_owners(logits, wanted, slopes):
+def test_combine_of_sure_owners(logits, expected, slopes):
   # A third column that neither label's padding may read.
   x = jnp.array([[*logits, -1e4]])
   owners = np.array([[0, 1], [2, -1]])
   value, grad = jax.value_and_grad(
     lambda x: discriminators.combine_logits([x], owners)[0, 0]
   )(x)
-  _close(value, wanted)
+  _close(value, expected)
   _close(grad, [[*slopes, 0.0]])
 
 
@@ -184,7 +184,7 @@ def test_combine_gradient_goes_to_those_who_count():
 
 @pytest.mark.parametrize('sure', [1e4, -1e4])
 @pytest.mark.parametrize(
-  ('counts', 'wanted', 'slope'),
+  ('counts', 'expected', 'slope'),
   [
     ((True, False), 1.0, (1.0, 0.0)),
     ((False, True), -1.0, (0.0, 1.0)),
@@ -192,7 +192,7 @@ def test_combine_gradient_goes_to_those_who_count():
   ],
 )
 def test_combine_of_sure_owners_takes_only_answers_that_count(
-  sure, counts, wanted, slope
+  sure, counts, expected, slope
 ):
   # Both are sure, of opposites; and one who does not count adds nothing.
   def combined(one, two):
@@ -204,7 +204,7 @@ def test_combine_of_sure_owners_takes_only_answers_that_count(
   value, grads = jax.value_and_grad(combined, argnums=(0, 1))(
     jnp.array([[sure]]), jnp.array([[-sure]])
   )
-  _close(value, discriminators.ABSENT if wanted is None else wanted * sure)
+  _close(value, discriminators.ABSENT if expected is None else expected * sure)
   _close(np.ravel(grads), slope)
 
 

@@ -12,9 +12,9 @@ from dualgan_jax.method.labels import LabelMap
 TEACHERS = {'left': ('a', 'b', 'c'), 'right': ('c', 'd')}
 
 
-def _equal(actual, wanted):
+def _equal(actual, expected):
   assert actual.dtype == np.int32
-  np.testing.assert_array_equal(actual, wanted)
+  np.testing.assert_array_equal(actual, expected)
 
 
 def test_union_has_each_label_once():
@@ -120,10 +120,10 @@ def label_maps(draw):
     strategies.dictionaries(strategies.text(), owned, min_size=1, max_size=4)
   )
   union = sorted({x for own in teachers.values() for x in own})
-  wanted = draw(
+  expected = draw(
     strategies.lists(strategies.sampled_from(union), min_size=1, unique=True)
   )
-  return LabelMap.create(teachers, wanted)
+  return LabelMap.create(teachers, expected)
 
 
 @hypothesis.given(label_maps())

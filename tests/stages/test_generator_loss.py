@@ -66,8 +66,8 @@ def _loss(teachers, label_map=LABEL_MAP, weights=WEIGHTS):
   return jax.value_and_grad(loss, has_aux=True)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 class JointLossTest(chex.TestCase):
@@ -92,8 +92,8 @@ class JointLossTest(chex.TestCase):
     _close(group_grad.ravel(), [-LN3 / 16, LN3 / 16])
     # L_oh ∓k/8, L_a ∓1/2, and L_bn -1/2 towards the mean of 3; both means of
     # sigmoids, in L_ie and L_dis, stand still.
-    wanted = [-LN3 / 8 - 0.05 - 2.5, LN3 / 8 + 0.05 - 2.5]
-    _close(image_grad.ravel(), wanted)
+    expected = [-LN3 / 8 - 0.05 - 2.5, LN3 / 8 + 0.05 - 2.5]
+    _close(image_grad.ravel(), expected)
 
   @chex.all_variants
   def test_extreme(self):

@@ -101,9 +101,9 @@ def test_it_says_what_the_live_net_says(folder):
   x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
   net = classifier.create(**NET, labels=len(LABELS))
   logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
-  found = loaded.predict(x)
-  assert found.shape == (70, 3)
-  np.testing.assert_allclose(found, jax.nn.sigmoid(logits), atol=1e-6)
+  actual = loaded.predict(x)
+  assert actual.shape == (70, 3)
+  np.testing.assert_allclose(actual, jax.nn.sigmoid(logits), atol=1e-6)
 
 
 def test_images_are_brought_to_its_size_and_channels(folder):
@@ -141,12 +141,12 @@ def test_files_and_images_of_pillow_are_answered_alike(folder, tmp_path):
   paths = [tmp_path / f'{i}.png' for i in range(3)]
   for picture, path in zip(opened, paths, strict=True):
     picture.save(path)
-  wanted = loaded.predict(x)
+  expected = loaded.predict(x)
   mixed = [x[0], str(paths[1]), opened[2]]
   for images in (opened, paths, list(x), tuple(mixed)):
-    np.testing.assert_array_equal(loaded.predict(images), wanted)
+    np.testing.assert_array_equal(loaded.predict(images), expected)
   for alone in (paths[0], str(paths[0]), opened[0]):
-    np.testing.assert_allclose(loaded.predict(alone), wanted[:1], atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(alone), expected[:1], atol=1e-6)
 
 
 def test_images_of_a_list_may_differ(folder):
@@ -289,10 +289,10 @@ def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
 @pytest.mark.parametrize('write', [write_toy, write_program])
 def test_labels_that_exclude_one_another_add_up_to_1(tmp_path, write):
   write(tmp_path, net={**NET, 'single_label': True})
-  found = dualgan_jax.load(tmp_path)
-  answers = found.predict(np.full((3, *IMAGE), 200, np.uint8))
+  actual = dualgan_jax.load(tmp_path)
+  answers = actual.predict(np.full((3, *IMAGE), 200, np.uint8))
   np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
-  assert 'they add up to 1' in found.config['answers']
+  assert 'they add up to 1' in actual.config['answers']
 
 
 # What the folders in `tests/files/format_1` answered when they were written.
@@ -306,16 +306,16 @@ _ANSWERS_OF_FORMAT_1 = (
 @pytest.mark.parametrize('name', ['student', 'branched'])
 def test_folders_of_earlier_versions_answer_the_same(name):
   folder = FILES / 'format_1' / name
-  found = student.load(folder).predict(_images(3, *IMAGE))
-  np.testing.assert_allclose(found, _ANSWERS_OF_FORMAT_1, atol=1e-6)
+  actual = student.load(folder).predict(_images(3, *IMAGE))
+  np.testing.assert_allclose(actual, _ANSWERS_OF_FORMAT_1, atol=1e-6)
 
 
 @pytest.mark.parametrize('n', [1, 2, 3, 64, 65])
 def test_any_number_of_images_gets_the_same_answers(folder, n):
   loaded = student.load(folder)
-  found = loaded.predict(_images(65, *IMAGE)[:n])
-  wanted = loaded.predict(_images(65, *IMAGE))[:n]
-  np.testing.assert_allclose(found, wanted, atol=1e-6)
+  actual = loaded.predict(_images(65, *IMAGE)[:n])
+  expected = loaded.predict(_images(65, *IMAGE))[:n]
+  np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_a_net_that_cannot_be_run_is_one_sentence(folder, monkeypatch):

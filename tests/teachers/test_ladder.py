@@ -54,8 +54,8 @@ def _tail(features, after):
   return forward.tail(teacher, teacher.variables[after:], features, after)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_tail_is_the_blocks_that_are_left_and_the_head():
@@ -137,10 +137,10 @@ def test_ladder_moments_are_those_of_the_block_inputs():
   x = _image()
   for b in range(4):
     own = teacher.variables[b]
-    _, (wanted,) = forward.record_moments(
+    _, (expected,) = forward.record_moments(
       teacher.blocks[b], own, x, num_images=2
     )
-    jax.tree.map(_close, seen.moments[b], wanted)
+    jax.tree.map(_close, seen.moments[b], expected)
     remembered = own['batch_stats']['BatchNorm_0']
     _close(seen.moments[b].running_mean, remembered['mean'])
     _close(seen.moments[b].running_variance, remembered['var'])

@@ -22,9 +22,9 @@ def test_a_prepared_teacher_sees_prepared_images():
   teacher = nets.by_hand()
   shown = prepared(teacher, Preparation(IMAGE, mean=(1.0,), deviation=(2.0,)))
   x = jax.random.uniform(KEY, (3, *IMAGE))
-  wanted = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
-  found = shown.blocks[0](shown.variables[0], x)
-  np.testing.assert_allclose(found, wanted, rtol=1e-6)
+  expected = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
+  actual = shown.blocks[0](shown.variables[0], x)
+  np.testing.assert_allclose(actual, expected, rtol=1e-6)
   assert shown.blocks[1:] == teacher.blocks[1:]
   assert shown.labels == teacher.labels
 

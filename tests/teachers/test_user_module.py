@@ -27,15 +27,15 @@ def example(tmp_path):
   """The example, with variables beside it."""
   path = tmp_path / 'flax_teacher.py'
   shutil.copy(flax_teacher.__file__, path)
-  x, found = np.zeros((1, *IMAGE), np.float32), {}
+  x, actual = np.zeros((1, *IMAGE), np.float32), {}
   parts = {
     'block_1': flax_teacher.Stage(8),
     'block_2': flax_teacher.Stage(16),
     'head': flax_teacher.Head(),
   }
   for name, part in parts.items():
-    x, found[name] = part.init_with_output(jax.random.PRNGKey(3), x)
-  flat = traverse_util.flatten_dict(found, sep='/')
+    x, actual[name] = part.init_with_output(jax.random.PRNGKey(3), x)
+  flat = traverse_util.flatten_dict(actual, sep='/')
   save_file(
     {k: np.asarray(v) for k, v in flat.items()},
     path.with_suffix('.safetensors'),
@@ -77,12 +77,12 @@ def test_the_example_is_a_teacher(example):
   teacher = user_module.load('teachers.mine.module', example)
   protocol.check_teacher('teachers.mine.module', teacher, IMAGE)
   x = np.random.default_rng(0).random((2, *IMAGE), np.float32)
-  found = forward.tail(teacher, teacher.variables, x, 0)
+  actual = forward.tail(teacher, teacher.variables, x, 0)
   wanted = (x - 0.5) / 0.25
   parts = (flax_teacher.Stage(8), flax_teacher.Stage(16), flax_teacher.Head())
   for part, own in zip(parts, teacher.variables, strict=True):
     wanted = part.apply(own, wanted)
-  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_a_config_takes_labels_from_the_file(example):
@@ -195,8 +195,8 @@ def test_files_of_different_folders_may_have_helpers_of_one_name(tmp_path):
     )
   before = set(sys.modules)
   for label in 'ab':
-    found = user_module.load('f', str(tmp_path / label / 'x.py'))
-    assert found.labels == (label, 2 * label)
+    actual = user_module.load('f', str(tmp_path / label / 'x.py'))
+    assert actual.labels == (label, 2 * label)
   assert set(sys.modules) == before
 
 
@@ -233,10 +233,10 @@ def test_lists_will_do(tmp_path):
     'def get_teacher():\n'
     '  return Teacher("t", ["a"], [str, str], str, [{}, {}, {}])\n'
   )
-  found = user_module.load('f', str(path))
-  assert found.labels == ('a',)
-  assert found.blocks == (str, str)
-  assert found.variables == ({}, {}, {})
+  actual = user_module.load('f', str(path))
+  assert actual.labels == ('a',)
+  assert actual.blocks == (str, str)
+  assert actual.variables == ({}, {}, {})
 
 
 def test_half_precision_is_widened(tmp_path):
