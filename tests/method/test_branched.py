@@ -79,8 +79,12 @@ def test_answers_are_trunk_filter_and_tail(points):
   net, variables = _create(points)
   student, student_variables = _net(STUDENT, 3, 0)
   features = [_images()]
-  for block, v in zip(student.blocks, student_variables[:-1], strict=True):
-    features.append(apply_block(block, v, features[-1], train=False)[0])
+  for block, block_variables in zip(
+    student.blocks, student_variables[:-1], strict=True
+  ):
+    features.append(
+      apply_block(block, block_variables, features[-1], train=False)[0]
+    )
   one, two = (
     _probability(
       forward.tail(

@@ -39,7 +39,7 @@ FILTER = {
 FILTERS = {name: {'group_1': FILTER} for name in ('up', 'down')}
 
 
-def _teachers(k):
+def _teachers(num_teachers):
   """Two blocks that leave x as it is, and a head; only `up` has batch norm."""
 
   def head(factor, x):
@@ -49,8 +49,10 @@ def _teachers(k):
     return x
 
   return (
-    Teacher('up', ('x',), (NORM.apply, same), head, (NORM_VARIABLES, (), k)),
-    Teacher('down', ('y',), (same, same), head, ((), (), -k)),
+    Teacher(
+      'up', ('x',), (NORM.apply, same), head, (NORM_VARIABLES, (), num_teachers)
+    ),
+    Teacher('down', ('y',), (same, same), head, ((), (), -num_teachers)),
   )
 
 

@@ -145,8 +145,10 @@ def test_files_and_images_of_pillow_are_answered_alike(folder, tmp_path):
   mixed = [x[0], str(paths[1]), opened[2]]
   for images in (opened, paths, list(x), tuple(mixed)):
     np.testing.assert_array_equal(loaded.predict(images), expected)
-  for alone in (paths[0], str(paths[0]), opened[0]):
-    np.testing.assert_allclose(loaded.predict(alone), expected[:1], atol=1e-6)
+  for single_image in (paths[0], str(paths[0]), opened[0]):
+    np.testing.assert_allclose(
+      loaded.predict(single_image), expected[:1], atol=1e-6
+    )
 
 
 def test_images_of_a_list_may_differ(folder):
@@ -189,8 +191,8 @@ def test_it_is_shown_in_a_line(folder):
     (np.full((2, 8, 8, 1), -0.5), r'floats from -0.5 to -0.5, but'),
   ],
 )
-def test_what_are_no_images_is_refused(folder, images, said):
-  with pytest.raises(ValueError, match=said):
+def test_what_are_no_images_is_refused(folder, images, raised):
+  with pytest.raises(ValueError, match=raised):
     student.load(folder).predict(images)
 
 
@@ -233,9 +235,9 @@ def _change(folder, **changes):
     (lambda f: _change(f, labels=['a']), 'is not of'),
   ],
 )
-def test_a_damaged_folder_is_one_sentence(folder, damage, said):
+def test_a_damaged_folder_is_one_sentence(folder, damage, raised):
   damage(folder)
-  with pytest.raises(UserError, match=f'^{folder}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{folder}: .*{raised}'):
     student.load(folder)
 
 
@@ -250,10 +252,10 @@ def test_a_damaged_folder_is_one_sentence(folder, damage, said):
     (lambda f: _change(f, net={**NET, 'widths': (4, 6)}), 'is not of the net'),
   ],
 )
-def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, said):
+def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, raised):
   write_toy(tmp_path)
   damage(tmp_path)
-  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{raised}'):
     student.load(tmp_path)
 
 
@@ -279,10 +281,10 @@ def _change_tensor(folder, name, change):
     ),
   ],
 )
-def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
+def test_a_damaged_program_is_one_sentence(tmp_path, damage, raised):
   write_program(tmp_path)
   damage(tmp_path)
-  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{raised}'):
     student.load(tmp_path)
 
 

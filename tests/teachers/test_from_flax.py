@@ -154,7 +154,10 @@ def test_batch_norms_are_seen_once_and_by_the_images_features():
   variables = _variables(module, train=False)
   teacher = _teacher(module, variables)
   expected = forward.record_moments(
-    lambda v, x: module.apply(v, x, train=False), variables, x, num_images=3
+    lambda leaf, x: module.apply(leaf, x, train=False),
+    variables,
+    x,
+    num_images=3,
   )[1]
   actual = jax.jit(lambda x: forward.ladder(teacher, x, {}).moments)(x)
   assert len(actual) == 4
@@ -172,7 +175,8 @@ def test_nested_submodules_of_a_setup_can_be_cut_after():
   assert teacher.single_label
   protocol.check_teacher('f', teacher, IMAGE)
   inside = [
-    {k: set(v) for k, v in part['params'].items()} for part in teacher.variables
+    {name: set(leaf) for name, leaf in part['params'].items()}
+    for part in teacher.variables
   ]
   assert inside == [
     {'encoder': {'scale', 'first', 'layers_0'}},
@@ -209,8 +213,8 @@ def test_images_are_prepared():
     (Rematerialized(), ('first', 'second'), 'lies in what nn.remat, nn.scan'),
   ],
 )
-def test_what_cannot_be_cut_is_named(module, cut_after, said):
-  with pytest.raises(UserError, match=f'^cut_after: .*{said}'):
+def test_what_cannot_be_cut_is_named(module, cut_after, raised):
+  with pytest.raises(UserError, match=f'^cut_after: .*{raised}'):
     _teacher(module, _variables(module), cut_after)
 
 
