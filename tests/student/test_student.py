@@ -182,7 +182,7 @@ def test_it_is_shown_in_a_line(folder):
 
 
 @pytest.mark.parametrize(
-  ('images', 'said'),
+  ('images', 'raised'),
   [
     (_images(8, 8, 1), r'shape \(8, 8, 1\)'),
     (_images(2, 8, 8, 2), '1 or 3'),
@@ -220,7 +220,7 @@ def _change(folder, **changes):
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: (f / 'config.json').unlink(), 'no folder of a student'),
     (lambda f: (f / 'model.safetensors').unlink(), 'no folder of a student'),
@@ -242,7 +242,7 @@ def test_a_damaged_folder_is_one_sentence(folder, damage, raised):
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: _change(f, net={'kind': 'conv'}), 'describes no net'),
     (
@@ -268,7 +268,7 @@ def _change_tensor(folder, name, change):
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: _change(f, image=[9, 8, 1]), 'its program is not of these'),
     (

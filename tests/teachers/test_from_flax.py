@@ -199,7 +199,7 @@ def test_images_are_prepared():
 
 
 @pytest.mark.parametrize(
-  ('module', 'cut_after', 'said'),
+  ('module', 'cut_after', 'raised'),
   [
     (Residual(), ('stem', 'inner'), "what follows 'inner' needs more than its"),
     (

@@ -96,7 +96,7 @@ def test_its_batch_norms_are_not_seen():
 
 
 @pytest.mark.parametrize(
-  ('cut_after', 'said'),
+  ('cut_after', 'raised'),
   [
     (('encoder/first', 'layers'), "cut_after: 'layers' is no submodule in a c"),
     (('encoder/first',), 'cut_after: .*, but a teacher has at least two bl'),

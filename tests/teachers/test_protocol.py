@@ -35,7 +35,7 @@ def _batch_norm(variables, x):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'said'),
+  ('changes', 'raised'),
   [
     ({'variables': ()}, '2 blocks and 0 variables'),
     ({'variables': ({}, np.ones(2), {})}, 'some .* are of type ndarray; give'),

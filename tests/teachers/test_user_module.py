@@ -94,7 +94,7 @@ def test_a_config_takes_labels_from_the_file(example):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'said'),
+  ('changes', 'raised'),
   [
     ({'labels': ('left',)}, 'labels: .* has the labels left, right, both'),
     ({'sha256': '00'}, 'sha256: .* has the sum'),
@@ -129,7 +129,7 @@ def test_variables_that_are_no_arrays_are_named(example):
 
 
 @pytest.mark.parametrize(
-  ('code', 'said'),
+  ('code', 'raised'),
   [
     (None, 'there is no file'),
     ('1 +', 'fails .SyntaxError'),
