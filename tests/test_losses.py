@@ -20,8 +20,8 @@ LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
 HUGE = 1e4
 
 
-def _close(actual, wanted, atol=1e-6):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=atol)
+def _close(actual, expected, atol=1e-6):
+  np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol)
 
 
 class CrossEntropyTest(chex.TestCase):
@@ -33,10 +33,10 @@ class CrossEntropyTest(chex.TestCase):
     #   3/4 → LN4 - LN3;  1/2 → LN2;  1/4 → LN4
     #   half on, half off: (LN4 + LN4 - LN3) / 2;  off at 3/4 → LN4;
     #   at probability 1/2 any target costs LN2.
-    wanted = (
+    expected = (
       (LN4 - LN3) + LN2 + LN4 + (LN4 - LN3 / 2) + LN4 + LN2
     ) / 6  # fmt: skip
-    _close(self.variant(losses.cross_entropy)(logits, targets), wanted)
+    _close(self.variant(losses.cross_entropy)(logits, targets), expected)
 
   @chex.all_variants
   def test_gradient(self):
@@ -109,9 +109,9 @@ class OneHotTest(chex.TestCase):
   def test_by_hand(self):
     logits = jnp.array([[LN3, -LN3, 0.0], [LN3, LN3, -LN3]])
     # Five labels at 3/4 of what they are taken for, one at 1/2.
-    wanted = (5 * (LN4 - LN3) + LN2) / 6
+    expected = (5 * (LN4 - LN3) + LN2) / 6
     labels = jnp.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-    _close(self.variant(losses.one_hot)(logits, labels), wanted)
+    _close(self.variant(losses.one_hot)(logits, labels), expected)
 
   @chex.all_variants
   def test_gradient_leads_away_from_the_border(self):
@@ -140,8 +140,8 @@ class OneClassTest(chex.TestCase):
   def test_by_hand(self):
     # p = (3/4, 1/4) and (1/2, 1/2): the most probable class has 3/4 and 1/2.
     logits = jnp.array([[LN3, 0.0], [1.0, 1.0]])
-    wanted = (LN4 - LN3 + LN2) / 2
-    _close(self.variant(losses.one_class)(logits), wanted)
+    expected = (LN4 - LN3 + LN2) / 2
+    _close(self.variant(losses.one_class)(logits), expected)
 
   @chex.all_variants
   def test_gradient_makes_the_first_surer(self):
@@ -225,10 +225,10 @@ class LabelMeanTest(chex.TestCase):
     ('softmax', (17 / 40, 23 / 40)),
     ('dafl', (17 / 40, 23 / 40)),
   )
-  def test_by_hand(self, form, wanted):
+  def test_by_hand(self, form, expected):
     logits = jnp.array([[LN3, 0.0], [-LN3, LN3]])
     mean = self.variant(functools.partial(losses.label_mean, form=form))
-    _close(mean(logits), wanted)
+    _close(mean(logits), expected)
 
   @chex.all_variants
   @parameterized.parameters(
@@ -237,9 +237,9 @@ class LabelMeanTest(chex.TestCase):
     # dp_1/dx_1 = p_1 (1 - p_1) and dp_1/dx_2 = -p_1 p_2, both halved
     ('softmax', [[3 / 32, -3 / 32], [1 / 8, -1 / 8]]),
   )
-  def test_gradient(self, form, wanted):
+  def test_gradient(self, form, expected):
     grad = jax.grad(lambda x: losses.label_mean(x, form)[0])
-    _close(self.variant(grad)(jnp.array([[LN3, 0.0], [0.0, 0.0]])), wanted)
+    _close(self.variant(grad)(jnp.array([[LN3, 0.0], [0.0, 0.0]])), expected)
 
   @chex.all_variants
   @parameterized.parameters(*losses.ENTROPY_FORMS)
@@ -273,9 +273,9 @@ class InformationEntropyTest(chex.TestCase):
     ('dafl', (1 / 8, 1 / 8, 1 / 4, 1 / 2), -7 / 4 * np.log10(2)),
     ('dafl', (1.0,), 0.0),
   )
-  def test_by_hand(self, form, mean, wanted):
+  def test_by_hand(self, form, mean, expected):
     loss = functools.partial(losses.information_entropy, form=form)
-    _close(self.variant(loss)(jnp.array(mean)), wanted, atol=1e-5)
+    _close(self.variant(loss)(jnp.array(mean)), expected, atol=1e-5)
 
   @chex.all_variants
   @parameterized.parameters(
@@ -291,9 +291,9 @@ class InformationEntropyTest(chex.TestCase):
     # log10 p + log10 e
     ('dafl', (0.1, 0.01), (np.log10(np.e) - 1, np.log10(np.e) - 2)),
   )
-  def test_gradient(self, form, mean, wanted):
+  def test_gradient(self, form, mean, expected):
     loss = functools.partial(losses.information_entropy, form=form)
-    _close(self.variant(jax.grad(loss))(jnp.array(mean)), wanted, atol=1e-4)
+    _close(self.variant(jax.grad(loss))(jnp.array(mean)), expected, atol=1e-4)
 
   @chex.all_variants
   @parameterized.parameters(
@@ -304,10 +304,10 @@ class InformationEntropyTest(chex.TestCase):
     ('bernoulli', (0.0, 0.0, 0.0), 0.0),
     ('bernoulli', (0.0, 1.0, 1.0), 0.0),
   )
-  def test_extreme(self, form, mean, wanted):
+  def test_extreme(self, form, mean, expected):
     loss = functools.partial(losses.information_entropy, form=form)
     value, grad = self.variant(jax.value_and_grad(loss))(jnp.array(mean))
-    _close(value, wanted, atol=1e-4)
+    _close(value, expected, atol=1e-4)
     chex.assert_tree_all_finite(grad)
 
   @chex.all_variants
@@ -390,8 +390,8 @@ class SoftTargetTest(chex.TestCase):
     #   LN2
     #   3/4 (LN4 - LN3) + 1/4 LN4 = LN4 - 3/4 LN3
     #   3/4 LN4 + 1/4 (LN4 - LN3) = LN4 - 1/4 LN3
-    wanted = (3 * LN4 - 5 / 4 * LN3 + LN2) / 4
-    _close(self.variant(loss)(logits, targets), wanted)
+    expected = (3 * LN4 - 5 / 4 * LN3 + LN2) / 4
+    _close(self.variant(loss)(logits, targets), expected)
 
   @chex.all_variants
   @parameterized.named_parameters(*_SOFT_TARGETS)

@@ -77,6 +77,7 @@ class _Refinement:
 
   def step(self, frozen: Any, state: Any) -> tuple[RefineState, Metrics]:
     """Takes one step of the generator, and then those of the student."""
+    # One key per draw, so that a resumed run draws the same.
     key = jax.random.fold_in(state.key, state.step)
     draw_key, *replay_keys = jax.random.split(key, 1 + self.student_replays)
     generator, images, targets, metrics = self._generator_step(
@@ -320,6 +321,7 @@ def phase(
       jnp.zeros((replay_buffer_size, *image_shape), jnp.uint8),
     )
 
+  # All teachers, also irrelevant ones: the generator is judged by them all.
   def make_frozen():
     return {'teachers': teachers, 'filters': generator.filters}
 

@@ -1,4 +1,4 @@
-"""Cuts a whole model into a teacher's blocks, without rewriting it.
+"""Cuts a whole model into a teacher's blocks (`cut_block`), as it is written.
 
 A block runs the model's code on placeholder images. At the submodule after
 which it begins, its input features take the place of the output; at the
@@ -10,110 +10,39 @@ The library of a model only has to let calls of its submodules be intercepted.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers import forward
-from dualgan_jax.teachers.intercepted_model import (
+from dualgan_jax.teachers.cut_block import (
+  CALL,
   Call,
+  CutBlock,
   Interceptor,
   Model,
   Path,
 )
 from dualgan_jax.teachers.protocol import user_errors
 
-_CALL = '__call__'
 # How far a block by itself may differ from the model, as a share of the largest
 # feature: compilers fuse both differently.
 _ROUNDING = 1e-3
 
-
-class _BlockEnd(Exception):
-  """Carries away the output of the submodule after which a block ends."""
-
-  def __init__(self, output: Any):
-    super().__init__()
-    self.output = output
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CutBlock:
-  """The part of a model between the outputs of two submodules.
-
-  Attributes:
-    model: the whole.
-    start: the submodule whose output it takes; None if it takes images.
-    end: the submodule whose output it gives; None if it gives logits.
-  """
-
-  model: Model
-  start: Path | None
-  end: Path | None
-
-  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
-    """Maps images or features [N, h, w, c] to features or logits."""
-    images, has_entered = features, self.start is None
-    outputs_before, paths_after = {}, set()
-    if not has_entered:
-      images = jnp.zeros((len(features), *self.model.image_shape))
-      outputs_before, paths_after = self._split_calls(len(features))
-
-    def run_part(path, method, next_method):
-      nonlocal has_entered
-      if not has_entered:
-        # The block begins: its features take the place of this output.
-        if (path, method) == (self.start, _CALL):
-          has_entered = True
-          set_placeholders(False)
-          return features
-        # Parents of the start must run, so that it is reached.
-        if path != self.start[: len(path)]:
-          if method != 'setup':
-            return jax.tree.map(_zeros, next(outputs_before[path, method]))
-          # A setup may ask for variables that the block does not have.
-          if path not in paths_after:
-            return None
-      output = next_method()
-      if (path, method) == (self.end, _CALL):
-        raise _BlockEnd(output)
-      return output
-
-    with forward.placeholders() as set_placeholders:
-      set_placeholders(not has_entered)
-      try:
-        return self.model.apply(variables, images, run_part)
-      except _BlockEnd as end:
-        return end.output
-
-  def _split_calls(
-    self, num_rows: int
-  ) -> tuple[dict[tuple[Path, str], Iterator[Any]], set[Path]]:
-    """Splits the calls of the model at the start.
-
-    Returns:
-      By path and method, the abstract outputs in the order of the calls; and
-      the paths of submodules that are called after the start, with all parents.
-    """
-    outputs: dict[tuple[Path, str], list[Any]] = {}
-    paths_after: set[Path] = set()
-    has_started = False
-    for path, method, output in self.model.calls(num_rows):
-      outputs.setdefault((path, method), []).append(output)
-      if has_started:
-        paths_after |= {path[:depth] for depth in range(len(path) + 1)}
-      has_started |= path == self.start
-    iterators = {
-      call: iter(call_outputs) for call, call_outputs in outputs.items()
-    }
-    return iterators, paths_after
+# Arguments by which a model answers as after training, if its call has them.
+_EVALUATION_ARGUMENTS = {
+  'train': False,
+  'training': False,
+  'is_training': False,
+  'deterministic': True,
+  'use_running_average': True,
+}
 
 
 def cut(
@@ -169,9 +98,30 @@ def cut(
   return blocks, tuple(parts)
 
 
+def trained_arguments(
+  module: Any, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Adds the arguments by which a model answers as after its training.
+
+  Args:
+    module: called as `module(images, **arguments)`.
+    arguments: the user's, which come first.
+
+  Returns:
+    Arguments that the module's call has.
+  """
+  parameters = inspect.signature(type(module).__call__).parameters
+  evaluation_arguments = {
+    name: value
+    for name, value in _EVALUATION_ARGUMENTS.items()
+    if name in parameters
+  }
+  return {**evaluation_arguments, **arguments}
+
+
 def _find_cuts(calls: Sequence[Call], cut_after: Sequence[str]) -> list[Path]:
   """Lists the paths to cut after, in the order in which they are called."""
-  paths = [call.path for call in calls if call.method == _CALL and call.path]
+  paths = [call.path for call in calls if call.method == CALL and call.path]
   names = ['/'.join(path) for path in paths]
   # A submodule that is called twice has two outputs, so no place to cut.
   once = [name for name in names if names.count(name) == 1]
@@ -206,7 +156,7 @@ def _run_model(
 
     def record(path, method, next_method):
       output = next_method()
-      if method == _CALL:
+      if method == CALL:
         outputs[path] = output
       return output
 
@@ -283,8 +233,3 @@ def _are_close(output: Any, expected: chex.Array) -> bool:
   # Relative to the largest value: small ones may be differences of large ones.
   tolerance = _ROUNDING * np.abs(expected).max()
   return np.allclose(output, expected, rtol=0, atol=tolerance)
-
-
-def _zeros(leaf: Any) -> Any:
-  """Returns zeros of an array's shape and type; anything else as it is."""
-  return jnp.zeros(leaf.shape, leaf.dtype) if hasattr(leaf, 'shape') else leaf

@@ -52,6 +52,7 @@ def tail(
   Returns:
     Logits, [N, |Y_m|].
   """
+  # With the variables of the caller: a branch's tail is trained further.
   *blocks, head = variables
   for block, block_variables in zip(
     teacher.blocks[after:], blocks, strict=True

@@ -9,10 +9,8 @@ import flax.core
 import flax.linen as nn
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers.intercepted_model import (
-  Interceptor,
-  trained_arguments,
-)
+from dualgan_jax.teachers.cut_block import Interceptor
+from dualgan_jax.teachers.cut_model import trained_arguments
 
 
 def bind(

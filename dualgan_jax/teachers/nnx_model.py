@@ -10,10 +10,8 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers.intercepted_model import (
-  Interceptor,
-  trained_arguments,
-)
+from dualgan_jax.teachers.cut_block import Interceptor
+from dualgan_jax.teachers.cut_model import trained_arguments
 
 
 def bind(

@@ -79,8 +79,12 @@ def test_answers_are_trunk_filter_and_tail(points):
   net, variables = _create(points)
   student, student_variables = _net(STUDENT, 3, 0)
   features = [_images()]
-  for block, v in zip(student.blocks, student_variables[:-1], strict=True):
-    features.append(apply_block(block, v, features[-1], train=False)[0])
+  for block, block_variables in zip(
+    student.blocks, student_variables[:-1], strict=True
+  ):
+    features.append(
+      apply_block(block, block_variables, features[-1], train=False)[0]
+    )
   one, two = (
     _probability(
       forward.tail(
@@ -96,8 +100,8 @@ def test_answers_are_trunk_filter_and_tail(points):
   )
   logits, same = net.apply(variables, _images(), train=False)
   # Columns d, c, a: of teacher two, of both, of teacher one.
-  wanted = np.stack([two[:, 1], (one[:, 2] + two[:, 0]) / 2, one[:, 0]], -1)
-  np.testing.assert_allclose(_probability(logits), wanted, 1e-4, 1e-6)
+  expected = np.stack([two[:, 1], (one[:, 2] + two[:, 0]) / 2, one[:, 0]], -1)
+  np.testing.assert_allclose(_probability(logits), expected, 1e-4, 1e-6)
   assert jax.tree.structure(same) == jax.tree.structure(variables)
   jax.tree.map(np.testing.assert_array_equal, same, variables)
 

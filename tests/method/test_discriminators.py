@@ -12,8 +12,8 @@ KEY = jax.random.PRNGKey(0)
 LN3 = math.log(3)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def _logit(p):
@@ -49,8 +49,8 @@ def test_combine_of_three_owners_weighs_them_equally():
   logits = [jnp.array([[LN3]]), jnp.array([[0.0]]), jnp.array([[0.0, -LN3]])]
   # (3/4 + 1/2 + 1/2) / 3 = 7/12 and (1/2 + 1/4) / 2 = 3/8.
   owners = np.array([[0, 1, 2], [2, 3, -1]])
-  wanted = [[_logit(7 / 12), _logit(3 / 8)]]
-  _close(discriminators.combine_logits(logits, owners), wanted)
+  expected = [[_logit(7 / 12), _logit(3 / 8)]]
+  _close(discriminators.combine_logits(logits, owners), expected)
 
 
 def test_combine_of_owners_that_agree_is_their_answer():
@@ -68,7 +68,7 @@ def test_combine_gradient_goes_to_each_owner():
 
 
 @pytest.mark.parametrize(
-  ('logits', 'wanted', 'slopes'),
+  ('logits', 'expected', 'slopes'),
   [
     # Sure owners who agree; as sure together.
     ((1e4, 1e4), 1e4, (0.5, 0.5)),
@@ -80,14 +80,14 @@ def test_combine_gradient_goes_to_each_owner():
     ((1e4, 0.0), LN3, (0.0, 2 / 3)),
   ],
 )
-def test_combine_of_sure_owners(logits, wanted, slopes):
+def test_combine_of_sure_owners(logits, expected, slopes):
   # A third column that neither label's padding may read.
   x = jnp.array([[*logits, -1e4]])
   owners = np.array([[0, 1], [2, -1]])
   value, grad = jax.value_and_grad(
     lambda x: discriminators.combine_logits([x], owners)[0, 0]
   )(x)
-  _close(value, wanted)
+  _close(value, expected)
   _close(grad, [[*slopes, 0.0]])
 
 
@@ -184,7 +184,7 @@ def test_combine_gradient_goes_to_those_who_count():
 
 @pytest.mark.parametrize('sure', [1e4, -1e4])
 @pytest.mark.parametrize(
-  ('counts', 'wanted', 'slope'),
+  ('counts', 'expected', 'slope'),
   [
     ((True, False), 1.0, (1.0, 0.0)),
     ((False, True), -1.0, (0.0, 1.0)),
@@ -192,7 +192,7 @@ def test_combine_gradient_goes_to_those_who_count():
   ],
 )
 def test_combine_of_sure_owners_takes_only_answers_that_count(
-  sure, counts, wanted, slope
+  sure, counts, expected, slope
 ):
   # Both are sure, of opposites; and one who does not count adds nothing.
   def combined(one, two):
@@ -204,7 +204,7 @@ def test_combine_of_sure_owners_takes_only_answers_that_count(
   value, grads = jax.value_and_grad(combined, argnums=(0, 1))(
     jnp.array([[sure]]), jnp.array([[-sure]])
   )
-  _close(value, discriminators.ABSENT if wanted is None else wanted * sure)
+  _close(value, discriminators.ABSENT if expected is None else expected * sure)
   _close(np.ravel(grads), slope)
 
 
@@ -215,7 +215,7 @@ def _speaker(name, labels, factor):
     total = variables * jnp.sum(x, axis=(1, 2, 3))[:, None]
     return jnp.tile(total, (1, len(labels)))
 
-  return Teacher(name, labels, (lambda v, x: x,), head, (0, factor))
+  return Teacher(name, labels, (lambda variables, x: x,), head, (0, factor))
 
 
 def _ones(n):
@@ -226,10 +226,10 @@ def _ones(n):
 def test_ensemble_logits_are_all_teachers_answers():
   everyone = (_speaker('a', ('x', 'y'), 10.0), _speaker('b', ('z',), -1.0))
   owners = np.array([[2], [0]])
-  found = discriminators.ensemble_logits(
+  combined = discriminators.ensemble_logits(
     everyone, [_ones(3)] * 2, owners, routed=False
   )
-  _close(found, [[-1, 10], [-2, 20], [-3, 30]])
+  _close(combined, [[-1, 10], [-2, 20], [-3, 30]])
 
 
 def test_ensemble_logits_show_each_teacher_its_own_images():
@@ -237,21 +237,23 @@ def test_ensemble_logits_show_each_teacher_its_own_images():
   everyone = (_speaker('a', ('x',), 1.0), _speaker('b', ('z',), 1.0))
   shown = [_ones(2), 100 * _ones(2)]
   owners = np.array([[0], [1]])
-  found = discriminators.ensemble_logits(everyone, shown, owners, routed=False)
-  _close(found, [[1, 100], [2, 200]])
+  combined = discriminators.ensemble_logits(
+    everyone, shown, owners, routed=False
+  )
+  _close(combined, [[1, 100], [2, 200]])
   routed = discriminators.ensemble_logits(everyone, shown, owners, routed=True)
   absent = discriminators.ABSENT
   _close(routed, [[1, absent], [absent, 200]])
 
 
 def test_ensemble_logits_routed_ask_only_a_samples_own_teacher():
-  asked = []
+  calls = []
 
   def listening(name, labels, factor):
     teacher = _speaker(name, labels, factor)
 
     def block(variables, x):
-      asked.append((name, x.ravel().tolist()))
+      calls.append((name, x.ravel().tolist()))
       return x
 
     return Teacher(name, labels, (block,), teacher.head, teacher.variables)
@@ -262,12 +264,12 @@ def test_ensemble_logits_routed_ask_only_a_samples_own_teacher():
   )
   owners = np.array([[0, -1], [1, 2], [3, -1]])  # x, y, z
   absent = discriminators.ABSENT
-  found = discriminators.ensemble_logits(
+  combined = discriminators.ensemble_logits(
     everyone, [_ones(4)] * 2, owners, routed=True
   )
   # The shared label is its own teacher's answer, not a mean with 0.
   _close(
-    found,
+    combined,
     [
       [10, 10, absent],
       [absent, -2, -2],
@@ -275,17 +277,17 @@ def test_ensemble_logits_routed_ask_only_a_samples_own_teacher():
       [absent, -4, -4],
     ],
   )
-  assert asked == [('a', [1, 3]), ('b', [2, 4])]
+  assert calls == [('a', [1, 3]), ('b', [2, 4])]
 
 
 def test_ensemble_logits_routed_of_one_teacher_are_its_answer():
   only_teacher = (_speaker('a', ('x', 'y'), 2.0),)
   owners = np.array([[1], [0]])
   for routed in (True, False):
-    found = discriminators.ensemble_logits(
+    combined = discriminators.ensemble_logits(
       only_teacher, [_ones(3)], owners, routed=routed
     )
-    _close(found, [[2, 2], [4, 4], [6, 6]])
+    _close(combined, [[2, 2], [4, 4], [6, 6]])
 
 
 def test_ensemble_gradient_comes_back_through_a_samples_own_teacher():
@@ -307,18 +309,18 @@ def test_ensemble_logits_of_sure_teachers_are_finite(routed):
   owners = np.array([[0, 1], [2, -1]])
 
   def total(x):
-    found = discriminators.ensemble_logits(
+    combined = discriminators.ensemble_logits(
       everyone, [x] * 2, owners, routed=routed
     )
-    return jnp.sum(found), found
+    return jnp.sum(combined), combined
 
-  grad, found = jax.grad(total, has_aux=True)(_ones(2))
+  grad, combined = jax.grad(total, has_aux=True)(_ones(2))
   if routed:
-    _close(found, [[1e4, discriminators.ABSENT], [-2e4, -2e4]])
+    _close(combined, [[1e4, discriminators.ABSENT], [-2e4, -2e4]])
     _close(grad.ravel(), [1e4, -2e4])
   else:
     # They contradict each other about x: even odds, which nothing moves.
-    _close(found, [[0, -1e4], [0, -2e4]])
+    _close(combined, [[0, -1e4], [0, -2e4]])
     _close(grad.ravel(), [-1e4, -1e4])
 
 

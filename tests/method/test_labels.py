@@ -12,9 +12,9 @@ from dualgan_jax.method.labels import LabelMap
 TEACHERS = {'left': ('a', 'b', 'c'), 'right': ('c', 'd')}
 
 
-def _equal(actual, wanted):
+def _equal(actual, expected):
   assert actual.dtype == np.int32
-  np.testing.assert_array_equal(actual, wanted)
+  np.testing.assert_array_equal(actual, expected)
 
 
 def test_union_has_each_label_once():
@@ -79,16 +79,16 @@ def test_a_shared_label_is_asked_of_all_its_owners():
   assert LabelMap.create(TEACHERS, ['c']).relevant_teachers == (0, 1)
 
 
-def test_asked_only_counts_columns_anew():
+def test_relevant_teachers_only_count_columns_anew():
   label_map = LabelMap.create(TEACHERS, ['d'])
   assert label_map.relevant_teachers == (1,)
-  asked = label_map.restrict_to_relevant()
-  assert asked == LabelMap.create({'right': ('c', 'd')}, ['d'])
+  relevant = label_map.restrict_to_relevant()
+  assert relevant == LabelMap.create({'right': ('c', 'd')}, ['d'])
   # d was column 4 while the left teacher's three labels stood before.
-  _equal(asked.owners(asked.customised), [[1]])
+  _equal(relevant.owners(relevant.customised), [[1]])
 
 
-def test_asked_only_of_a_map_in_full_use_is_the_map():
+def test_restriction_of_a_map_in_full_use_is_the_map():
   label_map = LabelMap.create(TEACHERS, ['c'])
   assert label_map.restrict_to_relevant() == label_map
 
@@ -119,11 +119,13 @@ def label_maps(draw):
   teachers = draw(
     strategies.dictionaries(strategies.text(), owned, min_size=1, max_size=4)
   )
-  union = sorted({x for own in teachers.values() for x in own})
-  wanted = draw(
+  union = sorted(
+    {x for teacher_labels in teachers.values() for x in teacher_labels}
+  )
+  expected = draw(
     strategies.lists(strategies.sampled_from(union), min_size=1, unique=True)
   )
-  return LabelMap.create(teachers, wanted)
+  return LabelMap.create(teachers, expected)
 
 
 @hypothesis.given(label_maps())
@@ -131,8 +133,8 @@ def test_every_owner_of_a_label_is_found(label_map):
   side_by_side = [x for _, owned in label_map.teachers for x in owned]
   for labels in (label_map.union, label_map.customised):
     for label, columns in zip(labels, label_map.owners(labels), strict=True):
-      found = [side_by_side[c] for c in columns if c >= 0]
-      assert found == [label] * side_by_side.count(label)
+      owned_labels = [side_by_side[c] for c in columns if c >= 0]
+      assert owned_labels == [label] * side_by_side.count(label)
 
 
 @hypothesis.given(label_maps())
@@ -146,24 +148,24 @@ def test_the_union_is_the_teachers_labels_each_once(label_map):
 
 @hypothesis.given(label_maps())
 def test_task_filters_keep_all_that_is_wanted_and_nothing_else(label_map):
-  kept = set()
+  columns_in_use = set()
   for m, (_, owned) in enumerate(label_map.teachers):
     names = [owned[i] for i in label_map.task_filter(m)]
     columns = label_map.customised_columns(m)
     assert names == [label_map.customised[c] for c in columns]
     assert bool(names) == (m in label_map.relevant_teachers)
-    kept.update(names)
-  assert kept == set(label_map.customised)
+    columns_in_use.update(names)
+  assert columns_in_use == set(label_map.customised)
 
 
 @hypothesis.given(label_maps())
 def test_those_not_asked_change_nothing_for_the_others(label_map):
-  asked = label_map.restrict_to_relevant()
-  assert asked.customised == label_map.customised
-  assert asked.asked == tuple(range(len(asked.teachers)))
+  relevant = label_map.restrict_to_relevant()
+  assert relevant.customised == label_map.customised
+  assert relevant.relevant_teachers == tuple(range(len(relevant.teachers)))
   for new, old in enumerate(label_map.relevant_teachers):
-    assert asked.teachers[new] == label_map.teachers[old]
-    _equal(asked.task_filter(new), label_map.task_filter(old))
-  owners = (x.owners(x.customised) for x in (asked, label_map))
+    assert relevant.teachers[new] == label_map.teachers[old]
+    _equal(relevant.task_filter(new), label_map.task_filter(old))
+  owners = (x.owners(x.customised) for x in (relevant, label_map))
   counts = [(columns >= 0).sum(axis=1).tolist() for columns in owners]
   assert counts[0] == counts[1]

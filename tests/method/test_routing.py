@@ -16,11 +16,11 @@ def test_latents_carry_their_teachers_in_turn():
 
 def test_latents_name_only_teachers_that_are_wanted():
   # Of four that the generator knows, the last and the second.
-  found = routing.condition_latents(jnp.zeros((3, 0)), (3, 1), 4)
+  actual = routing.condition_latents(jnp.zeros((3, 0)), (3, 1), 4)
   np.testing.assert_array_equal(
-    found, [[0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]]
+    actual, [[0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]]
   )
-  assert found.dtype == np.float32
+  assert actual.dtype == np.float32
 
 
 def test_without_routes_latents_stay_as_they_are():
@@ -29,11 +29,11 @@ def test_without_routes_latents_stay_as_they_are():
 
 
 def test_the_answer_that_counts_is_of_the_teacher_to_whom_a_row_belongs():
-  found = routing.answer_mask(4, 2)
+  actual = routing.answer_mask(4, 2)
   np.testing.assert_array_equal(
-    found, [[True, False], [False, True], [True, False], [False, True]]
+    actual, [[True, False], [False, True], [True, False], [False, True]]
   )
-  assert found.dtype == bool
+  assert actual.dtype == bool
 
 
 def test_the_answer_that_counts_is_of_the_teacher_that_a_latent_names():
@@ -95,8 +95,8 @@ def test_gradient_goes_to_a_teachers_own_rows():
 
 @pytest.mark.parametrize('value', [1e4, -1e4, np.inf])
 def test_other_rows_are_0_whatever_a_teacher_says(value):
-  found = routing.scatter_rows(jnp.full((1, 2), value), 0, 2)
-  np.testing.assert_array_equal(found, [[value, value], [0, 0]])
+  actual = routing.scatter_rows(jnp.full((1, 2), value), 0, 2)
+  np.testing.assert_array_equal(actual, [[value, value], [0, 0]])
 
 
 def test_types_are_kept():

@@ -65,7 +65,9 @@ def test_branch_losses_are_means_over_fresh_batches():
   # Eq. 13 by hand, on the noise of step 0.
   key = jax.random.fold_in(first.key, 0)
   keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(tiny.BATCH))
-  z = jax.vmap(lambda k: jax.random.normal(k, (tiny.LATENT_DIM,)))(keys)
+  z = jax.vmap(
+    lambda sample_key: jax.random.normal(sample_key, (tiny.LATENT_DIM,))
+  )(keys)
   image = source.module.apply(source.variables, z, train=False)[-1]
   x = image
   for b in (1, 2):

@@ -32,7 +32,7 @@ def test_eq_15_moves_the_step(monkeypatch, second_block):
     own_path, generated = ours(student, before, features)
     return own_path, jnp.zeros_like(generated)
 
-  monkeypatch.setattr(dual, 'inputs', no_generated)
+  monkeypatch.setattr(dual, 'input_streams', no_generated)
   assert tiny.moved(second_block.params, tiny.run(_phase(2))[0].params) > 1e-6
 
 
@@ -51,7 +51,7 @@ def test_eq_9_moves_the_step(monkeypatch):
   ours = discriminators.apply_filter
   monkeypatch.setattr(
     discriminators,
-    'filtered',
+    'apply_filter',
     lambda params, x: ours(params, x) if 'projection' in params else x,
   )
   assert tiny.moved(plain.params, tiny.run(_phase(1))[0].params) > 1e-6
@@ -176,13 +176,15 @@ def test_each_term_is_eq_13_worked_out_without_the_ladder(image_filter):
   )[-1]
   terms, answers = _of_first_block(source, image)
   # Of `one` Y_cst asks a and c, its labels 0 and 2, of `two` d and c.
-  for teacher, kept, (term,), answer in zip(
+  for teacher, task_filter, (term,), answer in zip(
     tiny.both_teachers(), ([0, 2], [0, 1]), terms, answers, strict=True
   ):
     shown = filter_image(source.filters[teacher.name], image)
     target = forward.tail(teacher, teacher.variables, shown, 0)
     np.testing.assert_allclose(
-      term, losses.dual_block(answer[:, kept], target[:, kept]), rtol=1e-5
+      term,
+      losses.dual_block(answer[:, task_filter], target[:, task_filter]),
+      rtol=1e-5,
     )
 
 
@@ -193,12 +195,14 @@ def test_the_target_of_a_routed_image_is_its_own_teachers():
   targets = source.ensemble_logits(tiny.both_teachers(), image, tiny.LABEL_MAP)
   d, a, c = range(3)
   # What Y_cst asks of each, as its own labels and as those of Y_cst.
-  asked = (([0, 2], [a, c]), ([0, 1], [c, d]))
-  for (kept, columns), (term,), answer in zip(
-    asked, terms, answers, strict=True
+  teacher_columns = (([0, 2], [a, c]), ([0, 1], [c, d]))
+  for (task_filter, columns), (term,), answer in zip(
+    teacher_columns, terms, answers, strict=True
   ):
     np.testing.assert_allclose(
-      term, losses.dual_block(answer[:, kept], targets[:, columns]), rtol=1e-5
+      term,
+      losses.dual_block(answer[:, task_filter], targets[:, columns]),
+      rtol=1e-5,
     )
 
 

@@ -50,7 +50,7 @@ def test_the_filter_of_eq_9_moves_the_step(monkeypatch, plain_step):
       return ours(params, features)
     return features
 
-  monkeypatch.setattr(discriminators, 'filtered', no_gate)
+  monkeypatch.setattr(discriminators, 'apply_filter', no_gate)
   other = tiny.run(tiny.generator_phase(SGD))[0].params
   assert tiny.moved(plain_step, other) > 1e-6
 
@@ -288,12 +288,16 @@ def test_independent_labels_are_judged_in_the_asked_forms(entropy, one_hot):
     tiny.LABEL_MAP.owners(tiny.LABEL_MAP.union),
   )
   if one_hot == 'class':
-    wanted = losses.one_class(y)
+    expected_losses = losses.one_class(y)
   else:
-    wanted = losses.one_hot(y, losses.pseudo_labels(y, never_empty=True))
-  np.testing.assert_allclose(l_oh, wanted, rtol=1e-3)
-  wanted = losses.information_entropy(losses.label_mean(y, entropy), entropy)
-  np.testing.assert_allclose(l_ie, wanted, rtol=1e-3)
+    expected_losses = losses.one_hot(
+      y, losses.pseudo_labels(y, never_empty=True)
+    )
+  np.testing.assert_allclose(l_oh, expected_losses, rtol=1e-3)
+  expected_losses = losses.information_entropy(
+    losses.label_mean(y, entropy), entropy
+  )
+  np.testing.assert_allclose(l_ie, expected_losses, rtol=1e-3)
 
 
 def test_the_prior_is_the_mean_over_teachers_that_have_batch_norm():
@@ -315,8 +319,8 @@ def _dafl(p):
 def test_teachers_of_one_label_are_judged_as_dafl_does_each():
   everyone = tuple(map(single_label, tiny.both_teachers()))
   l_oh, l_ie, answers = _terms(everyone)
-  wanted = np.mean([_dafl(p) for p in answers], axis=0)
-  np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-4)
+  expected_losses = np.mean([_dafl(p) for p in answers], axis=0)
+  np.testing.assert_allclose((l_oh, l_ie), expected_losses, rtol=1e-4)
 
 
 def _independent(p):
@@ -342,8 +346,8 @@ def test_of_mixed_teachers_each_kind_is_judged_its_way(routed):
       np.array([[0, 1]]),
     )
     several = jnp.concatenate([p[:, :2], jax.nn.sigmoid(shared)], axis=1)
-  wanted = np.mean([_independent(several), _dafl(q)], axis=0)
-  np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-3)
+  expected_losses = np.mean([_independent(several), _dafl(q)], axis=0)
+  np.testing.assert_allclose((l_oh, l_ie), expected_losses, rtol=1e-3)
 
 
 @pytest.mark.parametrize('one_hot', ['labels', 'class'])
@@ -353,14 +357,14 @@ def test_a_routed_image_is_to_carry_a_label_of_its_own_teacher(one_hot):
     teacher.variables[-1]['params']['Dense_0']['bias'] -= 50
   l_oh, _, answers = _terms(everyone, routed=True, one_hot=one_hot)
   num_labels = len(tiny.LABEL_MAP.union)
-  wanted = []
+  expected_losses = []
   for m, p in enumerate(answers):
     row_logits = jnp.log(p[m::2])  # of such small p the logit, too
     if one_hot == 'class':
-      wanted.append(losses.one_class(row_logits))
+      expected_losses.append(losses.one_class(row_logits))
     else:
-      wanted.append(jnp.mean(-row_logits.max(axis=1)) / num_labels)
-  np.testing.assert_allclose(l_oh, np.mean(wanted), rtol=1e-3)
+      expected_losses.append(jnp.mean(-row_logits.max(axis=1)) / num_labels)
+  np.testing.assert_allclose(l_oh, np.mean(expected_losses), rtol=1e-3)
 
 
 def _of_one_label(seed):
@@ -398,5 +402,5 @@ def test_a_routed_teacher_of_one_label_judges_by_itself():
   labels = {'one': one.labels, 'two': only_one.labels}
   label_map = LabelMap.create(labels, ('a', 'e'))
   l_oh, l_ie, (p, q) = _terms((one, only_one), label_map, routed=True)
-  wanted = np.mean([_independent(p[0::2]), _printed(q[1::2])], axis=0)
-  np.testing.assert_allclose((l_oh, l_ie), wanted, rtol=1e-3)
+  expected_losses = np.mean([_independent(p[0::2]), _printed(q[1::2])], axis=0)
+  np.testing.assert_allclose((l_oh, l_ie), expected_losses, rtol=1e-3)

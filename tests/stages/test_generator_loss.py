@@ -39,7 +39,7 @@ FILTER = {
 FILTERS = {name: {'group_1': FILTER} for name in ('up', 'down')}
 
 
-def _teachers(k):
+def _teachers(num_teachers):
   """Two blocks that leave x as it is, and a head; only `up` has batch norm."""
 
   def head(factor, x):
@@ -49,8 +49,10 @@ def _teachers(k):
     return x
 
   return (
-    Teacher('up', ('x',), (NORM.apply, same), head, (NORM_VARIABLES, (), k)),
-    Teacher('down', ('y',), (same, same), head, ((), (), -k)),
+    Teacher(
+      'up', ('x',), (NORM.apply, same), head, (NORM_VARIABLES, (), num_teachers)
+    ),
+    Teacher('down', ('y',), (same, same), head, ((), (), -num_teachers)),
   )
 
 
@@ -66,8 +68,8 @@ def _loss(teachers, label_map=LABEL_MAP, weights=WEIGHTS):
   return jax.value_and_grad(loss, has_aux=True)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 class JointLossTest(chex.TestCase):
@@ -92,8 +94,8 @@ class JointLossTest(chex.TestCase):
     _close(group_grad.ravel(), [-LN3 / 16, LN3 / 16])
     # L_oh ∓k/8, L_a ∓1/2, and L_bn -1/2 towards the mean of 3; both means of
     # sigmoids, in L_ie and L_dis, stand still.
-    wanted = [-LN3 / 8 - 0.05 - 2.5, LN3 / 8 + 0.05 - 2.5]
-    _close(image_grad.ravel(), wanted)
+    expected = [-LN3 / 8 - 0.05 - 2.5, LN3 / 8 + 0.05 - 2.5]
+    _close(image_grad.ravel(), expected)
 
   @chex.all_variants
   def test_extreme(self):

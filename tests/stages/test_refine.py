@@ -221,9 +221,9 @@ def test_replayed_images_are_those_of_the_pool_that_were_made():
 
 def test_replayed_images_are_moved_and_mirrored():
   drawn = _replayed([1, 2, 3], 1, width=3, shift=1, flip=True).round()
-  found = {tuple(int(v) for v in x) for x in drawn}
+  actual = {tuple(int(pixel) for pixel in x) for x in drawn}
   moved = {(0, 1, 2), (1, 2, 3), (2, 3, 0), (0, 0, 0)}  # up or down: all 0
-  assert found == moved | {x[::-1] for x in moved}
+  assert actual == moved | {x[::-1] for x in moved}
 
 
 def test_a_blend_lies_between_two_images():

@@ -101,9 +101,9 @@ def test_it_says_what_the_live_net_says(folder):
   x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
   net = classifier.create(**NET, num_labels=len(LABELS))
   logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
-  found = loaded.predict(x)
-  assert found.shape == (70, 3)
-  np.testing.assert_allclose(found, jax.nn.sigmoid(logits), atol=1e-6)
+  actual = loaded.predict(x)
+  assert actual.shape == (70, 3)
+  np.testing.assert_allclose(actual, jax.nn.sigmoid(logits), atol=1e-6)
 
 
 def test_images_are_brought_to_its_size_and_channels(folder):
@@ -141,12 +141,14 @@ def test_files_and_images_of_pillow_are_answered_alike(folder, tmp_path):
   paths = [tmp_path / f'{i}.png' for i in range(3)]
   for picture, path in zip(opened, paths, strict=True):
     picture.save(path)
-  wanted = loaded.predict(x)
+  expected = loaded.predict(x)
   mixed = [x[0], str(paths[1]), opened[2]]
   for images in (opened, paths, list(x), tuple(mixed)):
-    np.testing.assert_array_equal(loaded.predict(images), wanted)
-  for alone in (paths[0], str(paths[0]), opened[0]):
-    np.testing.assert_allclose(loaded.predict(alone), wanted[:1], atol=1e-6)
+    np.testing.assert_array_equal(loaded.predict(images), expected)
+  for single_image in (paths[0], str(paths[0]), opened[0]):
+    np.testing.assert_allclose(
+      loaded.predict(single_image), expected[:1], atol=1e-6
+    )
 
 
 def test_images_of_a_list_may_differ(folder):
@@ -180,7 +182,7 @@ def test_it_is_shown_in_a_line(folder):
 
 
 @pytest.mark.parametrize(
-  ('images', 'said'),
+  ('images', 'raised'),
   [
     (_images(8, 8, 1), r'shape \(8, 8, 1\)'),
     (_images(2, 8, 8, 2), '1 or 3'),
@@ -189,8 +191,8 @@ def test_it_is_shown_in_a_line(folder):
     (np.full((2, 8, 8, 1), -0.5), r'floats from -0.5 to -0.5, but'),
   ],
 )
-def test_what_are_no_images_is_refused(folder, images, said):
-  with pytest.raises(ValueError, match=said):
+def test_what_are_no_images_is_refused(folder, images, raised):
+  with pytest.raises(ValueError, match=raised):
     student.load(folder).predict(images)
 
 
@@ -218,7 +220,7 @@ def _change(folder, **changes):
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: (f / 'config.json').unlink(), 'no folder of a student'),
     (lambda f: (f / 'model.safetensors').unlink(), 'no folder of a student'),
@@ -233,14 +235,14 @@ def _change(folder, **changes):
     (lambda f: _change(f, labels=['a']), 'is not of'),
   ],
 )
-def test_a_damaged_folder_is_one_sentence(folder, damage, said):
+def test_a_damaged_folder_is_one_sentence(folder, damage, raised):
   damage(folder)
-  with pytest.raises(UserError, match=f'^{folder}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{folder}: .*{raised}'):
     student.load(folder)
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: _change(f, net={'kind': 'conv'}), 'describes no net'),
     (
@@ -250,10 +252,10 @@ def test_a_damaged_folder_is_one_sentence(folder, damage, said):
     (lambda f: _change(f, net={**NET, 'widths': (4, 6)}), 'is not of the net'),
   ],
 )
-def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, said):
+def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, raised):
   write_toy(tmp_path)
   damage(tmp_path)
-  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{raised}'):
     student.load(tmp_path)
 
 
@@ -266,7 +268,7 @@ def _change_tensor(folder, name, change):
 
 
 @pytest.mark.parametrize(
-  ('damage', 'said'),
+  ('damage', 'raised'),
   [
     (lambda f: _change(f, image=[9, 8, 1]), 'its program is not of these'),
     (
@@ -279,20 +281,20 @@ def _change_tensor(folder, name, change):
     ),
   ],
 )
-def test_a_damaged_program_is_one_sentence(tmp_path, damage, said):
+def test_a_damaged_program_is_one_sentence(tmp_path, damage, raised):
   write_program(tmp_path)
   damage(tmp_path)
-  with pytest.raises(UserError, match=f'^{tmp_path}: .*{said}'):
+  with pytest.raises(UserError, match=f'^{tmp_path}: .*{raised}'):
     student.load(tmp_path)
 
 
 @pytest.mark.parametrize('write', [write_toy, write_program])
 def test_labels_that_exclude_one_another_add_up_to_1(tmp_path, write):
   write(tmp_path, net={**NET, 'single_label': True})
-  found = dualgan_jax.load(tmp_path)
-  answers = found.predict(np.full((3, *IMAGE), 200, np.uint8))
+  actual = dualgan_jax.load(tmp_path)
+  answers = actual.predict(np.full((3, *IMAGE), 200, np.uint8))
   np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
-  assert 'they add up to 1' in found.config['answers']
+  assert 'they add up to 1' in actual.config['answers']
 
 
 # What the folders in `tests/files/format_1` answered when they were written.
@@ -306,16 +308,16 @@ _ANSWERS_OF_FORMAT_1 = (
 @pytest.mark.parametrize('name', ['student', 'branched'])
 def test_folders_of_earlier_versions_answer_the_same(name):
   folder = FILES / 'format_1' / name
-  found = student.load(folder).predict(_images(3, *IMAGE))
-  np.testing.assert_allclose(found, _ANSWERS_OF_FORMAT_1, atol=1e-6)
+  actual = student.load(folder).predict(_images(3, *IMAGE))
+  np.testing.assert_allclose(actual, _ANSWERS_OF_FORMAT_1, atol=1e-6)
 
 
 @pytest.mark.parametrize('n', [1, 2, 3, 64, 65])
 def test_any_number_of_images_gets_the_same_answers(folder, n):
   loaded = student.load(folder)
-  found = loaded.predict(_images(65, *IMAGE)[:n])
-  wanted = loaded.predict(_images(65, *IMAGE))[:n]
-  np.testing.assert_allclose(found, wanted, atol=1e-6)
+  actual = loaded.predict(_images(65, *IMAGE)[:n])
+  expected = loaded.predict(_images(65, *IMAGE))[:n]
+  np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_a_net_that_cannot_be_run_is_one_sentence(folder, monkeypatch):

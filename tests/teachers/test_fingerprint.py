@@ -40,8 +40,10 @@ def _in_memory(factor=2.0, **changes):
   teacher = Teacher(
     'mine',
     ('a', 'b'),
-    (lambda v, x: v['params']['w'] * x, lambda v, x: x),
-    lambda v, x: jnp.pad(x.reshape(len(x), -1), ((0, 0), (0, 236))) @ weights,
+    (lambda variables, x: variables['params']['w'] * x, lambda variables, x: x),
+    lambda variables, x: (
+      jnp.pad(x.reshape(len(x), -1), ((0, 0), (0, 236))) @ weights
+    ),
     ({'params': {'w': np.float32(3)}}, {}, {}),
   )
   return teacher.replace(**changes)
@@ -54,7 +56,10 @@ def _in_memory(factor=2.0, **changes):
     _in_memory(labels=('b', 'a')),
     _in_memory(variables=({'params': {'w': np.float32(4)}}, {}, {})),
     _in_memory(
-      blocks=(lambda v, x: v['params']['w'] * x, lambda v, x: jax.nn.relu(x))
+      blocks=(
+        lambda variables, x: variables['params']['w'] * x,
+        lambda variables, x: jax.nn.relu(x),
+      )
     ),
     single_label(_in_memory()),
   ],

@@ -91,7 +91,7 @@ def test_feature_shapes_compute_nothing():
 
 
 @pytest.mark.parametrize(
-  ('make', 'wanted'),
+  ('make', 'expected'),
   [
     (nets.abstract, True),
     (nets.foreign, True),
@@ -99,8 +99,8 @@ def test_feature_shapes_compute_nothing():
     (lambda: nets.abstract(batch_norm=False), False),
   ],
 )
-def test_has_batch_norm(make, wanted):
-  assert forward.has_batch_norm(make(), IMAGE) is wanted
+def test_has_batch_norm(make, expected):
+  assert forward.has_batch_norm(make(), IMAGE) is expected
 
 
 def test_record_moments_of_the_first_rows():

@@ -122,9 +122,9 @@ def test_a_compact_model_is_a_teacher():
     capture_intermediates=True,
     mutable=['intermediates'],
   )
-  for name, found in zip(CUTS, (first, second), strict=True):
-    (wanted,) = caught['intermediates'][name]['__call__']
-    np.testing.assert_allclose(found, wanted, 1e-4, 1e-5)
+  for name, actual in zip(CUTS, (first, second), strict=True):
+    (expected,) = caught['intermediates'][name]['__call__']
+    np.testing.assert_allclose(actual, expected, 1e-4, 1e-5)
   np.testing.assert_allclose(
     nets.answers(teacher, x),
     module.apply(variables, x, train=False),
@@ -136,10 +136,10 @@ def test_a_compact_model_is_a_teacher():
 def test_each_block_has_the_variables_that_it_reads():
   module = Compact()
   teacher = _teacher(module, _variables(module, train=False))
-  found = [
+  actual = [
     (set(x['params']), set(x.get('batch_stats', ()))) for x in teacher.variables
   ]
-  assert found == [
+  assert actual == [
     ({'Conv_0', 'BatchNorm_0', 'Conv_1'}, {'BatchNorm_0'}),
     (
       {'BatchNorm_1', 'Conv_2', 'BatchNorm_2', 'Conv_3', 'BatchNorm_3'},
@@ -153,13 +153,16 @@ def test_batch_norms_are_seen_once_and_by_the_images_features():
   module, x = Compact(), _images()
   variables = _variables(module, train=False)
   teacher = _teacher(module, variables)
-  wanted = forward.record_moments(
-    lambda v, x: module.apply(v, x, train=False), variables, x, num_images=3
+  expected = forward.record_moments(
+    lambda leaf, x: module.apply(leaf, x, train=False),
+    variables,
+    x,
+    num_images=3,
   )[1]
-  found = jax.jit(lambda x: forward.ladder(teacher, x, {}).moments)(x)
-  assert len(found) == 4
+  actual = jax.jit(lambda x: forward.ladder(teacher, x, {}).moments)(x)
+  assert len(actual) == 4
   jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-5), found, wanted
+    lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-5), actual, expected
   )
 
 
@@ -172,7 +175,8 @@ def test_nested_submodules_of_a_setup_can_be_cut_after():
   assert teacher.single_label
   protocol.check_teacher('f', teacher, IMAGE)
   inside = [
-    {k: set(v) for k, v in part['params'].items()} for part in teacher.variables
+    {name: set(leaf) for name, leaf in part['params'].items()}
+    for part in teacher.variables
   ]
   assert inside == [
     {'encoder': {'scale', 'first', 'layers_0'}},
@@ -195,7 +199,7 @@ def test_images_are_prepared():
 
 
 @pytest.mark.parametrize(
-  ('module', 'cut_after', 'said'),
+  ('module', 'cut_after', 'raised'),
   [
     (Residual(), ('stem', 'inner'), "what follows 'inner' needs more than its"),
     (
@@ -209,8 +213,8 @@ def test_images_are_prepared():
     (Rematerialized(), ('first', 'second'), 'lies in what nn.remat, nn.scan'),
   ],
 )
-def test_what_cannot_be_cut_is_named(module, cut_after, said):
-  with pytest.raises(UserError, match=f'^cut_after: .*{said}'):
+def test_what_cannot_be_cut_is_named(module, cut_after, raised):
+  with pytest.raises(UserError, match=f'^cut_after: .*{raised}'):
     _teacher(module, _variables(module), cut_after)
 
 

@@ -71,7 +71,10 @@ def test_a_model_is_a_teacher_and_stays_as_it_is():
 def test_each_block_has_the_variables_that_it_reads():
   teacher = _teacher(Net(nnx.Rngs(0)))
   names = [
-    {jax.tree_util.keystr(k, simple=True, separator='/') for k, _ in leaves}
+    {
+      jax.tree_util.keystr(path, simple=True, separator='/')
+      for path, _ in leaves
+    }
     for leaves in map(jax.tree_util.tree_leaves_with_path, teacher.variables)
   ]
   assert names == [
@@ -93,14 +96,14 @@ def test_its_batch_norms_are_not_seen():
 
 
 @pytest.mark.parametrize(
-  ('cut_after', 'said'),
+  ('cut_after', 'raised'),
   [
     (('encoder/first', 'layers'), "cut_after: 'layers' is no submodule in a c"),
     (('encoder/first',), 'cut_after: .*, but a teacher has at least two bl'),
   ],
 )
-def test_what_cannot_be_cut_is_named(cut_after, said):
-  with pytest.raises(UserError, match=f'^{said}'):
+def test_what_cannot_be_cut_is_named(cut_after, raised):
+  with pytest.raises(UserError, match=f'^{raised}'):
     _teacher(Net(nnx.Rngs(0)), cut_after)
 
 

@@ -33,8 +33,10 @@ def _teacher():
   variables = jax.tree.map(
     lambda x: rng.uniform(-0.3, 0.7, x.shape).astype(np.float32), shapes
   )
-  for own in variables[:-1]:
-    own['batch_stats'] = jax.tree.map(np.abs, own['batch_stats'])
+  for block_variables in variables[:-1]:
+    block_variables['batch_stats'] = jax.tree.map(
+      np.abs, block_variables['batch_stats']
+    )
   return from_classifier('t', ('a', 'b', 'c'), net, variables)
 
 
@@ -54,8 +56,8 @@ def _tail(features, after):
   return forward.tail(teacher, teacher.variables[after:], features, after)
 
 
-def _close(actual, wanted):
-  np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
+def _close(actual, expected):
+  np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_tail_is_the_blocks_that_are_left_and_the_head():
@@ -85,7 +87,11 @@ def test_tail_takes_copies_that_are_being_trained():
 
 def test_tail_refuses_the_variables_of_another_cut():
   teacher = Teacher(
-    'same', ('a',), (lambda v, x: x,) * 3, lambda v, x: x, (0, 0, 0, 0)
+    'same',
+    ('a',),
+    (lambda variables, x: x,) * 3,
+    lambda variables, x: x,
+    (0, 0, 0, 0),
   )
   with pytest.raises(ValueError, match='zip'):
     forward.tail(teacher, (0, 0, 0), jnp.ones((1, 1)), after=2)
@@ -95,10 +101,10 @@ def test_tail_refuses_the_variables_of_another_cut():
 def test_ladder_answers_as_the_tails_do_one_by_one(rows):
   # Eq. 4 and 12; streams of any number of rows join at their block.
   entries = {b: _features(b, n) for b, n in rows.items()}
-  seen = forward.ladder(_teacher(), _image(), entries)
-  _close(seen.image, _tail(_image(), after=0))
-  assert set(seen.entries) == set(rows)
-  for b, logits in seen.entries.items():
+  ladder = forward.ladder(_teacher(), _image(), entries)
+  _close(ladder.image, _tail(_image(), after=0))
+  assert set(ladder.entries) == set(rows)
+  for b, logits in ladder.entries.items():
     assert logits.shape == (rows[b], 3)
     _close(logits, _tail(entries[b], after=b))
 
@@ -106,14 +112,18 @@ def test_ladder_answers_as_the_tails_do_one_by_one(rows):
 def test_answers_in_half_precision_are_widened():
   # σ(8) would be 1 in bfloat16.
   teacher = Teacher(
-    'half', ('a',), (lambda v, x: x,) * 2, lambda v, x: x[:, 0, 0], ({},) * 3
+    'half',
+    ('a',),
+    (lambda variables, x: x,) * 2,
+    lambda variables, x: x[:, 0, 0],
+    ({},) * 3,
   )
   x = jnp.full((1, 1, 1, 1), 8, jnp.bfloat16)
-  seen = forward.ladder(teacher, x, {1: x})
+  ladder = forward.ladder(teacher, x, {1: x})
   for logits in (
     forward.tail(teacher, teacher.variables, x, 0),
-    seen.image,
-    seen.entries[1],
+    ladder.image,
+    ladder.entries[1],
   ):
     assert logits.dtype == jnp.float32
     assert jax.nn.sigmoid(logits) < 1
@@ -122,48 +132,50 @@ def test_answers_in_half_precision_are_widened():
 def test_ladder_looks_at_the_image_only():
   # Its features before the head, and the moments that each batch norm sees of
   # it: what enters on the way must not be mistaken for the image.
-  alone = forward.ladder(_teacher(), _image(), {})
+  image_only = forward.ladder(_teacher(), _image(), {})
   entries = {b: 5 + _features(b, 3) for b in (1, 2, 3)}
   crowd = forward.ladder(_teacher(), _image(), entries)
-  assert alone.activations.shape == (2, 2, 2, 3)
-  _close(crowd.activations, alone.activations)
+  assert image_only.activations.shape == (2, 2, 2, 3)
+  _close(crowd.activations, image_only.activations)
   assert len(crowd.moments) == 4
-  jax.tree.map(_close, crowd.moments, alone.moments)
+  jax.tree.map(_close, crowd.moments, image_only.moments)
 
 
 def test_ladder_moments_are_those_of_the_block_inputs():
   teacher = _teacher()
-  seen = forward.ladder(teacher, _image(), {3: _features(3, 4)})
+  ladder = forward.ladder(teacher, _image(), {3: _features(3, 4)})
   x = _image()
   for b in range(4):
-    own = teacher.variables[b]
-    _, (wanted,) = forward.record_moments(
-      teacher.blocks[b], own, x, num_images=2
+    block_variables = teacher.variables[b]
+    _, (expected,) = forward.record_moments(
+      teacher.blocks[b], block_variables, x, num_images=2
     )
-    jax.tree.map(_close, seen.moments[b], wanted)
-    remembered = own['batch_stats']['BatchNorm_0']
-    _close(seen.moments[b].running_mean, remembered['mean'])
-    _close(seen.moments[b].running_variance, remembered['var'])
-    x = teacher.blocks[b](own, x)
-  _close(seen.activations, x)
+    jax.tree.map(_close, ladder.moments[b], expected)
+    remembered = block_variables['batch_stats']['BatchNorm_0']
+    _close(ladder.moments[b].running_mean, remembered['mean'])
+    _close(ladder.moments[b].running_variance, remembered['var'])
+    x = teacher.blocks[b](block_variables, x)
+  _close(ladder.activations, x)
 
 
 def test_ladder_sees_the_batch_norm_of_a_head():
   norm = nn.BatchNorm(use_running_average=True)
-  _, own = norm.init_with_output(KEY, jnp.zeros((1, 3)))
+  _, block_variables = norm.init_with_output(KEY, jnp.zeros((1, 3)))
   teacher = _teacher()
   normed = teacher.replace(
-    head=lambda v, x: norm.apply(v['norm'], teacher.head(v['head'], x)),
+    head=lambda variables, x: norm.apply(
+      variables['norm'], teacher.head(variables['head'], x)
+    ),
     variables=(
       *teacher.variables[:-1],
-      {'norm': own, 'head': teacher.variables[-1]},
+      {'norm': block_variables, 'head': teacher.variables[-1]},
     ),
   )
   entries = {3: 5 + _features(3, 4)}
-  seen = forward.ladder(normed, _image(), entries)
-  assert len(seen.moments) == 5
+  ladder = forward.ladder(normed, _image(), entries)
+  assert len(ladder.moments) == 5
   logits = _tail(_image(), after=0)
-  _close(seen.moments[-1].mean, logits.mean(axis=0))
+  _close(ladder.moments[-1].mean, logits.mean(axis=0))
 
 
 def test_ladder_gives_the_image_for_its_own_features():
@@ -174,6 +186,6 @@ def test_ladder_gives_the_image_for_its_own_features():
   for b in (1, 2, 3):
     x = teacher.blocks[b - 1](teacher.variables[b - 1], x)
     entries[b] = x
-  seen = forward.ladder(teacher, _image(), entries)
-  for logits in seen.entries.values():
-    _close(logits, seen.image)
+  ladder = forward.ladder(teacher, _image(), entries)
+  for logits in ladder.entries.values():
+    _close(logits, ladder.image)

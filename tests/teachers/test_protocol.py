@@ -17,8 +17,8 @@ def _teacher():
   return Teacher(
     'mine',
     ('a', 'b', 'c'),
-    (lambda v, x: x, lambda v, x: x),
-    lambda v, x: x.mean(axis=(1, 2)),
+    (lambda variables, x: x, lambda variables, x: x),
+    lambda variables, x: x.mean(axis=(1, 2)),
     ({}, {}, {}),
   )
 
@@ -35,7 +35,7 @@ def _batch_norm(variables, x):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'said'),
+  ('changes', 'raised'),
   [
     ({'variables': ()}, '2 blocks and 0 variables'),
     ({'variables': ({}, np.ones(2), {})}, 'some .* are of type ndarray; give'),
@@ -59,61 +59,73 @@ def _batch_norm(variables, x):
     ({'blocks': (), 'variables': (1,)}, '0 blocks and 1 variables'),
     ({'labels': ('a', 'b')}, r'gives \(2, 3\) for 2 images and 2 labels'),
     (
-      {'blocks': (lambda v, x: x, lambda v, x: x[:, :, 40:])},
+      {'blocks': (lambda variables, x: x, lambda variables, x: x[:, :, 40:])},
       'logits are not finite',
     ),
     (
-      {'blocks': (lambda v, x: x @ x, lambda v, x: x)},
+      {'blocks': (lambda variables, x: x @ x, lambda variables, x: x)},
       r'its block 1 cannot take 32×32×3 \(TypeError',
     ),
     (
       {
-        'blocks': (lambda v, x: x, lambda v, x: x[:, ::2]),
-        'head': lambda v, x: x @ x,
+        'blocks': (lambda variables, x: x, lambda variables, x: x[:, ::2]),
+        'head': lambda variables, x: x @ x,
       },
       r'its head cannot take 16×32×3 \(TypeError',
     ),
     (
-      {'head': lambda v, x: jax.nn.softmax(x.mean(axis=(1, 2)))},
+      {'head': lambda variables, x: jax.nn.softmax(x.mean(axis=(1, 2)))},
       'its head gives probabilities; let',
     ),
     (
-      {'head': lambda v, x: jax.nn.log_softmax(9 * x.mean(axis=(1, 2)))},
+      {
+        'head': lambda variables, x: jax.nn.log_softmax(9 * x.mean(axis=(1, 2)))
+      },
       'its head gives log-probabilities of one label; let',
     ),
     (
-      {'blocks': (lambda v, x: x.mean((1, 2)), lambda v, x: x)},
+      {'blocks': (lambda variables, x: x.mean((1, 2)), lambda variables, x: x)},
       r'its block 1 gives features of shape \(2, 3\); between',
     ),
     (
-      {'blocks': (lambda v, x: jnp.round(255 * x), lambda v, x: x)},
+      {
+        'blocks': (
+          lambda variables, x: jnp.round(255 * x),
+          lambda variables, x: x,
+        )
+      },
       'its answers have no gradient to the image, or',
     ),
     (
-      {'blocks': (lambda v, x: x + jnp.sqrt(x - x), lambda v, x: x)},
+      {
+        'blocks': (
+          lambda variables, x: x + jnp.sqrt(x - x),
+          lambda variables, x: x,
+        )
+      },
       'its answers have no gradient to the image, or none that is finite',
     ),
     (
-      {'blocks': (lambda v, x: (x, {}), lambda v, x: x)},
+      {'blocks': (lambda variables, x: (x, {}), lambda variables, x: x)},
       'its block 1 gives a tuple; let it return one array',
     ),
     (
-      {'blocks': (lambda v, x: x, lambda v, x: {'x': x})},
+      {'blocks': (lambda variables, x: x, lambda variables, x: {'x': x})},
       'its block 2 gives a dict; let it return one array',
     ),
     (
-      {'head': lambda v, x: (x.mean(axis=(1, 2)), x)},
+      {'head': lambda variables, x: (x.mean(axis=(1, 2)), x)},
       'its head gives a tuple; let it return one array',
     ),
     ({'head': _callback}, r'has no gradient \(ValueError: Pure callbacks'),
-    ({'blocks': (_batch_norm, lambda v, x: x)}, 'beside another image'),
+    ({'blocks': (_batch_norm, lambda variables, x: x)}, 'beside another image'),
     ({'single_label': True}, r'probabilities add up to 1\.[78]\d'),
   ],
 )
-def test_a_teacher_that_breaks_the_protocol_is_named(changes, said):
+def test_a_teacher_that_breaks_the_protocol_is_named(changes, raised):
   teacher = _teacher()
   protocol.check_teacher('teachers.mine.module', teacher, IMAGE)
-  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
+  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{raised}'):
     protocol.check_teacher(
       'teachers.mine.module', teacher.replace(**changes), IMAGE
     )
@@ -129,7 +141,7 @@ def test_a_batch_norm_that_cannot_be_looked_into_is_named():
   block = _Rematerialized()
   variables = block.init(jax.random.PRNGKey(0), np.zeros((1, *IMAGE)))
   teacher = _teacher().replace(
-    blocks=(block.apply, lambda v, x: x), variables=(variables, {}, {})
+    blocks=(block.apply, lambda variables, x: x), variables=(variables, {}, {})
   )
   with pytest.raises(
     UserError, match='^f: a batch norm in it lies in what nn.r'
@@ -153,7 +165,7 @@ def test_probabilities_are_seen_behind_single_label():
 
 def test_a_softmax_over_one_label_is_refused():
   one = _teacher().replace(
-    labels=('a',), head=lambda v, x: x.mean((1, 2))[:, :1]
+    labels=('a',), head=lambda variables, x: x.mean((1, 2))[:, :1]
   )
   protocol.check_teacher('f', one, IMAGE)
   with pytest.raises(UserError, match='^f: single_label, but it has one label'):
@@ -165,8 +177,8 @@ def test_what_may_be_probabilities_is_said(wrap, capsys):
   protocol.check_teacher(
     'f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE
   )
-  said = capsys.readouterr().err
-  assert 'f: its answers to two images all lie between 0 and 1; if' in said
-  logits = _teacher().replace(head=lambda v, x: 9 * x.mean(axis=(1, 2)))
+  raised = capsys.readouterr().err
+  assert 'f: its answers to two images all lie between 0 and 1; if' in raised
+  logits = _teacher().replace(head=lambda variables, x: 9 * x.mean(axis=(1, 2)))
   protocol.check_teacher('f', wrap(logits), IMAGE)
   assert not capsys.readouterr().err

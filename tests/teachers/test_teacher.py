@@ -22,9 +22,9 @@ def test_a_prepared_teacher_sees_prepared_images():
   teacher = nets.by_hand()
   shown = prepared(teacher, Preparation(IMAGE, mean=(1.0,), deviation=(2.0,)))
   x = jax.random.uniform(KEY, (3, *IMAGE))
-  wanted = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
-  found = shown.blocks[0](shown.variables[0], x)
-  np.testing.assert_allclose(found, wanted, rtol=1e-6)
+  expected = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
+  actual = shown.blocks[0](shown.variables[0], x)
+  np.testing.assert_allclose(actual, expected, rtol=1e-6)
   assert shown.blocks[1:] == teacher.blocks[1:]
   assert shown.labels == teacher.labels
 
@@ -47,8 +47,10 @@ def test_a_merged_teacher_is_the_same_in_one_block_less(b):
   def norms(t):
     entries = [x, *nets.features(t, x)]
     return [
-      len(forward.record_moments(block, own, entry, 3)[1])
-      for block, own, entry in zip(t.blocks, t.variables, entries, strict=False)
+      len(forward.record_moments(block, block_variables, entry, 3)[1])
+      for block, block_variables, entry in zip(
+        t.blocks, t.variables, entries, strict=False
+      )
     ]
 
   assert norms(teacher) == [1, 1, 1]
@@ -60,15 +62,18 @@ def test_blocks_without_variables_can_be_merged():
   teacher = Teacher(
     'hand',
     ('only',),
-    (lambda v, x: 2 * x, lambda v, x: x + v['params']['shift']),
-    lambda v, x: x,
+    (
+      lambda variables, x: 2 * x,
+      lambda variables, x: x + variables['params']['shift'],
+    ),
+    lambda variables, x: x,
     ({}, shift, {}),
   )
-  (block,), (own, _) = (
+  (block,), (block_variables, _) = (
     merged(teacher, 1).blocks,
     merged(teacher, 1).variables,
   )
-  assert block(own, 5.0) == 2 * 5 + 3
+  assert block(block_variables, 5.0) == 2 * 5 + 3
 
 
 def test_from_classifier_answers_as_the_classifier():

@@ -27,27 +27,29 @@ def example(tmp_path):
   """The example, with variables beside it."""
   path = tmp_path / 'flax_teacher.py'
   shutil.copy(flax_teacher.__file__, path)
-  x, found = np.zeros((1, *IMAGE), np.float32), {}
+  x, actual = np.zeros((1, *IMAGE), np.float32), {}
   parts = {
     'block_1': flax_teacher.Stage(8),
     'block_2': flax_teacher.Stage(16),
     'head': flax_teacher.Head(),
   }
   for name, part in parts.items():
-    x, found[name] = part.init_with_output(jax.random.PRNGKey(3), x)
-  flat = traverse_util.flatten_dict(found, sep='/')
+    x, actual[name] = part.init_with_output(jax.random.PRNGKey(3), x)
+  flat = traverse_util.flatten_dict(actual, sep='/')
   save_file(
-    {k: np.asarray(v) for k, v in flat.items()},
+    {path: np.asarray(leaf) for path, leaf in flat.items()},
     path.with_suffix('.safetensors'),
   )
   return str(path)
 
 
 def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
-  wanted = user_module.load('f', example).variables
+  reference = user_module.load('f', example).variables
   names = ('block_1', 'block_2', 'head')
   with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(tmp_path / 'orbax', dict(zip(names, wanted, strict=True)))
+    checkpointer.save(
+      tmp_path / 'orbax', dict(zip(names, reference, strict=True))
+    )
   pathlib.Path(example).with_suffix('.safetensors').unlink()
   code = pathlib.Path(example).read_text()
   read = "traverse_util.unflatten_dict(weight_files.read(_VARIABLES), sep='/')"
@@ -61,7 +63,7 @@ def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
   )
   teacher = user_module.load('f', str(path))
   protocol.check_teacher('f', teacher, IMAGE)
-  chex.assert_trees_all_equal(teacher.variables, wanted)
+  chex.assert_trees_all_equal(teacher.variables, reference)
 
 
 def _config(path, **changes):
@@ -77,29 +79,31 @@ def test_the_example_is_a_teacher(example):
   teacher = user_module.load('teachers.mine.module', example)
   protocol.check_teacher('teachers.mine.module', teacher, IMAGE)
   x = np.random.default_rng(0).random((2, *IMAGE), np.float32)
-  found = forward.tail(teacher, teacher.variables, x, 0)
-  wanted = (x - 0.5) / 0.25
+  actual = forward.tail(teacher, teacher.variables, x, 0)
+  reference = (x - 0.5) / 0.25
   parts = (flax_teacher.Stage(8), flax_teacher.Stage(16), flax_teacher.Head())
-  for part, own in zip(parts, teacher.variables, strict=True):
-    wanted = part.apply(own, wanted)
-  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+  for part, part_variables in zip(parts, teacher.variables, strict=True):
+    reference = part.apply(part_variables, reference)
+  np.testing.assert_allclose(actual, reference, rtol=1e-5, atol=1e-5)
 
 
 def test_a_config_takes_labels_from_the_file(example):
-  said = run.dry_run(_config(example), 'unused')
-  assert f'mine ({example}) answers left, right, both: ' in said
-  assert 'F_g^1 16×16×4 after block 1: mine 16×16×8' in said
+  raised = run.dry_run(_config(example), 'unused')
+  assert f'mine ({example}) answers left, right, both: ' in raised
+  assert 'F_g^1 16×16×4 after block 1: mine 16×16×8' in raised
 
 
 @pytest.mark.parametrize(
-  ('changes', 'said'),
+  ('changes', 'raised'),
   [
     ({'labels': ('left',)}, 'labels: .* has the labels left, right, both'),
     ({'sha256': '00'}, 'sha256: .* has the sum'),
   ],
 )
-def test_a_config_that_disagrees_with_its_file_is_named(example, changes, said):
-  with pytest.raises(UserError, match=rf'^teachers\.mine\.{said}'):
+def test_a_config_that_disagrees_with_its_file_is_named(
+  example, changes, raised
+):
+  with pytest.raises(UserError, match=rf'^teachers\.mine\.{raised}'):
     run.dry_run(_config(example, **changes), 'unused')
 
 
@@ -125,7 +129,7 @@ def test_variables_that_are_no_arrays_are_named(example):
 
 
 @pytest.mark.parametrize(
-  ('code', 'said'),
+  ('code', 'raised'),
   [
     (None, 'there is no file'),
     ('1 +', 'fails .SyntaxError'),
@@ -155,11 +159,11 @@ def test_variables_that_are_no_arrays_are_named(example):
     ('x = 1', r'must define get_teacher\(\), which returns'),
   ],
 )
-def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, said):
+def test_a_file_that_makes_no_teacher_is_one_sentence(tmp_path, code, raised):
   path = tmp_path / 'x.py'
   if code is not None:
     path.write_text(code)
-  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{said}'):
+  with pytest.raises(UserError, match=f'^teachers.mine.module: .*{raised}'):
     user_module.load('teachers.mine.module', str(path))
 
 
@@ -195,8 +199,8 @@ def test_files_of_different_folders_may_have_helpers_of_one_name(tmp_path):
     )
   before = set(sys.modules)
   for label in 'ab':
-    found = user_module.load('f', str(tmp_path / label / 'x.py'))
-    assert found.labels == (label, 2 * label)
+    actual = user_module.load('f', str(tmp_path / label / 'x.py'))
+    assert actual.labels == (label, 2 * label)
   assert set(sys.modules) == before
 
 
@@ -233,10 +237,10 @@ def test_lists_will_do(tmp_path):
     'def get_teacher():\n'
     '  return Teacher("t", ["a"], [str, str], str, [{}, {}, {}])\n'
   )
-  found = user_module.load('f', str(path))
-  assert found.labels == ('a',)
-  assert found.blocks == (str, str)
-  assert found.variables == ({}, {}, {})
+  actual = user_module.load('f', str(path))
+  assert actual.labels == ('a',)
+  assert actual.blocks == (str, str)
+  assert actual.variables == ({}, {}, {})
 
 
 def test_half_precision_is_widened(tmp_path):

@@ -23,15 +23,15 @@ def _row(*, labels=1.0, diversity=0.2, entropy=0.9):
 
 
 def test_health_by_hand():
-  seen = _health([[0.0, 0.5], [1.0, 0.5]], [[1.0, -1.0], [2.0, 0.1]])
+  measures = _health([[0.0, 0.5], [1.0, 0.5]], [[1.0, -1.0], [2.0, 0.1]])
   # Label 0 fires in both images, label 1 in one.
-  np.testing.assert_allclose(seen['firing_rate'], [1.0, 0.5])
-  np.testing.assert_allclose(seen['labels_per_image'], 1.5)
+  np.testing.assert_allclose(measures['firing_rate'], [1.0, 0.5])
+  np.testing.assert_allclose(measures['labels_per_image'], 1.5)
   # Of three firings 2/3 and 1/3: -(2/3 log2 2/3 + 1/3 log2 1/3)
   entropy = math.log2(3) - 2 / 3
-  np.testing.assert_allclose(seen['entropy'], entropy, rtol=1e-5)
+  np.testing.assert_allclose(measures['entropy'], entropy, rtol=1e-5)
   # Channel 0 has the variance 1/4, channel 1 none.
-  np.testing.assert_allclose(seen['diversity'], math.sqrt(1 / 8), rtol=1e-5)
+  np.testing.assert_allclose(measures['diversity'], math.sqrt(1 / 8), rtol=1e-5)
 
 
 def test_a_label_at_the_border_does_not_fire():
@@ -39,29 +39,29 @@ def test_a_label_at_the_border_does_not_fire():
 
 
 def test_health_of_black_and_white_is_the_most_diverse():
-  seen = _health([[0.0], [1.0], [1.0], [0.0]], [[1.0, 1.0]] * 4)
-  np.testing.assert_allclose(seen['diversity'], 0.5)
-  np.testing.assert_allclose(seen['entropy'], 1.0, rtol=1e-5)
+  measures = _health([[0.0], [1.0], [1.0], [0.0]], [[1.0, 1.0]] * 4)
+  np.testing.assert_allclose(measures['diversity'], 0.5)
+  np.testing.assert_allclose(measures['entropy'], 1.0, rtol=1e-5)
 
 
 def test_health_of_one_image_for_all_noise():
-  seen = _health([[0.3]] * 4, [[1.0, -1.0]] * 4)
-  np.testing.assert_allclose(seen['diversity'], 0.0, atol=1e-3)
-  np.testing.assert_allclose(seen['entropy'], 0.0, atol=1e-4)
+  measures = _health([[0.3]] * 4, [[1.0, -1.0]] * 4)
+  np.testing.assert_allclose(measures['diversity'], 0.0, atol=1e-3)
+  np.testing.assert_allclose(measures['entropy'], 0.0, atol=1e-4)
 
 
 def test_one_label_alone_is_to_fire_and_not_to_fire():
-  seen = _health([[0.0], [1.0]], [[1.0], [-1.0]])
-  np.testing.assert_allclose(seen['entropy'], 1.0, rtol=1e-6)
+  measures = _health([[0.0], [1.0]], [[1.0], [-1.0]])
+  np.testing.assert_allclose(measures['entropy'], 1.0, rtol=1e-6)
   for always in ([[1.0], [1.0]], [[-1.0], [-1.0]]):
-    seen = _health([[0.0], [1.0]], always)
-    np.testing.assert_allclose(seen['entropy'], 0.0, atol=1e-6)
+    measures = _health([[0.0], [1.0]], always)
+    np.testing.assert_allclose(measures['entropy'], 0.0, atol=1e-6)
 
 
 def test_health_judges_without_teaching():
   def total(images):
-    seen = _health(images, [[1.0, -1.0]] * 2)
-    return sum(jnp.sum(x) for x in seen.values())
+    measures = _health(images, [[1.0, -1.0]] * 2)
+    return sum(jnp.sum(x) for x in measures.values())
 
   # Without diversity its square root would have an infinite slope.
   grad = jax.grad(total)(jnp.zeros((2, 1)))
@@ -90,10 +90,10 @@ def test_means_of_shares_give_the_health_of_the_whole():
 )
 def test_lasting_trouble_is_told_once_in_one_line(row, words):
   watch = Watch()
-  told = [watch.look(5 + step, row) for step in range(3 * PATIENCE)]
-  assert not any(told[:PATIENCE])
-  assert not any(told[PATIENCE + 1 :])
-  (line,) = told[PATIENCE]
+  warnings = [watch.look(5 + step, row) for step in range(3 * PATIENCE)]
+  assert not any(warnings[:PATIENCE])
+  assert not any(warnings[PATIENCE + 1 :])
+  (line,) = warnings[PATIENCE]
   assert '\n' not in line
   for word in (f'step {5 + PATIENCE} ', *words):
     assert word in line
