@@ -29,14 +29,14 @@ def _blocks(page, language):
   block = rf'(?:<!-- (.+) -->\n)?```{language}\n(.*?)```'
   return [
     text
-    for said, text in re.findall(block, page.read_text(), re.DOTALL)
-    if not said.startswith(('not run: ', 'command: '))
+    for comment, text in re.findall(block, page.read_text(), re.DOTALL)
+    if not comment.startswith(('not run: ', 'command: '))
   ]
 
 
 def _commands(page):
   return [
-    re.sub(r'configs/\w+\.py', 'configs/digits.py:smoke', block)
+    re.sub(r'--config=digits\b(?!:)', '--config=digits:smoke', block)
     for block in _blocks(page, 'bash')
   ]
 

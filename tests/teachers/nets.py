@@ -68,12 +68,16 @@ def abstract(strides=(2, 1), **options):
 
 
 def features(teacher, x):
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x = block(own, x)
+  for block, block_variables in zip(
+    teacher.blocks, teacher.variables[:-1], strict=True
+  ):
+    x = block(block_variables, x)
     yield x
 
 
 def answers(teacher, x):
-  for block, own in zip(teacher.blocks, teacher.variables[:-1], strict=True):
-    x = block(own, x)
+  for block, block_variables in zip(
+    teacher.blocks, teacher.variables[:-1], strict=True
+  ):
+    x = block(block_variables, x)
   return teacher.head(teacher.variables[-1], x)
