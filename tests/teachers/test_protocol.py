@@ -177,8 +177,8 @@ def test_what_may_be_probabilities_is_said(wrap, capsys):
   protocol.check_teacher(
     'f', wrap(_teacher().replace(head=_sigmoid_head)), IMAGE
   )
-  raised = capsys.readouterr().err
-  assert 'f: its answers to two images all lie between 0 and 1; if' in raised
+  printed = capsys.readouterr().err
+  assert 'f: its answers to two images all lie between 0 and 1; if' in printed
   logits = _teacher().replace(head=lambda variables, x: 9 * x.mean(axis=(1, 2)))
   protocol.check_teacher('f', wrap(logits), IMAGE)
   assert not capsys.readouterr().err

@@ -27,17 +27,17 @@ def example(tmp_path):
   """The example, with variables beside it."""
   path = tmp_path / 'flax_teacher.py'
   shutil.copy(flax_teacher.__file__, path)
-  x, actual = np.zeros((1, *IMAGE), np.float32), {}
+  x, variables = np.zeros((1, *IMAGE), np.float32), {}
   parts = {
     'block_1': flax_teacher.Stage(8),
     'block_2': flax_teacher.Stage(16),
     'head': flax_teacher.Head(),
   }
   for name, part in parts.items():
-    x, actual[name] = part.init_with_output(jax.random.PRNGKey(3), x)
-  flat = traverse_util.flatten_dict(actual, sep='/')
+    x, variables[name] = part.init_with_output(jax.random.PRNGKey(3), x)
+  flat = traverse_util.flatten_dict(variables, sep='/')
   save_file(
-    {path: np.asarray(leaf) for path, leaf in flat.items()},
+    {name: np.asarray(leaf) for name, leaf in flat.items()},
     path.with_suffix('.safetensors'),
   )
   return str(path)
@@ -52,7 +52,10 @@ def test_variables_can_come_from_an_orbax_folder(example, tmp_path):
     )
   pathlib.Path(example).with_suffix('.safetensors').unlink()
   code = pathlib.Path(example).read_text()
-  read = "traverse_util.unflatten_dict(weight_files.read(_VARIABLES), sep='/')"
+  read = (
+    'traverse_util.unflatten_dict(\n'
+    "    weight_files.read(_VARIABLES_PATH), sep='/'\n  )"
+  )
   assert read in code
   path = tmp_path / 'of_orbax.py'
   path.write_text(
@@ -88,9 +91,9 @@ def test_the_example_is_a_teacher(example):
 
 
 def test_a_config_takes_labels_from_the_file(example):
-  raised = run.dry_run(_config(example), 'unused')
-  assert f'mine ({example}) answers left, right, both: ' in raised
-  assert 'F_g^1 16×16×4 after block 1: mine 16×16×8' in raised
+  report = run.dry_run(_config(example), 'unused')
+  assert f'mine ({example}) answers left, right, both: ' in report
+  assert 'F_g^1 16×16×4 after block 1: mine 16×16×8' in report
 
 
 @pytest.mark.parametrize(
