@@ -231,7 +231,7 @@ def test_what_the_first_does_the_others_hear_of(monkeypatch):
   # As another process sees it.
   monkeypatch.setattr(parallel, 'is_first', lambda: False)
   assert parallel.on_first(lambda: 1 / 0) is None
-  monkeypatch.setattr(parallel, 'anywhere', lambda flag: True)
+  monkeypatch.setattr(parallel, 'any_process', lambda flag: True)
   with pytest.raises(PeerError, match='the first process cannot go on'):
     parallel.on_first(lambda: 3)
 
