@@ -39,6 +39,16 @@ def test_names_are_noun_phrases():
   assert sum('_' in name for name in names) / len(names) >= 0.25
 
 
+def test_docstrings_of_functions_begin_with_a_verb():
+  for path in (ROOT / 'dualgan_jax').rglob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+      docstring = isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
+      # A property is named, and described, as a value is.
+      if docstring and not node.decorator_list:
+        verb = docstring.split()[0].strip('.,:;')
+        assert verb.endswith('s'), f'{path}: {node.name}: {docstring}'
+
+
 def test_files_are_short():
   for path in (ROOT / 'dualgan_jax').rglob('*.py'):
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 350, path

@@ -56,7 +56,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
 
 
 def _resnet(depths: tuple[int, ...]) -> dict:
-  """A ResNet for 32×32 images: (3, 4, 6, 3) units are ResNet-34's."""
+  """Describes a ResNet for 32×32 images; (3, 4, 6, 3) units: ResNet-34."""
   return builders.conv(
     (64, 128, 256, 512), (1, 2, 2, 2), kind='residual', depths=depths
   )

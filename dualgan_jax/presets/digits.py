@@ -44,7 +44,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
-  """The whole run in a minute or two on two cores, to see that it runs."""
+  """Makes the run last a minute or two on two cores, to see that it runs."""
   for teacher in config.teachers.values():
     teacher.widths = (8, 8, 16)
   config.student.widths = (8, 8, 16)

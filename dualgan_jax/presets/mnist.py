@@ -56,7 +56,7 @@ def _plain(config: ml_collections.ConfigDict) -> None:
 
 
 def _may_be_empty(config: ml_collections.ConfigDict) -> None:
-  """Pseudo labels of Eq. 5, of which there may be none."""
+  """Takes pseudo labels as Eq. 5 has them, of which there may be none."""
   config.objective.name = 'may_be_empty'
   config.objective.never_empty = False
   config.baselines.steps = 0  # they never see an image of the generator's
