@@ -2,7 +2,7 @@
 
 Name the file in a config,
 
-    config.teachers = {'mine': base.module('experiments/flax_teacher.py')}
+    config.teachers = {'mine': builders.module('experiments/flax_teacher.py')}
 
 and put the variables beside it: here a safetensors file whose names are the
 paths of the variables, 'block_1/params/Conv_0/kernel'. They could come from an

@@ -348,7 +348,7 @@ def test_others_teachers_and_no_data(tmp_path):
   assert answers.shape == (2, 4)
 
   # Test images must have the labels, which is looked at before training.
-  digits = "{'digits': base.data_set('scikit-learn/digits')}"
+  digits = "{'digits': builders.data_set('scikit-learn/digits')}"
   tested = tmp_path / 'tested.py'
   tested.write_text(
     (ROOT / 'tests' / 'others.py').read_text().replace('{}', digits)
