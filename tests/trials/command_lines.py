@@ -2,9 +2,9 @@
 
     python -m tests.trials.command_lines [--most=N]
 
-A command line is refused with exit code 2 and one line on stderr (the command
-`dualgan` shows its usage, too), or, where a value is odd but allowed, taken.
-Nothing is trained: all are dry runs. Prints what was tried and what failed.
+A command line is refused with exit code 2 and one line on stderr or, where a
+value is odd but allowed, taken. Nothing is trained: all are dry runs. Prints
+what was tried and what failed.
 """
 
 import argparse
@@ -110,7 +110,11 @@ def iterate_command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     ['x'],
   ):
     yield [*export, *flags]
-  for words in ([], ['x'], ['info'], ['predict'], ['info', 'a', 'b']):
+  for words in (
+    *(['x'], ['--versio'], ['info'], ['predict'], ['info', 'a', 'b']),
+    *(['train'], ['dry-run'], ['sweep', 'x'], ['export', '--x'], ['Train']),
+    *(['show-config'], ['show-config', '--config=digits:x']),
+  ):
     yield [*dualgan, *words]
   for path in (folder / 'thesis', folder / 'empty.py', '', '\x1b', '/dev/null'):
     yield [*dualgan, 'info', str(path)]
@@ -132,10 +136,9 @@ def find_fault(words: list[str]) -> str | None:
   if process.returncode == 0 and 'Traceback' not in process.stderr:
     return None
   *first_lines, last_line = process.stderr.rstrip('\n').split('\n')
-  is_usage = first_lines and first_lines[0].startswith('usage: ')
   if (
     process.returncode != 2
-    or (first_lines and not is_usage)
+    or first_lines
     or 'error: ' not in last_line
     or not last_line.isprintable()
   ):
