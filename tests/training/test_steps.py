@@ -4,10 +4,14 @@ import functools
 
 import chex
 import jax
+import pytest
 from absl.testing import parameterized
 
 from tests import tiny
 from tests.phases import PHASES
+
+# Each is compiled five times.
+pytestmark = pytest.mark.slow
 
 _ONE_OF_EACH_STAGE = (
   'pretrain',
