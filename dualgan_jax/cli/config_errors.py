@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
+from absl import flags
 
 from dualgan_jax import presets
 from dualgan_jax.errors import UserError
@@ -42,7 +43,8 @@ def explain(error: BaseException, config_argument: str) -> str | None:
       return f'--config: {code_line}: {_error_summary(cause)}.'
   if isinstance(error, SystemExit):
     return None
-  if not config_argument:
+  is_other_flag = isinstance(error, flags.UnrecognizedFlagError)
+  if not config_argument and not is_other_flag:
     return '--config: missing; see --help.'
   if isinstance(error, OSError):
     return f'--config: {config_file} cannot be read ({_one_line(cause)}).'

@@ -10,6 +10,7 @@ from dualgan_jax import errors
 from dualgan_jax.cli import signals
 from dualgan_jax.cli.arguments import ArgumentParser
 from dualgan_jax.display import printable
+from dualgan_jax.stdout import printing
 from dualgan_jax.student import export, student, student_folder
 from dualgan_jax.student.student import Student
 
@@ -124,4 +125,5 @@ def _add_formats(
         'folder by --output.'
       ) from error
     file_path = printable(final_folder / f'model.{format_name}')
-    print(f'{file_path}: within {largest_difference:.1e} of the student')
+    with printing():
+      print(f'{file_path}: within {largest_difference:.1e} of the student')

@@ -61,6 +61,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
       'objectives.py defines no get_config()',
     ),
     (['--workdir=x'], '--config: missing'),
+    (['--workdir=x', '--bogus=1'], "flag 'bogus'"),
   ],
 )
 def test_a_wrong_command_line_is_one_sentence(tmp_path, flags, message):

@@ -8,7 +8,9 @@ what was tried and what failed.
 """
 
 import argparse
+import concurrent.futures
 import itertools
+import os
 import pathlib
 import subprocess
 import sys
@@ -153,9 +155,11 @@ def main() -> None:
   max_lines = parser.parse_args().most
   num_tried = num_failed = 0
   with tempfile.TemporaryDirectory() as folder:
-    lines = iterate_command_lines(pathlib.Path(folder))
-    for words in itertools.islice(lines, max_lines):
-      fault = find_fault(words)
+    all_lines = iterate_command_lines(pathlib.Path(folder))
+    lines = list(itertools.islice(all_lines, max_lines))
+    # Each is a process of its own, so threads only wait for them.
+    pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    for words, fault in zip(lines, pool.map(find_fault, lines), strict=True):
       num_tried += 1
       if fault:
         num_failed += 1
