@@ -3,8 +3,8 @@
 import dataclasses
 
 import jax.numpy as jnp
-import ml_collections
 
+from dualgan_jax.config.fields import WeightsTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
@@ -24,7 +24,7 @@ from dualgan_jax.teachers.teacher import (
 
 def build(
   name: str,
-  teacher_config: ml_collections.FrozenConfigDict,
+  teacher_config: WeightsTeacher,
   default_image_shape: tuple[int, int, int],
   dtype: jnp.dtype | None,
 ) -> tuple[Teacher, Teacher]:
@@ -108,7 +108,7 @@ def _check_images(name, teacher_config, image_shape):
       f'{upper_bound}.'
     )
   for statistic in ('mean', 'deviation'):
-    num_values = len(teacher_config[statistic])
+    num_values = len(getattr(teacher_config, statistic))
     if num_values not in (1, image_shape[-1]):
       raise UserError(
         f'teachers.{name}.{statistic}: {num_values} values for '
