@@ -8,16 +8,15 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from dualgan_jax.config.fields import (
-  DataSet,
-  Experiment,
+from dualgan_jax.config.fields import DataSet, Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
-  Group,
   ModuleTeacher,
   Net,
   TrainedTeacher,
   WeightsTeacher,
 )
+from dualgan_jax.config.value_types import Group
 from dualgan_jax.errors import UserError, first_line
 
 
@@ -45,7 +44,7 @@ def conv(
   Args:
     widths: channels of each block.
     strides: stride of each block.
-    **changes: fields of `fields.Net` that differ from their defaults.
+    **changes: fields of `teacher_groups.Net` that differ from their defaults.
   """
   return {
     **_default_values(Net),
@@ -66,7 +65,7 @@ def teacher(
     labels: labels that it answers, in the order of its logits.
     data: name of the set of `config.data` that it is trained on.
     net: fields of its net, as `conv` builds them.
-    **changes: fields of `fields.TrainedTeacher` that differ from their
+    **changes: fields of `teacher_groups.TrainedTeacher` that differ from their
       defaults.
   """
   default_values = _default_values(TrainedTeacher)
@@ -79,7 +78,7 @@ def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
   Args:
     architecture: one of `dualgan_jax.networks.architectures.ARCHITECTURES`.
     address: address of its weight file: a path, or hf://owner/name[/file].
-    **changes: fields of `fields.WeightsTeacher` that differ from their
+    **changes: fields of `teacher_groups.WeightsTeacher` that differ from their
       defaults, and 'labels', in the order of its logits.
   """
   return {
@@ -103,7 +102,8 @@ def given(**changes: Any) -> dict[str, Any]:
   """Builds a teacher in memory: `run(config, ..., teachers={NAME: ...})`.
 
   Args:
-    **changes: fields of `fields.GivenTeacher` that differ from their defaults.
+    **changes: fields of `teacher_groups.GivenTeacher` that differ from their
+      defaults.
   """
   return {**_default_values(GivenTeacher), 'given': True, **changes}
 

@@ -7,8 +7,8 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax.config import fields
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config import teacher_groups
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,
@@ -216,7 +216,7 @@ def _describe_branched_nets(
   return lines
 
 
-def _describe_origin(teacher_config: fields.Teacher) -> str:
+def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
   """Describes where a teacher comes from: a net, a module, a weight file."""
   match teacher_config:
     case TrainedTeacher():

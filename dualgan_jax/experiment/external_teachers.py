@@ -9,8 +9,8 @@ from typing import Any
 import ml_collections
 
 from dualgan_jax.config import builders
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from dualgan_jax.config.fields import WeightsTeacher
+from dualgan_jax.config.teacher_groups import WeightsTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
