@@ -80,7 +80,9 @@ def find_cuts(graph: Graph, steps: Sequence[Step]) -> list[Cut]:
   return cuts
 
 
-def choose_cuts(cuts: Sequence[Cut], steps: Sequence[Step]) -> list[Cut]:
+def choose_cuts(
+  cuts: Sequence[Cut], graph: Graph, steps: Sequence[Step]
+) -> list[Cut]:
   """Chooses the last place of each spatial size, between modules if possible.
 
   Of a net of tokens, whose features have no height and width, the last such
@@ -88,21 +90,23 @@ def choose_cuts(cuts: Sequence[Cut], steps: Sequence[Step]) -> list[Cut]:
 
   Args:
     cuts: as `find_cuts` lists them.
+    graph: of the cuts.
     steps: all steps of the graph.
 
   Raises:
     ValueError: there are fewer than two.
   """
   last_cuts: dict[tuple[int, ...], Cut] = {}
-  smallest = math.inf
+  smallest, image_size = math.inf, graph.shapes[graph.image][2:]
   for cut in cuts:
     num_pixels = math.prod(cut.image_size)
     # A net's features shrink; what is pooled to one pixel belongs to its head.
-    if cut.image_size and 1 < num_pixels <= smallest:
+    if 1 < num_pixels <= smallest and _is_scaled(cut.image_size, image_size):
       smallest = num_pixels
       last_cuts[cut.image_size] = cut
   modules = _modules_of_images(steps)
-  chosen = [_before_module(cut, cuts, modules) for cut in last_cuts.values()]
+  places = {_before_module(cut, cuts, modules) for cut in last_cuts.values()}
+  chosen = sorted(places, key=lambda cut: cut.end)
   if len(chosen) < _MIN_CUTS:
     tokens = [cut for cut in cuts if len(cut.shape) == _NUM_TOKEN_AXES - 1]
     depth = min((cut.depth for cut in tokens), default=0)
@@ -114,6 +118,18 @@ def choose_cuts(cuts: Sequence[Cut], steps: Sequence[Step]) -> list[Cut]:
       f'modules to cut after, as {_possible(cuts, steps)}'
     )
   return chosen
+
+
+def _is_scaled(size: Sequence[int], image_size: Sequence[int]) -> bool:
+  """Returns whether a size is that of a smaller image, up to one pixel.
+
+  Patches of tokens can have four axes, too, and go through convolutions.
+  """
+  if not size:
+    return False
+  (height, width), (image_height, image_width) = size, image_size
+  difference = abs(height * image_width - width * image_height)
+  return difference <= max(image_size)
 
 
 def _before_module(

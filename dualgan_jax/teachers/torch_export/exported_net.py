@@ -87,7 +87,7 @@ class ExportedNet:
     possible_cuts = cuts.find_cuts(self.graph, self.steps)
     try:
       if cut_after is None:
-        return cuts.choose_cuts(possible_cuts, self.steps)
+        return cuts.choose_cuts(possible_cuts, self.graph, self.steps)
       return cuts.named_cuts(possible_cuts, self.steps, cut_after)
     except ValueError as error:
       raise UserError(f'{self.path}: {error}.') from error
