@@ -15,6 +15,7 @@ from dualgan_jax.config.fields import (
   Group,
   ModuleTeacher,
   Net,
+  TorchExportTeacher,
   TrainedTeacher,
   WeightsTeacher,
 )
@@ -86,6 +87,21 @@ def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
     **_default_values(WeightsTeacher),
     'architecture': architecture,
     'weights': address,
+    **changes,
+  }
+
+
+def torch_export(address: str, **changes: Any) -> dict[str, Any]:
+  """Builds a teacher from a file of `torch.export`.
+
+  Args:
+    address: address of the file: a path, or hf://owner/name/file.
+    **changes: fields of `fields.TorchExportTeacher` that differ from their
+      defaults, and 'labels', in the order of its logits.
+  """
+  return {
+    **_default_values(TorchExportTeacher),
+    'torch_export': address,
     **changes,
   }
 

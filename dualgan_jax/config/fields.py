@@ -34,6 +34,7 @@ from dualgan_jax.config.value_types import (
   OptionalLabels,
   OptionalShare,
   OptionalText,
+  OptionalTexts,
   Rate,
   Sizes,
   Std,
@@ -72,17 +73,11 @@ class TrainedTeacher(Net):
   )
 
 
-class WeightsTeacher(Group):
-  """A teacher from a PyTorch weight file."""
+class FileTeacher(Group):
+  """A teacher from a file that says nothing of its images or labels."""
 
   labels: Labels = Field(
     description='Labels that it answers, in the order of its logits.'
-  )
-  architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
-    description='Net that the weights are of.'
-  )
-  weights: Text = Field(
-    description='Weight file: a path, or hf://owner/name[/file].'
   )
   single_label: Flag = Field(
     False, description='Whether it was trained with a softmax.'
@@ -90,6 +85,33 @@ class WeightsTeacher(Group):
   # Filled in when a run begins, so that a changed file is noticed later.
   sha256: OptionalText = Field(
     None, description='SHA-256 that the file must have; None: any.'
+  )
+  reference: OptionalText = Field(
+    None, description='Path of an .npz with images and logits to compare with.'
+  )
+  data: OptionalText = Field(
+    None, description='Set of `data` that it was trained on, if known.'
+  )
+  # How the images were prepared that it was trained on.
+  mean: Mean = Field(
+    (0.0,), description='Mean to subtract from images in [0, 1].'
+  )
+  deviation: Std = Field(
+    (1.0,), description='Standard deviation to divide them by then.'
+  )
+  merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
+    (), description='Numbers of blocks to merge with the next one.'
+  )
+
+
+class WeightsTeacher(FileTeacher):
+  """A teacher from a PyTorch weight file."""
+
+  architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
+    description='Net that the weights are of.'
+  )
+  weights: Text = Field(
+    description='Weight file: a path, or hf://owner/name[/file].'
   )
   index: Index = Field(
     None, description='State dict to take, if the file has several.'
@@ -99,24 +121,21 @@ class WeightsTeacher(Group):
     description='Whether a max pool follows the first convolution; '
     "None: the architecture's usual.",
   )
-  reference: OptionalText = Field(
-    None, description='Path of an .npz with images and logits to compare with.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
-  # How the images were prepared that the weights were trained on.
   size: OptionalImageShape = Field(
     None, description='Shape of images that it takes; None: that of `image`.'
   )
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
+
+
+class TorchExportTeacher(FileTeacher):
+  """A teacher from a file of `torch.export`, which has its whole net."""
+
+  torch_export: Text = Field(
+    description='The file: a path, or hf://owner/name/file.'
   )
-  deviation: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
-  merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
-    (), description='Numbers of blocks to merge with the next one.'
+  cut_after: OptionalTexts = Field(
+    None,
+    description='Modules to cut into blocks after; None: after the last '
+    'place of each spatial size.',
   )
 
 
@@ -189,6 +208,7 @@ class DataSet(Group):
 # By the field that only this kind of teacher has, its group.
 TEACHER_KINDS: dict[str, type[Group]] = {
   'weights': WeightsTeacher,
+  'torch_export': TorchExportTeacher,
   'module': ModuleTeacher,
   'given': GivenTeacher,
 }
@@ -217,6 +237,7 @@ def teacher_kind(teacher: Any) -> str:
 Teacher = Annotated[
   Annotated[TrainedTeacher, pydantic.Tag('trained')]
   | Annotated[WeightsTeacher, pydantic.Tag('weights')]
+  | Annotated[TorchExportTeacher, pydantic.Tag('torch_export')]
   | Annotated[ModuleTeacher, pydantic.Tag('module')]
   | Annotated[GivenTeacher, pydantic.Tag('given')],
   pydantic.Discriminator(teacher_kind),

@@ -23,6 +23,7 @@ _GROUPS: dict[str, type[fields.Group]] = {
   'student': fields.Net,
   'teachers.NAME': fields.TrainedTeacher,
   'teachers.NAME, from a weight file': fields.WeightsTeacher,
+  'teachers.NAME, from a file of torch.export': fields.TorchExportTeacher,
   'teachers.NAME, from a Python file': fields.ModuleTeacher,
   'teachers.NAME, in memory': fields.GivenTeacher,
   'data.NAME': fields.DataSet,
@@ -88,7 +89,7 @@ def find_field(field_path: str) -> Field | None:
   group_path, _, field_name = field_path.rpartition('.')
   group_name, _, _ = group_path.partition('.')
   for place, group in _GROUPS.items():
-    # The three kinds of teachers share a place; the first match will do, as
+    # All kinds of teachers share a place; the first match will do, as
     # fields of one name have one meaning.
     place_name, _, _ = place.partition(',')[0].partition('.')
     if place_name == group_name:

@@ -11,6 +11,7 @@ import ml_collections
 
 from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.display import format_shape
+from dualgan_jax.experiment import exported_teachers
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -93,15 +94,22 @@ def list_missing_priors(teachers: Sequence[Teacher], nets: Nets) -> list[str]:
 def _list_comparisons(
   nets: Nets, config: ml_collections.FrozenConfigDict
 ) -> list[str]:
-  """Lists what to compare with PyTorch, where a config names no reference."""
+  """Lists what was understood of PyTorch's files, and what to compare."""
   lines = []
   for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
+    image_shape = tuple(config.image)
+    if teacher_kind(teacher_config) == 'torch_export':
+      descriptions = exported_teachers.describe(name, teacher_config)
+      lines += [f'  {name}: {line}' for line in descriptions]
+      image_shape = teacher.image_shape
+    elif teacher_config.size:
+      image_shape = tuple(teacher_config.size)
     # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
       lines += reference_logits.describe_comparison(
         teacher,
-        tuple(teacher_config.size or config.image),
+        image_shape,
         teacher_config.mean,
         teacher_config.deviation,
       )
@@ -218,6 +226,8 @@ def _describe_origin(teacher_config: ml_collections.FrozenConfigDict) -> str:
       return teacher_config.kind
     case 'module':
       return teacher_config.module
+    case 'torch_export':
+      return teacher_config.torch_export
     case 'given':
       return 'in memory'
   size_note = (

@@ -108,11 +108,11 @@ def read(
     field, kind = f'teachers.{name}', teacher_kind(entry)
     if kind == 'trained':
       continue
-    # Nets of weight files are built later, by `build_nets`.
-    if kind == 'weights':
-      origin = entry['weights']
+    # Nets of files are built later, by `build_nets`.
+    if kind in ('weights', 'torch_export'):
+      origin = entry[kind]
       checksum = weight_files.digest(
-        weight_files.find(f'{field}.weights', origin)
+        weight_files.find(f'{field}.{kind}', origin)
       )
     else:
       origin, teacher, checksum = (

@@ -12,7 +12,7 @@ import ml_collections
 from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import weight_teachers
+from dualgan_jax.experiment import exported_teachers, weight_teachers
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
@@ -37,8 +37,8 @@ class Nets:
     student: T, with |Y_cst| logits.
     generator: G.
     loss_weights: weights of the generator's loss, not routed.
-    unmerged: by name, the teachers of weight files in full precision and with
-      all their blocks, as PyTorch has them.
+    unmerged: by name, the teachers of PyTorch's files in full precision and
+      with all their blocks, as PyTorch has them.
   """
 
   image_shape: tuple[int, int, int]
@@ -188,7 +188,7 @@ def _build_teachers(
   classifiers: Mapping[str, Classifier],
   external_teachers: Mapping[str, Teacher],
 ) -> tuple[dict[str, Teacher], dict[str, Teacher]]:
-  """Builds all teachers, and the unmerged teachers of weight files."""
+  """Builds all teachers, and the unmerged ones of PyTorch's files."""
   teachers, unmerged = {}, {}
   for name, entry in config.teachers.items():
     match teacher_kind(entry):
@@ -200,6 +200,10 @@ def _build_teachers(
       case 'weights':
         teachers[name], unmerged[name] = weight_teachers.build(
           name, entry, config.image, _compute_dtype(config.precision)
+        )
+      case 'torch_export':
+        teachers[name], unmerged[name] = exported_teachers.build(
+          name, entry, _compute_dtype(config.precision)
         )
       case _:
         # A user's code has made net and variables.

@@ -1,22 +1,27 @@
 """Teachers from files of `torch.export`."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dualgan_jax.display import format_shape, printable
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers import forward, weight_files
 from dualgan_jax.teachers import teacher as teachers
+from dualgan_jax.teachers import weight_files
 from dualgan_jax.teachers.merging import merge_blocks
 from dualgan_jax.teachers.preparation import Preparation, check_channels
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.teachers.torch_export import exported_net
+from dualgan_jax.teachers.torch_export.block import GraphBlock
 from dualgan_jax.teachers.torch_export.exported_net import ExportedNet
 
 # Relative to the largest logit, as for weight files.
 _TOLERANCE = 1e-3
+_MIN_LOGIT = 1e-6  # of nets whose logits are all about 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,17 +86,26 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
   std_field = f'{field}deviation' if field else 'std'
   check_channels(std_field, options.deviation, channels)
   cuts = net.choose_cuts(options.cut_after)
-  (*blocks, head), variables = net.cut(cuts, options.dtype)
+  functions, variables = net.cut(cuts, options.dtype)
+  # In half precision, they are not exact enough to be compared.
+  difference = (
+    _compare_example(net, functions, variables) if options.dtype is None else 0
+  )
+  # Not `>`, so that NaN is refused.
+  if difference is not None and not difference <= _TOLERANCE:
+    raise UserError(
+      f'{net.path}: the logits of its example are not those that it stores '
+      f'({difference:.1e} of the largest apart); store those of the same model '
+      'in evaluation mode.'
+    )
   teacher = Teacher(
     name,
     options.labels,
-    tuple(blocks),
-    head,
+    functions[:-1],
+    functions[-1],
     variables,
     image_shape=net.image_shape,
   )
-  if options.dtype is None:
-    _check_example(net, teacher)
   # What images need before the net sees them: all that the file cannot say.
   preparation = Preparation(net.image_shape, options.mean, options.deviation)
   teacher = teachers.prepared(teacher, preparation)
@@ -100,12 +114,56 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
   return merge_blocks(f'{field}merge', teacher, options.merge)
 
 
-def compare_example(net: ExportedNet, teacher: Teacher) -> float | None:
+def describe(
+  net: ExportedNet, cut_after: Sequence[str] | None = None
+) -> list[str]:
+  """Describes what was understood of a file, line by line.
+
+  Args:
+    net: of the file.
+    cut_after: modules to cut after; None to let it choose.
+
+  Raises:
+    UserError: it cannot be cut there.
+  """
+  cuts = net.choose_cuts(cut_after)
+  operations = ', '.join(
+    f'{count} {name}' for name, count in net.count_operations().items()
+  )
+  lines = [
+    f'written by PyTorch {net.torch_version}; takes images of '
+    f'{format_shape(net.image_shape)}, gives {net.num_logits} logits'
+  ]
+  lines += [
+    f'block {number} gives {format_shape(cut.feature_shape)}, cut after '
+    f'{net.place_of(cut)}'
+    for number, cut in enumerate(cuts, start=1)
+  ]
+  lines += [
+    f'{net.count_batch_norms()} batch norms that the statistics prior sees',
+    f'operations: {operations}',
+  ]
+  difference = _compare_example(net, *net.cut(cuts))
+  lines.append(
+    'no logits of its example to compare with; store them by '
+    "extra_files={'logits.json': json.dumps(model(x).tolist())}"
+    if difference is None
+    else f'logits of its example within {difference:.1e} of the largest'
+  )
+  return [printable(line) for line in lines]
+
+
+def _compare_example(
+  net: ExportedNet,
+  functions: Sequence[GraphBlock],
+  variables: Sequence[Any],
+) -> float | None:
   """Computes the largest difference from the logits in the file.
 
   Args:
     net: of the file.
-    teacher: its blocks, whose images are not prepared.
+    functions: of the blocks and the head.
+    variables: of each.
 
   Returns:
     As a share of the largest logit; None if the file has no logits.
@@ -113,22 +171,14 @@ def compare_example(net: ExportedNet, teacher: Teacher) -> float | None:
   if net.example is None:
     return None
   images, expected = net.example
+
+  @jax.jit
+  def forward_pass(variables, features):
+    for function, part in zip(functions, variables, strict=True):
+      features = function(part, features)
+    return features
+
+  # Accelerators would multiply float32 matrices in lower precision.
   with jax.default_matmul_precision('highest'):
-    forward_pass = jax.jit(
-      lambda variables, images: forward.tail(teacher, variables, images, 0)
-    )
-    actual = np.asarray(forward_pass(teacher.variables, images))
-  largest = np.abs(expected).max()
-  return float(np.abs(actual - expected).max() / largest) if largest else 0.0
-
-
-def _check_example(net: ExportedNet, teacher: Teacher) -> None:
-  """Checks that a teacher gives the logits that the file has."""
-  difference = compare_example(net, teacher)
-  # Not `>`, so that NaN is refused.
-  if difference is not None and not difference <= _TOLERANCE:
-    raise UserError(
-      f'{net.path}: the logits of its example are not those that it stores '
-      f'({difference:.1e} of the largest apart); store those of the same model '
-      'in evaluation mode.'
-    )
+    errors = np.abs(np.asarray(forward_pass(variables, images)) - expected)
+  return float(errors.max() / max(np.abs(expected).max(), _MIN_LOGIT))

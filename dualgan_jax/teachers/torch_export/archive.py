@@ -200,6 +200,9 @@ def _check_kind(path: pathlib.Path) -> None:
   if not zipfile.is_zipfile(path):
     raise ValueError('no zip archive, or cut short')
   with zipfile.ZipFile(path) as archive:
+    # The end of an archive inside of it could be taken for its own.
+    if any(archive.infolist()) and archive.infolist()[0].header_offset:
+      raise ValueError('cut short')
     member_names = {
       part
       for name in archive.namelist()

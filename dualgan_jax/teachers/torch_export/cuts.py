@@ -49,6 +49,13 @@ class Cut:
         return self.shape[:-1]
     return ()
 
+  @property
+  def feature_shape(self) -> tuple[int, ...]:
+    """(height, width, channels) of its features, or what they have instead."""
+    if self.layout is Layout.CHANNELS_FIRST:
+      return (*self.shape[1:], self.shape[0])
+    return self.shape
+
 
 def find_cuts(graph: Graph, steps: Sequence[Step]) -> list[Cut]:
   """Lists all places at which a graph can be cut, in their order."""
@@ -192,7 +199,10 @@ def named_cuts(
   cuts_by_end = {cut.end: cut for cut in cuts}
   chosen = []
   for name in cut_after:
-    cut = cuts_by_end.get(_end_of_module(steps, name))
+    end = _end_of_module(steps, name)
+    cut = cuts_by_end.get(end)
+    if end == len(steps):
+      raise ValueError(f'cut_after: {name!r} gives the logits; name others')
     if cut is None:
       raise ValueError(
         f'cut_after: what follows {name!r} needs more than its output, as if a '

@@ -92,6 +92,14 @@ class ExportedNet:
     except ValueError as error:
       raise UserError(f'{self.path}: {error}.') from error
 
+  def place_of(self, cut: Cut) -> str:
+    """Names the place of a cut: a module, or the operation before it."""
+    node = self.steps[cut.end - 1].node
+    if len(node.modules) > cut.depth:
+      return node.modules[cut.depth]
+    operation = node.target.removeprefix('torch.ops.aten.').partition('.')[0]
+    return f'{operation} in {(*node.modules, "the model itself")[0]}'
+
   def cut(
     self, chosen_cuts: Sequence[Cut], dtype: jnp.dtype | None = None
   ) -> tuple[tuple[GraphBlock, ...], tuple[Any, ...]]:

@@ -37,6 +37,8 @@ _REARRANGING = tuple(
     *('squeeze.', 'unsqueeze.', 'scaled_dot_product_attention.', 'index.'),
   )
 )
+# It takes moments over the channels of each pixel, so that these are last.
+_LAYER_NORM = 'torch.ops.aten.layer_norm.default'
 _PERMUTE = 'torch.ops.aten.permute.default'
 
 
@@ -77,10 +79,13 @@ def _pass_on(
   ]
   if node.target.startswith(_CHANNELS_FIRST):
     # The other references are to weights, with four axes, too.
-    names = [next(node.references()), *node.outputs]
-    for name in names:
+    for name in (next(node.references()), *node.outputs):
       if len(shapes.get(name, ())) == _NUM_AXES:
         layouts.setdefault(name, Layout.CHANNELS_FIRST)
+  elif node.target == _LAYER_NORM and len(node.arguments[1]) == 1:
+    for name in (next(node.references()), *node.outputs):
+      if len(shapes.get(name, ())) == _NUM_AXES:
+        layouts.setdefault(name, Layout.CHANNELS_LAST)
   elif node.target == _PERMUTE and len(names) == 2:
     source, result = names
     axes = tuple(axis % _NUM_AXES for axis in node.arguments[1])

@@ -157,7 +157,11 @@ def run_step(
     arguments = _resolve(node.arguments, values)
     options = _resolve([*node.options.values()], values)
     try:
-      result = step.function(*arguments, **dict(zip(node.options, options)))
+      # PyTorch adds tensors of fewer axes.
+      with jax.numpy_rank_promotion('allow'):
+        result = step.function(
+          *arguments, **dict(zip(node.options, options, strict=True))
+        )
     except Exception as error:
       place = f' in {node.modules[-1]}' if node.modules else ''
       raise ValueError(f'{node.target}{place}: {first_line(error)}') from error
@@ -247,7 +251,11 @@ def _without_effects(nodes: Sequence[Node]) -> list[Node]:
         node,
         arguments=_rename(node.arguments, newest),
         options=dict(
-          zip(node.options, _rename([*node.options.values()], newest))
+          zip(
+            node.options,
+            _rename([*node.options.values()], newest),
+            strict=True,
+          )
         ),
       )
     )
@@ -265,8 +273,8 @@ def _without_effects(nodes: Sequence[Node]) -> list[Node]:
         is_renamed = newest.get(name, name) == changed
         if not is_renamed and last_reads.get(name, -1) > index:
           raise ValueError(
-            f'{node.target} changes what {name} reads, too; leave inplace=True '
-            'out there'
+            f'{node.target} changes {name}, too, which is read afterwards; '
+            'let the model change no views in place'
           )
       for name, newest_name in newest.items():
         if newest_name == changed:
