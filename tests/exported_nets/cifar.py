@@ -410,7 +410,7 @@ class CifarShuffleNet(nn.Module):
   def forward(self, x):
     out = functional.relu(self.bn1(self.conv1(x)))
     out = self.layer2(self.layer1(out))
-    out = functional.avg_pool2d(out, 4)
+    out = functional.avg_pool2d(out, 8)
     return self.linear(out.flatten(1))
 
 
