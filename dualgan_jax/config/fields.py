@@ -5,7 +5,7 @@ against these declarations; the builders' defaults, `--help` and the page
 docs/fields.md are derived from them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pydantic
 from pydantic import Field
@@ -73,7 +73,18 @@ class TrainedTeacher(Net):
   )
 
 
-class FileTeacher(Group):
+class ExternalTeacher(Group):
+  """A teacher that is not trained here.
+
+  Attributes:
+    origin_field: the field that says where it comes from, and that no other
+      kind of teacher has.
+  """
+
+  origin_field: ClassVar[str]
+
+
+class FileTeacher(ExternalTeacher):
   """A teacher from a file that says nothing of its images or labels."""
 
   labels: Labels = Field(
@@ -107,6 +118,7 @@ class FileTeacher(Group):
 class WeightsTeacher(FileTeacher):
   """A teacher from a PyTorch weight file."""
 
+  origin_field = 'weights'
   architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
     description='Net that the weights are of.'
   )
@@ -129,6 +141,7 @@ class WeightsTeacher(FileTeacher):
 class TorchExportTeacher(FileTeacher):
   """A teacher from a file of `torch.export`, which has its whole net."""
 
+  origin_field = 'torch_export'
   torch_export: Text = Field(
     description='The file: a path, or hf://owner/name/file.'
   )
@@ -139,9 +152,10 @@ class TorchExportTeacher(FileTeacher):
   )
 
 
-class ModuleTeacher(Group):
+class ModuleTeacher(ExternalTeacher):
   """A teacher that a Python file makes."""
 
+  origin_field = 'module'
   module: Text = Field(description='Path of the Python file.')
   labels: OptionalLabels = Field(
     None,
@@ -155,9 +169,10 @@ class ModuleTeacher(Group):
   )
 
 
-class GivenTeacher(Group):
+class GivenTeacher(ExternalTeacher):
   """A teacher in memory, passed as `run(config, ..., teachers={NAME: ...})`."""
 
+  origin_field = 'given'
   given: Flag = Field(description='True; says that the teacher is passed.')
   labels: OptionalLabels = Field(
     None,
@@ -205,42 +220,39 @@ class DataSet(Group):
   )
 
 
-# By the field that only this kind of teacher has, its group.
-TEACHER_KINDS: dict[str, type[Group]] = {
-  'weights': WeightsTeacher,
-  'torch_export': TorchExportTeacher,
-  'module': ModuleTeacher,
-  'given': GivenTeacher,
-}
+_EXTERNAL_TEACHERS = (
+  WeightsTeacher,
+  TorchExportTeacher,
+  ModuleTeacher,
+  GivenTeacher,
+)
+TEACHER_GROUPS = (TrainedTeacher, *_EXTERNAL_TEACHERS)
 
 
-def teacher_kind(teacher: Any) -> str:
-  """Returns the kind of a teacher: how it is made.
+def find_teacher_group(teacher: Any) -> type[Group]:
+  """Finds the group that describes a teacher, by the fields that it has.
 
   Args:
-    teacher: a group of fields, as an instance or a mapping, checked or not.
-
-  Returns:
-    'trained', or the field that says where else it comes from.
+    teacher: a mapping, or any wrong value, not checked yet; or a group.
   """
   if isinstance(teacher, Group):
-    field_names = set(type(teacher).model_fields)
-  else:
-    # A wrong value, such as a number, is for pydantic to complain of.
-    field_names = set(teacher) if hasattr(teacher, 'keys') else set()
-  return next(
-    (kind for kind in TEACHER_KINDS if kind in field_names), 'trained'
-  )
+    return type(teacher)
+  # A wrong value, such as a number, is for pydantic to complain of.
+  field_names = set(teacher) if hasattr(teacher, 'keys') else set()
+  for group in _EXTERNAL_TEACHERS:
+    if group.origin_field in field_names:
+      return group
+  return TrainedTeacher
 
 
 # pydantic would try all kinds, and complain of a wrong field once for each.
 Teacher = Annotated[
-  Annotated[TrainedTeacher, pydantic.Tag('trained')]
-  | Annotated[WeightsTeacher, pydantic.Tag('weights')]
-  | Annotated[TorchExportTeacher, pydantic.Tag('torch_export')]
-  | Annotated[ModuleTeacher, pydantic.Tag('module')]
-  | Annotated[GivenTeacher, pydantic.Tag('given')],
-  pydantic.Discriminator(teacher_kind),
+  Annotated[TrainedTeacher, pydantic.Tag('TrainedTeacher')]
+  | Annotated[WeightsTeacher, pydantic.Tag('WeightsTeacher')]
+  | Annotated[TorchExportTeacher, pydantic.Tag('TorchExportTeacher')]
+  | Annotated[ModuleTeacher, pydantic.Tag('ModuleTeacher')]
+  | Annotated[GivenTeacher, pydantic.Tag('GivenTeacher')],
+  pydantic.Discriminator(lambda teacher: find_teacher_group(teacher).__name__),
 ]
 
 

@@ -90,8 +90,8 @@ class Generator(Group):
   widths: Sizes = Field((64, 32, 16), description='Channels inside G^1 .. G^B.')
   features: OptionalSizes = Field(
     None,
-    description='Channels of its features, by block of the student; None: '
-    "the student's.",
+    description='Channels of its features, by block but the last; None: '
+    'student.widths. Set it to use one generator for students of other widths.',
   )
   # Only read where `objective.routing` is 'auto'.
   probe_steps: Steps = Field(

@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
-from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.config.fields import Experiment, TrainedTeacher
 
-# Groups of a config's values, or single values, by name.
-Values = dict[str, Any]
+# Groups of a config's fields, or values of single fields, by name.
+Dependencies = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Stage:
 
   Attributes:
     name: name of the stage, of its folder and of its group of fields.
-    dependencies: selects, from all values of a config, those that the outcome
-      depends on. Values that only shaped an earlier stage's outcome are left
+    dependencies: selects, from a config, the groups and fields that the outcome
+      depends on. Fields that only shaped an earlier stage's outcome are left
       out.
     uses_data: whether it may open real images.
     is_measurement: whether no later stage builds on it, so that it may run
@@ -34,7 +34,7 @@ class Stage:
   """
 
   name: str
-  dependencies: Callable[[Values], Values]
+  dependencies: Callable[[Experiment], Dependencies]
   uses_data: bool = False
   is_measurement: bool = False
   can_be_taken: bool = False
@@ -45,69 +45,65 @@ class Stage:
   is_of_student: bool = False
 
 
-def _pick(*names: str) -> Callable[[Values], Values]:
-  """Returns a function that selects the named values."""
-  return lambda values: {name: values[name] for name in names}
+def _pick(*names: str) -> Callable[[Experiment], Dependencies]:
+  """Returns a function that selects the named groups and fields."""
+  return lambda config: {name: getattr(config, name) for name in names}
 
 
-def _pretrain_dependencies(values: Values) -> Values:
+def _pretrain_dependencies(config: Experiment) -> Dependencies:
   """Selects the teachers that are trained here, and their data sets."""
   teachers = {
     name: teacher
-    for name, teacher in values['teachers'].items()
-    if teacher_kind(teacher) == 'trained'
+    for name, teacher in config.teachers.items()
+    if isinstance(teacher, TrainedTeacher)
   }
-  names_in_use = {teacher['data'] for teacher in teachers.values()}
+  names_in_use = {teacher.data for teacher in teachers.values()}
   data_sets = {
     name: data_set
-    for name, data_set in values['data'].items()
+    for name, data_set in config.data.items()
     if name in names_in_use
   }
-  picked_values = _pick('seed', 'image', 'precision', 'pretrain')(values)
-  return {**picked_values, 'teachers': teachers, 'data': data_sets}
+  picked_fields = _pick('seed', 'image', 'precision', 'pretrain')(config)
+  return {**picked_fields, 'teachers': teachers, 'data': data_sets}
 
 
-def _generator_dependencies(values: Values) -> Values:
+def _generator_dependencies(config: Experiment) -> Dependencies:
   """Selects all teachers, and the fields of the objective that train."""
-  picked_values = _pick('seed', 'image', 'precision', 'generator')(values)
+  picked_fields = _pick('seed', 'image', 'precision', 'generator')(config)
   # The data set of a teacher from a file only makes a baseline.
   teachers = {
     name: teacher
-    if teacher_kind(teacher) == 'trained'
-    else {field: value for field, value in teacher.items() if field != 'data'}
-    for name, teacher in values['teachers'].items()
+    if isinstance(teacher, TrainedTeacher)
+    else teacher.model_dump(exclude={'data'})
+    for name, teacher in config.teachers.items()
   }
-  objective = {
-    field: value
-    for field, value in values['objective'].items()
-    if field not in _OBJECTIVE_TEXTS
-  }
-  return {**picked_values, 'teachers': teachers, 'objective': objective}
+  objective = config.objective.model_dump(exclude=_OBJECTIVE_TEXTS)
+  return {**picked_fields, 'teachers': teachers, 'objective': objective}
 
 
-def _baselines_dependencies(values: Values) -> Values:
+def _baselines_dependencies(config: Experiment) -> Dependencies:
   """Selects all data sets, and those of teachers from files."""
-  picked_values = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
-    values
+  picked_fields = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
+    config
   )
   teachers = {
-    name: {'data': teacher['data']}
-    for name, teacher in values['teachers'].items()
-    if teacher_kind(teacher) != 'trained'
+    name: {'data': teacher.data}
+    for name, teacher in config.teachers.items()
+    if not isinstance(teacher, TrainedTeacher)
   }
-  return {**picked_values, 'teachers': teachers}
+  return {**picked_fields, 'teachers': teachers}
 
 
-def _evaluate_dependencies(values: Values) -> Values:
+def _evaluate_dependencies(config: Experiment) -> Dependencies:
   """Selects data, labels, and the names that stand in the results."""
-  objective = {field: values['objective'][field] for field in _OBJECTIVE_TEXTS}
-  picked_values = _pick('seed', 'data', 'labels', 'experiment')(values)
-  return {**picked_values, 'objective': objective}
+  objective = config.objective.model_dump(include=_OBJECTIVE_TEXTS)
+  picked_fields = _pick('seed', 'data', 'labels', 'experiment')(config)
+  return {**picked_fields, 'objective': objective}
 
 
 # Fields of an objective that stand in the results, and train nothing.
-_OBJECTIVE_TEXTS = ('name', 'oracle')
-# Values that every training of a student depends on.
+_OBJECTIVE_TEXTS = {'name', 'oracle'}
+# Fields that every training of a student depends on.
 _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
 
 STAGES = (

@@ -209,7 +209,7 @@ def _write_students(
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**config.student.to_dict(), 'single_label': single_label},
+    net={**dict(config.student), 'single_label': single_label},
     **common_arguments,
   )
   if 'branched' not in students.models:

@@ -1,8 +1,8 @@
 """Builds the teachers of files of `torch.export`."""
 
 import jax.numpy as jnp
-import ml_collections
 
+from dualgan_jax.config.fields import TorchExportTeacher
 from dualgan_jax.teachers import (
   exported_teacher,
   protocol,
@@ -14,7 +14,7 @@ from dualgan_jax.teachers.teacher import Teacher
 
 def build(
   name: str,
-  teacher_config: ml_collections.FrozenConfigDict,
+  teacher_config: TorchExportTeacher,
   dtype: jnp.dtype | None,
 ) -> tuple[Teacher, Teacher]:
   """Builds a teacher from a file of `torch.export`.
@@ -46,14 +46,12 @@ def build(
       f'{field}.reference', path, unmerged, net.image_shape
     )
   options = _options(
-    field, teacher_config, merge=tuple(teacher_config.merge), dtype=dtype
+    field, teacher_config, merge=teacher_config.merge, dtype=dtype
   )
   return exported_teacher.make(name, net, options), unmerged
 
 
-def describe(
-  name: str, teacher_config: ml_collections.FrozenConfigDict
-) -> list[str]:
+def describe(name: str, teacher_config: TorchExportTeacher) -> list[str]:
   """Describes what was understood of a file, line by line.
 
   Args:
@@ -68,13 +66,12 @@ def describe(
 
 def _options(field, teacher_config, **changes):
   """Takes what a file does not say of its net from a config."""
-  cut_after = teacher_config.cut_after
   return exported_teacher.Options(
-    tuple(teacher_config.labels),
+    teacher_config.labels,
     teacher_config.single_label,
-    tuple(teacher_config.mean),
-    tuple(teacher_config.deviation),
-    None if cut_after is None else tuple(cut_after),
+    teacher_config.mean,
+    teacher_config.deviation,
+    teacher_config.cut_after,
     field=f'{field}.',
     **changes,
   )

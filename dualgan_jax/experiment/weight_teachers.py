@@ -3,8 +3,8 @@
 import dataclasses
 
 import jax.numpy as jnp
-import ml_collections
 
+from dualgan_jax.config.fields import WeightsTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks import architectures
@@ -20,7 +20,7 @@ from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 
 def build(
   name: str,
-  teacher_config: ml_collections.FrozenConfigDict,
+  teacher_config: WeightsTeacher,
   default_image_shape: tuple[int, int, int],
   dtype: jnp.dtype | None,
 ) -> tuple[Teacher, Teacher]:
@@ -100,5 +100,7 @@ def _check_images(name, teacher_config, image_shape):
     )
   for statistic in ('mean', 'deviation'):
     check_channels(
-      f'teachers.{name}.{statistic}', teacher_config[statistic], image_shape[-1]
+      f'teachers.{name}.{statistic}',
+      getattr(teacher_config, statistic),
+      image_shape[-1],
     )

@@ -10,9 +10,8 @@ import jinja2
 from markdown_it import MarkdownIt
 
 from dualgan_jax.display import align, printable
+from dualgan_jax.reporting.scores import COLUMNS
 
-# Metrics that tables show of each model; None where there are no real images.
-COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 # Captions of pictures, by their paths in the folder of a run.
 _CAPTIONS = {
   'evaluate/samples.png': 'images, a row per label',
@@ -108,7 +107,9 @@ def results_table(
   teacher_scores = results['metrics']['teachers']
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
-  has_real_images = any(teacher_scores[name] is not None for name in COLUMNS)
+  has_real_images = any(
+    teacher_scores.get(name) is not None for name in COLUMNS
+  )
   columns = COLUMNS if has_real_images else ('agreement',)
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],

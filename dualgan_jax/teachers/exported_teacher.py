@@ -43,7 +43,7 @@ class Options:
   single_label: bool = False
   mean: tuple[float, ...] = (0.0,)
   deviation: tuple[float, ...] = (1.0,)
-  cut_after: tuple[str, ...] | None = None
+  cut_after: Sequence[str] | None = None
   merge: tuple[int, ...] = ()
   dtype: jnp.dtype | None = None
   field: str = ''

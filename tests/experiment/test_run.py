@@ -23,7 +23,7 @@ from dualgan_jax.data import sources
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import evaluation
 from dualgan_jax.presets import digits
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.training.metrics_log import read_metrics
 from tests import state_dicts
 from tests.paths import ROOT
@@ -401,7 +401,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   metrics = run(config, str(tmp_path / 'run'))['metrics']
   low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
-  assert {sides[column] for column in report.COLUMNS} == {None}
+  assert {sides[column] for column in COLUMNS} == {None}
   assert 0 <= compact['top1'] <= 1
   assert 0 <= compact['mAP'] <= 1
 
