@@ -13,6 +13,7 @@ from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
   Net,
+  TorchExportTeacher,
   TrainedTeacher,
   WeightsTeacher,
 )
@@ -85,6 +86,21 @@ def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
     **_default_values(WeightsTeacher),
     'architecture': architecture,
     'weights': address,
+    **changes,
+  }
+
+
+def torch_export(address: str, **changes: Any) -> dict[str, Any]:
+  """Builds a teacher from a file of `torch.export`.
+
+  Args:
+    address: address of the file: a path, or hf://owner/name/file.
+    **changes: fields of `fields.TorchExportTeacher` that differ from their
+      defaults, and 'labels', in the order of its logits.
+  """
+  return {
+    **_default_values(TorchExportTeacher),
+    'torch_export': address,
     **changes,
   }
 

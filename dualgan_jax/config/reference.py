@@ -28,6 +28,9 @@ GROUPS: dict[str, type[Group]] = {
   'student': teacher_groups.Net,
   'teachers.NAME': teacher_groups.TrainedTeacher,
   'teachers.NAME, from a weight file': teacher_groups.WeightsTeacher,
+  'teachers.NAME, from a file of torch.export': (
+    teacher_groups.TorchExportTeacher
+  ),
   'teachers.NAME, from a Python file': teacher_groups.ModuleTeacher,
   'teachers.NAME, in memory': teacher_groups.GivenTeacher,
   'data.NAME': fields.DataSet,
@@ -91,7 +94,7 @@ def find_field(field_path: str) -> Field | None:
   group_path, _, field_name = field_path.rpartition('.')
   group_name, _, _ = group_path.partition('.')
   for place, group in GROUPS.items():
-    # The three kinds of teachers share a place; the first match will do, as
+    # All kinds of teachers share a place; the first match will do, as
     # fields of one name have one meaning.
     place_name, _, _ = place.partition(',')[0].partition('.')
     if place_name == group_name:

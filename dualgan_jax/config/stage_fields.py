@@ -127,6 +127,7 @@ def _is_place(field: str) -> bool:
   return (path_parts[0], path_parts[-1]) in (
     ('data', 'path'),
     ('teachers', 'weights'),
+    ('teachers', 'torch_export'),
     ('teachers', 'reference'),
     ('teachers', 'module'),
   )

@@ -15,6 +15,7 @@ from dualgan_jax.config.value_types import (
   OptionalImageShape,
   OptionalLabels,
   OptionalText,
+  OptionalTexts,
   Sizes,
   Std,
   Text,
@@ -62,18 +63,11 @@ class ExternalTeacher(Group):
   origin_field: ClassVar[str]
 
 
-class WeightsTeacher(ExternalTeacher):
-  """A teacher from a PyTorch weight file."""
+class FileTeacher(ExternalTeacher):
+  """A teacher from a file that says nothing of its images or labels."""
 
-  origin_field = 'weights'
   labels: Labels = Field(
     description='Labels that it answers, in the order of its logits.'
-  )
-  architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
-    description='Net that the weights are of.'
-  )
-  weights: Text = Field(
-    description='Weight file: a path, or hf://owner/name[/file].'
   )
   single_label: Flag = Field(
     False, description='Whether it was trained with a softmax.'
@@ -81,6 +75,34 @@ class WeightsTeacher(ExternalTeacher):
   # Filled in when a run begins, so that a changed file is noticed later.
   sha256: OptionalText = Field(
     None, description='SHA-256 that the file must have; None: any.'
+  )
+  reference: OptionalText = Field(
+    None, description='Path of an .npz with images and logits to compare with.'
+  )
+  data: OptionalText = Field(
+    None, description='Set of `data` that it was trained on, if known.'
+  )
+  # How the images were prepared that it was trained on.
+  mean: Mean = Field(
+    (0.0,), description='Mean to subtract from images in [0, 1].'
+  )
+  deviation: Std = Field(
+    (1.0,), description='Standard deviation to divide them by then.'
+  )
+  merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
+    (), description='Numbers of blocks to merge with the next one.'
+  )
+
+
+class WeightsTeacher(FileTeacher):
+  """A teacher from a PyTorch weight file."""
+
+  origin_field = 'weights'
+  architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
+    description='Net that the weights are of.'
+  )
+  weights: Text = Field(
+    description='Weight file: a path, or hf://owner/name[/file].'
   )
   index: Index = Field(
     None, description='State dict to take, if the file has several.'
@@ -90,24 +112,22 @@ class WeightsTeacher(ExternalTeacher):
     description='Whether a max pool follows the first convolution; '
     "None: the architecture's usual.",
   )
-  reference: OptionalText = Field(
-    None, description='Path of an .npz with images and logits to compare with.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
-  # How the images were prepared that the weights were trained on.
   size: OptionalImageShape = Field(
     None, description='Shape of images that it takes; None: that of `image`.'
   )
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
+
+
+class TorchExportTeacher(FileTeacher):
+  """A teacher from a file of `torch.export`, which has its whole net."""
+
+  origin_field = 'torch_export'
+  torch_export: Text = Field(
+    description='The file: a path, or hf://owner/name/file.'
   )
-  deviation: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
-  merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
-    (), description='Numbers of blocks to merge with the next one.'
+  cut_after: OptionalTexts = Field(
+    None,
+    description='Modules to cut into blocks after; None: after the last '
+    'place of each spatial size.',
   )
 
 
@@ -145,7 +165,12 @@ class GivenTeacher(ExternalTeacher):
   )
 
 
-_EXTERNAL_TEACHERS = (WeightsTeacher, ModuleTeacher, GivenTeacher)
+_EXTERNAL_TEACHERS = (
+  WeightsTeacher,
+  TorchExportTeacher,
+  ModuleTeacher,
+  GivenTeacher,
+)
 TEACHER_GROUPS = (TrainedTeacher, *_EXTERNAL_TEACHERS)
 
 
@@ -169,6 +194,7 @@ def find_teacher_group(teacher: Any) -> type[Group]:
 Teacher = Annotated[
   Annotated[TrainedTeacher, pydantic.Tag('TrainedTeacher')]
   | Annotated[WeightsTeacher, pydantic.Tag('WeightsTeacher')]
+  | Annotated[TorchExportTeacher, pydantic.Tag('TorchExportTeacher')]
   | Annotated[ModuleTeacher, pydantic.Tag('ModuleTeacher')]
   | Annotated[GivenTeacher, pydantic.Tag('GivenTeacher')],
   pydantic.Discriminator(lambda teacher: find_teacher_group(teacher).__name__),

@@ -13,9 +13,11 @@ from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
+  TorchExportTeacher,
   TrainedTeacher,
 )
 from dualgan_jax.display import format_shape
+from dualgan_jax.experiment import exported_teachers
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -98,15 +100,22 @@ def list_missing_priors(
 
 
 def _list_comparisons(nets: Nets, config: Experiment) -> list[str]:
-  """Lists what to compare with PyTorch, where a config names no reference."""
+  """Lists what was understood of PyTorch's files, and what to compare."""
   lines = []
   for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
+    image_shape = tuple(config.image)
+    if isinstance(teacher_config, TorchExportTeacher):
+      descriptions = exported_teachers.describe(name, teacher_config)
+      lines += [f'  {name}: {line}' for line in descriptions]
+      image_shape = teacher.image_shape
+    elif teacher_config.size:
+      image_shape = tuple(teacher_config.size)
     # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
       lines += reference_logits.describe_comparison(
         teacher,
-        tuple(teacher_config.size or config.image),
+        image_shape,
         teacher_config.mean,
         teacher_config.deviation,
       )
@@ -223,6 +232,8 @@ def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
       return teacher_config.kind
     case ModuleTeacher():
       return teacher_config.module
+    case TorchExportTeacher():
+      return teacher_config.torch_export
     case GivenTeacher():
       return 'in memory'
   size_note = (

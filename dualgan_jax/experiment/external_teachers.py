@@ -11,10 +11,10 @@ import ml_collections
 from dualgan_jax.config import builders
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
+  FileTeacher,
   GivenTeacher,
   ModuleTeacher,
   TrainedTeacher,
-  WeightsTeacher,
   find_teacher_group,
 )
 from dualgan_jax.errors import UserError
@@ -112,11 +112,11 @@ def read(
     field, labels = f'teachers.{name}', entry.labels
     if isinstance(entry, TrainedTeacher):
       continue
-    # Nets of weight files are built later, by `build_nets`.
-    if isinstance(entry, WeightsTeacher):
-      origin = entry.weights
+    # Nets of files are built later, by `build_nets`.
+    if isinstance(entry, FileTeacher):
+      origin = getattr(entry, entry.origin_field)
       checksum = weight_files.digest(
-        weight_files.find(f'{field}.weights', origin)
+        weight_files.find(f'{field}.{entry.origin_field}', origin)
       )
     else:
       origin, teacher, checksum = (

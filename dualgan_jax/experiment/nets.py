@@ -12,12 +12,13 @@ from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   ExternalTeacher,
   Net,
+  TorchExportTeacher,
   TrainedTeacher,
   WeightsTeacher,
 )
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import weight_teachers
+from dualgan_jax.experiment import exported_teachers, weight_teachers
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
@@ -40,8 +41,8 @@ class Nets:
     classifiers: by name, the nets of the teachers that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
-    unmerged: by name, the teachers of weight files in full precision and with
-      all their blocks, as PyTorch has them.
+    unmerged: by name, the teachers of PyTorch's files in full precision and
+      with all their blocks, as PyTorch has them.
   """
 
   image_shape: tuple[int, int, int]
@@ -189,7 +190,7 @@ def _build_teachers(
   classifiers: Mapping[str, Classifier],
   external_teachers: Mapping[str, Teacher],
 ) -> tuple[dict[str, Teacher], dict[str, Teacher]]:
-  """Builds all teachers, and the unmerged teachers of weight files."""
+  """Builds all teachers, and the unmerged ones of PyTorch's files."""
   teachers, unmerged = {}, {}
   for name, entry in config.teachers.items():
     match entry:
@@ -201,6 +202,10 @@ def _build_teachers(
       case WeightsTeacher():
         teachers[name], unmerged[name] = weight_teachers.build(
           name, entry, config.image, _compute_dtype(config.precision)
+        )
+      case TorchExportTeacher():
+        teachers[name], unmerged[name] = exported_teachers.build(
+          name, entry, _compute_dtype(config.precision)
         )
       case _:
         # A user's code has made net and variables.

@@ -13,13 +13,9 @@ from dualgan_jax.teachers import (
   weight_files,
   weight_matching,
 )
-from dualgan_jax.teachers.teacher import (
-  Preparation,
-  Teacher,
-  from_classifier,
-  merged,
-  prepared,
-)
+from dualgan_jax.teachers.merging import merge_blocks
+from dualgan_jax.teachers.preparation import Preparation, check_channels
+from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 
 
 def build(
@@ -65,14 +61,9 @@ def build(
     path = weight_files.find_local(field, teacher_config.reference)
     reference_logits.check(field, path, unmerged, image_shape)
   teacher = _make_teacher(name, teacher_config, image_shape, variables, dtype)
-  # From the last, or numbers would change on the way.
-  for block_number in sorted({*teacher_config.merge}, reverse=True):
-    if block_number >= len(unmerged.blocks):
-      raise UserError(
-        f'teachers.{name}.merge: there is no block after block {block_number} '
-        f'of {len(unmerged.blocks)}; name smaller ones.'
-      )
-    teacher = merged(teacher, block_number)
+  teacher = merge_blocks(
+    f'teachers.{name}.merge', teacher, teacher_config.merge
+  )
   return teacher, unmerged
 
 
@@ -108,9 +99,8 @@ def _check_images(name, teacher_config, image_shape):
       f'{upper_bound}.'
     )
   for statistic in ('mean', 'deviation'):
-    num_values = len(getattr(teacher_config, statistic))
-    if num_values not in (1, image_shape[-1]):
-      raise UserError(
-        f'teachers.{name}.{statistic}: {num_values} values for '
-        f'{image_shape[-1]} channel(s); give one for all, or one for each.'
-      )
+    check_channels(
+      f'teachers.{name}.{statistic}',
+      getattr(teacher_config, statistic),
+      image_shape[-1],
+    )
