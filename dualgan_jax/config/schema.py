@@ -129,7 +129,7 @@ def _check_teachers(experiment: Experiment) -> None:
     if (
       isinstance(teacher, WeightsTeacher)
       and teacher.stem_pool is not None
-      and ARCHITECTURES[teacher.architecture].stem_pool is None
+      and ARCHITECTURES[teacher.architecture][0].stem_pool is None
     ):
       raise UserError(
         f'{teacher_path}.stem_pool: no pool can follow the first convolution '
