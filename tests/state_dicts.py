@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.networks import state_dict_shapes, torch_layers
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers import weight_files
 
@@ -43,7 +43,7 @@ def image_shape(name):
 def tensors(name):
   """Draws weights about as large as trained ones, and running moments."""
   generator = np.random.default_rng(zlib.crc32(name.encode()))
-  variables = architectures.abstract_variables(
+  variables = state_dict_shapes.abstract_variables(
     ARCHITECTURES[name][0], NUM_LABELS, image_shape(name)
   )
   tensors_by_name = {}

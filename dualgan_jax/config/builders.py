@@ -15,6 +15,7 @@ from dualgan_jax.config.fields import (
   Group,
   ModuleTeacher,
   Net,
+  StudentTeacher,
   TrainedTeacher,
   WeightsTeacher,
 )
@@ -97,6 +98,17 @@ def module(path: str) -> dict[str, Any]:
     path: path of the file.
   """
   return {**_default_values(ModuleTeacher), 'module': path}
+
+
+def student(folder: str, **changes: Any) -> dict[str, Any]:
+  """Builds a teacher of a student's folder.
+
+  Args:
+    folder: `DIR/student` of a run, or a copy of it.
+    **changes: fields of `fields.StudentTeacher` that differ from their
+      defaults.
+  """
+  return {**_default_values(StudentTeacher), 'student': folder, **changes}
 
 
 def given(**changes: Any) -> dict[str, Any]:

@@ -136,6 +136,22 @@ class ModuleTeacher(Group):
   )
 
 
+class StudentTeacher(Group):
+  """A teacher that was a run's student."""
+
+  student: Text = Field(description='Folder of the student, like DIR/student.')
+  labels: OptionalLabels = Field(
+    None,
+    description='Labels, in the order of its logits; None: those that it has.',
+  )
+  sha256: OptionalText = Field(
+    None, description='SHA-256 of config and variables; None: any.'
+  )
+  data: OptionalText = Field(
+    None, description='Set of `data` that it was trained on, if known.'
+  )
+
+
 class GivenTeacher(Group):
   """A teacher in memory, passed as `run(config, ..., teachers={NAME: ...})`."""
 
@@ -190,6 +206,7 @@ class DataSet(Group):
 TEACHER_KINDS: dict[str, type[Group]] = {
   'weights': WeightsTeacher,
   'module': ModuleTeacher,
+  'student': StudentTeacher,
   'given': GivenTeacher,
 }
 
@@ -218,6 +235,7 @@ Teacher = Annotated[
   Annotated[TrainedTeacher, pydantic.Tag('trained')]
   | Annotated[WeightsTeacher, pydantic.Tag('weights')]
   | Annotated[ModuleTeacher, pydantic.Tag('module')]
+  | Annotated[StudentTeacher, pydantic.Tag('student')]
   | Annotated[GivenTeacher, pydantic.Tag('given')],
   pydantic.Discriminator(teacher_kind),
 ]

@@ -24,6 +24,7 @@ _GROUPS: dict[str, type[fields.Group]] = {
   'teachers.NAME': fields.TrainedTeacher,
   'teachers.NAME, from a weight file': fields.WeightsTeacher,
   'teachers.NAME, from a Python file': fields.ModuleTeacher,
+  "teachers.NAME, from a student's folder": fields.StudentTeacher,
   'teachers.NAME, in memory': fields.GivenTeacher,
   'data.NAME': fields.DataSet,
   'objective': fields.Objective,

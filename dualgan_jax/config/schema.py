@@ -11,6 +11,7 @@ from dualgan_jax.config.fields import (
   Experiment,
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TrainedTeacher,
   WeightsTeacher,
   teacher_kind,
@@ -136,7 +137,7 @@ def _check_teachers(experiment: Experiment) -> None:
         f'of a {teacher.architecture}; leave it out.'
       )
     # The labels of a Python file are known only when it has run.
-    if isinstance(teacher, ModuleTeacher | GivenTeacher):
+    if isinstance(teacher, ModuleTeacher | StudentTeacher | GivenTeacher):
       continue
     if teacher.single_label and len(teacher.labels) < 2:
       raise UserError(

@@ -136,6 +136,7 @@ def _is_place(field: str) -> bool:
     ('teachers', 'weights'),
     ('teachers', 'reference'),
     ('teachers', 'module'),
+    ('teachers', 'student'),
   )
 
 

@@ -83,7 +83,7 @@ def list_missing_priors(teachers: Sequence[Teacher], nets: Nets) -> list[str]:
   if not nets.loss_weights.prior:
     return []
   return [
-    f'teacher {teacher.name} has no batch norm (nn.BatchNorm of Flax Linen): '
+    f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
     'the objective goes without the statistics prior for it'
     for teacher in teachers
     if not forward.has_batch_norm(teacher, nets.image_shape)
@@ -218,6 +218,8 @@ def _describe_origin(teacher_config: ml_collections.FrozenConfigDict) -> str:
       return teacher_config.kind
     case 'module':
       return teacher_config.module
+    case 'student':
+      return f'the student of {teacher_config.student}'
     case 'given':
       return 'in memory'
   size_note = (

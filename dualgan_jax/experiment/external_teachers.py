@@ -12,6 +12,7 @@ from dualgan_jax.config import builders, stage_fields
 from dualgan_jax.config.fields import teacher_kind
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
+from dualgan_jax.student import student_teacher
 from dualgan_jax.teachers import (
   fingerprint,
   protocol,
@@ -115,11 +116,14 @@ def read(
         weight_files.find(f'{field}.weights', origin)
       )
     else:
-      origin, teacher, checksum = (
-        _read_module(f'{field}.module', entry['module'], config.image)
-        if kind == 'module'
-        else _read_from_memory(field, teachers[name], config.image)
-      )
+      match kind:
+        case 'module':
+          found = _read_module(f'{field}.module', entry['module'], config.image)
+        case 'student':
+          found = _read_student(field, entry['student'], config.image)
+        case _:
+          found = _read_from_memory(field, teachers[name], config.image)
+      origin, teacher, checksum = found
       # The labels of a teacher are part of its code.
       if entry['labels'] not in (None, teacher.labels):
         raise UserError(
@@ -160,6 +164,15 @@ def _read_module(
   teacher = user_module.load(field, path)
   protocol.check_teacher(field, teacher, image_shape)
   return path, teacher, fingerprint.of_file(field, path, teacher)
+
+
+def _read_student(
+  field: str, folder: str, image_shape: tuple[int, int, int]
+) -> tuple[str, Teacher, str]:
+  """Reads a student's folder as a teacher: origin, teacher, checksum."""
+  teacher = student_teacher.load_teacher(folder)
+  protocol.check_teacher(f'{field}.student', teacher, image_shape)
+  return folder, teacher, student_teacher.digest(folder)
 
 
 def _read_from_memory(

@@ -47,8 +47,8 @@ def build(
   """
   field = f'teachers.{name}.weights'
   image_shape = tuple(teacher_config.size or default_image_shape)
-  _check_statistics(name, teacher_config, image_shape)
   _check_image_size(name, teacher_config.architecture, image_shape)
+  _check_statistics(name, teacher_config, image_shape)
   variant, variables = weight_matching.load_variables(
     field,
     teacher_config.architecture,

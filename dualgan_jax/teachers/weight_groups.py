@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dualgan_jax.networks import architectures
+from dualgan_jax.networks import state_dict_shapes
 from dualgan_jax.networks.architectures import ARCHITECTURES, Variant
 from dualgan_jax.teachers import weight_files
 from dualgan_jax.teachers.safe_pickle import Inert
@@ -89,7 +89,7 @@ def find_all_groups(contents: Contents, architecture: str) -> list[WeightGroup]:
 @functools.cache
 def _names_and_lengths(variant: Variant) -> tuple[frozenset, frozenset]:
   """Lists a variant's names, and the numbers of parts that they have."""
-  names = frozenset(architectures.tensor_names(variant))
+  names = frozenset(state_dict_shapes.tensor_names(variant))
   return names, frozenset(name.count('.') + 1 for name in names)
 
 

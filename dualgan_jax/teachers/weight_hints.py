@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from dualgan_jax.display import format_shape
-from dualgan_jax.networks import architectures
+from dualgan_jax.networks import state_dict_shapes
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers.weight_files import Contents, StateDict, list_some
 from dualgan_jax.teachers.weight_groups import (
@@ -79,7 +79,7 @@ def describe_cure(
   ) or _hint_at_counts(group, num_labels, image_shape)
   if hint:
     return hint
-  expected_shapes = architectures.tensor_shapes(
+  expected_shapes = state_dict_shapes.tensor_shapes(
     group.variant, num_labels, image_shape
   )
   num_matches = len(expected_shapes.items() & group.tensor_shapes().items())
@@ -137,12 +137,14 @@ def _infer_counts(
 ) -> tuple[int, int] | None:
   """Infers for how many labels and channels a group fits its variant."""
   actual_shapes = group.tensor_shapes()
-  counts = architectures.infer_labels_and_channels(group.variant, actual_shapes)
+  counts = state_dict_shapes.infer_labels_and_channels(
+    group.variant, actual_shapes
+  )
   if not counts:
     return None
   num_labels, num_channels = counts
   height, width, _ = image_shape
-  expected_shapes = architectures.tensor_shapes(
+  expected_shapes = state_dict_shapes.tensor_shapes(
     group.variant, num_labels, (height, width, num_channels)
   )
   return counts if expected_shapes == actual_shapes else None

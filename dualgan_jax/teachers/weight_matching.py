@@ -12,7 +12,7 @@ import numpy as np
 
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.networks import state_dict_shapes, torch_layers
 from dualgan_jax.networks.architectures import ARCHITECTURES, Variant
 from dualgan_jax.teachers import weight_files, weight_hints
 from dualgan_jax.teachers.safe_pickle import Inert
@@ -81,7 +81,7 @@ def load_variables(
   group = _choose_group(
     field, architecture, contents, num_labels, image_shape, index
   )
-  expected_shapes = architectures.tensor_shapes(
+  expected_shapes = state_dict_shapes.tensor_shapes(
     group.variant, num_labels, image_shape
   )
   unknown_names, unrelated_names = find_other_names(group, expected_shapes)
@@ -98,7 +98,9 @@ def load_variables(
   _check_stem_pool(field, group, stem_pool)
   variables = torch_layers.convert_state_dict(
     _checked_arrays(field, group, expected_shapes),
-    architectures.abstract_variables(group.variant, num_labels, image_shape),
+    state_dict_shapes.abstract_variables(
+      group.variant, num_labels, image_shape
+    ),
   )
   if unrelated_names:
     console.say(
@@ -140,7 +142,7 @@ def _choose_group(
 
   # A group that fits wins, however many entries others have.
   expected_shapes = {
-    variant: architectures.tensor_shapes(variant, num_labels, image_shape)
+    variant: state_dict_shapes.tensor_shapes(variant, num_labels, image_shape)
     for variant in ARCHITECTURES[architecture]
   }
   fitting = [

@@ -5,7 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.networks import (
+  architectures,
+  state_dict_shapes,
+  torch_layers,
+)
 
 
 def test_a_convolution_pads_both_sides_alike():
@@ -139,7 +143,7 @@ def test_names_and_shapes_are_those_of_a_state_dict():
 def test_blocks_shrink_as_their_papers_say(name, size, heights, width):
   variant = architectures.ARCHITECTURES[name][0]
   net = variant.create(10)
-  variables = architectures.abstract_variables(variant, 10, (size, size, 3))
+  variables = state_dict_shapes.abstract_variables(variant, 10, (size, size, 3))
   features, shapes = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32), []
   for block, block_variables in zip(net.blocks, variables[:-1], strict=True):
     features = jax.eval_shape(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.networks import architectures
+from dualgan_jax.networks import architectures, state_dict_shapes
 from dualgan_jax.teachers import weight_files, weight_matching
 from dualgan_jax.teachers.safe_pickle import Inert
 from tests import state_dicts
@@ -357,7 +357,7 @@ def test_a_shortcut_of_either_kind_is_read():
   _, with_shortcuts = architectures.ARCHITECTURES['cifar_resnet20']
   tensors = {
     tensor_name: np.zeros(shape, np.float32)
-    for tensor_name, shape in architectures.tensor_shapes(
+    for tensor_name, shape in state_dict_shapes.tensor_shapes(
       with_shortcuts, state_dicts.NUM_LABELS, (32, 32, 3)
     ).items()
   }
