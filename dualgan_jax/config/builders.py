@@ -13,6 +13,7 @@ from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
   Net,
+  StudentTeacher,
   TorchExportTeacher,
   TrainedTeacher,
   WeightsTeacher,
@@ -112,6 +113,17 @@ def module(path: str) -> dict[str, Any]:
     path: path of the file.
   """
   return {**_default_values(ModuleTeacher), 'module': path}
+
+
+def student(folder: str, **changes: Any) -> dict[str, Any]:
+  """Builds a teacher of a student's folder.
+
+  Args:
+    folder: `DIR/student` of a run, or a copy of it.
+    **changes: fields of `teacher_groups.StudentTeacher` that differ from their
+      defaults.
+  """
+  return {**_default_values(StudentTeacher), 'student': folder, **changes}
 
 
 def given(**changes: Any) -> dict[str, Any]:

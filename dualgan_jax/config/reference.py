@@ -32,6 +32,7 @@ GROUPS: dict[str, type[Group]] = {
     teacher_groups.TorchExportTeacher
   ),
   'teachers.NAME, from a Python file': teacher_groups.ModuleTeacher,
+  "teachers.NAME, from a student's folder": teacher_groups.StudentTeacher,
   'teachers.NAME, in memory': teacher_groups.GivenTeacher,
   'data.NAME': fields.DataSet,
   'objective': objective_group.Objective,

@@ -130,6 +130,7 @@ def _is_place(field: str) -> bool:
     ('teachers', 'torch_export'),
     ('teachers', 'reference'),
     ('teachers', 'module'),
+    ('teachers', 'student'),
   )
 
 

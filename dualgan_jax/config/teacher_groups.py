@@ -148,6 +148,23 @@ class ModuleTeacher(ExternalTeacher):
   )
 
 
+class StudentTeacher(ExternalTeacher):
+  """A teacher that was a run's student."""
+
+  origin_field = 'student'
+  student: Text = Field(description='Folder of the student, like DIR/student.')
+  labels: OptionalLabels = Field(
+    None,
+    description='Labels, in the order of its logits; None: those that it has.',
+  )
+  sha256: OptionalText = Field(
+    None, description='SHA-256 of config and variables; None: any.'
+  )
+  data: OptionalText = Field(
+    None, description='Set of `data` that it was trained on, if known.'
+  )
+
+
 class GivenTeacher(ExternalTeacher):
   """A teacher in memory, passed as `run(config, ..., teachers={NAME: ...})`."""
 
@@ -169,6 +186,7 @@ _EXTERNAL_TEACHERS = (
   WeightsTeacher,
   TorchExportTeacher,
   ModuleTeacher,
+  StudentTeacher,
   GivenTeacher,
 )
 TEACHER_GROUPS = (TrainedTeacher, *_EXTERNAL_TEACHERS)
@@ -196,6 +214,7 @@ Teacher = Annotated[
   | Annotated[WeightsTeacher, pydantic.Tag('WeightsTeacher')]
   | Annotated[TorchExportTeacher, pydantic.Tag('TorchExportTeacher')]
   | Annotated[ModuleTeacher, pydantic.Tag('ModuleTeacher')]
+  | Annotated[StudentTeacher, pydantic.Tag('StudentTeacher')]
   | Annotated[GivenTeacher, pydantic.Tag('GivenTeacher')],
   pydantic.Discriminator(lambda teacher: find_teacher_group(teacher).__name__),
 ]

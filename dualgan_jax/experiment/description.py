@@ -13,6 +13,7 @@ from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TorchExportTeacher,
   TrainedTeacher,
 )
@@ -92,7 +93,7 @@ def list_missing_priors(
   if not config.objective.prior:
     return []
   return [
-    f'teacher {teacher.name} has no batch norm (nn.BatchNorm of Flax Linen): '
+    f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
     'the objective goes without the statistics prior for it'
     for teacher in teachers
     if not forward.has_batch_norm(teacher, config.image)
@@ -234,6 +235,8 @@ def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
       return teacher_config.module
     case TorchExportTeacher():
       return teacher_config.torch_export
+    case StudentTeacher():
+      return f'the student of {teacher_config.student}'
     case GivenTeacher():
       return 'in memory'
   size_note = (

@@ -15,16 +15,15 @@ from typing import Any
 import chex
 import jax
 import numpy as np
-from flax import traverse_util
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.networks import classifier
 from dualgan_jax.student import (
   image_input,
   program,
   student_config,
   student_folder,
+  student_net,
 )
 from dualgan_jax.student.image_input import Picture
 from dualgan_jax.student.student_folder import PROGRAM
@@ -159,7 +158,7 @@ def write(
     UserError: another folder is there, or it has other files in it.
   """
   config = _describe(labels, image_shape, net, origin)
-  student_folder.write(folder, _flatten_blocks(variables), config)
+  student_folder.write(folder, student_net.flatten(variables), config)
 
 
 def write_program(
@@ -288,59 +287,10 @@ def _net_apply(
   folder: pathlib.Path, config: Mapping[str, Any], tensors: Mapping[str, Any]
 ) -> tuple[Callable[[Any, chex.Array], chex.Array], Any]:
   """Returns the pure function of a folder that `write` wrote, and variables."""
-  fault = student_config.net_fault(config)
-  if fault:
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.CONFIG} describes no net '
-      f'({fault}); bring it again.'
-    )
-  # JSON has no tuples, which modules need to be hashed.
-  tuples = {
-    name: tuple(value)
-    for name, value in config['net'].items()
-    if type(value) is list
-  }
-  net = classifier.create(
-    **{**config['net'], **tuples}, num_labels=len(config['labels'])
-  )
-  # The file must hold the variables of this net, and no others.
-  try:
-    abstract_variables = jax.eval_shape(
-      lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
-    )
-    expected = _shapes_and_types(_flatten_blocks(abstract_variables))
-  except (TypeError, ValueError, ZeroDivisionError):
-    expected = None  # no image is left after some block
-  if expected != _shapes_and_types(tensors):
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.MODEL} is not of the net in '
-      f'its {student_folder.CONFIG}; bring both again.'
-    )
-  nested = traverse_util.unflatten_dict(tensors, sep='/')
-  block_names = _block_names(len(abstract_variables))
-  variables = tuple(nested[name] for name in block_names)
+  net, variables = student_net.read(folder, config, tensors)
 
   def apply(variables, images):
     logits, _ = net.apply(variables, images, train=False)
     return jax.nn.sigmoid(logits)
 
   return apply, variables
-
-
-def _shapes_and_types(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-  """Maps each name to its tensor's shape and type."""
-  return {
-    name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()
-  }
-
-
-def _block_names(num_parts: int) -> list[str]:
-  """Names the blocks and the head in the file of variables."""
-  return [*(f'block_{number}' for number in range(1, num_parts)), 'head']
-
-
-def _flatten_blocks(variables: Sequence[Any]) -> dict[str, Any]:
-  """Names each variable by its path, 'block_1/params/Conv_0/kernel'."""
-  block_names = _block_names(len(variables))
-  named = dict(zip(block_names, variables, strict=True))
-  return traverse_util.flatten_dict(named, sep='/')
