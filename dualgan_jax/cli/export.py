@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from dualgan_jax import errors
 from dualgan_jax.cli import signals
-from dualgan_jax.cli.arguments import ArgumentParser
+from dualgan_jax.cli.arguments import ArgumentParser, positive_integer
 from dualgan_jax.display import printable
 from dualgan_jax.stdout import printing
 from dualgan_jax.student import export, student, student_folder
+from dualgan_jax.student.export import ExportOptions
 from dualgan_jax.student.student import Student
 
 _FORMAT_LIST = ', '.join(export.FORMATS)
@@ -48,6 +49,19 @@ def main(argv: Sequence[str]) -> int:
     metavar='FOLDER',
     help='new folder for a copy with the formats; DIR/student stays as it is',
   )
+  parser.add_argument(
+    '--batch',
+    type=positive_integer,
+    metavar='N',
+    help='number of images that the models take; any number by default',
+  )
+  parser.add_argument(
+    '--opset',
+    type=positive_integer,
+    default=export.DEFAULT_OPSET,
+    metavar='N',
+    help=f"version of ONNX's operators; {export.DEFAULT_OPSET} by default",
+  )
   arguments = parser.parse_args(argv[1:])
   if not arguments.workdir:
     raise errors.UserError('--workdir: missing; name the folder of a run.')
@@ -60,12 +74,16 @@ def main(argv: Sequence[str]) -> int:
       raise errors.UserError(
         f'--format: {format_name!r} is none of {_FORMAT_LIST}.'
       )
-  _export_student(arguments.workdir, format_names, arguments.output)
+  options = ExportOptions(arguments.batch, arguments.opset)
+  _export_student(arguments.workdir, format_names, options, arguments.output)
   return 0
 
 
 def _export_student(
-  workdir: str, format_names: Sequence[str], output_path: str | None
+  workdir: str,
+  format_names: Sequence[str],
+  options: ExportOptions,
+  output_path: str | None,
 ) -> None:
   """Adds formats to a run's student, or to a copy of it in a new folder."""
   student_path = pathlib.Path(os.path.expanduser(workdir)) / 'student'
@@ -78,7 +96,9 @@ def _export_student(
   if output_path == '':
     raise errors.UserError('--output: empty; name a folder, or leave it out.')
   if output_path is None:
-    _add_formats(loaded_student, student_path, student_path, format_names)
+    _add_formats(
+      loaded_student, student_path, student_path, format_names, options
+    )
     return
 
   # The copy gets its name last, so that an interrupted one is not taken for
@@ -95,7 +115,9 @@ def _export_student(
       f'({error.strerror or error}); name a new folder.'
     ) from error
   try:
-    _add_formats(loaded_student, partial_folder, output_folder, format_names)
+    _add_formats(
+      loaded_student, partial_folder, output_folder, format_names, options
+    )
     partial_folder.rename(output_folder)
   except BaseException:
     shutil.rmtree(partial_folder, ignore_errors=True)
@@ -107,6 +129,7 @@ def _add_formats(
   folder: pathlib.Path,
   final_folder: pathlib.Path,
   format_names: Sequence[str],
+  options: ExportOptions,
 ) -> None:
   """Adds formats to a folder, and prints how exact each file is.
 
@@ -115,10 +138,13 @@ def _add_formats(
     folder: where to write.
     final_folder: name that the folder will have in the end, for messages.
     format_names: some of `export.FORMATS`.
+    options: of all formats.
   """
   for format_name in format_names:
     try:
-      largest_difference = export.write(loaded_student, folder, format_name)
+      largest_difference = export.write(
+        loaded_student, folder, format_name, options
+      )
     except OSError as error:
       raise errors.UserError(
         f'{final_folder}: cannot be written to ({error.strerror}); name a new '

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dualgan_jax.cli.arguments import ArgumentParser
+from dualgan_jax.cli.arguments import ArgumentParser, positive_integer
 from dualgan_jax.data import pictures
 from dualgan_jax.display import align, printable
 from dualgan_jax.errors import UserError
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
   )
   parser.add_argument(
     '--top',
-    type=_positive_integer,
+    type=positive_integer,
     default=_DEFAULT_TOP,
     metavar='N',
     help=f'labels per row of the table; {_DEFAULT_TOP} by default',
@@ -60,12 +60,6 @@ def main(argv: Sequence[str]) -> int:
   student = load(arguments.folder)
   with printing():
     return _predict(student, arguments)
-
-
-def _positive_integer(text: str) -> int:
-  if not text.isdecimal() or int(text) < 1:
-    raise argparse.ArgumentTypeError(f'{text}, but it must be 1 or more')
-  return int(text)
 
 
 def _predict(student: Student, arguments: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ class Student:
     labels: L labels, in the order of its answers.
     image: (height, width, channels) that images are brought to.
     config: the folder's `config.json`.
+    variables: of the net, on the device that it runs on.
     answer: a pure function of images [n, *image] in [0, 1]; returns
       probabilities [n, L]. That of a program takes 64 images.
   """
@@ -61,11 +62,13 @@ class Student:
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
-    self.answer = functools.partial(apply, variables)
+    # Once, not with each call.
+    self.variables = jax.device_put(variables)
+    self.answer = functools.partial(apply, self.variables)
     self._any_batch = any_batch
     self._parameter_count = _count_parameters(variables)
     # Variables in a program would be compiled with it, and kept twice.
-    self._answer = functools.partial(jax.jit(apply), variables)
+    self._answer = functools.partial(jax.jit(apply), self.variables)
     self._prepare = jax.jit(Preparation(self.image))
 
   def __repr__(self) -> str:
