@@ -95,19 +95,16 @@ class Student:
       UserError: a file cannot be read, or JAX cannot run the net here, for want
         of memory or because a program is damaged.
     """
-    all_images = image_input.collect_images(images, self.image, self._resize)
-    batch_size = program.BATCH
-    if self._any_batch and len(all_images) < batch_size:
-      # A power of two: few programs are compiled for any number of images.
-      batch_size = 1 << max(len(all_images) - 1, 0).bit_length()
-    # An empty first part, since there may be no images.
-    parts = [np.zeros((0, len(self.labels)), np.float32)]
-    for start in range(0, len(all_images), batch_size):
-      batch = self._resize(all_images[start : start + batch_size])
-      # The last part is filled up, once it is small: one compilation.
-      padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
-      parts.append(self._run(np.pad(batch, padding))[: len(batch)])
-    return np.concatenate(parts)
+    images = image_input.as_sequence(images)
+    probabilities = np.zeros((len(images), len(self.labels)), np.float32)
+    for start in range(0, len(images), program.BATCH):
+      batch = images[start : start + program.BATCH]
+      # Files are read batch by batch, so that any number of them fits.
+      if not isinstance(batch, np.ndarray):
+        batch = image_input.stack_images(batch, self.image, self._resize)
+      end = start + len(batch)
+      probabilities[start:end] = self._run(self._resize(batch))
+    return probabilities
 
   def _resize(self, images: np.ndarray) -> np.ndarray:
     """Brings images [n, h, w, c] to floats [n, *image] in [0, 1]."""
@@ -118,9 +115,17 @@ class Student:
     return np.asarray(self._prepare(scaled))
 
   def _run(self, images: np.ndarray) -> np.ndarray:
-    """Runs the net on a batch, and explains where JAX cannot."""
+    """Runs the net on at most 64 images, and explains where JAX cannot."""
+    num_images = len(images)
+    # A power of two: few programs are compiled for any number of images.
+    batch_size = (
+      1 << (num_images - 1).bit_length() if self._any_batch else program.BATCH
+    )
+    if num_images < batch_size:
+      padding = ((0, batch_size - num_images), (0, 0), (0, 0), (0, 0))
+      images = np.pad(images, padding)
     try:
-      return np.asarray(self._answer(images))
+      return np.asarray(self._answer(images))[:num_images]
     # Of a program, JAX finds only now what is wrong inside.
     except (RuntimeError, ValueError) as error:
       raise UserError(
