@@ -230,7 +230,8 @@ def load(folder: str | pathlib.Path) -> Student:
   whom you trust.
 
   Args:
-    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
+    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it; or `DIR`,
+      for its student.
 
   Returns:
     The student, whose `predict` takes images of any size.
@@ -239,6 +240,9 @@ def load(folder: str | pathlib.Path) -> Student:
     UserError: it is not such a folder, or it is damaged.
   """
   folder = pathlib.Path(folder)
+  # A run has such a folder; a student has not.
+  if (folder / student_folder.STUDENT / student_folder.CONFIG).is_file():
+    folder /= student_folder.STUDENT
   config, tensors = student_folder.read(folder)
   if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)

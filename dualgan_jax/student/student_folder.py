@@ -22,6 +22,7 @@ from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import student_config
 
+STUDENT = 'student'  # name of a student's folder in that of a run
 CONFIG = 'config.json'
 MODEL = 'model.safetensors'
 # The tensor that holds the program of a net that no config describes.
