@@ -25,6 +25,7 @@ from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.reporting import plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import student
+from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
@@ -111,7 +112,8 @@ def measure(
     'per_label': scorer.per_label(),
   }
   if parallel.is_first():
-    _write_students(context, students, results)
+    card_facts = _gather_card_facts(context, teachers, scorer, results)
+    _write_students(context, students, results, card_facts)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
@@ -192,8 +194,38 @@ def _describe_run(
   }
 
 
+def _gather_card_facts(
+  context: RunContext,
+  teachers: Teachers,
+  scorer: Scorer,
+  results: Mapping[str, Any],
+) -> CardFacts:
+  """Gathers what the student's model card says of the run."""
+  student_scores = results['metrics']['compact']
+  intervals = scorer.intervals('compact', student_scores)
+  return CardFacts(
+    teachers={
+      teacher.name: teacher.labels for teacher in teachers.relevant_teachers
+    },
+    evaluation=Evaluation(
+      num_images=sum(count['test'] for count in results['images'].values()),
+      scores={
+        metric: (student_scores[metric], *interval)
+        for metric, interval in intervals.items()
+      },
+      teachers={
+        metric: results['metrics']['teachers'][metric] for metric in intervals
+      },
+    ),
+    oracle=context.config.objective.oracle,
+  )
+
+
 def _write_students(
-  context: RunContext, students: Students, results: Mapping[str, Any]
+  context: RunContext,
+  students: Students,
+  results: Mapping[str, Any],
+  card_facts: CardFacts,
 ) -> None:
   """Writes the folders `student` and, if there is one, `branched`."""
   config, folder = context.config, context.workdir.path
@@ -210,6 +242,7 @@ def _write_students(
     folder / 'student',
     students.models['compact'].variables,
     net={**config.student.to_dict(), 'single_label': single_label},
+    card_facts=card_facts,
     **common_arguments,
   )
   if 'branched' not in students.models:

@@ -15,18 +15,19 @@ from typing import Any
 import chex
 import jax
 import numpy as np
-from flax import traverse_util
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.networks import classifier
 from dualgan_jax.student import (
+  described_net,
   image_input,
+  model_card,
   program,
   student_config,
   student_folder,
 )
 from dualgan_jax.student.image_input import Picture
+from dualgan_jax.student.model_card import CardFacts
 from dualgan_jax.student.student_folder import PROGRAM
 from dualgan_jax.teachers.preparation import Preparation
 
@@ -152,6 +153,7 @@ def write(
   image_shape: tuple[int, int, int],
   net: Mapping[str, Any],
   origin: Mapping[str, Any],
+  card_facts: CardFacts | None = None,
 ) -> None:
   """Writes a student's folder, in place of one that is there.
 
@@ -162,12 +164,16 @@ def write(
     image_shape: (height, width, channels).
     net: arguments of `classifier.create`, but for the labels.
     origin: facts about the run that trained it, for `config.json`.
+    card_facts: more of them, for `README.md`.
 
   Raises:
     UserError: another folder is there, or it has other files in it.
   """
   config = _describe(labels, image_shape, net, origin)
-  student_folder.write(folder, _flatten_blocks(variables), config)
+  card = model_card.format_card(config, card_facts or CardFacts())
+  student_folder.write(
+    folder, described_net.flatten_blocks(variables), config, card
+  )
 
 
 def write_program(
@@ -247,7 +253,7 @@ def load(folder: str | pathlib.Path) -> Student:
   if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)
     return Student(config, apply, tensors, any_batch=False)
-  return Student(config, *_net_apply(folder, config, tensors))
+  return Student(config, *described_net.build_apply(folder, config, tensors))
 
 
 def _describe(
@@ -294,65 +300,3 @@ def _program_apply(
       f'{printable(folder)}: its program {error}; bring both files again, or '
       'install the version of JAX that its config.json names.'
     ) from error
-
-
-def _net_apply(
-  folder: pathlib.Path, config: Mapping[str, Any], tensors: Mapping[str, Any]
-) -> tuple[Callable[[Any, chex.Array], chex.Array], Any]:
-  """Returns the pure function of a folder that `write` wrote, and variables."""
-  fault = student_config.net_fault(config)
-  if fault:
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.CONFIG} describes no net '
-      f'({fault}); bring it again.'
-    )
-  # JSON has no tuples, which modules need to be hashed.
-  tuples = {
-    name: tuple(value)
-    for name, value in config['net'].items()
-    if type(value) is list
-  }
-  net = classifier.create(
-    **{**config['net'], **tuples}, num_labels=len(config['labels'])
-  )
-  # The file must hold the variables of this net, and no others.
-  try:
-    abstract_variables = jax.eval_shape(
-      lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
-    )
-    expected = _shapes_and_types(_flatten_blocks(abstract_variables))
-  except (TypeError, ValueError, ZeroDivisionError):
-    expected = None  # no image is left after some block
-  if expected != _shapes_and_types(tensors):
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.MODEL} is not of the net in '
-      f'its {student_folder.CONFIG}; bring both again.'
-    )
-  nested = traverse_util.unflatten_dict(tensors, sep='/')
-  block_names = _block_names(len(abstract_variables))
-  variables = tuple(nested[name] for name in block_names)
-
-  def apply(variables, images):
-    logits, _ = net.apply(variables, images, train=False)
-    return jax.nn.sigmoid(logits)
-
-  return apply, variables
-
-
-def _shapes_and_types(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-  """Maps each name to its tensor's shape and type."""
-  return {
-    name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()
-  }
-
-
-def _block_names(num_parts: int) -> list[str]:
-  """Names the blocks and the head in the file of variables."""
-  return [*(f'block_{number}' for number in range(1, num_parts)), 'head']
-
-
-def _flatten_blocks(variables: Sequence[Any]) -> dict[str, Any]:
-  """Names each variable by its path, 'block_1/params/Conv_0/kernel'."""
-  block_names = _block_names(len(variables))
-  named = dict(zip(block_names, variables, strict=True))
-  return traverse_util.flatten_dict(named, sep='/')

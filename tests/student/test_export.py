@@ -95,6 +95,7 @@ def test_the_command_writes_to_a_new_folder_and_prints_the_difference(tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout.startswith(f'{output}/model.stablehlo: within ')
   assert sorted(path.name for path in output.iterdir()) == [
+    'README.md',
     'config.json',
     'model.safetensors',
     'model.stablehlo',
