@@ -19,6 +19,7 @@ COMMANDS = {
   'export': ('export', 'main', 'write a student as StableHLO or ONNX'),
   'info': ('info', 'main', 'show the labels and the net of a student'),
   'predict': ('predict', 'main', 'label images with a student'),
+  'publish': ('publish', 'main', 'upload a student to the Hugging Face Hub'),
 }
 _PROGRAM_NAME = 'dualgan'
 _GLOBAL_FLAGS = ('-h', '--help', '--version')

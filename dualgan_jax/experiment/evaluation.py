@@ -24,7 +24,7 @@ from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.reporting import plots, report
 from dualgan_jax.stages import distillation
-from dualgan_jax.student import student
+from dualgan_jax.student import generated_images, student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
@@ -32,6 +32,7 @@ from dualgan_jax.training import console, parallel
 
 # Images drawn for the pictures, and for the agreement with the teachers.
 _NUM_SAMPLES = 512
+_NUM_STORED = 256  # of these images
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
@@ -96,6 +97,12 @@ def measure(
       real=real_data.sample(config, train_splits, _NUM_SAMPLES)
       if test_splits
       else None,
+    )
+    # They calibrate a quantised student, since there are no other images.
+    generated_images.write(
+      context.workdir.stage('evaluate') / generated_images.NAME,
+      images[:_NUM_STORED],
+      ensemble_logits[:_NUM_STORED],
     )
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time

@@ -83,23 +83,13 @@ def write_onnx(
     UserError: the extra `export` is not installed, or it does not know the
       opset.
   """
-  try:
-    # Imported here, since the extra may be missing.
-    import onnx
-    import onnxruntime
+  check_onnx(options.opset)
+  # Imported here, since the extra may be missing.
+  import onnx
+  import onnxruntime
 
-    from dualgan_jax.student import onnx_graph
-  except ModuleNotFoundError as error:
-    raise UserError(
-      f"format: onnx needs {error.name}; pip install '.[export]' brings it."
-    ) from error
-  newest_opset = onnx.defs.onnx_opset_version()
-  if not onnx_graph.OLDEST_OPSET <= options.opset <= newest_opset:
-    raise UserError(
-      f'--opset: {options.opset}, but onnx {onnx.__version__} writes '
-      f'{onnx_graph.OLDEST_OPSET} to {newest_opset}; leave it out for '
-      f'{DEFAULT_OPSET}.'
-    )
+  from dualgan_jax.student import onnx_graph
+
   model = onnx_graph.build(
     student.config,
     student.variables,
@@ -120,6 +110,33 @@ def write_onnx(
       "'pip install -U onnxruntime'."
     ) from error
   return lambda images: session.run(None, {onnx_graph.INPUT: images})[0]
+
+
+def check_onnx(opset: int) -> None:
+  """Checks that ONNX can be written here.
+
+  Args:
+    opset: version of ONNX's operators.
+
+  Raises:
+    UserError: the extra `export` is not installed, or does not know the opset.
+  """
+  try:
+    import onnx
+    import onnxruntime  # noqa: F401
+
+    from dualgan_jax.student import onnx_graph
+  except ModuleNotFoundError as error:
+    raise UserError(
+      f"format: onnx needs {error.name}; pip install '.[export]' brings it."
+    ) from error
+  newest_opset = onnx.defs.onnx_opset_version()
+  if not onnx_graph.OLDEST_OPSET <= opset <= newest_opset:
+    raise UserError(
+      f'--opset: {opset}, but onnx {onnx.__version__} writes '
+      f'{onnx_graph.OLDEST_OPSET} to {newest_opset}; leave it out for '
+      f'{DEFAULT_OPSET}.'
+    )
 
 
 FORMATS = {'stablehlo': write_stablehlo, 'onnx': write_onnx}

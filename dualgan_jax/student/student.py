@@ -22,13 +22,14 @@ from dualgan_jax.student import (
   described_net,
   image_input,
   model_card,
+  model_repository,
   program,
   student_config,
   student_folder,
 )
 from dualgan_jax.student.image_input import Picture
 from dualgan_jax.student.model_card import CardFacts
-from dualgan_jax.student.student_folder import PROGRAM
+from dualgan_jax.student.student_folder import CONFIG, PROGRAM
 from dualgan_jax.teachers.preparation import Preparation
 
 
@@ -236,8 +237,8 @@ def load(folder: str | pathlib.Path) -> Student:
   whom you trust.
 
   Args:
-    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it; or `DIR`,
-      for its student.
+    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it; `DIR`,
+      for its student; or `hf://owner/name[@revision]` of the Hugging Face Hub.
 
   Returns:
     The student, whose `predict` takes images of any size.
@@ -245,15 +246,26 @@ def load(folder: str | pathlib.Path) -> Student:
   Raises:
     UserError: it is not such a folder, or it is damaged.
   """
-  folder = pathlib.Path(folder)
-  # A run has such a folder; a student has not.
-  if (folder / student_folder.STUDENT / student_folder.CONFIG).is_file():
-    folder /= student_folder.STUDENT
+  folder = find_folder(folder)
   config, tensors = student_folder.read(folder)
   if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)
     return Student(config, apply, tensors, any_batch=False)
   return Student(config, *described_net.build_apply(folder, config, tensors))
+
+
+def find_folder(folder: str | pathlib.Path) -> pathlib.Path:
+  """Finds the folder of a student: see `load`.
+
+  Raises:
+    UserError: it cannot be brought from the Hub.
+  """
+  if str(folder).startswith(model_repository.SCHEME):
+    return model_repository.download(str(folder))
+  folder = pathlib.Path(folder)
+  # A run has such a folder; a student has not.
+  run_student = folder / student_folder.STUDENT
+  return run_student if (run_student / CONFIG).is_file() else folder
 
 
 def _describe(
