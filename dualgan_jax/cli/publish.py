@@ -8,8 +8,9 @@ from dualgan_jax.display import printable
 from dualgan_jax.stdout import printing
 from dualgan_jax.student import model_repository, student
 
-_DESCRIPTION = """Uploads a trained student to the Hugging Face Hub, to a private
-repository unless --public is given. The login is that of 'hf auth login'."""
+_DESCRIPTION = """Uploads a trained student to the Hugging Face Hub: to a
+private repository, unless --public is given. First log in by 'hf auth
+login'."""
 
 
 def main(argv: Sequence[str]) -> int:

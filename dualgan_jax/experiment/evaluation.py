@@ -89,20 +89,13 @@ def measure(
 
   # Of several processes, only the first writes into the folder.
   if parallel.is_first():
-    plots.draw_samples(
-      context.workdir.stage('evaluate') / 'samples.png',
-      config.labels,
+    _write_samples(
+      context,
       images,
       ensemble_logits,
-      real=real_data.sample(config, train_splits, _NUM_SAMPLES)
+      real_data.sample(config, train_splits, _NUM_SAMPLES)
       if test_splits
       else None,
-    )
-    # They calibrate a quantised student, since there are no other images.
-    generated_images.write(
-      context.workdir.stage('evaluate') / generated_images.NAME,
-      images[:_NUM_STORED],
-      ensemble_logits[:_NUM_STORED],
     )
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
@@ -124,6 +117,28 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+
+
+def _write_samples(
+  context: RunContext,
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
+  real_images: Any,
+) -> None:
+  """Writes generated images, as a picture and for a quantised student."""
+  folder = context.workdir.stage('evaluate')
+  plots.draw_samples(
+    folder / 'samples.png',
+    context.config.labels,
+    images,
+    ensemble_logits,
+    real=real_images,
+  )
+  generated_images.write(
+    folder / generated_images.NAME,
+    images[:_NUM_STORED],
+    ensemble_logits[:_NUM_STORED],
+  )
 
 
 def _measure_teachers(

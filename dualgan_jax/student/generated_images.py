@@ -67,7 +67,8 @@ def read(
   # What else NumPy raises for a damaged file.
   except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
     raise UserError(
-      f'{printable(path)}: no images of the generator ({printable(error, 200)});'
-      " delete the run's folder evaluate, and run that stage again."
+      f'{printable(path)}: no images of the generator '
+      f"({printable(error, 200)}); delete the run's folder evaluate, and run "
+      'that stage again.'
     ) from error
   return generated

@@ -21,8 +21,8 @@ def download(address: str) -> pathlib.Path:
   """Downloads the files that loading a student needs, or finds them in a cache.
 
   Args:
-    address: `hf://owner/name`, or `hf://owner/name@revision`, which is a branch,
-      a tag or a commit.
+    address: `hf://owner/name`, or `hf://owner/name@revision`; a revision is a
+      branch, a tag or a commit.
 
   Returns:
     The folder, which belongs to the Hub's cache.

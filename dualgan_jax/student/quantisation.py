@@ -62,8 +62,8 @@ def write(
 ) -> Agreement:
   """Writes `model.int8.onnx` into a student's folder, and its digest.
 
-  Every other image serves to find the ranges, the others to measure what was
-  lost.
+  The first half of the images serves to find the ranges, the other to measure
+  what was lost. Images belong to the teachers in turn, so each half has all.
 
   Args:
     student: a student of `student.load`, from a folder `student`.
@@ -79,6 +79,8 @@ def write(
   )
   # The shapes are complete; without the mark, a warning asks for them.
   quant_utils.add_pre_process_metadata(model)
+  half = len(generated.images) // 2
+  calibration_images = generated.images[:half]
   part_file = folder / f'{NAME}.part'
   try:
     with tempfile.TemporaryDirectory() as scratch:
@@ -87,7 +89,7 @@ def write(
       quantization.quantize_static(
         float_file,
         part_file,
-        _Batches(generated.images[::2]),
+        _Batches(calibration_images),
         # Of the formats, this one runs everywhere, and each channel of a kernel
         # has a range of its own.
         quant_format=quantization.QuantFormat.QDQ,
@@ -96,7 +98,12 @@ def write(
         activation_type=quantization.QuantType.QUInt8,
       )
     _add_labels(part_file, student.labels)
-    agreement = _measure_agreement(student, part_file, generated)
+    agreement = _measure_agreement(
+      student,
+      part_file,
+      generated.images[half:],
+      generated.ensemble_logits[half:],
+    )
     student_folder.add_export(folder, part_file)
   finally:
     part_file.unlink(missing_ok=True)
@@ -112,16 +119,18 @@ def _add_labels(path: pathlib.Path, labels: tuple[str, ...]) -> None:
 
 
 def _measure_agreement(
-  student: Student, path: pathlib.Path, generated: GeneratedImages
+  student: Student,
+  path: pathlib.Path,
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
 ) -> Agreement:
   """Compares a quantised model with student and teachers."""
-  images, ensemble_logits = generated.images[1::2], generated.ensemble_logits
   session = onnxruntime.InferenceSession(path)
   (quantised,) = session.run(None, {onnx_graph.INPUT: images})
   answers = _decide(student.predict(images), 0.5)
   quantised_answers = _decide(quantised, 0.5)
   # Logits above 0 are probabilities above 0.5.
-  teachers_answers = _decide(ensemble_logits[1::2], 0)
+  teachers_answers = _decide(ensemble_logits, 0)
   return Agreement(
     num_images=len(images),
     with_student=float(np.mean(quantised_answers == answers)),

@@ -40,10 +40,14 @@ def write(path, name):
   module = classifier.create(**net, num_labels=len(LABELS))
   variables = module.init(jax.random.PRNGKey(1), image_shape)
   rng = np.random.default_rng(2)
+
   # Batch norm starts as the identity, which would hide what it does.
-  variables = jax.tree.map(
-    lambda leaf: np.float32(leaf + rng.uniform(0, 0.3, leaf.shape)), variables
-  )
+  def shake(path, leaf):
+    noise = rng.normal(0, 0.1, leaf.shape)
+    # Variances stay positive.
+    return np.float32(leaf * np.exp(noise) + noise * (path[-1].key != 'var'))
+
+  variables = jax.tree_util.tree_map_with_path(shake, variables)
   student.write(
     path,
     variables,
