@@ -192,6 +192,12 @@ def _check_labels(value):
   return f'a tuple of texts; {label_faults[0]}' if label_faults else None
 
 
+def _check_texts(value):
+  if isinstance(value, tuple) and not any(map(_check_text, value)):
+    return None
+  return "a tuple of texts, like ('layer1', 'layer2')"
+
+
 def _check_index(value):
   position_kind = whole_number(0)
   if value is None or isinstance(value, str):
@@ -260,6 +266,10 @@ Std = Annotated[
 ]
 # Fields that may be left open.
 OptionalText = Annotated[str | None, optional(_TEXT)]
+OptionalTexts = Annotated[
+  tuple[str, ...] | None,
+  optional(Kind("a tuple of texts, like ('layer1', 'layer2')", _check_texts)),
+]
 OptionalLabels = Annotated[tuple[str, ...] | None, optional(_LABELS)]
 OptionalImageShape = Annotated[
   tuple[int, int, int] | None, optional(_IMAGE_SHAPE)

@@ -1,13 +1,13 @@
 """Scores models on the real test images of a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import ml_collections
 import numpy as np
 
-from dualgan_jax.reporting import cost, report
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.reporting import confidence, cost, scores
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -21,9 +21,7 @@ class Scorer:
       generated ones if there are none.
   """
 
-  def __init__(
-    self, config: ml_collections.FrozenConfigDict, splits: Sequence['Split']
-  ):
+  def __init__(self, config: Experiment, splits: Sequence['Split']):
     # Importing scikit-learn takes a second.
     from dualgan_jax.reporting import metrics
 
@@ -69,11 +67,42 @@ class Scorer:
       self._targets(labels) if self._splits else None,
     )
 
+  def intervals(
+    self, name: str, scores: Mapping[str, Any]
+  ) -> dict[str, confidence.Interval]:
+    """Computes 95 % confidence intervals of a model's scores.
+
+    Args:
+      name: name of a model that answers all labels of the config.
+      scores: its row of the results.
+
+    Returns:
+      By name of the metric, lower and upper bound; without metrics that are
+      None, and empty without real images.
+    """
+    if not self._splits:
+      return {}
+    targets = self._targets(self._config.labels)
+    intervals = {
+      # Only images with one of the labels count in top-1 accuracy.
+      'top1': scores['top1'] is not None
+      and confidence.share_interval(
+        scores['top1'], int((targets > 0.5).any(axis=1).sum())
+      ),
+      'mAP': scores['mAP'] is not None
+      and confidence.mean_precision_interval(self.logits[name], targets),
+      'exact_match': scores['exact_match'] is not None
+      and confidence.share_interval(scores['exact_match'], len(targets)),
+    }
+    return {
+      metric: interval for metric, interval in intervals.items() if interval
+    }
+
   def _score(self, name, apply, variables, labels):
     """Computes the scores of a model over all data sets."""
     # The row has the same columns as with real images.
     if not self._splits:
-      return dict.fromkeys(report.COLUMNS)
+      return dict.fromkeys(scores.COLUMNS)
     logits_by_set = [
       self._metrics.compute_logits(
         apply, variables, split.images, self._config.image[:2]
@@ -83,13 +112,13 @@ class Scorer:
     label_masks = self._label_masks(labels)
     self.logits[name] = np.concatenate(logits_by_set)
     targets = self._targets(labels)
-    scores = self._metrics.compute_scores(self.logits[name], targets)
+    row = scores.compute_scores(self.logits[name], targets)
     # It compares the labels of the sets, so each set must have some.
     if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
-      scores['right_world'] = self._metrics.right_world_share(
+      row['right_world'] = self._metrics.right_world_share(
         logits_by_set, label_masks
       )
-    return scores
+    return row
 
   def _targets(self, labels):
     """Returns 0 or 1 per test image and label, NaN where no set has it."""

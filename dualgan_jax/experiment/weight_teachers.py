@@ -4,8 +4,8 @@ import dataclasses
 import functools
 
 import jax.numpy as jnp
-import ml_collections
 
+from dualgan_jax.config.teacher_groups import WeightsTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.architectures import ARCHITECTURES
@@ -14,18 +14,14 @@ from dualgan_jax.teachers import (
   weight_files,
   weight_matching,
 )
-from dualgan_jax.teachers.teacher import (
-  Preparation,
-  Teacher,
-  from_classifier,
-  merged,
-  prepared,
-)
+from dualgan_jax.teachers.merging import merge_blocks
+from dualgan_jax.teachers.preparation import Preparation, check_channels
+from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 
 
 def build(
   name: str,
-  teacher_config: ml_collections.FrozenConfigDict,
+  teacher_config: WeightsTeacher,
   default_image_shape: tuple[int, int, int],
   dtype: jnp.dtype | None,
 ) -> tuple[Teacher, Teacher]:
@@ -69,15 +65,9 @@ def build(
     field = f'teachers.{name}.reference'
     path = weight_files.find_local(field, teacher_config.reference)
     reference_logits.check(field, path, unmerged, image_shape)
-  teacher = make_teacher(dtype=dtype)
-  # From the last, or numbers would change on the way.
-  for block_number in sorted({*teacher_config.merge}, reverse=True):
-    if block_number >= len(unmerged.blocks):
-      raise UserError(
-        f'teachers.{name}.merge: there is no block after block {block_number} '
-        f'of {len(unmerged.blocks)}; name smaller ones.'
-      )
-    teacher = merged(teacher, block_number)
+  teacher = merge_blocks(
+    f'teachers.{name}.merge', make_teacher(dtype=dtype), teacher_config.merge
+  )
   return teacher, unmerged
 
 
@@ -118,9 +108,8 @@ def _check_image_size(name, architecture, image_shape):
 def _check_statistics(name, teacher_config, image_shape):
   """Checks that mean and deviation fit the channels of the images."""
   for statistic in ('mean', 'deviation'):
-    num_values = len(teacher_config[statistic])
-    if num_values not in (1, image_shape[-1]):
-      raise UserError(
-        f'teachers.{name}.{statistic}: {num_values} values for '
-        f'{image_shape[-1]} channel(s); give one for all, or one for each.'
-      )
+    check_channels(
+      f'teachers.{name}.{statistic}',
+      getattr(teacher_config, statistic),
+      image_shape[-1],
+    )

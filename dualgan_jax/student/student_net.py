@@ -1,9 +1,10 @@
 """The net of a folder `student`, which its config describes completely."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
 import jax
 from flax import traverse_util
 
@@ -61,6 +62,32 @@ def read(
   nested = traverse_util.unflatten_dict(tensors, sep='/')
   block_names = _block_names(len(abstract_variables))
   return net, tuple(nested[name] for name in block_names)
+
+
+def build_apply(
+  folder: pathlib.Path, config: Mapping[str, Any], tensors: Mapping[str, Any]
+) -> tuple[Callable[[Any, chex.Array], chex.Array], Any]:
+  """Builds a student's net as a function.
+
+  Args:
+    folder: see `read`.
+    config: see `read`.
+    tensors: see `read`.
+
+  Returns:
+    A pure function of variables and images [n, h, w, c] that returns
+    probabilities [n, L]; and the variables.
+
+  Raises:
+    UserError: see `read`.
+  """
+  net, variables = read(folder, config, tensors)
+
+  def apply(variables, images):
+    logits, _ = net.apply(variables, images, train=False)
+    return jax.nn.sigmoid(logits)
+
+  return apply, variables
 
 
 def flatten(variables: Sequence[Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Makes a teacher of a student's folder: what was learned is taught again."""
 
 import hashlib
+import json
 import os
 import pathlib
 
@@ -55,8 +56,10 @@ def digest(folder: str | os.PathLike[str]) -> str:
   Returns:
     Hexadecimal digits.
   """
-  checksum = hashlib.sha256()
-  for file_name in (student_folder.CONFIG, student_folder.MODEL):
-    path = pathlib.Path(os.path.expanduser(folder)) / file_name
-    checksum.update(path.read_bytes())
-  return checksum.hexdigest()
+  folder = pathlib.Path(os.path.expanduser(folder))
+  config = json.loads((folder / student_folder.CONFIG).read_bytes())
+  # An export that is added later changes the config's digests, not the teacher.
+  config.pop('sha256', None)
+  config_bytes = json.dumps(config, sort_keys=True).encode()
+  model_bytes = (folder / student_folder.MODEL).read_bytes()
+  return hashlib.sha256(config_bytes + model_bytes).hexdigest()

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Mapping
 
 import jax
-import ml_collections
 import numpy as np
 import torch
 
-from dualgan_jax.config import builders
+from dualgan_jax.config.teacher_groups import WeightsTeacher
 from dualgan_jax.experiment import weight_teachers
 from tests.nets_of_others.models import MODELS, NUM_LABELS, PublicModel
 from tests.nets_of_others.resnets import double
@@ -53,9 +52,9 @@ def measure(model: PublicModel, folder: pathlib.Path) -> float:
 
 def _build_teacher(model, path):
   """Builds the teacher that a config would name."""
-  teacher_config = builders.weights(
-    model.architecture,
-    str(path),
+  teacher_config = WeightsTeacher(
+    architecture=model.architecture,
+    weights=str(path),
     labels=tuple(map(str, range(NUM_LABELS))),
     mean=(_MEAN,),
     deviation=(_DEVIATION,),
@@ -63,7 +62,7 @@ def _build_teacher(model, path):
   )
   _, teacher = weight_teachers.build(
     'x',
-    ml_collections.FrozenConfigDict(teacher_config),
+    teacher_config,
     model.image_shape,
     None,
   )

@@ -8,7 +8,8 @@ import pytest
 import dualgan_jax
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import fingerprint, forward, protocol
-from dualgan_jax.teachers.teacher import Teacher, merged, prepared, single_label
+from dualgan_jax.teachers.merging import merged
+from dualgan_jax.teachers.teacher import Teacher, prepared, single_label
 
 _MEAN = np.array([0.5, 0.25], np.float32)
 _VARIANCE = np.array([2.0, 3.0], np.float32)
