@@ -63,7 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.targetnet.batch = 64
   config.targetnet.compact_steps = 300
   config.targetnet.branched_steps = 1
-  config.refine.steps = 150
+  config.refine.steps = 900
   config.refine.replay_steps = 2
   config.refine.replay_buffer_batches = 600
   config.refine.shift = 2
