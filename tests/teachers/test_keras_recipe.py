@@ -1,5 +1,6 @@
 """The recipe for Keras in docs/teachers.md makes a teacher."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -43,8 +44,10 @@ np.testing.assert_allclose(first.running_variance, np.ones(8))
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+  importlib.util.find_spec('keras') is None, reason='Keras is not installed'
+)
 def test_the_recipe_makes_a_teacher_that_answers_as_the_model(tmp_path):
-  pytest.importorskip('keras')
   page = (ROOT / 'docs' / 'teachers.md').read_text(encoding='utf-8')
   (recipe,) = re.findall(
     r'test_keras_recipe\.py .*-->\n```python\n(.*?)```', page, re.DOTALL
