@@ -1,9 +1,9 @@
 """Reads and writes the folder of a student: files, digests, safe replacement.
 
 The folder holds `config.json`, `model.safetensors`, perhaps a model card,
-`README.md`, and exports, `model.<format>`. Everything is
-written under another name and then renamed, so that a reader always finds a
-complete folder. Files that a user has put there are never removed.
+`README.md`, and exports, `model.<format>`. Everything is written under another
+name and then renamed, so that a reader always finds a complete folder. Files
+that a user has put there are never removed.
 """
 
 import hashlib
@@ -28,7 +28,8 @@ MODEL = 'model.safetensors'
 CARD = 'README.md'
 # The tensor that holds the program of a net that no config describes.
 PROGRAM = 'program'
-_EXPORTS = ('model.stablehlo', 'model.onnx', 'model.int8.onnx')
+QUANTISED = 'model.int8.onnx'
+_EXPORTS = ('model.stablehlo', 'model.onnx', QUANTISED)
 _PART_SUFFIX = '.part'  # of files and folders that are being written
 # In the order in which people look at them.
 FILES = (CARD, CONFIG, MODEL, *_EXPORTS)
