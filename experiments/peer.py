@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dualgan_jax.stages.generator_loss import GeneratorLossWeights
+from dualgan_jax.config.objective_group import Objective
 from experiments import peer_layers
 
 _LEAKY_SLOPE = 0.2
@@ -179,7 +179,7 @@ class Stage(nn.Module):
     teachers: Mapping[str, Sequence[Any]],
     strides: Sequence[int],
     sizes: Sequence[tuple[int, int]],
-    weights: GeneratorLossWeights,
+    objective: Objective,
     *,
     ladder: bool,
   ):
@@ -190,11 +190,11 @@ class Stage(nn.Module):
       teachers: by name, the variables of a teacher's blocks and head.
       strides: strides of the teachers' blocks.
       sizes: (height, width) of F_g^1 .. F_g^B.
-      weights: of the loss; only the default's terms are there.
+      objective: weights of the loss; only the default's terms are there.
       ladder: whether a teacher answers everything in one pass.
     """
     super().__init__()
-    self.weights, self.ladder = weights, ladder
+    self.objective, self.ladder = objective, ladder
     group_params = params['generator']
     self.groups = nn.ModuleList(
       Group(
@@ -252,7 +252,7 @@ class Stage(nn.Module):
       for number in range(1, num_blocks)
     ]  # Eq. 11
     joint_loss = l_gan + sum(consistencies) / len(consistencies)
-    return joint_loss + self.weights.prior * sum(priors) / len(priors)
+    return joint_loss + self.objective.prior * sum(priors) / len(priors)
 
   def _generate(self, noise):
     """Returns the output of each group; the last one's are images."""
@@ -271,7 +271,7 @@ class Stage(nn.Module):
     shares = mean_probabilities / mean_probabilities.sum()
     l_ie = (shares * shares.log()).sum() / np.log(len(shares))
     l_dis = probabilities.mean()
-    return l_oh + self.weights.beta * l_ie + self.weights.gamma * l_dis
+    return l_oh + self.objective.beta * l_ie + self.objective.gamma * l_dis
 
   def trained_parameters(self):
     """Lists the parameters that the step trains."""

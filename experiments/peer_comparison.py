@@ -118,7 +118,7 @@ def build_peers(
       {teacher.name: teacher.variables for teacher in phase.frozen()},
       context.config.student.strides,
       context.nets.generator.sizes,
-      context.nets.loss_weights,
+      context.config.objective,
       ladder=ladder,
     )
     for form, ladder in (('ladder', True), ('one pass per group', False))

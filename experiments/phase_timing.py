@@ -218,7 +218,7 @@ class _MeasuringContext(_DisklessContext):
       phase,
       self.key(phase.name),
       self.devices,
-      self.config[self.stage].batch,
+      getattr(self.config, self.stage).batch,
       self.repeats,
     )
     # The tables come last, and large nets take an hour.
@@ -267,10 +267,9 @@ def _measuring_context(
 
 def _run_parts(config: ml_collections.ConfigDict) -> tuple:
   """Returns config, nets and folder of a run that is not routed."""
-  # Routing and features are decided by training, or from trained teachers.
+  # Routing is decided by training.
   with config.unlocked():
     config.objective.routing = 'off'
-    config.generator.features = config.student.widths[:-1]
   checked_config = schema.check(config)
   return checked_config, build_nets(checked_config), _FinishedFolder()
 

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from dualgan_jax import display
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.reporting.spread import mean_and_std
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -161,8 +161,8 @@ def format_table(experiment: str) -> str:
     A Markdown table and sentences.
   """
   table_rows = [
-    ['model', *report.COLUMNS, 'parameters', 'FLOPs'],
-    ['---', *['---:'] * (len(report.COLUMNS) + 2)],
+    ['model', *COLUMNS, 'parameters', 'FLOPs'],
+    ['---', *['---:'] * (len(COLUMNS) + 2)],
   ]
   notes = []
   for objective, runs in load_results(experiment).items():
@@ -197,9 +197,7 @@ def _table_row(objective: str, model: str, runs: Sequence[dict]) -> list[str]:
   if objective != 'default':
     oracle_note = ', oracle weights' if runs[0]['oracle'] else ''
     row_name = f'{model}, `{objective}` objective{oracle_note}'
-  scores = [
-    mean_and_std(_collect(runs, model, measure)) for measure in report.COLUMNS
-  ]
+  scores = [mean_and_std(_collect(runs, model, measure)) for measure in COLUMNS]
   relative_sizes = [
     [
       size / teachers_size
@@ -215,8 +213,8 @@ def _table_row(objective: str, model: str, runs: Sequence[dict]) -> list[str]:
 
 
 def _collect(runs: Sequence[dict], model: str, measure: str) -> list:
-  """Collects a model's measure from each run."""
-  return [run['metrics'][model][measure] for run in runs]
+  """Collects a model's measure from each run, None where it has none."""
+  return [run['metrics'][model].get(measure) for run in runs]
 
 
 def format_summary(experiments: Sequence[str]) -> str:

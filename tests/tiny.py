@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dualgan_jax.config import stage_table
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages import dual, generator_loss
+from dualgan_jax.stages import dual
 from dualgan_jax.stages import generator as generator_stage
 from dualgan_jax.teachers.teacher import from_classifier
 from dualgan_jax.training import parallel
@@ -87,35 +89,25 @@ def generator(channels=(5, 4, 1)):
   )
 
 
-def loss_weights(**changes):
-  """Returns weights with which every term of the generator's loss counts."""
-  weights = {
-    'alpha': 0.1,
-    'beta': 1.0,
-    'gamma': 0.5,
-    'entropy': 'normalised',
-    'prior': 0.3,
-    'one_hot': 'labels',
-    'never_empty': True,
-    'groups': True,
-    'image_filter': False,
-    'routed': False,
-  }
-  return generator_loss.GeneratorLossWeights(**{**weights, **changes})
+def objective(**changes):
+  """Returns an objective in which every term of the generator's loss counts."""
+  weights = {'alpha': 0.1, 'beta': 1.0, 'gamma': 0.5, 'prior': 0.3}
+  return Objective(**{**weights, **changes})
 
 
-def generator_phase(optimiser, *, teachers=None, channels=(5, 4, 1), **changes):
+def generator_phase(
+  optimiser, *, teachers=None, channels=(5, 4, 1), routed=False, **changes
+):
   """Makes the phase of stage `generator`."""
   return generator_stage.phase(
     'generator',
     generator(channels),
     teachers or both_teachers(),
     LABEL_MAP,
-    loss_weights(**changes),
+    objective(**changes),
+    stage_table.Generator(steps=3, batch=BATCH, noise=LATENT_DIM),
+    routed=routed,
     image_shape=IMAGE,
-    latent_dim=LATENT_DIM,
-    steps=3,
-    batch_size=BATCH,
     optimiser=optimiser,
   )
 
@@ -157,22 +149,15 @@ def dual_phase(
     source(channels, routed=routed),
     variables_of(student_net)[: block_number - 1],
   )
-  options = {
-    'filter_start': 'stage1',
-    'lambda_own': 1.0,
-    'lambda_generated': 1.0,
-    **changes,
-  }
+  training = {'steps': 3, 'batch': BATCH, 'lambda_generated': 1.0, **changes}
   return dual.phase(
     block_number,
     student_net,
     LABEL_MAP,
     frozen,
+    stage_table.Dual(**training),
     image_shape=IMAGE,
-    steps=3,
-    batch_size=BATCH,
     optimiser=optimiser,
-    **options,
   )
 
 

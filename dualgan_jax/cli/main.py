@@ -17,6 +17,7 @@ COMMANDS = {
   'sweep': ('sweep', 'main', 'train with several seeds and values of fields'),
   'show-config': ('show_config', 'main', 'print all fields of a config'),
   'export': ('export', 'main', 'write a student as StableHLO or ONNX'),
+  'inspect': ('inspect', 'main', 'show the net of a torch.export file'),
   'info': ('info', 'main', 'show the labels and the net of a student'),
   'predict': ('predict', 'main', 'label images with a student'),
   'publish': ('publish', 'main', 'upload a student to the Hugging Face Hub'),

@@ -1,155 +1,33 @@
 """Declares every field of a config once: type, bounds, default, meaning.
 
-The groups of the stages stand in `stage_groups`. `schema.check` checks a config
-against these declarations; the builders' defaults, `--help` and the page
-docs/fields.md are derived from them.
+Groups that have a file of their own: teachers (`teacher_groups`), the stages
+(`stage_table`) and the generator's loss (`objective_group`). `schema.check`
+checks a config against these declarations; the builders' defaults, `--help` and
+the page docs/fields.md are derived from them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import pydantic
 from pydantic import Field
 
-from dualgan_jax.config.stage_groups import (
-  Baselines,
-  Dual,
-  Generator,
-  Objective,
-  Pretrain,
-  Refine,
-  TargetNet,
-)
+from dualgan_jax.config.objective_group import Objective
+from dualgan_jax.config.stage_table import StageGroups
+from dualgan_jax.config.teacher_groups import Net, Teacher
 from dualgan_jax.config.value_types import (
   Count,
   Flag,
   Group,
   ImageShape,
-  Index,
   Labels,
-  Mean,
   Name,
   OptionalCount,
-  OptionalFlag,
-  OptionalImageShape,
-  OptionalLabels,
   OptionalShare,
   OptionalText,
   Rate,
-  Sizes,
-  Std,
   Steps,
   Text,
   choice,
-  size_tuple,
 )
-from dualgan_jax.networks.architectures import ARCHITECTURES
-from dualgan_jax.networks.classifier import KINDS
-
-
-class Net(Group):
-  """A classifier that is trained here: `student`, and trained teachers."""
-
-  kind: Annotated[str, choice(*KINDS)] = Field(description='Kind of block.')
-  widths: Sizes = Field(description='Channels of each block.')
-  depths: Sizes = Field(
-    description='Convolutions, or residual units, of each block.'
-  )
-  strides: Sizes = Field(description='Stride of each block.')
-  batch_norm: Flag = Field(
-    True, description='Whether batch norm follows each convolution.'
-  )
-
-
-class TrainedTeacher(Net):
-  """A teacher that stage `pretrain` trains."""
-
-  labels: Labels = Field(
-    description='Labels that it answers, in the order of its logits.'
-  )
-  data: Text = Field(description='Set of `data` that it is trained on.')
-  single_label: Flag = Field(
-    False, description='Whether its labels exclude one another (softmax).'
-  )
-
-
-class WeightsTeacher(Group):
-  """A teacher from a PyTorch weight file."""
-
-  labels: Labels = Field(
-    description='Labels that it answers, in the order of its logits.'
-  )
-  architecture: Annotated[str, choice(*ARCHITECTURES)] = Field(
-    description='Net that the weights are of.'
-  )
-  weights: Text = Field(
-    description='Weight file: a path, or hf://owner/name[/file].'
-  )
-  single_label: Flag = Field(
-    False, description='Whether it was trained with a softmax.'
-  )
-  # Filled in when a run begins, so that a changed file is noticed later.
-  sha256: OptionalText = Field(
-    None, description='SHA-256 that the file must have; None: any.'
-  )
-  index: Index = Field(
-    None, description='State dict to take, if the file has several.'
-  )
-  stem_pool: OptionalFlag = Field(
-    None,
-    description='Whether a max pool follows the first convolution; '
-    "None: the architecture's usual.",
-  )
-  reference: OptionalText = Field(
-    None, description='Path of an .npz with images and logits to compare with.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
-  # How the images were prepared that the weights were trained on.
-  size: OptionalImageShape = Field(
-    None, description='Shape of images that it takes; None: that of `image`.'
-  )
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
-  )
-  deviation: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
-  merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
-    (), description='Numbers of blocks to merge with the next one.'
-  )
-
-
-class ModuleTeacher(Group):
-  """A teacher that a Python file makes."""
-
-  module: Text = Field(description='Path of the Python file.')
-  labels: OptionalLabels = Field(
-    None,
-    description='Labels, in the order of its logits; None: as the file says.',
-  )
-  sha256: OptionalText = Field(
-    None, description='SHA-256 of file and variables; None: any.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
-
-
-class GivenTeacher(Group):
-  """A teacher in memory, passed as `run(config, ..., teachers={NAME: ...})`."""
-
-  given: Flag = Field(description='True; says that the teacher is passed.')
-  labels: OptionalLabels = Field(
-    None,
-    description='Labels, in the order of its logits; None: those that it has.',
-  )
-  sha256: OptionalText = Field(
-    None, description='SHA-256 of functions and variables; None: any.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
 
 
 class DataSet(Group):
@@ -186,44 +64,7 @@ class DataSet(Group):
   )
 
 
-# By the field that only this kind of teacher has, its group.
-TEACHER_KINDS: dict[str, type[Group]] = {
-  'weights': WeightsTeacher,
-  'module': ModuleTeacher,
-  'given': GivenTeacher,
-}
-
-
-def teacher_kind(teacher: Any) -> str:
-  """Returns the kind of a teacher: how it is made.
-
-  Args:
-    teacher: a group of fields, as an instance or a mapping, checked or not.
-
-  Returns:
-    'trained', or the field that says where else it comes from.
-  """
-  if isinstance(teacher, Group):
-    field_names = set(type(teacher).model_fields)
-  else:
-    # A wrong value, such as a number, is for pydantic to complain of.
-    field_names = set(teacher) if hasattr(teacher, 'keys') else set()
-  return next(
-    (kind for kind in TEACHER_KINDS if kind in field_names), 'trained'
-  )
-
-
-# pydantic would try all kinds, and complain of a wrong field once for each.
-Teacher = Annotated[
-  Annotated[TrainedTeacher, pydantic.Tag('trained')]
-  | Annotated[WeightsTeacher, pydantic.Tag('weights')]
-  | Annotated[ModuleTeacher, pydantic.Tag('module')]
-  | Annotated[GivenTeacher, pydantic.Tag('given')],
-  pydantic.Discriminator(teacher_kind),
-]
-
-
-class Experiment(Group):
+class Experiment(StageGroups):
   """All fields of a config."""
 
   experiment: Name = Field(description='Name in the results.')
@@ -256,9 +97,3 @@ class Experiment(Group):
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
   objective: Objective = Objective()
-  pretrain: Pretrain = Pretrain()
-  generator: Generator = Generator()
-  dual: Dual = Dual()
-  targetnet: TargetNet = TargetNet()
-  refine: Refine = Refine()
-  baselines: Baselines = Baselines()

@@ -7,13 +7,14 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TrainedTeacher,
   WeightsTeacher,
-  teacher_kind,
+  find_teacher_group,
 )
 from dualgan_jax.config.value_types import WRONG_VALUE, show_value
 from dualgan_jax.errors import UserError
@@ -30,16 +31,14 @@ MODEL_ROWS = (
 )
 
 
-def check(
-  config: ml_collections.ConfigDict,
-) -> ml_collections.FrozenConfigDict:
+def check(config: ml_collections.ConfigDict) -> Experiment:
   """Checks a config, and fills in the defaults of fields that it leaves out.
 
   Args:
     config: a config, as `builders.get_config` builds it.
 
   Returns:
-    The same values and the defaults, frozen.
+    The same values and the defaults, which nothing changes any more.
 
   Raises:
     UserError: a field is missing, unknown or wrong; the message names it.
@@ -68,8 +67,19 @@ def check(
     _check_refine,
   ):
     check_rule(experiment)
-  # The rest of the package reads a config as ml_collections has it.
-  return ml_collections.FrozenConfigDict(experiment.model_dump())
+  return _fill_in_features(experiment)
+
+
+def _fill_in_features(experiment: Experiment) -> Experiment:
+  """Gives the generator the student's widths, if its features are left open."""
+  generator = experiment.generator
+  if generator.features is not None:
+    return experiment
+  # The last group makes the image, so the last block has no features.
+  features = experiment.student.widths[:-1]
+  return experiment.model_copy(
+    update={'generator': generator.model_copy(update={'features': features})}
+  )
 
 
 def _field_error_message(details: ErrorDetails) -> str:
@@ -107,7 +117,8 @@ def _check_names(config_values: dict[str, Any]) -> None:
   # Only teachers that are trained here need data.
   data_sets = config_values.get('data', {})
   if not isinstance(data_sets, dict) or (
-    not data_sets and 'trained' in map(teacher_kind, teachers.values())
+    not data_sets
+    and TrainedTeacher in map(find_teacher_group, teachers.values())
   ):
     raise UserError('data: name at least one data set.')
   for name in data_sets:
@@ -129,14 +140,14 @@ def _check_teachers(experiment: Experiment) -> None:
     if (
       isinstance(teacher, WeightsTeacher)
       and teacher.stem_pool is not None
-      and ARCHITECTURES[teacher.architecture].stem_pool is None
+      and ARCHITECTURES[teacher.architecture][0].stem_pool is None
     ):
       raise UserError(
         f'{teacher_path}.stem_pool: no pool can follow the first convolution '
         f'of a {teacher.architecture}; leave it out.'
       )
     # The labels of a Python file are known only when it has run.
-    if isinstance(teacher, ModuleTeacher | GivenTeacher):
+    if isinstance(teacher, ModuleTeacher | StudentTeacher | GivenTeacher):
       continue
     if teacher.single_label and len(teacher.labels) < 2:
       raise UserError(

@@ -3,16 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import ml_collections
-
 from dualgan_jax.config import stage_table
-from dualgan_jax.config.fields import (
-  TEACHER_KINDS,
-  DataSet,
-  Experiment,
-  Group,
-  TrainedTeacher,
-)
+from dualgan_jax.config.fields import DataSet, Experiment
+from dualgan_jax.config.teacher_groups import TEACHER_GROUPS
+from dualgan_jax.config.value_types import Group
 
 # By stage, the fields that it depends on, with their values.
 StageFields = Mapping[str, Mapping[str, Any]]
@@ -24,12 +18,12 @@ _REMOVED = {
 }
 
 
-def flatten_fields(config: ml_collections.FrozenConfigDict) -> dict[str, Any]:
+def flatten_fields(config: Experiment) -> dict[str, Any]:
   """Lists all fields of a config: {'generator.steps': 1000, ...}."""
-  return dict(_flatten('', config.to_dict()))
+  return dict(_flatten('', config))
 
 
-def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
+def by_stage(config: Experiment) -> StageFields:
   """Lists the fields that each stage depends on.
 
   Args:
@@ -39,11 +33,10 @@ def by_stage(config: ml_collections.FrozenConfigDict) -> StageFields:
     By stage, fields and their values: {'dual': {'dual.steps': 200, ...}, ...}.
     Fields that only say where a file lies are left out.
   """
-  config_values = config.to_dict()
   return {
     stage.name: {
       field: value
-      for field, value in _flatten('', stage.dependencies(config_values))
+      for field, value in _flatten('', stage.dependencies(config))
       if not _is_place(field)
     }
     for stage in stage_table.STAGES
@@ -111,7 +104,7 @@ def _find_groups(group_path: str) -> Sequence[type[Group]]:
   group_name, _, path_rest = group_path.partition('.')
   # Fields alone do not tell of which kind a teacher was.
   if group_name == 'teachers':
-    return (TrainedTeacher, *TEACHER_KINDS.values())
+    return TEACHER_GROUPS
   if group_name == 'data':
     return (DataSet,)
   if not group_name:
@@ -134,15 +127,22 @@ def _is_place(field: str) -> bool:
   return (path_parts[0], path_parts[-1]) in (
     ('data', 'path'),
     ('teachers', 'weights'),
+    ('teachers', 'torch_export'),
     ('teachers', 'reference'),
     ('teachers', 'module'),
+    ('teachers', 'student'),
   )
 
 
-def _flatten(prefix: str, group: dict) -> Iterator[tuple[str, Any]]:
+def _flatten(
+  prefix: str, group: Mapping[str, Any] | Group
+) -> Iterator[tuple[str, Any]]:
   """Iterates over the values in nested groups, with their paths."""
-  for name, value in group.items():
-    if isinstance(value, dict):
+  # Single values first, then the groups.
+  for name, value in sorted(
+    dict(group).items(), key=lambda item: isinstance(item[1], dict | Group)
+  ):
+    if isinstance(value, dict | Group):
       yield from _flatten(f'{prefix}{name}.', value)
     else:
       yield f'{prefix}{name}', value

@@ -1,16 +1,153 @@
-"""The table of stages: all other lists of stages are derived from it.
+"""The table of stages: the fields of each, and its row.
 
-`experiment.stage_runners` names the function of each stage, in the same order.
+All other lists of stages are derived from it. `experiment.stage_runners` names
+the function of each stage, in the same order.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from dualgan_jax.config.fields import teacher_kind
+from pydantic import Field
 
-# Groups of a config's values, or single values, by name.
-Values = dict[str, Any]
+from dualgan_jax.config.teacher_groups import TrainedTeacher
+from dualgan_jax.config.value_types import (
+  Count,
+  Flag,
+  Group,
+  OptionalSizes,
+  Rate,
+  Share,
+  Size,
+  Sizes,
+  Steps,
+  Weight,
+  choice,
+)
+
+if TYPE_CHECKING:
+  from dualgan_jax.config.fields import Experiment
+
+# Groups of a config's fields, or values of single fields, by name.
+Dependencies = dict[str, Any]
+# Descriptions that several stages share.
+_BATCH = 'Images per step; 0: the largest batch up to 128 that fits.'
+_LEARNING_RATE = 'Learning rate of Adam at the start; it falls to 0.'
+
+
+class Pretrain(Group):
+  """Stage `pretrain`."""
+
+  steps: Steps = Field(600, description='Training steps of each teacher.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  teacher_data: Annotated[str, choice('shared', 'own')] = Field(
+    'shared',
+    description='Whether a teacher sees all images of its set, or only those '
+    'of its labels.',
+  )
+
+
+class Generator(Group):
+  """Stage `generator`."""
+
+  steps: Steps = Field(1000, description='Training steps.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  noise: Size = Field(64, description='Size of the random part of z.')
+  widths: Sizes = Field((64, 32, 16), description='Channels inside G^1 .. G^B.')
+  features: OptionalSizes = Field(
+    None,
+    description='Channels of its features, by block but the last; None: '
+    'student.widths. Set it to use one generator for students of other widths.',
+  )
+  # Only read where `objective.routing` is 'auto'.
+  probe_steps: Steps = Field(
+    400, description='Steps of the short training that decides on routing.'
+  )
+
+
+class Dual(Group):
+  """Stage `dual`."""
+
+  steps: Count = Field(200, description='Training steps of each block.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  # Each block learns through the teachers' filters.
+  filters: Annotated[str, choice('stage1', 'fresh')] = Field(
+    'stage1', description="Whether filters start from the generator's, or anew."
+  )
+  lambda_own: Weight = Field(1.0, description='Weight λ^1 of Eq. 16.')
+  lambda_generated: Weight = Field(0.0, description='Weight λ^2 of Eq. 16.')
+
+
+class TargetNet(Group):
+  """Stage `targetnet`."""
+
+  # Both TargetNets are distilled from the teachers, one after the other.
+  compact_steps: Steps = Field(
+    1800, description='Training steps of the compact TargetNet.'
+  )
+  branched_steps: Steps = Field(
+    600, description='Training steps of the branched TargetNet.'
+  )
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  branch_tolerance: Weight = Field(
+    0.0,
+    description='How much above the lowest L_d a later branch point may be.',
+  )
+
+
+class Refine(Group):
+  """Stage `refine`."""
+
+  steps: Count = Field(
+    1000, description='Steps of the generator; 0: no refinement.'
+  )
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
+  # Generator and student train in turn.
+  disagreement: Weight = Field(
+    1.0, description="Weight of the generator's reward for disagreement."
+  )
+  replays: Steps = Field(
+    1,
+    description='Steps of the student on replayed images, for each step of the '
+    'generator.',
+  )
+  # Augmentation of replayed images.
+  shift: Count = Field(
+    0, description='Pixels that replayed images move by, at most.'
+  )
+  flip: Flag = Field(
+    False, description='Whether half of the replayed images are mirrored.'
+  )
+  mixup: Share = Field(
+    0.0, description='Share of replayed images that is blended with another.'
+  )
+  pool_batches: Steps = Field(
+    300, description='Batches that are kept for replay.'
+  )
+
+
+class Baselines(Group):
+  """Stage `baselines`."""
+
+  steps: Count = Field(1800, description='Training steps of each baseline.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+
+
+class StageGroups(Group):
+  """The groups of all stages that have fields."""
+
+  pretrain: Pretrain = Pretrain()
+  generator: Generator = Generator()
+  dual: Dual = Dual()
+  targetnet: TargetNet = TargetNet()
+  refine: Refine = Refine()
+  baselines: Baselines = Baselines()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +156,8 @@ class Stage:
 
   Attributes:
     name: name of the stage, of its folder and of its group of fields.
-    dependencies: selects, from all values of a config, those that the outcome
-      depends on. Values that only shaped an earlier stage's outcome are left
+    dependencies: selects, from a config, the groups and fields that the outcome
+      depends on. Fields that only shaped an earlier stage's outcome are left
       out.
     uses_data: whether it may open real images.
     is_measurement: whether no later stage builds on it, so that it may run
@@ -34,7 +171,7 @@ class Stage:
   """
 
   name: str
-  dependencies: Callable[[Values], Values]
+  dependencies: Callable[['Experiment'], Dependencies]
   uses_data: bool = False
   is_measurement: bool = False
   can_be_taken: bool = False
@@ -45,69 +182,65 @@ class Stage:
   is_of_student: bool = False
 
 
-def _pick(*names: str) -> Callable[[Values], Values]:
-  """Returns a function that selects the named values."""
-  return lambda values: {name: values[name] for name in names}
+def _pick(*names: str) -> Callable[['Experiment'], Dependencies]:
+  """Returns a function that selects the named groups and fields."""
+  return lambda config: {name: getattr(config, name) for name in names}
 
 
-def _pretrain_dependencies(values: Values) -> Values:
+def _pretrain_dependencies(config: 'Experiment') -> Dependencies:
   """Selects the teachers that are trained here, and their data sets."""
   teachers = {
     name: teacher
-    for name, teacher in values['teachers'].items()
-    if teacher_kind(teacher) == 'trained'
+    for name, teacher in config.teachers.items()
+    if isinstance(teacher, TrainedTeacher)
   }
-  names_in_use = {teacher['data'] for teacher in teachers.values()}
+  names_in_use = {teacher.data for teacher in teachers.values()}
   data_sets = {
     name: data_set
-    for name, data_set in values['data'].items()
+    for name, data_set in config.data.items()
     if name in names_in_use
   }
-  picked_values = _pick('seed', 'image', 'precision', 'pretrain')(values)
-  return {**picked_values, 'teachers': teachers, 'data': data_sets}
+  picked_fields = _pick('seed', 'image', 'precision', 'pretrain')(config)
+  return {**picked_fields, 'teachers': teachers, 'data': data_sets}
 
 
-def _generator_dependencies(values: Values) -> Values:
+def _generator_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all teachers, and the fields of the objective that train."""
-  picked_values = _pick('seed', 'image', 'precision', 'generator')(values)
+  picked_fields = _pick('seed', 'image', 'precision', 'generator')(config)
   # The data set of a teacher from a file only makes a baseline.
   teachers = {
     name: teacher
-    if teacher_kind(teacher) == 'trained'
-    else {field: value for field, value in teacher.items() if field != 'data'}
-    for name, teacher in values['teachers'].items()
+    if isinstance(teacher, TrainedTeacher)
+    else teacher.model_dump(exclude={'data'})
+    for name, teacher in config.teachers.items()
   }
-  objective = {
-    field: value
-    for field, value in values['objective'].items()
-    if field not in _OBJECTIVE_TEXTS
-  }
-  return {**picked_values, 'teachers': teachers, 'objective': objective}
+  objective = config.objective.model_dump(exclude=_OBJECTIVE_TEXTS)
+  return {**picked_fields, 'teachers': teachers, 'objective': objective}
 
 
-def _baselines_dependencies(values: Values) -> Values:
+def _baselines_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all data sets, and those of teachers from files."""
-  picked_values = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
-    values
+  picked_fields = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
+    config
   )
   teachers = {
-    name: {'data': teacher['data']}
-    for name, teacher in values['teachers'].items()
-    if teacher_kind(teacher) != 'trained'
+    name: {'data': teacher.data}
+    for name, teacher in config.teachers.items()
+    if not isinstance(teacher, TrainedTeacher)
   }
-  return {**picked_values, 'teachers': teachers}
+  return {**picked_fields, 'teachers': teachers}
 
 
-def _evaluate_dependencies(values: Values) -> Values:
+def _evaluate_dependencies(config: 'Experiment') -> Dependencies:
   """Selects data, labels, and the names that stand in the results."""
-  objective = {field: values['objective'][field] for field in _OBJECTIVE_TEXTS}
-  picked_values = _pick('seed', 'data', 'labels', 'experiment')(values)
-  return {**picked_values, 'objective': objective}
+  objective = config.objective.model_dump(include=_OBJECTIVE_TEXTS)
+  picked_fields = _pick('seed', 'data', 'labels', 'experiment')(config)
+  return {**picked_fields, 'objective': objective}
 
 
 # Fields of an objective that stand in the results, and train nothing.
-_OBJECTIVE_TEXTS = ('name', 'oracle')
-# Values that every training of a student depends on.
+_OBJECTIVE_TEXTS = {'name', 'oracle'}
+# Fields that every training of a student depends on.
 _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
 
 STAGES = (

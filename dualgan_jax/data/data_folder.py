@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-from typing import Any
 
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.errors import UserError
 
 
-def find(data_name: str, data_config: Any) -> pathlib.Path | None:
+def find(data_name: str, data_config: DataSet) -> pathlib.Path | None:
   """Finds the folder that a data set is read from.
 
   Args:

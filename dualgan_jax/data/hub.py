@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data import label_columns
 from dualgan_jax.data.image_files import LabelledParts, other_test_part
 from dualgan_jax.errors import UserError, first_line
 
 
 def read(
-  data_name: str, data_config: Any, folder: pathlib.Path | None
+  data_name: str, data_config: DataSet, folder: pathlib.Path | None
 ) -> LabelledParts:
   """Opens a data set, and finds its images and labels.
 
@@ -74,7 +75,7 @@ def read(
 
 
 def _open(
-  data_name: str, data_config: Any, folder: pathlib.Path | None
+  data_name: str, data_config: DataSet, folder: pathlib.Path | None
 ) -> Mapping[str, Any]:
   """Opens the set's tables, by the names of its parts."""
   try:
@@ -120,7 +121,7 @@ def _open(
     ) from error
 
 
-def _check_subset(data_name: str, data_config: Any, origin: str) -> None:
+def _check_subset(data_name: str, data_config: DataSet, origin: str) -> None:
   """Raises UserError if the config names none of a set's several subsets."""
   import datasets
 
@@ -137,7 +138,7 @@ def _check_subset(data_name: str, data_config: Any, origin: str) -> None:
 
 
 def _files_by_part(
-  data_config: Any, folder: pathlib.Path
+  data_config: DataSet, folder: pathlib.Path
 ) -> dict[str, list[str]] | None:
   """Returns patterns of the files of each part, if parts are folders."""
   if data_config.subset or not (folder / data_config.train_part).is_dir():

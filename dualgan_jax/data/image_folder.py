@@ -8,11 +8,11 @@ put images of a label `train` into two of them.
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data.image_files import (
   ImageFiles,
   LabelledParts,
@@ -22,7 +22,7 @@ from dualgan_jax.errors import UserError
 
 
 def read(
-  data_name: str, data_config: Any, folder: pathlib.Path
+  data_name: str, data_config: DataSet, folder: pathlib.Path
 ) -> LabelledParts | None:
   """Lists the images of a folder of this form.
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data.image_files import ImageFiles
 from dualgan_jax.errors import UserError
 
 
 def read(
-  data_name: str, data_config: Any, tables: Mapping[str, Any]
+  data_name: str, data_config: DataSet, tables: Mapping[str, Any]
 ) -> dict[str, ImageFiles]:
   """Finds images and labels by the types of columns, if they are not named.
 
@@ -70,7 +71,7 @@ def class_label(feature: Any) -> Any:
 
 
 def _image_column(
-  data_name: str, data_config: Any, features: Mapping[str, Any]
+  data_name: str, data_config: DataSet, features: Mapping[str, Any]
 ) -> str:
   """Returns the column of images: the config's, or the only one of the type.
 
@@ -110,7 +111,7 @@ def _image_column(
 
 
 def _label_columns(
-  data_name: str, data_config: Any, features: Mapping[str, Any]
+  data_name: str, data_config: DataSet, features: Mapping[str, Any]
 ) -> list[str]:
   """Returns the columns of labels: the config's, or all of type ClassLabel.
 

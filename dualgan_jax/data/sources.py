@@ -6,11 +6,10 @@ No other stage may import this module.
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import ml_collections
 import numpy as np
 
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data import data_folder, hub, image_folder, overlay, voc2007
 from dualgan_jax.data.image_files import ImageFiles
 from dualgan_jax.errors import UserError
@@ -80,7 +79,7 @@ class Split:
 
 def load(
   data_name: str,
-  data_config: ml_collections.FrozenConfigDict,
+  data_config: DataSet,
   part: str,
   image_shape: tuple[int, int, int],
   seed: int,
@@ -89,9 +88,8 @@ def load(
 
   Args:
     data_name: the set's name in the config, for messages.
-    data_config: the config's group `data.<data_name>`, explained in
-      docs/fields.md. Its `source` is a name on the Hugging Face Hub,
-      'scikit-learn/digits' or 'PASCAL/VOC2007'.
+    data_config: the config's group `data.<data_name>`. Its `source` is a name
+      on the Hugging Face Hub, 'scikit-learn/digits' or 'PASCAL/VOC2007'.
     part: one of `PARTS`.
     image_shape: (height, width, channels). Images get these channels, and keep
       their size if all have the same; otherwise they get this size.
@@ -113,7 +111,7 @@ def load(
 
 def check(
   data_name: str,
-  data_config: ml_collections.FrozenConfigDict,
+  data_config: DataSet,
   image_shape: tuple[int, int, int],
   seed: int,
 ) -> Split:
@@ -182,12 +180,12 @@ def _compare(data_name: str, train: Split, test: Split) -> None:
     )
 
 
-def _is_bundled(data_config: Any) -> bool:
+def _is_bundled(data_config: DataSet) -> bool:
   """Returns whether the set is the one that scikit-learn bundles."""
   return data_config.source == _BUNDLED and not data_config.path
 
 
-def _overlaid(data_config: Any, part: str, split: Split) -> Split:
+def _overlaid(data_config: DataSet, part: str, split: Split) -> Split:
   """Returns images of two, if the config wants them; test images once each."""
   if not data_config.overlay:
     return split
@@ -213,7 +211,11 @@ def _load_digits(data_name, data_config, part, seed, channels):
 
 
 def _image_files(
-  data_name: str, data_config: Any, seed: int, *, report_unread: bool = False
+  data_name: str,
+  data_config: DataSet,
+  seed: int,
+  *,
+  report_unread: bool = False,
 ) -> dict[str, ImageFiles]:
   """Finds both parts of a set of image files, without decoding them.
 
@@ -271,7 +273,7 @@ def _image_files(
 
 def _decode(
   data_name: str,
-  data_config: Any,
+  data_config: DataSet,
   image_files: ImageFiles,
   image_shape: tuple[int, int, int],
 ) -> Split:
@@ -297,7 +299,7 @@ def _check_disjoint(
     )
 
 
-def _check_no_fraction(data_name: str, data_config: Any) -> None:
+def _check_no_fraction(data_name: str, data_config: DataSet) -> None:
   """Raises UserError if the config gives a share to draw all the same."""
   if data_config.test_fraction is not None:
     raise UserError(
@@ -307,7 +309,7 @@ def _check_no_fraction(data_name: str, data_config: Any) -> None:
 
 
 def _draw_parts(
-  data_name: str, data_config: Any, seed: int, classes: np.ndarray
+  data_name: str, data_config: DataSet, seed: int, classes: np.ndarray
 ) -> dict[str, np.ndarray]:
   """Draws the parts of a set without a test part, stratified by class.
 

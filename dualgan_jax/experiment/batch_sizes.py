@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import ml_collections
-
 from dualgan_jax.config import stage_table
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import UserError
 
 # Upper bound of the batch that a config leaves open with 0.
@@ -14,7 +13,7 @@ _MAX_DEFAULT_BATCH = 128
 
 
 def equal_parts(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   num_devices: int,
   num_relevant_teachers: int,
 ) -> dict[str, int]:
@@ -46,10 +45,10 @@ def equal_parts(
 
 
 def fill_in(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   num_parts: Mapping[str, int],
   recorded_batches: Mapping[str, int] = MappingProxyType({}),
-) -> ml_collections.FrozenConfigDict:
+) -> Experiment:
   """Replaces each batch of 0 by one that can be shared.
 
   Args:
@@ -62,19 +61,20 @@ def fill_in(
   Returns:
     The config, with the largest batches of at most 128 that fit.
   """
-  values = config.to_dict()
+  groups = {}
   for stage, stage_parts in num_parts.items():
-    if not values[stage]['batch']:
+    if not getattr(config, stage).batch:
       # Beyond the bound, each part has one image.
       default_batch = max(
         _MAX_DEFAULT_BATCH - _MAX_DEFAULT_BATCH % stage_parts, stage_parts
       )
-      values[stage]['batch'] = recorded_batches.get(stage, default_batch)
-  return ml_collections.FrozenConfigDict(values)
+      batch = recorded_batches.get(stage, default_batch)
+      groups[stage] = getattr(config, stage).model_copy(update={'batch': batch})
+  return config.model_copy(update=groups)
 
 
 def check(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   num_parts: Mapping[str, int],
   stages: Sequence[str],
   num_devices: int,
@@ -95,7 +95,7 @@ def check(
       every stage, or a stage that was begun on other devices.
   """
   unfit_stages = [
-    stage for stage in stages if config[stage].batch % num_parts[stage]
+    stage for stage in stages if getattr(config, stage).batch % num_parts[stage]
   ]
   if not unfit_stages:
     return
@@ -104,13 +104,13 @@ def check(
     if stage in recorded_batches:
       raise UserError(
         f'{stage}.batch: this stage was begun with batches of '
-        f'{config[stage].batch}, which cannot be cut into {num_parts[stage]} '
-        'equal parts; go on with as many devices as before, or delete the '
-        'folder of that stage to begin it again.'
+        f'{recorded_batches[stage]}, which cannot be cut into '
+        f'{num_parts[stage]} equal parts; go on with as many devices as '
+        'before, or delete the folder of that stage to begin it again.'
       )
   # The nearest batches that suit every stage, and not only the unfit ones.
   common_multiple = math.lcm(*(num_parts[stage] for stage in stages))
-  batch = config[unfit_stages[0]].batch
+  batch = getattr(config, unfit_stages[0]).batch
   smaller_batch = batch - batch % common_multiple
   larger_batch = smaller_batch + common_multiple
   suggestion = (
@@ -119,7 +119,7 @@ def check(
     else f'{larger_batch} suits'
   )
   fields = ', '.join(
-    f'{stage}.batch ({config[stage].batch})' for stage in unfit_stages
+    f'{stage}.batch ({getattr(config, stage).batch})' for stage in unfit_stages
   )
   sharers = f'{num_devices} device{"s" if num_devices > 1 else ""}'
   if any(num_parts[stage] > num_devices for stage in unfit_stages):

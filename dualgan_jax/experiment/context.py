@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
-import ml_collections
 
 from dualgan_jax.config import stage_fields, stage_table
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.workdir import Workdir
@@ -43,7 +43,7 @@ class RunContext:
     on_metrics: called with each row of metrics.
   """
 
-  config: ml_collections.FrozenConfigDict
+  config: Experiment
   nets: Nets
   workdir: Workdir
   devices: list[jax.Device]

@@ -7,10 +7,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
-from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.config import teacher_groups
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
+  GivenTeacher,
+  ModuleTeacher,
+  StudentTeacher,
+  TorchExportTeacher,
+  TrainedTeacher,
+)
 from dualgan_jax.display import format_shape
+from dualgan_jax.experiment import exported_teachers
 from dualgan_jax.experiment.nets import (
   Nets,
   abstract_teacher,
@@ -24,7 +32,7 @@ from dualgan_jax.teachers import forward, reference_logits
 from dualgan_jax.teachers.teacher import Teacher
 
 
-def describe(nets: Nets, config: ml_collections.FrozenConfigDict) -> str:
+def describe(nets: Nets, config: Experiment) -> str:
   """Describes teachers, labels, blocks, feature shapes and costs.
 
   Args:
@@ -66,49 +74,56 @@ def describe(nets: Nets, config: ml_collections.FrozenConfigDict) -> str:
     lines += _describe_branched_nets(nets, teachers, student)
   if config.refine.steps:
     lines.append(_describe_replay_buffer(config))
-  lines += list_missing_priors(teachers, nets)
+  lines += list_missing_priors(config, teachers)
   return '\n'.join(lines)
 
 
-def list_missing_priors(teachers: Sequence[Teacher], nets: Nets) -> list[str]:
+def list_missing_priors(
+  config: Experiment, teachers: Sequence[Teacher]
+) -> list[str]:
   """Lists the teachers that have no statistics for the prior to match.
 
   Args:
+    config: a checked config.
     teachers: all teachers, with variables or with shapes only.
-    nets: as `build_nets` returns them.
 
   Returns:
     A line per such teacher; none if the objective has no prior.
   """
-  if not nets.loss_weights.prior:
+  if not config.objective.prior:
     return []
   return [
-    f'teacher {teacher.name} has no batch norm (nn.BatchNorm of Flax Linen): '
+    f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
     'the objective goes without the statistics prior for it'
     for teacher in teachers
-    if not forward.has_batch_norm(teacher, nets.image_shape)
+    if not forward.has_batch_norm(teacher, config.image)
   ]
 
 
-def _list_comparisons(
-  nets: Nets, config: ml_collections.FrozenConfigDict
-) -> list[str]:
-  """Lists what to compare with PyTorch, where a config names no reference."""
+def _list_comparisons(nets: Nets, config: Experiment) -> list[str]:
+  """Lists what was understood of PyTorch's files, and what to compare."""
   lines = []
   for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
+    image_shape = tuple(config.image)
+    if isinstance(teacher_config, TorchExportTeacher):
+      descriptions = exported_teachers.describe(name, teacher_config)
+      lines += [f'  {name}: {line}' for line in descriptions]
+      image_shape = teacher.image_shape
+    elif teacher_config.size:
+      image_shape = tuple(teacher_config.size)
     # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
       lines += reference_logits.describe_comparison(
         teacher,
-        tuple(teacher_config.size or config.image),
+        image_shape,
         teacher_config.mean,
         teacher_config.deviation,
       )
   return lines
 
 
-def _describe_replay_buffer(config: ml_collections.FrozenConfigDict) -> str:
+def _describe_replay_buffer(config: Experiment) -> str:
   """Describes the images that stage `refine` holds in memory."""
   num_images = config.refine.pool_batches * config.refine.batch
   # One byte per value: they are uint8.
@@ -121,7 +136,7 @@ def _describe_replay_buffer(config: ml_collections.FrozenConfigDict) -> str:
 
 def _describe_generator(
   nets: Nets,
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   teachers: Sequence[Teacher],
 ) -> list[str]:
   """Describes the groups of the generator, its filters and its costs."""
@@ -211,14 +226,18 @@ def _describe_branched_nets(
   return lines
 
 
-def _describe_origin(teacher_config: ml_collections.FrozenConfigDict) -> str:
+def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
   """Describes where a teacher comes from: a net, a module, a weight file."""
-  match teacher_kind(teacher_config):
-    case 'trained':
+  match teacher_config:
+    case TrainedTeacher():
       return teacher_config.kind
-    case 'module':
+    case ModuleTeacher():
       return teacher_config.module
-    case 'given':
+    case TorchExportTeacher():
+      return teacher_config.torch_export
+    case StudentTeacher():
+      return f'the student of {teacher_config.student}'
+    case GivenTeacher():
       return 'in memory'
   size_note = (
     f', shown {format_shape(teacher_config.size)}'

@@ -263,7 +263,7 @@ def _write_students(
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**config.student.to_dict(), 'single_label': single_label},
+    net={**dict(config.student), 'single_label': single_label},
     card_facts=card_facts,
     **common_arguments,
   )

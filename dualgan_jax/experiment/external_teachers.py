@@ -3,15 +3,24 @@
 A run identifies such a teacher by a checksum, which the config records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
 
-from dualgan_jax.config import builders, stage_fields
-from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.config import builders
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
+  FileTeacher,
+  GivenTeacher,
+  ModuleTeacher,
+  StudentTeacher,
+  TrainedTeacher,
+  find_teacher_group,
+)
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
+from dualgan_jax.student import student_teacher
 from dualgan_jax.teachers import (
   fingerprint,
   protocol,
@@ -51,7 +60,7 @@ def add(
   for name in teachers:
     # The config may have an entry already, with the teacher's data set.
     entry = entries.setdefault(name, builders.given())
-    if teacher_kind(entry) != 'given':
+    if find_teacher_group(entry) is not GivenTeacher:
       raise UserError(
         f'teachers.{name}: the config has another teacher of this name; give '
         'the one that you pass another name.'
@@ -59,36 +68,25 @@ def add(
   return ml_collections.ConfigDict({**values, 'teachers': entries})
 
 
-def check_passed(
-  config: ml_collections.ConfigDict,
-  teachers: Mapping[str, Teacher],
-  workdir: str,
-) -> None:
-  """Checks that all teachers in memory are passed, also when a run is resumed.
+def check_passed_again(workdir: str, teachers: Mapping[str, Teacher]) -> None:
+  """Checks that a resumed run has all teachers in memory that it began with.
 
   Args:
-    config: a config that `add` returned.
+    workdir: the run's folder, whose record names them.
     teachers: teachers in memory, by name.
-    workdir: the run's folder, whose record may name some.
 
   Raises:
     UserError: a teacher is missing.
   """
-  # The record names the teachers of the first start, all of which are needed.
   record = stage_records.read(stage_records.absolute(workdir), 'generator')
-  needed_names = _find_names_in_memory((record or {}).get('fields', {}))
-  if hasattr(config, 'to_dict'):
-    needed_names |= _find_names_in_memory(stage_fields.flatten_fields(config))
-  for name in sorted(needed_names - {*teachers}):
-    raise UserError(
-      f'teachers.{name}: this teacher lies in no file, so it has to be passed '
-      f'again; call run or dry_run with teachers={{{name!r}: ...}}.'
-    )
+  _check_passed(
+    _find_names_in_memory((record or {}).get('fields', {})), teachers
+  )
 
 
 def read(
-  config: ml_collections.FrozenConfigDict, teachers: Mapping[str, Teacher]
-) -> tuple[ml_collections.FrozenConfigDict, dict[str, Teacher]]:
+  config: Experiment, teachers: Mapping[str, Teacher]
+) -> tuple[Experiment, dict[str, Teacher]]:
   """Reads and checks all teachers that are not trained here.
 
   Args:
@@ -103,41 +101,66 @@ def read(
     UserError: a teacher is missing, breaks the protocol, or has another
       checksum than the config says.
   """
-  values, checksums, made_teachers = config.to_dict(), {}, {}
-  for name, entry in values['teachers'].items():
-    field, kind = f'teachers.{name}', teacher_kind(entry)
-    if kind == 'trained':
+  _check_passed(
+    [
+      name
+      for name, entry in config.teachers.items()
+      if isinstance(entry, GivenTeacher)
+    ],
+    teachers,
+  )
+  entries, checksums, made_teachers = dict(config.teachers), {}, {}
+  for name, entry in config.teachers.items():
+    field, labels = f'teachers.{name}', entry.labels
+    if isinstance(entry, TrainedTeacher):
       continue
-    # Nets of weight files are built later, by `build_nets`.
-    if kind == 'weights':
-      origin = entry['weights']
+    # Nets of files are built later, by `build_nets`.
+    if isinstance(entry, FileTeacher):
+      origin = getattr(entry, entry.origin_field)
       checksum = weight_files.digest(
-        weight_files.find(f'{field}.weights', origin)
+        weight_files.find(f'{field}.{entry.origin_field}', origin)
       )
     else:
-      origin, teacher, checksum = (
-        _read_module(f'{field}.module', entry['module'], config.image)
-        if kind == 'module'
-        else _read_from_memory(field, teachers[name], config.image)
-      )
+      match entry:
+        case ModuleTeacher():
+          found = _read_module(f'{field}.module', entry.module, config.image)
+        case StudentTeacher():
+          found = _read_student(field, entry.student, config.image)
+        case _:
+          found = _read_from_memory(field, teachers[name], config.image)
+      origin, teacher, checksum = found
       # The labels of a teacher are part of its code.
-      if entry['labels'] not in (None, teacher.labels):
+      if labels not in (None, teacher.labels):
         raise UserError(
           f'{field}.labels: {origin} has the labels '
           f'{", ".join(teacher.labels)}; leave them out here.'
         )
-      entry['labels'] = teacher.labels
+      labels = teacher.labels
       made_teachers[name] = teacher.replace(name=name)
     # A checksum in the config detects another file of the same name.
-    if (entry['sha256'] or checksum).lower() != checksum:
+    if (entry.sha256 or checksum).lower() != checksum:
       raise UserError(
         f'{field}.sha256: {origin} has the sum {checksum}; bring the one that '
         'was meant, or set this to its sum if you trust it.'
       )
-    entry['sha256'] = checksums[field] = checksum
+    entries[name] = entry.model_copy(
+      update={'labels': labels, 'sha256': checksum}
+    )
+    checksums[field] = checksum
   # Processes on several hosts may read different files of the same name.
   parallel.check_same_files(checksums)
-  return ml_collections.FrozenConfigDict(values), made_teachers
+  return config.model_copy(update={'teachers': entries}), made_teachers
+
+
+def _check_passed(
+  names: Iterable[str], teachers: Mapping[str, Teacher]
+) -> None:
+  """Checks that there is a teacher in memory of each name."""
+  for name in sorted({*names} - {*teachers}):
+    raise UserError(
+      f'teachers.{name}: this teacher lies in no file, so it has to be passed '
+      f'again; call run or dry_run with teachers={{{name!r}: ...}}.'
+    )
 
 
 def _find_names_in_memory(fields: Mapping[str, Any]) -> set[str]:
@@ -160,6 +183,15 @@ def _read_module(
   teacher = user_module.load(field, path)
   protocol.check_teacher(field, teacher, image_shape)
   return path, teacher, fingerprint.of_file(field, path, teacher)
+
+
+def _read_student(
+  field: str, folder: str, image_shape: tuple[int, int, int]
+) -> tuple[str, Teacher, str]:
+  """Reads a student's folder as a teacher: origin, teacher, checksum."""
+  teacher = student_teacher.load_teacher(folder)
+  protocol.check_teacher(f'{field}.student', teacher, image_shape)
+  return folder, teacher, student_teacher.digest(folder)
 
 
 def _read_from_memory(

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.nets import Nets, generator_phase
 
@@ -24,7 +24,7 @@ _UNLIMITED_BYTES = 2**63
 
 def check_fits(
   nets: Nets,
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   devices: Sequence[jax.Device],
   stages: Collection[str],
 ) -> None:
@@ -77,7 +77,7 @@ def device_memory(device: jax.Device) -> int:
 
 
 def _count_least_bytes(
-  nets: Nets, config: ml_collections.FrozenConfigDict
+  nets: Nets, config: Experiment
 ) -> dict[str, tuple[int, str]]:
   """Counts the bytes that a stage takes at least, without its activations.
 

@@ -7,18 +7,23 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
-from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
+  ExternalTeacher,
+  Net,
+  TorchExportTeacher,
+  TrainedTeacher,
+  WeightsTeacher,
+)
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import weight_teachers
+from dualgan_jax.experiment import exported_teachers, weight_teachers
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.stages.generator_loss import GeneratorLossWeights
 from dualgan_jax.teachers import agreement, forward
 from dualgan_jax.teachers.teacher import Teacher, from_classifier
 from dualgan_jax.training.phase import Phase, adam
@@ -36,9 +41,8 @@ class Nets:
     classifiers: by name, the nets of the teachers that are trained here.
     student: T, with |Y_cst| logits.
     generator: G.
-    loss_weights: weights of the generator's loss, not routed.
-    unmerged: by name, the teachers of weight files in full precision and with
-      all their blocks, as PyTorch has them.
+    unmerged: by name, the teachers of PyTorch's files in full precision and
+      with all their blocks, as PyTorch has them.
   """
 
   image_shape: tuple[int, int, int]
@@ -47,18 +51,17 @@ class Nets:
   classifiers: dict[str, Classifier]
   student: Classifier
   generator: Generator
-  loss_weights: GeneratorLossWeights
   unmerged: dict[str, Teacher]
 
 
 def build_nets(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   external_teachers: Mapping[str, Teacher] = MappingProxyType({}),
 ) -> Nets:
   """Builds the nets; only teachers that exist already have arrays.
 
   Args:
-    config: a checked config, with `generator.features` filled in.
+    config: a checked config.
     external_teachers: by name, the teachers that a user's code made.
 
   Raises:
@@ -85,9 +88,9 @@ def build_nets(
   )
   # Messages name these fields instead of widths and strides.
   file_fields = {
-    f'teachers.{name}': teacher_kind(config.teachers[name])
-    for name in teachers
-    if name not in classifiers
+    f'teachers.{name}': entry.origin_field
+    for name, entry in config.teachers.items()
+    if isinstance(entry, ExternalTeacher)
   }
   agreement.check_agreement(
     {
@@ -106,14 +109,13 @@ def build_nets(
     _build_generator(
       config, forward.feature_shapes(abstract_student, config.image)
     ),
-    _make_loss_weights(config.objective),
     unmerged,
   )
 
 
 def generator_phase(
   nets: Nets,
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   teachers: Sequence[Teacher],
   *,
   is_routed: bool,
@@ -128,21 +130,21 @@ def generator_phase(
     is_routed: whether each image belongs to one teacher.
     part: 'train', or 'probe' for the short training that decides on routing.
   """
-  # The probe differs from the real training in its number of steps only.
   training = config.generator
-  num_steps = training.steps if part == 'train' else training.probe_steps
+  # The probe differs from the real training in its number of steps only.
+  if part == 'probe':
+    training = training.model_copy(update={'steps': training.probe_steps})
   return generator_stage.phase(
     f'generator/{part}',
     nets.generator,
     teachers,
     nets.label_map,
-    dataclasses.replace(nets.loss_weights, routed=is_routed),
+    config.objective,
+    training,
+    routed=is_routed,
     image_shape=nets.image_shape,
-    latent_dim=training.noise,
-    steps=num_steps,
-    batch_size=training.batch,
     optimiser=adam(
-      training.learning_rate, num_steps, b1=generator_stage.ADAM_B1
+      training.learning_rate, training.steps, b1=generator_stage.ADAM_B1
     ),
   )
 
@@ -168,7 +170,7 @@ def abstract_teacher(
 
 
 def _build_classifiers(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
 ) -> dict[str, Classifier]:
   """Builds the nets of the teachers that are trained here."""
   classifiers = {
@@ -176,7 +178,7 @@ def _build_classifiers(
       entry, len(entry.labels), config.precision, entry.single_label
     )
     for name, entry in config.teachers.items()
-    if teacher_kind(entry) == 'trained'
+    if isinstance(entry, TrainedTeacher)
   }
   for name, net in classifiers.items():
     _check_feature_sizes(f'teachers.{name}', net, config.image)
@@ -184,22 +186,26 @@ def _build_classifiers(
 
 
 def _build_teachers(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   classifiers: Mapping[str, Classifier],
   external_teachers: Mapping[str, Teacher],
 ) -> tuple[dict[str, Teacher], dict[str, Teacher]]:
-  """Builds all teachers, and the unmerged teachers of weight files."""
+  """Builds all teachers, and the unmerged ones of PyTorch's files."""
   teachers, unmerged = {}, {}
   for name, entry in config.teachers.items():
-    match teacher_kind(entry):
-      case 'trained':
+    match entry:
+      case TrainedTeacher():
         # Stage `pretrain` makes its variables.
         teachers[name] = abstract_teacher(
           name, entry.labels, classifiers[name], config.image
         )
-      case 'weights':
+      case WeightsTeacher():
         teachers[name], unmerged[name] = weight_teachers.build(
           name, entry, config.image, _compute_dtype(config.precision)
+        )
+      case TorchExportTeacher():
+        teachers[name], unmerged[name] = exported_teachers.build(
+          name, entry, _compute_dtype(config.precision)
         )
       case _:
         # A user's code has made net and variables.
@@ -208,7 +214,7 @@ def _build_teachers(
 
 
 def _build_generator(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   feature_shapes: Sequence[tuple[int, ...]],
 ) -> Generator:
   """Builds the generator that mirrors a student's features, block by block."""
@@ -218,7 +224,7 @@ def _build_generator(
     ('widths', num_blocks),
     ('features', num_blocks - 1),
   ):
-    num_values = len(config.generator[field])
+    num_values = len(getattr(config.generator, field))
     if num_values != num_expected:
       raise UserError(
         f'generator.{field}: {num_values} values, but with {num_blocks} blocks '
@@ -231,19 +237,6 @@ def _build_generator(
     channels=(*reversed(config.generator.features), config.image[-1]),
     widths=config.generator.widths,
     dtype=_compute_dtype(config.precision),
-  )
-
-
-def _make_loss_weights(
-  objective: ml_collections.FrozenConfigDict,
-) -> GeneratorLossWeights:
-  """Takes the weights of the generator's loss from the config's objective."""
-  field_names = {
-    field.name for field in dataclasses.fields(GeneratorLossWeights)
-  }
-  # Whether images are routed may be decided later, by a short training.
-  return GeneratorLossWeights(
-    **{name: objective[name] for name in field_names - {'routed'}}
   )
 
 
@@ -283,7 +276,7 @@ def _has_single_label(
 
 
 def _build_classifier(
-  net_config: ml_collections.FrozenConfigDict,
+  net_config: Net,
   num_labels: int,
   precision: str,
   single_label: bool,

@@ -7,10 +7,11 @@ import this one, so that the other stages are data-free by construction.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import ml_collections
 import numpy as np
 
-from dualgan_jax.config.fields import teacher_kind
+from dualgan_jax.config import teacher_groups
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import TrainedTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
 
 
-def load(
-  config: ml_collections.FrozenConfigDict, name: str, part: str
-) -> 'Split':
+def load(config: Experiment, name: str, part: str) -> 'Split':
   """Loads a part of a data set.
 
   Args:
@@ -42,7 +41,7 @@ def load(
 
 
 def check(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
 ) -> dict[str, 'Split']:
   """Reads all data, also the test parts, before anything is trained.
 
@@ -72,12 +71,12 @@ def check(
   return splits
 
 
-def _check_labels(
-  config: ml_collections.FrozenConfigDict, known_labels: set[str]
-) -> None:
+def _check_labels(config: Experiment, known_labels: set[str]) -> None:
   """Checks that the labels of Y_cst are among those of the data."""
   trained_teachers = [
-    teacher for teacher in config.teachers.values() if _is_trained_here(teacher)
+    teacher
+    for teacher in config.teachers.values()
+    if isinstance(teacher, TrainedTeacher)
   ]
   missing_labels = [
     label for label in config.labels if label not in known_labels
@@ -99,7 +98,7 @@ def _check_labels(
 
 
 def load_for_teacher(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   name: str,
   splits: Mapping[str, 'Split'],
 ) -> RealImages:
@@ -138,7 +137,7 @@ def load_for_teacher(
 
 
 def load_for_baseline(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   relevant_teachers: Sequence[Teacher],
   *,
   foreign_labels_absent: bool,
@@ -170,7 +169,7 @@ def load_for_baseline(
         if teacher_config.data not in (None, name):
           answer_mask[:, column] = False
         elif teacher.single_label or (
-          _is_trained_here(teacher_config)
+          isinstance(teacher_config, TrainedTeacher)
           and _is_trained_on_its_labels(teacher_config, config)
         ):
           # It has never learned to answer other images.
@@ -180,21 +179,16 @@ def load_for_baseline(
   return distillation.RealImageSets(tuple(data_sets), config.image[:2])
 
 
-def _is_trained_here(teacher_config: ml_collections.FrozenConfigDict) -> bool:
-  """Returns whether stage `pretrain` trains a teacher."""
-  return teacher_kind(teacher_config) == 'trained'
-
-
 def _is_trained_on_its_labels(
-  teacher_config: ml_collections.FrozenConfigDict,
-  config: ml_collections.FrozenConfigDict,
+  teacher_config: teacher_groups.Teacher,
+  config: Experiment,
 ) -> bool:
   """Returns whether each training image carries a label of the teacher."""
   return teacher_config.single_label or config.pretrain.teacher_data == 'own'
 
 
 def _augment(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   name: str,
   split: 'Split',
   targets: np.ndarray,
@@ -213,7 +207,7 @@ def _augment(
 
 
 def sample(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   splits: Iterable['Split'],
   max_images: int,
 ) -> tuple[np.ndarray, np.ndarray]:

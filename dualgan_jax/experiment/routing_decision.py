@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import ml_collections
-
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import generator_phase
 from dualgan_jax.stages import routing_probe
@@ -85,7 +84,7 @@ def decide_routing(
 
 
 def configured_routing(
-  config: ml_collections.FrozenConfigDict, all_teachers: Sequence[Teacher]
+  config: Experiment, all_teachers: Sequence[Teacher]
 ) -> bool | None:
   """Returns whether the config routes images; None if a training must decide.
 

@@ -9,13 +9,13 @@ import jax
 import ml_collections
 
 from dualgan_jax.config import schema, stage_fields, stage_table
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.data import data_folder
 from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
   batch_sizes,
   description,
   external_teachers,
-  generator_features,
   memory,
   rehearsal,
   results,
@@ -173,7 +173,7 @@ def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
       if parallel.is_first():
         # The completed config, so that the folder tells what was run.
         config_file = run_folder.path / 'config.json'
-        config_file.write_text(config.to_json(indent=1))
+        config_file.write_text(config.model_dump_json(indent=1))
       # A broken library should not show after hours of training.
       if 'evaluate' in stages:
         parallel.on_first(
@@ -192,7 +192,7 @@ def _prepare(
   workdir_path: str,
   teachers: Mapping[str, Teacher],
   init_from: str | None,
-) -> tuple[ml_collections.FrozenConfigDict, Nets, list[jax.Device]]:
+) -> tuple[Experiment, Nets, list[jax.Device]]:
   """Completes the config, builds the nets, and checks all before any writing.
 
   Returns:
@@ -200,12 +200,11 @@ def _prepare(
   """
   # The config: its fields, its files, and the teachers that exist already.
   config = external_teachers.add(config, teachers)
-  external_teachers.check_passed(config, teachers, workdir_path)
+  external_teachers.check_passed_again(workdir_path, teachers)
   config = schema.check(config)
   for name, data_config in config.data.items():
     data_folder.find(name, data_config)
   config, made_teachers = external_teachers.read(config, teachers)
-  config = generator_features.fill_in(config, workdir_path, init_from)
 
   # The nets, and the folder that the student will be written to.
   nets = build_nets(config, made_teachers)
@@ -220,7 +219,7 @@ def _prepare(
   recorded_batches = {
     stage: batch
     for stage, batch in stage_records.batches(workdir_path, init_from).items()
-    if not config[stage].batch
+    if not getattr(config, stage).batch
   }
   config = batch_sizes.fill_in(config, num_parts, recorded_batches)
   trained_stages = _list_trained_stages(config, nets, workdir_path, init_from)
@@ -231,13 +230,13 @@ def _prepare(
   return config, nets, devices
 
 
-def _check_student(config: ml_collections.FrozenConfigDict, nets: Nets) -> None:
+def _check_student(config: Experiment, nets: Nets) -> None:
   """Checks that the student's folder can be read again once it is written."""
   folder_config = {
     'labels': config.labels,
     'image': config.image,
     'net': {
-      **config.student.to_dict(),
+      **dict(config.student),
       'single_label': nets.student.single_label,
     },
   }
@@ -247,7 +246,7 @@ def _check_student(config: ml_collections.FrozenConfigDict, nets: Nets) -> None:
 
 
 def _list_trained_stages(
-  config: ml_collections.FrozenConfigDict,
+  config: Experiment,
   nets: Nets,
   workdir_path: str,
   init_from: str | None,
@@ -258,8 +257,8 @@ def _list_trained_stages(
   for stage in stage_table.STAGES:
     if not stage.has_batch:
       continue
-    # A stage with 0 steps trains nothing.
-    has_training = config[stage.name].get('steps', True)
+    # A stage with 0 steps trains nothing; `targetnet` always has some.
+    has_training = getattr(getattr(config, stage.name), 'steps', True)
     if stage.name == 'pretrain':
       has_training = nets.classifiers
     if not has_training:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import ml_collections
 import numpy as np
 
-from dualgan_jax.reporting import confidence, cost, report
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.reporting import confidence, cost, scores
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -21,9 +21,7 @@ class Scorer:
       generated ones if there are none.
   """
 
-  def __init__(
-    self, config: ml_collections.FrozenConfigDict, splits: Sequence['Split']
-  ):
+  def __init__(self, config: Experiment, splits: Sequence['Split']):
     # Importing scikit-learn takes a second.
     from dualgan_jax.reporting import metrics
 
@@ -104,7 +102,7 @@ class Scorer:
     """Computes the scores of a model over all data sets."""
     # The row has the same columns as with real images.
     if not self._splits:
-      return dict.fromkeys(report.COLUMNS)
+      return dict.fromkeys(scores.COLUMNS)
     logits_by_set = [
       self._metrics.compute_logits(
         apply, variables, split.images, self._config.image[:2]
@@ -114,13 +112,13 @@ class Scorer:
     label_masks = self._label_masks(labels)
     self.logits[name] = np.concatenate(logits_by_set)
     targets = self._targets(labels)
-    scores = self._metrics.compute_scores(self.logits[name], targets)
+    row = scores.compute_scores(self.logits[name], targets)
     # It compares the labels of the sets, so each set must have some.
     if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
-      scores['right_world'] = self._metrics.right_world_share(
+      row['right_world'] = self._metrics.right_world_share(
         logits_by_set, label_masks
       )
-    return scores
+    return row
 
   def _targets(self, labels):
     """Returns 0 or 1 per test image and label, NaN where no set has it."""

@@ -88,9 +88,8 @@ def pretrain_teachers(context: RunContext) -> Teachers:
       nets.classifiers[name],
       config.image,
       functools.partial(load, name),
-      steps=config.pretrain.steps,
-      batch_size=config.pretrain.batch,
-      optimiser=adam(config.pretrain.learning_rate, config.pretrain.steps),
+      config.pretrain,
+      adam(config.pretrain.learning_rate, config.pretrain.steps),
     )
     state = context.train(phase)
     all_teachers.append(
@@ -120,7 +119,7 @@ def train_generator(
   config, nets = context.config, context.nets
   is_finished = context.workdir.finished('generator')
   if not is_finished:
-    for line in description.list_missing_priors(teachers.all_teachers, nets):
+    for line in description.list_missing_priors(config, teachers.all_teachers):
       console.say(line)
   # Whether images are routed is part of the phase, so it comes first.
   is_routed, statistics_gaps = decide_routing(context, teachers.all_teachers)

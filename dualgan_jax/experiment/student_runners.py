@@ -20,7 +20,6 @@ from dualgan_jax.stages import (
   dual,
   generator,
   refine,
-  replay_buffer,
 )
 from dualgan_jax.training.phase import adam
 
@@ -54,12 +53,8 @@ def learn_blocks(
       nets.student,
       teachers.relevant_labels,
       dual.BlockInputs(teachers.relevant_teachers, trained.frozen, variables),
+      config,
       image_shape=nets.image_shape,
-      filter_start=config.filters,
-      lambda_own=config.lambda_own,
-      lambda_generated=config.lambda_generated,
-      steps=config.steps,
-      batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
     )
     state = context.train(phase)
@@ -201,19 +196,10 @@ def refine_students(
     trained.frozen,
     teachers.all_teachers,
     nets.label_map,
-    dataclasses.replace(
-      nets.loss_weights, routed=bool(trained.frozen.routed_teachers)
-    ),
+    context.config.objective,
+    config,
     image_shape=nets.image_shape,
     temperature=context.config.temperature,
-    adversarial_weight=config.disagreement,
-    replay_buffer_size=config.pool_batches * config.batch,
-    student_replays=config.replays,
-    augmentation=replay_buffer.Augmentation(
-      config.shift, config.flip, config.mixup
-    ),
-    steps=config.steps,
-    batch_size=config.batch,
     optimisers={
       'generator': adam(
         _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1

@@ -124,11 +124,7 @@ def change_fields(
   Raises:
     UserError: there is no such field, or its type is another.
   """
-  copy = builders.changed(config, {'seed': seed, **fields}, '--grid: ')
-  if copy.generator.features is None and 'widths' in copy.student:
-    # Explicit, or a run would take the widths of the run that it shares with.
-    copy.generator.features = copy.student.widths[:-1]
-  return copy
+  return builders.changed(config, {'seed': seed, **fields}, '--grid: ')
 
 
 def results_table(arm_results: dict[str, list[dict]]) -> str:

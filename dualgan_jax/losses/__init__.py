@@ -10,13 +10,20 @@ linear in a batch mean takes the mean as an argument, so that a caller on
 several devices can reduce it first; all others average over their batch, and
 their mean over equal shares of a batch is their value on the whole.
 
-`generator_terms` has the losses that the generator learns from, and
-`student_terms` those of teachers and students.
+`generator_terms` has the paper's losses of the generator, `added_terms` what is
+added to them, and `student_terms` the losses of teachers and students.
 """
 
+from dualgan_jax.losses.added_terms import (
+  ADDED_TERMS,
+  AddedTerm,
+  GeneratedBatch,
+  Moments,
+  mean_statistics_prior,
+  statistics_prior,
+)
 from dualgan_jax.losses.generator_terms import (
   ENTROPY_FORMS,
-  Moments,
   activation,
   consistency,
   disagreement,
@@ -28,7 +35,6 @@ from dualgan_jax.losses.generator_terms import (
   one_class,
   one_hot,
   pseudo_labels,
-  statistics_prior,
 )
 from dualgan_jax.losses.student_terms import (
   cross_entropy,
@@ -39,7 +45,10 @@ from dualgan_jax.losses.student_terms import (
 )
 
 __all__ = [
+  'ADDED_TERMS',
   'ENTROPY_FORMS',
+  'AddedTerm',
+  'GeneratedBatch',
   'Moments',
   'activation',
   'consistency',
@@ -54,6 +63,7 @@ __all__ = [
   'information_entropy',
   'joint',
   'label_mean',
+  'mean_statistics_prior',
   'one_class',
   'one_hot',
   'pseudo_labels',

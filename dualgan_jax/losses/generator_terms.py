@@ -1,7 +1,6 @@
-"""Losses that the generator learns from: Eq. 5-8 and 11, prior, reward."""
+"""Losses that the generator learns from: Eq. 5-8 and 11, reward."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import chex
 import jax
@@ -13,22 +12,6 @@ from dualgan_jax.losses.student_terms import cross_entropy
 # Keeps log(p) and its gradient finite where a label is never produced.
 _TINY = 1e-6
 ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax', 'dafl')
-
-
-class Moments(NamedTuple):
-  """Statistics of a batch at one batch-norm layer, and the running ones.
-
-  Attributes:
-    mean: E[x] of the batch, [channels].
-    mean_square: E[x²] of the batch, [channels].
-    running_mean: the layer's running mean, [channels].
-    running_variance: the layer's running variance, [channels].
-  """
-
-  mean: chex.Array
-  mean_square: chex.Array
-  running_mean: chex.Array
-  running_variance: chex.Array
 
 
 def pseudo_labels(
@@ -247,30 +230,6 @@ def joint(l_gan: chex.Array, consistencies: Sequence[chex.Array]) -> chex.Array:
   return l_gan + sum(consistencies) / max(len(consistencies), 1)
 
 
-def statistics_prior(moments: Sequence[Moments]) -> chex.Array:
-  """Computes the batch-norm statistics prior L_bn of one teacher.
-
-  `Σ_layers ||μ - μ̂||_2 + ||σ² - σ̂²||_2` (DeepInversion, Yin et al., CVPR 2020):
-  μ and σ² of the batch, μ̂ and σ̂² of the layer; not in the paper.
-
-  Args:
-    moments: one entry per batch-norm layer, the batch's means already reduced
-      over all devices: σ² = E[x²] - E[x]² is not linear in them.
-
-  Returns:
-    A scalar; 0 for a teacher without batch norm.
-  """
-  total = jnp.zeros(())
-  for layer in moments:
-    chex.assert_rank(list(layer), 1)
-    chex.assert_equal_shape(list(layer))
-    # The biased variance, as batch norm computes it.
-    variance = layer.mean_square - jnp.square(layer.mean)
-    total += _norm(layer.mean - layer.running_mean)
-    total += _norm(variance - layer.running_variance)
-  return total
-
-
 def disagreement(
   student_logits: chex.Array, teacher_logits: chex.Array
 ) -> chex.Array:
@@ -302,8 +261,3 @@ def _check_form(form: str) -> None:
 
 def _p_log_p(p: chex.Array) -> chex.Array:
   return p * jnp.log(jnp.maximum(p, _TINY))
-
-
-def _norm(x: chex.Array) -> chex.Array:
-  """Computes the Euclidean norm, with gradient 0 at 0."""
-  return jnp.sqrt(jnp.sum(jnp.square(x)) + _TINY**2)

@@ -9,17 +9,19 @@ from collections.abc import Callable, Mapping
 import jinja2
 from markdown_it import MarkdownIt
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.display import align, printable
+from dualgan_jax.reporting.scores import COLUMNS
 
-# Metrics that tables show of each model; None where there are no real images.
-COLUMNS = ('top1', 'mAP', 'f1_macro', 'f1_micro', 'exact_match')
 # Captions of pictures, by their paths in the folder of a run.
 _CAPTIONS = {
   'evaluate/samples.png': 'images, a row per label',
-  'generator/curves.png': 'stage generator',
-  'dual/curves.png': 'stage dual',
-  'targetnet/curves.png': 'stage targetnet',
-  'refine/curves.png': 'stage refine',
+  # Stages with real data train what is given, or compared with.
+  **{
+    f'{stage.name}/curves.png': f'stage {stage.name}'
+    for stage in stage_table.STAGES
+    if not stage.uses_data
+  },
 }
 _MODEL_NOTES = {
   'compact': '`compact` is the student alone.',
@@ -108,7 +110,9 @@ def results_table(
   teacher_scores = results['metrics']['teachers']
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
-  has_real_images = any(teacher_scores[name] is not None for name in COLUMNS)
+  has_real_images = any(
+    teacher_scores.get(name) is not None for name in COLUMNS
+  )
   columns = COLUMNS if has_real_images else ('agreement',)
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],

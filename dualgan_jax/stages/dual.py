@@ -21,6 +21,7 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
+from dualgan_jax.config.stage_table import Dual
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
@@ -51,13 +52,9 @@ def phase(
   student: Classifier,
   label_map: LabelMap,
   block_inputs: BlockInputs,
+  training: Dual,
   *,
   image_shape: tuple[int, int, int],
-  filter_start: str,
-  lambda_own: float,
-  lambda_generated: float,
-  steps: int,
-  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains T^b under L_u^b (Eq. 16).
@@ -71,19 +68,16 @@ def phase(
     student: T, with |Y_cst| logits.
     label_map: the teachers of `block_inputs` in the same order.
     block_inputs: the frozen nets around T^b.
+    training: steps, batch, λ^1 and λ^2 of Eq. 16, and `filters`: whether f_m^b
+      starts from stage 1's f_m^{B-b}, which sits at the same place, or anew.
+      Where the student is not as wide as the generator's features, stage 1's
+      don't fit, and it starts anew.
     image_shape: (height, width, channels).
-    filter_start: 'stage1' or 'fresh': f_m^b starts from stage 1's f_m^{B-b},
-      which sits at the same place, or anew. Where the student is not as wide as
-      the generator's features, stage 1's don't fit, and it starts anew.
-    lambda_own: λ^1 of Eq. 16.
-    lambda_generated: λ^2.
-    steps: training steps.
-    batch_size: images per step.
     optimiser: of block, filters and adapter.
   """
   block = student.blocks[block_number - 1]
   # At b = 1 both inputs are the image.
-  two_streams = block_number > 1 and lambda_generated > 0
+  two_streams = block_number > 1 and training.lambda_generated > 0
   adapter = None
   if two_streams:
     adapter = nn.Conv(student.blocks[block_number - 2].width, (1, 1))
@@ -96,14 +90,14 @@ def phase(
       block_inputs,
       adapter,
       image_shape=image_shape,
-      filter_start=filter_start,
+      filter_start=training.filters,
     )
     return first_state(key, params, batch_stats, optimiser)
 
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
       # Eq. 15: F_i^1 and F_i^2 of fresh images.
-      features = frozen.generator.features(key, batch_size)
+      features = frozen.generator.features(key, training.batch)
       own_path, generated = input_streams(
         student, frozen.previous_blocks, features
       )
@@ -127,8 +121,8 @@ def phase(
       total = losses.dual_streams(
         stream_losses[0],
         stream_losses[-1],
-        lambda_own=lambda_own,
-        lambda_generated=lambda_generated,
+        lambda_own=training.lambda_own,
+        lambda_generated=training.lambda_generated,
       )
       metrics = {'l_d_own': stream_losses[0]}
       if two_streams:
@@ -137,9 +131,8 @@ def phase(
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(
-    f'dual/block_{block_number}', steps, init, step, lambda: block_inputs
-  )
+  name = f'dual/block_{block_number}'
+  return Phase(name, training.steps, init, step, lambda: block_inputs)
 
 
 def _first_params(

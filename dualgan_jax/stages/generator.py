@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dualgan_jax.config import stage_table
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.frozen_generator import draw_latents
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
-from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
+from dualgan_jax.stages.generator_loss import l_joint
 from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training.phase import Phase, first_state, train_step
@@ -32,36 +34,34 @@ def phase(
   generator: Generator,
   teachers: Sequence[Teacher],
   label_map: LabelMap,
-  weights: GeneratorLossWeights,
+  objective: Objective,
+  training: stage_table.Generator,
   *,
+  routed: bool,
   image_shape: tuple[int, int, int],
-  latent_dim: int,
-  steps: int,
-  batch_size: int,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains generator and filters under `l_joint`.
 
   The state's params are {'generator': ..., 'filters': {teacher's name:
-  {'group_j': ..., 'image': ...}}}, each only if `weights` asks for it.
+  {'group_j': ..., 'image': ...}}}, each only if `objective` asks for it.
 
   Args:
     name: the phase's.
     generator: its last group makes images of `image_shape`.
     teachers: frozen.
     label_map: the teachers in the same order.
-    weights: of the loss.
+    objective: weights and forms of the loss.
+    training: steps, batch and size of z's random part.
+    routed: whether each image belongs to one teacher (`method.routing`).
     image_shape: (height, width, channels).
-    latent_dim: size of z's random part.
-    steps: training steps.
-    batch_size: images per step.
     optimiser: of generator and filters.
   """
-  routed_teachers = tuple(range(len(teachers))) if weights.routed else ()
+  routed_teachers = tuple(range(len(teachers))) if routed else ()
 
   def init(key):
     # A routed generator gets the teacher's one-hot beside z.
-    latents = jnp.zeros((1, latent_dim + len(routed_teachers)))
+    latents = jnp.zeros((1, training.noise + len(routed_teachers)))
     variables = generator.init(jax.random.fold_in(key, 0), latents, train=False)
     filters = {
       teacher.name: _init_filters(
@@ -69,7 +69,7 @@ def phase(
         teacher,
         generator,
         image_shape,
-        weights,
+        objective,
       )
       for teacher_number, teacher in enumerate(teachers, start=1)
     }
@@ -82,16 +82,20 @@ def phase(
       features, updated = generator.apply(
         join(params['generator'], batch_stats),
         draw_latents(
-          key, batch_size, latent_dim, routed_teachers, len(routed_teachers)
+          key,
+          training.batch,
+          training.noise,
+          routed_teachers,
+          len(routed_teachers),
         ),
         train=True,
         mutable=['batch_stats'],
       )
       # Without the first groups L_joint is L_gan, Eq. 8, and the prior.
-      if not weights.groups:
+      if not objective.groups:
         features = features[-1:]
       loss, (_, metrics) = l_joint(
-        features, params['filters'], frozen, label_map, weights
+        features, params['filters'], frozen, label_map, objective, routed=routed
       )
       return loss, (updated['batch_stats'], metrics)
 
@@ -99,7 +103,7 @@ def phase(
 
   return Phase(
     name,
-    steps,
+    training.steps,
     init,
     step,
     lambda: tuple(teachers),
@@ -116,7 +120,7 @@ def _init_filters(
   teacher: Teacher,
   generator: Generator,
   image_shape: tuple[int, int, int],
-  weights: GeneratorLossWeights,
+  objective: Objective,
 ) -> dict[str, Any]:
   """Initialises f_m^1 .. f_m^B of one teacher, Eq. 9, as `phase` names them."""
   shapes = feature_shapes(teacher, image_shape)
@@ -128,10 +132,10 @@ def _init_filters(
       generator.channels[group - 1],
       shapes[num_blocks - group - 1][-1],
     )
-    for group in range(1, num_blocks if weights.groups else 1)
+    for group in range(1, num_blocks if objective.groups else 1)
   }
   # f_m^B stands before the whole teacher.
-  if weights.image_filter:
+  if objective.image_filter:
     filters['image'] = discriminators.init_filter(
       jax.random.fold_in(key, num_blocks), image_shape[-1], image_shape[-1]
     )

@@ -1,14 +1,13 @@
 """The generator's loss, Eq. 4-11, with the prior on batch-norm statistics."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chex
-import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import losses
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.stages import judged_answers
@@ -19,43 +18,7 @@ from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import health, parallel
 from dualgan_jax.training.phase import Metrics
 
-
-@dataclasses.dataclass(frozen=True)
-class GeneratorLossWeights:
-  """Weights and forms of the terms of the generator's loss.
-
-  The defaults are the values of `config.objectives.default`.
-
-  Attributes:
-    alpha: α of Eq. 8, weight of the activation loss L_a.
-    beta: β of Eq. 8, weight of the information-entropy loss L_ie.
-    gamma: γ of Eq. 8, weight of the discrete loss L_dis.
-    entropy: form of L_ie, one of `losses.ENTROPY_FORMS`.
-    prior: weight of the batch-norm statistics prior L_bn, our addition to
-      L_joint of Eq. 11; 0 for none.
-    one_hot: form of L_oh: 'labels' for label by label (Eq. 5 and 6), 'class'
-      for one class per image (DAFL).
-    never_empty: whether t of Eq. 5 keeps each image's most probable label.
-    groups: whether the teachers' tails D_m^j also judge the features F_g^j
-      (Eq. 4, 9 and 11); else there is the image I_g alone.
-    image_filter: whether a filter f_m^B (Eq. 9) also stands before the first
-      teacher block, as in the paper's figure: a gain per image channel.
-    routed: whether each image belongs to one teacher (`method.routing`).
-  """
-
-  alpha: float = 0.0
-  beta: float = 1.0
-  gamma: float = 0.1
-  entropy: str = 'normalised'
-  prior: float = 1.0
-  one_hot: str = 'labels'
-  never_empty: bool = True
-  groups: bool = True
-  image_filter: bool = False
-  routed: bool = False
-
-
-_DEFAULT_WEIGHTS = GeneratorLossWeights()
+_DEFAULT_OBJECTIVE = Objective()
 
 
 def l_joint(
@@ -63,9 +26,11 @@ def l_joint(
   filters: Mapping[str, Any],
   teachers: Sequence[Teacher],
   label_map: LabelMap,
-  weights: GeneratorLossWeights = _DEFAULT_WEIGHTS,
+  objective: Objective = _DEFAULT_OBJECTIVE,
+  *,
+  routed: bool = False,
 ) -> tuple[chex.Array, tuple[chex.Array, Metrics]]:
-  """Computes L_joint (Eq. 11) plus the statistics prior.
+  """Computes L_joint (Eq. 11) plus the added terms, such as the prior.
 
   In a step of `parallel.compile_step` the rows are this device's share of the
   batch; under any other `jax.jit`, `jax.vmap`, `jax.pmap` or none they are the
@@ -83,8 +48,9 @@ def l_joint(
       F_g^j before I_g, and 'image' if I_g has one.
     teachers: M of them, frozen; of B blocks if there are groups.
     label_map: the teachers in the same order.
-    weights: of the terms; `groups` and `image_filter` are read off `features`
-      and `filters` instead.
+    objective: weights and forms of the terms; its groups and image filter are
+      read off `features` and `filters` instead, and its routing is `routed`.
+    routed: whether each image belongs to one teacher (`method.routing`).
 
   Returns:
     The loss, a scalar, and (logits, metrics): the teachers' answers to I_g
@@ -92,35 +58,40 @@ def l_joint(
   """
   image = features[-1]
   # Eq. 4 and 9: one pass of each teacher over the image and all groups.
-  ladders = _ladders(features, filters, teachers, routed=weights.routed)
+  ladders = _ladders(features, filters, teachers, routed=routed)
   # Eq. 10, of the image and, inside Eq. 11's consistency, of each group.
   owners = label_map.owners(label_map.union)
   logits = _ensemble_logits(
-    [ladder.image for ladder in ladders], owners, routed=weights.routed
+    [ladder.image for ladder in ladders], owners, routed=routed
   )
-  consistencies = _consistencies(ladders, owners, logits, routed=weights.routed)
+  consistencies = _consistencies(ladders, owners, logits, routed=routed)
   # The rows and labels that L_oh and L_ie judge.
   answers = judged_answers.list_judged_answers(
     logits,
     ladders,
     teachers,
     label_map,
-    entropy=weights.entropy,
-    routed=weights.routed,
+    entropy=objective.entropy,
+    routed=routed,
   )
   # Everything that is not linear in a batch mean meets its mean here.
-  label_means, moments, health_means = parallel.mean(
+  label_means, moment_means, health_means = parallel.mean(
     (
       [judged_answers.label_mean(judged) for judged in answers],
       [[layer[:2] for layer in ladder.moments] for ladder in ladders],
       health.batch_means(image, logits),
     )
   )
-  # Eq. 8, then Eq. 11, then our prior.
-  terms = _gan_terms(logits, ladders, answers, label_means, weights)
-  l_bn = _prior(ladders, moments)
-  loss = losses.joint(terms['l_gan'], consistencies) + weights.prior * l_bn
-  metrics = {**terms, 'l_bn': l_bn, **health.health(health_means)}
+  # Eq. 8, then Eq. 11, then the terms that are not the paper's.
+  terms = _gan_terms(logits, ladders, answers, label_means, objective)
+  loss = losses.joint(terms['l_gan'], consistencies)
+  batch = losses.GeneratedBatch(
+    image, logits, _reduced_moments(ladders, moment_means)
+  )
+  for weight_field, term in losses.ADDED_TERMS.items():
+    terms[term.metric] = term.compute(batch)
+    loss += getattr(objective, weight_field) * terms[term.metric]
+  metrics = {**terms, **health.health(health_means)}
   if consistencies:
     metrics['consistency'] = _mean(consistencies)
   return loss, (logits, metrics)
@@ -237,7 +208,7 @@ def _gan_terms(
   ladders: Sequence[Ladder],
   answers: Sequence[JudgedAnswers],
   label_means: Sequence[chex.Array],
-  weights: GeneratorLossWeights,
+  objective: Objective,
 ) -> Metrics:
   """Computes L_gan (Eq. 8) of the image, and its terms.
 
@@ -246,7 +217,7 @@ def _gan_terms(
     ladders: per teacher, with the features before its head.
     answers: the parts that L_oh and L_ie judge.
     label_means: of each of `answers`, over the whole batch, [l].
-    weights: of the terms.
+    objective: weights and forms of the terms.
 
   Returns:
     Scalars: l_oh, l_a, l_ie, l_dis and l_gan.
@@ -255,7 +226,7 @@ def _gan_terms(
   l_oh = _mean(
     [
       judged_answers.one_hot(
-        judged, weights.one_hot, never_empty=weights.never_empty
+        judged, objective.one_hot, never_empty=objective.never_empty
       )
       for judged in answers
     ]
@@ -275,9 +246,9 @@ def _gan_terms(
     l_a,
     l_ie,
     l_dis,
-    alpha=weights.alpha,
-    beta=weights.beta,
-    gamma=weights.gamma,
+    alpha=objective.alpha,
+    beta=objective.beta,
+    gamma=objective.gamma,
   )
   return {
     'l_oh': l_oh,
@@ -288,32 +259,25 @@ def _gan_terms(
   }
 
 
-def _prior(
+def _reduced_moments(
   ladders: Sequence[Ladder],
-  moments: Sequence[Sequence[tuple[chex.Array, chex.Array]]],
-) -> chex.Array:
-  """Averages L_bn over the teachers that have batch norm.
+  batch_means: Sequence[Sequence[tuple[chex.Array, chex.Array]]],
+) -> list[list[losses.Moments]]:
+  """Lists the moments of each teacher's batch norms over the whole batch.
 
   Args:
     ladders: per teacher, with the running statistics of its layers.
-    moments: per teacher and layer, E[x] and E[x²] of the whole batch,
+    batch_means: per teacher and layer, E[x] and E[x²] of the whole batch,
       [channels] each.
-
-  Returns:
-    A scalar, 0 if no teacher has batch norm.
   """
   # The ladders' moments are of this device's rows: only the running ones stay.
-  priors = [
-    losses.statistics_prior(
-      [
-        losses.Moments(*batch_means, *layer[2:])
-        for batch_means, layer in zip(layers, ladder.moments, strict=True)
-      ]
-    )
-    for layers, ladder in zip(moments, ladders, strict=True)
-    if ladder.moments
+  return [
+    [
+      losses.Moments(*means, *layer[2:])
+      for means, layer in zip(layer_means, ladder.moments, strict=True)
+    ]
+    for layer_means, ladder in zip(batch_means, ladders, strict=True)
   ]
-  return _mean(priors) if priors else jnp.zeros(())
 
 
 def _mean(values: Sequence[chex.Array]) -> chex.Array:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from dualgan_jax import losses
+from dualgan_jax.config.stage_table import Pretrain
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.training import image_batches
 from dualgan_jax.training.image_batches import RealImages
@@ -17,9 +18,7 @@ def phase(
   classifier: Classifier,
   image_shape: tuple[int, int, int],
   load_images: Callable[[], RealImages],
-  *,
-  steps: int,
-  batch_size: int,
+  training: Pretrain,
   optimiser: optax.GradientTransformation,
 ) -> Phase:
   """Trains one teacher with binary cross-entropy per label.
@@ -29,8 +28,7 @@ def phase(
     classifier: of |Y_m| logits.
     image_shape: (height, width, channels).
     load_images: gives the images, their targets 0 or 1, [n, |Y_m|].
-    steps: training steps.
-    batch_size: images per step, drawn with replacement.
+    training: steps, and images per step, drawn with replacement.
     optimiser: of the parameters.
   """
 
@@ -42,7 +40,7 @@ def phase(
     def loss_fn(params, batch_stats, key):
       # Drawn with the step's key, so that a resumed run draws the same.
       images, targets = image_batches.draw_batch(
-        (frozen,), key, batch_size, image_shape[:2]
+        (frozen,), key, training.batch, image_shape[:2]
       )
       logits, variables = classifier.apply(
         join(params, batch_stats), images, train=True
@@ -56,4 +54,4 @@ def phase(
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(name, steps, init, step, load_images)
+  return Phase(name, training.steps, init, step, load_images)

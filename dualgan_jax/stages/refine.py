@@ -23,11 +23,13 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
+from dualgan_jax.config.objective_group import Objective
+from dualgan_jax.config.stage_table import Refine
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
-from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
+from dualgan_jax.stages.generator_loss import l_joint
 from dualgan_jax.stages.replay_buffer import (
   Augmentation,
   draw_replayed,
@@ -66,37 +68,36 @@ class _Refinement:
   generator: FrozenGenerator
   num_teachers: int
   label_map: LabelMap
-  weights: GeneratorLossWeights
+  objective: Objective
+  training: Refine
   temperature: float
-  adversarial_weight: float
-  replay_buffer_size: int
-  student_replays: int
-  augmentation: Augmentation
-  batch_size: int
   optimisers: dict[str, optax.GradientTransformation]
 
   def step(self, frozen: Any, state: Any) -> tuple[RefineState, Metrics]:
     """Takes one step of the generator, and then those of the student."""
     # One key per draw, so that a resumed run draws the same.
     key = jax.random.fold_in(state.key, state.step)
-    draw_key, *replay_keys = jax.random.split(key, 1 + self.student_replays)
+    draw_key, *replay_keys = jax.random.split(key, 1 + self.training.replays)
     generator, images, targets, metrics = self._generator_step(
       frozen, state, draw_key
     )
     # Batches are counted: there may be more images than int32 holds.
-    buffer_batches = self.replay_buffer_size // self.batch_size
-    first_row = state.step % buffer_batches * self.batch_size
+    batch_size = self.training.batch
+    buffer_batches = self.training.pool_batches
+    first_row = state.step % buffer_batches * batch_size
     replay_buffer = insert_batch(state.pool, first_row, images)
-    num_filled = jnp.minimum(state.step + 1, buffer_batches) * self.batch_size
+    num_filled = jnp.minimum(state.step + 1, buffer_batches) * batch_size
     # The new images may be drawn, too, so that a first step has some.
     replayed_images = [
       draw_replayed(
         replay_buffer,
         num_filled,
         replay_key,
-        self.batch_size,
-        self.augmentation,
-        self.num_teachers if self.weights.routed else 1,
+        batch_size,
+        Augmentation(
+          self.training.shift, self.training.flip, self.training.mixup
+        ),
+        self.num_teachers if self.generator.routed_teachers else 1,
       )
       for replay_key in replay_keys
     ]
@@ -176,16 +177,15 @@ class _Refinement:
     self, params, batch_stats, student_variables, frozen, key
   ):
     """Computes L_joint (Eq. 11) minus the reward, on this device's share."""
-    routed_teachers = (
-      tuple(range(self.num_teachers)) if self.weights.routed else ()
-    )
+    routed = bool(self.generator.routed_teachers)
     features, updated = self.generator.module.apply(
       join(params, batch_stats),
       frozen_generator.draw_latents(
         key,
-        self.batch_size,
+        self.training.batch,
         self.generator.latent_dim,
-        routed_teachers,
+        # All teachers, also those that answer no label of Y_cst.
+        tuple(range(self.num_teachers)) if routed else (),
         self.num_teachers,
       ),
       train=True,
@@ -198,7 +198,8 @@ class _Refinement:
       frozen['filters'],
       frozen['teachers'],
       self.label_map,
-      self.weights,
+      self.objective,
+      routed=routed,
     )
     # At test time: the reward is for errors of the student as it is used.
     student_logits, _ = self.student.apply(
@@ -206,13 +207,13 @@ class _Refinement:
     )
     # `union_logits` count foreign labels as absent, if routed; not all
     # students are to learn them so.
-    if self.weights.routed and not self.generator.foreign_labels_absent:
+    if routed and not self.generator.foreign_labels_absent:
       targets = self._ensemble_logits(frozen, images)
     else:
       targets = union_logits[:, self._customised_columns()]
     # Both sides carry gradient, and only the generator follows it.
     disagreement = losses.disagreement(student_logits, targets)
-    total = loss - self.adversarial_weight * disagreement
+    total = loss - self.training.disagreement * disagreement
     metrics = {
       'generator_loss': total,
       'disagreement': disagreement,
@@ -248,16 +249,11 @@ def phase(
   generator: FrozenGenerator,
   teachers: tuple[Teacher, ...],
   label_map: LabelMap,
-  weights: GeneratorLossWeights,
+  objective: Objective,
+  training: Refine,
   *,
   image_shape: tuple[int, int, int],
   temperature: float,
-  adversarial_weight: float,
-  replay_buffer_size: int,
-  student_replays: int,
-  augmentation: Augmentation,
-  steps: int,
-  batch_size: int,
   optimisers: dict[str, optax.GradientTransformation],
 ) -> Phase:
   """Trains generator and compact student in turn.
@@ -269,17 +265,10 @@ def phase(
       there are any, stay as they are.
     teachers: all of them, frozen.
     label_map: the teachers in the same order.
-    weights: of the generator's loss; its groups are not judged any more.
+    objective: of the generator; its groups are not judged any more.
+    training: steps, batch, reward, and what is replayed.
     image_shape: (height, width, channels).
     temperature: of the student's loss.
-    adversarial_weight: of the reward for images on which student and teachers
-      disagree.
-    replay_buffer_size: in images, a multiple of `batch_size`.
-    student_replays: steps of the student on replayed images for each step of
-      the generator.
-    augmentation: of replayed images.
-    steps: of the generator.
-    batch_size: images per step.
     optimisers: for 'generator' and 'student'.
   """
   refinement = _Refinement(
@@ -287,13 +276,9 @@ def phase(
     generator,
     len(teachers),
     label_map,
-    weights,
+    objective,
+    training,
     temperature,
-    adversarial_weight,
-    replay_buffer_size,
-    student_replays,
-    augmentation,
-    batch_size,
     optimisers,
   )
 
@@ -318,7 +303,9 @@ def phase(
       params,
       batch_stats,
       opt_state,
-      jnp.zeros((replay_buffer_size, *image_shape), jnp.uint8),
+      jnp.zeros(
+        (training.pool_batches * training.batch, *image_shape), jnp.uint8
+      ),
     )
 
   # All teachers, also irrelevant ones: the generator is judged by them all.
@@ -326,7 +313,12 @@ def phase(
     return {'teachers': teachers, 'filters': generator.filters}
 
   return Phase(
-    'refine', steps, init, refinement.step, make_frozen, label_map.union
+    'refine',
+    training.steps,
+    init,
+    refinement.step,
+    make_frozen,
+    label_map.union,
   )
 
 

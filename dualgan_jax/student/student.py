@@ -19,13 +19,13 @@ import numpy as np
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.student import (
-  described_net,
   image_input,
   model_card,
   model_repository,
   program,
   student_config,
   student_folder,
+  student_net,
 )
 from dualgan_jax.student.image_input import Picture
 from dualgan_jax.student.model_card import CardFacts
@@ -172,9 +172,7 @@ def write(
   """
   config = _describe(labels, image_shape, net, origin)
   card = model_card.format_card(config, card_facts or CardFacts())
-  student_folder.write(
-    folder, described_net.flatten_blocks(variables), config, card
-  )
+  student_folder.write(folder, student_net.flatten(variables), config, card)
 
 
 def write_program(
@@ -251,7 +249,7 @@ def load(folder: str | pathlib.Path) -> Student:
   if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)
     return Student(config, apply, tensors, any_batch=False)
-  return Student(config, *described_net.build_apply(folder, config, tensors))
+  return Student(config, *student_net.build_apply(folder, config, tensors))
 
 
 def find_folder(folder: str | pathlib.Path) -> pathlib.Path:

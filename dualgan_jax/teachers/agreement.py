@@ -33,10 +33,9 @@ def check_agreement(
       f'{first_field}.{file_fields.get(first_field, "widths")}: {num_blocks} '
       'block; a net needs at least two to be cut into.'
     )
-  # Only the blocks of weight files can be merged by the config.
-  merge_hint = (
-    ', weight files by `merge`' if 'weights' in file_fields.values() else ''
-  )
+  # Only the blocks of PyTorch's files can be merged by the config.
+  can_merge = {'weights', 'torch_export'}.intersection(file_fields.values())
+  merge_hint = ", PyTorch's by `merge`" if can_merge else ''
   # Generated features enter after every block but the last.
   first_sizes = _spatial_sizes(first_net, image_shape)
   for field, net in later_nets:

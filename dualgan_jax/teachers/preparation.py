@@ -1,10 +1,13 @@
 """Brings images to the size, channels and scale that a net expects."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import chex
 import jax
 import jax.numpy as jnp
+
+from dualgan_jax.errors import UserError
 
 # Pillow and PyTorch's transforms weigh red, green and blue so.
 _LUMA_WEIGHTS = (0.299, 0.587, 0.114)
@@ -42,3 +45,24 @@ class Preparation:
       for channel_values in (self.mean, self.deviation)
     )
     return (images - mean) / deviation
+
+
+def check_channels(
+  field: str, channel_values: Sequence[float], num_channels: int
+) -> None:
+  """Checks that a mean or standard deviation fits the channels of images.
+
+  Args:
+    field: of the config or argument, for the message.
+    channel_values: one for all channels, or one for each.
+    num_channels: of the images.
+
+  Raises:
+    UserError: there are more or fewer.
+  """
+  num_values = len(channel_values)
+  if num_values not in (1, num_channels):
+    raise UserError(
+      f'{field}: {num_values} values for {num_channels} channel(s); give one '
+      'for all, or one for each.'
+    )

@@ -1,6 +1,7 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -34,6 +35,9 @@ class Teacher:
       logits are softmax probabilities then (use `single_label`).
     image_shape: (height, width, channels) of the images that it takes, if
       known.
+    statistics: by the name that `name_tensor` gives a tensor [..., c] inside
+      the functions, its mean and variance [c] in training, for the statistics
+      prior; that of Linen's `nn.BatchNorm` is read anyway.
   """
 
   name: str = struct.field(pytree_node=False)
@@ -45,6 +49,7 @@ class Teacher:
   image_shape: tuple[int, int, int] | None = struct.field(
     pytree_node=False, default=None
   )
+  statistics: dict[str, Any] = struct.field(default_factory=dict)
 
   @classmethod
   def from_flax(
@@ -117,19 +122,12 @@ class Teacher:
   ) -> 'Teacher':
     """Makes a teacher of a Flax NNX model, as `from_flax` does of Linen's.
 
-    The statistics prior cannot read its batch norms, nor those of plain
-    functions; a run says so.
-
     Args:
       module: an `nnx.Module` with its variables; it stays as it is, and answers
         as after `module.eval()`.
-      labels: see `from_flax`.
-      image_shape: see `from_flax`.
       cut_after: submodules, like ('conv', 'encoder/layers/0').
-      single_label: see `from_flax`.
-      preparation: see `from_flax`.
-      name: see `from_flax`.
-      **call_arguments: see `from_flax`.
+      labels, image_shape, single_label, preparation, name, **call_arguments:
+        see `from_flax`.
 
     Returns:
       A teacher of one block per cut, and a head.
@@ -140,7 +138,7 @@ class Teacher:
     from dualgan_jax.teachers import nnx_model  # it makes teachers
 
     apply, variables = nnx_model.bind(module, call_arguments)
-    return _from_model(
+    teacher = _from_model(
       name,
       labels,
       image_shape,
@@ -150,6 +148,60 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
+    return teacher.replace(statistics=nnx_model.batch_statistics(module))
+
+  @classmethod
+  def from_torch_export(
+    cls,
+    path: str | os.PathLike[str],
+    *,
+    labels: Sequence[str],
+    single_label: bool = False,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+    cut_after: Sequence[str] | None = None,
+    merge: Sequence[int] = (),
+    name: str = 'teacher',
+  ) -> 'Teacher':
+    """Makes a teacher of a file that `torch.export.save` wrote.
+
+    Nothing in the file is executed, and PyTorch is not needed. Where the file
+    has logits of its example (`extra_files={'logits.json': ...}`), the teacher
+    must give the same ones.
+
+    Args:
+      path: of the file, usually `.pt2`, of PyTorch 2.8 or newer.
+      labels: in the order of the logits.
+      single_label: whether its labels exclude one another: its logits are what
+        a softmax takes.
+      mean: to subtract from images in [0, 1], for all channels or for each.
+      std: standard deviation to divide them by then, likewise.
+      cut_after: two or more modules, like ('layer1', 'layer2'), after which it
+        is cut into blocks; what follows the last is the head. None cuts at the
+        last place of each spatial size.
+      merge: numbers of blocks to merge with the next one.
+      name: of the teacher.
+
+    Returns:
+      A teacher of images [N, h, w, c] in [0, 1], of any size.
+
+    Raises:
+      UserError: the file is damaged, or has operations that are not known; it
+        cannot be cut there; labels, mean or std don't fit it; or its stored
+        logits differ from the teacher's.
+    """
+    from dualgan_jax.teachers import exported_teacher  # it makes teachers
+
+    net = exported_teacher.read('path', os.fspath(path))
+    options = exported_teacher.Options(
+      tuple(labels),
+      single_label,
+      tuple(mean),
+      tuple(std),
+      cut_after,
+      tuple(merge),
+    )
+    return exported_teacher.make(name, net, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,66 +302,6 @@ def _from_model(
   if preparation:
     teacher = prepared(teacher, preparation)
   return single_label(teacher) if softmax else teacher
-
-
-_PLACES = ('first', 'second')
-
-
-@dataclasses.dataclass(frozen=True)
-class _MergedBlock:
-  """Two blocks, one after the other."""
-
-  first: BlockFn
-  second: BlockFn
-
-  def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
-    for place in _PLACES:
-      block_variables = {
-        collection: by_place[place]
-        for collection, by_place in variables.items()
-        if place in by_place
-      }
-      features = getattr(self, place)(block_variables, features)
-    return features
-
-
-def merged(teacher: Teacher, block_number: int) -> Teacher:
-  """Merges blocks b and b + 1 of a teacher into one.
-
-  Args:
-    teacher: of B blocks.
-    block_number: b, 1 .. B - 1.
-
-  Returns:
-    The same function in B - 1 blocks.
-  """
-  pair = slice(block_number - 1, block_number + 1)
-  parts = dict(zip(_PLACES, teacher.variables[pair], strict=True))
-  # 'params' stay apart from 'batch_stats', which no gradient moves.
-  collections = dict.fromkeys(
-    collection for part in parts.values() for collection in part
-  )
-  variables = {
-    collection: {
-      place: part[collection]
-      for place, part in parts.items()
-      if collection in part
-    }
-    for collection in collections
-  }
-
-  def replace_pair(entries, entry):
-    return (
-      *entries[: block_number - 1],
-      entry,
-      *entries[block_number + 1 :],
-    )
-
-  return dataclasses.replace(
-    teacher,
-    blocks=replace_pair(teacher.blocks, _MergedBlock(*teacher.blocks[pair])),
-    variables=replace_pair(teacher.variables, variables),
-  )
 
 
 @dataclasses.dataclass(frozen=True)

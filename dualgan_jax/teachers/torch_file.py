@@ -17,6 +17,7 @@ from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
 from dualgan_jax.teachers import safe_pickle
 from dualgan_jax.teachers.safe_pickle import Inert
+from dualgan_jax.teachers.stored_zip import StoredZip
 from dualgan_jax.teachers.torch_tensor import (
   DTYPES,
   INERT_ITEM_SIZES,
@@ -34,6 +35,7 @@ _ZIP_MAGIC = b'PK\x03\x04'
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # Bytes of a storage's length before its numbers, in the legacy format.
 _LENGTH_BYTES = 8
+_PICKLE_NAME = 'data.pkl'
 
 
 def load(path: pathlib.Path) -> Any:
@@ -47,7 +49,19 @@ def load(path: pathlib.Path) -> Any:
   Raises:
     UserError: it is damaged, or something else.
   """
-  file_bytes = path.read_bytes()
+  return load_bytes(path, path.read_bytes())
+
+
+def load_bytes(path: pathlib.Path, file_bytes: bytes) -> Any:
+  """Reads a file of `torch.save`, or such a file inside of another one.
+
+  Args:
+    path: of the file, for the messages.
+    file_bytes: what `torch.save` wrote.
+
+  Raises:
+    UserError: see `load`.
+  """
   if file_bytes.startswith(_ZIP_MAGIC):
     if not zipfile.is_zipfile(io.BytesIO(file_bytes)):
       raise UserError(f'{path}: cut short; bring the file again.')
@@ -186,54 +200,18 @@ class _ZipFile(_TorchFile):
   def __init__(self, file_bytes: bytes):
     """Reads the archive's pickle."""
     super().__init__(file_bytes)
-    self._archive = zipfile.ZipFile(io.BytesIO(file_bytes))
-    member_names = self._archive.namelist()
-    (pickle_name,) = [
-      member_name
-      for member_name in member_names
-      if member_name.split('/')[1:] == ['data.pkl']
-    ]
-    self._folder = pickle_name.removesuffix('data.pkl')
-    self._unread_bytes, self._members = self.num_bytes, {}
-    # Older versions wrote little-endian numbers only.
-    byte_order = b'little'
-    if f'{self._folder}byteorder' in member_names:
-      byte_order = self._read_member('byteorder')
-      if byte_order not in (b'little', b'big'):
-        raise ValueError('its byteorder is neither little nor big')
-    self._is_big_endian = byte_order == b'big'
-    self.value = self.load(io.BytesIO(self._read_member('data.pkl')))
-
-  def _read_member(self, member_name: str) -> bytes:
-    """Reads a member once, if the sum of all that were read fits the file.
-
-    Raises:
-      ValueError: they do not fit, or it is compressed.
-    """
-    if member_name not in self._members:
-      member = self._archive.getinfo(self._folder + member_name)
-      # PyTorch never compresses, and a small member could become huge.
-      if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f'{member.filename} is compressed')
-      self._unread_bytes -= member.file_size
-      if member.file_size != member.compress_size or self._unread_bytes < 0:
-        raise ValueError(f'{member.filename} is larger than the file')
-      self._members[member_name] = self._archive.read(member)
-    return self._members[member_name]
+    self._archive = StoredZip(file_bytes, _PICKLE_NAME)
+    self.value = self.load(io.BytesIO(self._archive.read(_PICKLE_NAME)))
 
   def storage_bytes(self, key: str) -> memoryview:
     try:
-      return memoryview(self._read_member(f'data/{key}'))
+      return memoryview(self._archive.read(f'data/{key}'))
     # `zipfile` has several exceptions for damage.
     except Exception as error:
       raise ValueError(f'is damaged ({first_line(error)})') from error
 
   def in_native_order(self, numbers: np.ndarray) -> np.ndarray:
-    if not self._is_big_endian or numbers.itemsize == 1:
-      return numbers
-    # As integers, since not all of NumPy's types can be swapped.
-    bits = numbers.view(f'u{numbers.itemsize}')
-    return bits.byteswap().view(numbers.dtype)
+    return self._archive.in_native_order(numbers)
 
 
 class _LegacyFile(_TorchFile):

@@ -118,16 +118,6 @@ def test_unfinished_stages_are_not_shared(tmp_path, plan):
   }
 
 
-def test_a_generator_is_as_wide_as_its_own_arms_student():
-  config = digits.get_config('smoke')
-  wide_student = sweep.change_fields(
-    config, 0, {'student.widths': (24, 48, 96)}
-  )
-  assert wide_student.generator.features == (24, 48)
-  set_features = sweep.change_fields(config, 0, {'generator.features': (4, 4)})
-  assert set_features.generator.features == (4, 4)
-
-
 def test_runs_are_checked_against_their_own_folders(
   tmp_path, plan, monkeypatch
 ):

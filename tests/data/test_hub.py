@@ -3,13 +3,12 @@
 import io
 
 import datasets
-import ml_collections
 import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
 
-from dualgan_jax.config import builders
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data import hub, sources
 from dualgan_jax.errors import UserError
 
@@ -49,10 +48,7 @@ def _written(folder, *parts, columns=None, **features):
 
 
 def _parts(folder, **fields):
-  values = builders.data_set('someone/pets', path=str(folder), **fields)
-  data_config = ml_collections.FrozenConfigDict(
-    ml_collections.ConfigDict(values)
-  )
+  data_config = DataSet(source='someone/pets', path=str(folder), **fields)
   sources.check('pets', data_config, (8, 8, 1), 0)
   return [
     sources.load('pets', data_config, part, (8, 8, 1), 0)

@@ -3,12 +3,11 @@
 import os
 import shutil
 
-import ml_collections
 import numpy as np
 import pytest
 from PIL import Image
 
-from dualgan_jax.config import builders
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data import image_folder, sources
 from dualgan_jax.errors import UserError
 
@@ -27,8 +26,7 @@ def _tree(folder, *parts, labels=('cat', 'dog'), num_images=4):
 
 
 def _data_config(folder, **fields):
-  values = builders.data_set('someone/pets', path=str(folder), **fields)
-  return ml_collections.FrozenConfigDict(ml_collections.ConfigDict(values))
+  return DataSet(source='someone/pets', path=str(folder), **fields)
 
 
 def _check(folder, **fields):

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from sklearn import datasets as bundled
 
 from dualgan_jax.config import builders
+from dualgan_jax.config.fields import DataSet
 from dualgan_jax.data import overlay, sources
 from dualgan_jax.errors import UserError
 
@@ -26,10 +27,10 @@ def _cache(tmp_path, monkeypatch):
 
 
 def _load(data_config, part='train', image_shape=(8, 8, 1), seed=0):
-  frozen_config = ml_collections.FrozenConfigDict(
-    ml_collections.ConfigDict(data_config)
+  values = ml_collections.ConfigDict(data_config).to_dict()
+  return sources.load(
+    'pets', DataSet.model_validate(values), part, image_shape, seed
   )
-  return sources.load('pets', frozen_config, part, image_shape, seed)
 
 
 def _digits(part='train', image_shape=(8, 8, 1), test_fraction=0.3, seed=0):

@@ -21,7 +21,7 @@ def _config(**batches):
 def _check(**batches):
   config = batch_sizes.fill_in(_config(**batches), PARTS)
   batch_sizes.check(config, PARTS, list(PARTS), 3)
-  return {stage: config[stage].batch for stage in PARTS}
+  return {stage: getattr(config, stage).batch for stage in PARTS}
 
 
 def test_devices_share_and_on_each_teachers_where_images_are_routed():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dualgan_jax import dry_run, run
-from dualgan_jax.config import builders
+from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import external_teachers
 from tests import tiny
@@ -167,7 +167,7 @@ def test_half_precision_is_widened_and_the_protocol_is_checked():
   config = _config()
   added = external_teachers.add(config, {'one': one})
   _, made = external_teachers.read(
-    added.lock(), {'one': one.replace(variables=half)}
+    schema.check(added), {'one': one.replace(variables=half)}
   )
   assert {leaf.dtype for leaf in jax.tree.leaves(made['one'].variables)} == {
     np.dtype(np.float32)

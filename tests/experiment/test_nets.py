@@ -18,7 +18,6 @@ from tests import others, state_dicts
 
 def _config(**changes):
   config = digits.get_config('smoke')
-  config.generator.features = config.student.widths[:-1]
   for field, value in changes.items():
     group, _, name = field.rpartition('__')
     node = config
@@ -38,7 +37,6 @@ def file(tmp_path_factory):
 
 def _others(path, **changes):
   config = others.get_config(path)
-  config.generator.features = config.student.widths[:-1]
   with config.unlocked():
     config.teachers.two.update(changes)
   return schema.check(config)
@@ -50,7 +48,7 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   one, two = nets.teachers.values()
   assert (one.name, one.labels) == ('one', tuple('abcdefg'))
   images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
-  net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
+  net = architectures.ARCHITECTURES['wrn_16_1'][0].create(7)
   normalised = (images - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
   expected, _ = net.apply(one.variables, normalised, train=False)
   logits = forward.tail(one, one.variables, images, 0)
@@ -65,7 +63,6 @@ def test_files_of_more_blocks_can_be_cut_into_less(file):
   config = others.get_config(file)
   config.student = builders.conv((4, 6), (1, 4))
   config.generator.widths = (8, 4)
-  config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.merge = (2,)
   nets = build_nets(schema.check(config))
@@ -120,7 +117,6 @@ def test_a_student_meets_lenet_5(tmp_path):
   config = others.get_config(str(path))
   config.image = (32, 32, 1)
   config.student = builders.conv((3, 8, 60), (2, 2, 1), kind='lenet')
-  config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.update(architecture='lenet5', mean=(0.1,), deviation=(0.3,))
   nets = build_nets(schema.check(config))
@@ -145,7 +141,6 @@ def _reference(tmp_path, nets, factor=1):
 def test_a_reference_is_compared_in_full_precision(file, tmp_path, precision):
   right = _reference(tmp_path, build_nets(_others(file)))
   config = others.get_config(file)
-  config.generator.features = config.student.widths[:-1]
   config.precision = precision
   config.teachers.two.reference = right
   config = schema.check(config)
@@ -169,7 +164,6 @@ def test_the_pool_of_a_stem_halves_the_features(tmp_path):
   config = others.get_config(str(path))
   config.student = builders.conv((4, 4, 5, 6), (2, 2, 2, 2))
   config.generator.widths = (8, 4, 4, 4)
-  config.generator.features = config.student.widths[:-1]
   for teacher in config.teachers.values():
     teacher.update(architecture='cifar_resnet18', stem_pool=True)
   nets = build_nets(schema.check(config))
@@ -210,10 +204,12 @@ def test_a_file_that_does_not_fit_is_named(file, changes, message):
 
 
 def test_the_generator_mirrors_the_student():
-  nets = build_nets(_config(student__widths=(3, 4, 5)))
+  nets = build_nets(
+    _config(student__widths=(3, 4, 5), generator__features=(6, 8))
+  )
   # B = 3: F_g^1 meets block 2, F_g^2 block 1, F_g^3 is the image.
   assert nets.generator.sizes == ((4, 4), (8, 8), (16, 16))
-  assert nets.generator.channels == (8, 8, 1)
+  assert nets.generator.channels == (8, 6, 1)
 
 
 def test_group_sizes_follow_any_image():

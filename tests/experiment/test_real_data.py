@@ -1,17 +1,22 @@
 """Real data fit teachers and labels, or an error says why not."""
 
-import ml_collections
 import numpy as np
 import pytest
 
 from dualgan_jax.config import schema
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import real_data
 from dualgan_jax.presets import digits
 from dualgan_jax.teachers.teacher import Teacher
 
 # Changes that make an entry that of a weight file, which is never opened.
-_WEIGHTS = {'weights': 'weights.npz', 'labels': tuple('01234'), 'data': None}
+_WEIGHTS = {
+  'weights': 'weights.npz',
+  'architecture': 'lenet5',
+  'labels': tuple('01234'),
+  'single_label': True,
+}
 
 
 @pytest.fixture(scope='module')
@@ -20,11 +25,14 @@ def config():
 
 
 def _changed(config, **teachers):
-  """The config with other fields of some teachers."""
-  values = config.to_dict()
+  """The config with other fields of some teachers, or with other teachers."""
+  values = config.model_dump()
   for name, changes in teachers.items():
-    values['teachers'][name].update(changes)
-  return ml_collections.FrozenConfigDict(values)
+    if 'weights' in changes:
+      values['teachers'][name] = changes
+    else:
+      values['teachers'][name].update(changes)
+  return Experiment.model_validate(values)
 
 
 def test_teachers_of_one_set_share_its_images(config):
@@ -38,9 +46,9 @@ def test_teachers_of_one_set_share_its_images(config):
 
 
 def test_images_may_not_be_moved_out_of_sight(config):
-  values = config.to_dict()
+  values = config.model_dump()
   values['data']['digits']['shift'] = 8  # they are 8×8
-  moved = ml_collections.FrozenConfigDict(values)
+  moved = Experiment.model_validate(values)
   split = real_data.load(moved, 'digits', 'train')
   with pytest.raises(UserError, match=r'^data\.digits\.shift: 8 .* 8×8 out of'):
     real_data.load_for_teacher(moved, 'low', {'digits': split})
@@ -71,7 +79,8 @@ def test_all_teachers_answer_all_images_unless_labels_can_be_absent(config):
 
 
 def test_teachers_answer_the_images_that_they_were_trained_on(config):
-  changed = _changed(config, low={'single_label': True}, high={'data': None})
+  high = {**_WEIGHTS, 'labels': tuple('56789'), 'single_label': False}
+  changed = _changed(config, low={'single_label': True}, high=high)
   (images,) = real_data.load_for_baseline(
     changed,
     _both_teachers(low_has_single_label=True),
@@ -110,36 +119,36 @@ def test_labels_that_no_data_have_are_refused_before_anything_is_trained(
 ):
   real_data.check(config)
   high = {**_WEIGHTS, 'labels': tuple('56789')}
-  values = _changed(config, low=_WEIGHTS, high=high).to_dict()
-  real_data.check(ml_collections.FrozenConfigDict(values))
+  values = _changed(config, low=_WEIGHTS, high=high).model_dump()
+  real_data.check(Experiment.model_validate(values))
   values['labels'] = ('0', 'zero')
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
-    real_data.check(ml_collections.FrozenConfigDict(values))
+    real_data.check(Experiment.model_validate(values))
   values['data'] = {}  # nothing is measured, so nothing is missing
-  real_data.check(ml_collections.FrozenConfigDict(values))
+  real_data.check(Experiment.model_validate(values))
 
 
 def test_labels_that_no_data_have_are_listed_where_teachers_need_the_data(
   config, capsys
 ):
   # `high` is trained on the digits, so they cannot be taken out.
-  values = _changed(config, low=_WEIGHTS).to_dict()
-  real_data.check(ml_collections.FrozenConfigDict(values))
+  values = _changed(config, low=_WEIGHTS).model_dump()
+  real_data.check(Experiment.model_validate(values))
   assert not capsys.readouterr().err
   values['labels'] = ('5', 'zero')
-  real_data.check(ml_collections.FrozenConfigDict(values))
+  real_data.check(Experiment.model_validate(values))
   stderr = capsys.readouterr().err
   assert "labels: no data set has 'zero', which are measured nowhere" in stderr
   # Others are there for nothing else.
   values['data']['more'] = values['data']['digits']
   with pytest.raises(UserError, match="^labels: no data set has 'zero', so"):
-    real_data.check(ml_collections.FrozenConfigDict(values))
+    real_data.check(Experiment.model_validate(values))
 
 
 def test_sampled_images_carry_labels_of_the_student(config):
-  values = config.to_dict() | {'labels': ('3',)}
+  values = config.model_dump() | {'labels': ('3',)}
   images, targets = real_data.sample(
-    ml_collections.FrozenConfigDict(values),
+    Experiment.model_validate(values),
     [real_data.load(config, 'digits', 'train')],
     7,
   )

@@ -24,7 +24,7 @@ from dualgan_jax.data import sources
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import evaluation
 from dualgan_jax.presets import digits
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.student import generated_images
 from dualgan_jax.training.metrics_log import read_metrics
 from tests import state_dicts
@@ -132,7 +132,7 @@ def test_the_folder_holds_everything(finished):
   report = (workdir / 'report.md').read_text()
   assert 'Objective: default.' in report
   card = (workdir / 'student' / 'README.md').read_text()
-  assert re.search(r'top-1 accuracy +. +0\.\d+ . +0\.\d+ to 0\.\d+ ', card)
+  assert re.search(r'\| top-1 accuracy +\| +0\.\d+ \| +0\.\d+ to 0\.\d+', card)
   generated = generated_images.read(
     workdir / 'evaluate' / generated_images.NAME, (16, 16, 1), 10
   )
@@ -410,7 +410,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   metrics = run(config, str(tmp_path / 'run'))['metrics']
   low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
-  assert {sides[column] for column in report.COLUMNS} == {None}
+  assert {sides[column] for column in COLUMNS} == {None}
   assert 0 <= compact['top1'] <= 1
   assert 0 <= compact['mAP'] <= 1
 

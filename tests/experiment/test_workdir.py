@@ -14,7 +14,6 @@ import pytest
 
 from dualgan_jax.config import schema, stage_fields, stage_table
 from dualgan_jax.errors import TrainingError, UserError
-from dualgan_jax.experiment.generator_features import find_existing_features
 from dualgan_jax.experiment.stage_records import (
   batches,
   check_same_fields,
@@ -95,9 +94,6 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   with Workdir('~/run') as workdir:
     assert workdir.path == tmp_path / 'run'
-  _finish(tmp_path / 'run', 'generator')
-  config = _config(generator__features=None)
-  assert find_existing_features(config, '~/run', None) == (16, 32)
 
 
 def test_another_process_is_kept_out_until_it_is_killed(tmp_path):
@@ -293,7 +289,7 @@ def test_each_differing_field_is_named_with_both_values(tmp_path):
 
 def test_a_teacher_more_or_less_is_named(tmp_path):
   _finish(tmp_path, 'pretrain')
-  values = _config().to_dict()
+  values = _config().model_dump()
   values['teachers']['other'] = values['teachers'].pop('high')
   other = schema.check(ml_collections.ConfigDict(values))
   with pytest.raises(UserError) as error:
@@ -497,7 +493,6 @@ def test_a_damaged_record_is_named(tmp_path, content):
       lambda: workdir.seconds('generator'),
       lambda: workdir.begin('generator', _fields()['generator']),
       lambda: check_same_fields(tmp_path, _fields()),
-      lambda: find_existing_features(_config(), str(tmp_path), None),
     ):
       with pytest.raises(UserError) as error:
         look()
@@ -608,28 +603,3 @@ def test_a_chosen_stage_moves_nothing_that_it_does_not_make(tmp_path):
   assert [path.name for path in aside_folders] == [
     f'{stage}.aside-1' for stage in later
   ]
-
-
-def test_the_features_of_the_generator_that_a_run_will_go_on_with(tmp_path):
-  run_path, source_path = (str(tmp_path / name) for name in ('own', 'source'))
-  _finish(tmp_path / 'source', 'pretrain', 'generator')
-
-  def features(*paths, **changes):
-    config = _config(generator__features=None, **changes)
-    return find_existing_features(config, *paths)
-
-  assert features(run_path, None) is None
-  assert (
-    features(run_path, source_path) == features(source_path, None) == (16, 32)
-  )
-  # The generator there stays there, or has other groups.
-  assert features(run_path, source_path, objective__gamma=0.3) is None
-  student = {
-    f'student__{field}': (1, 1) for field in ('widths', 'depths', 'strides')
-  }
-  assert features(run_path, source_path, **student) is None
-  # One that is begun here is gone on with, if nothing else has changed.
-  with Workdir(run_path) as begun:
-    begun.begin('generator', _fields(generator__features=(9, 9))['generator'])
-  assert features(run_path, source_path) == (9, 9)
-  assert features(run_path, None, objective__gamma=0.3) is None

@@ -88,7 +88,6 @@ def test_every_phase_of_an_experiment_has_its_row():
 )
 def test_sizes_are_teachers_and_blocks(num_teachers, num_blocks):
   config = benchmark._resize_digits(num_teachers, num_blocks)
-  config.generator.features = config.student.widths[:-1]
   nets = build_nets(schema.check(config))
   assert len(nets.teachers) == num_teachers
   assert len(nets.student.blocks) == num_blocks

@@ -102,9 +102,7 @@ def test_a_stored_run_had_a_config_of_ours(path):
       for name, value in builders.data_set('').items()
       if name != 'path'
     }
-  run_fields = _effective_fields(
-    {**old_defaults, **run['config'], 'generator.features': None}
-  )
+  run_fields = _effective_fields({**old_defaults, **run['config']})
   differences = []
   for config in _checked_configs():
     fields = {}

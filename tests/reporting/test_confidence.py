@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dualgan_jax.reporting import confidence
+from dualgan_jax.reporting.scores import compute_scores
 
 
 def test_wilsons_interval_of_a_textbook_case():
@@ -27,10 +28,8 @@ def _draw(num_images, rng):
 
 
 def test_the_interval_of_map_is_as_wide_as_maps_of_other_images():
-  from dualgan_jax.reporting import metrics
-
   rng = np.random.default_rng(0)
-  others = [metrics.compute_scores(*_draw(300, rng))['mAP'] for _ in range(200)]
+  others = [compute_scores(*_draw(300, rng))['mAP'] for _ in range(200)]
   expected = np.percentile(others, 97.5) - np.percentile(others, 2.5)
   low, high = confidence.mean_precision_interval(*_draw(300, rng))
   assert high - low == pytest.approx(expected, rel=0.2)

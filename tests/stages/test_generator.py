@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from dualgan_jax import losses
+from dualgan_jax.losses import added_terms
 from dualgan_jax.method import discriminators, frozen_generator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.stages import generator_loss
@@ -30,7 +31,7 @@ def plain_step():
     (losses, 'one_hot', lambda logits, labels: jnp.zeros(())),  # Eq. 6
     (losses, 'activation', lambda features: jnp.zeros(())),
     (losses, 'information_entropy', lambda mean, form=None: jnp.zeros(())),
-    (losses, 'statistics_prior', lambda moments: jnp.zeros(())),
+    (added_terms, 'statistics_prior', lambda moments: jnp.zeros(())),
     (losses, 'consistency', lambda group, image: jnp.zeros(())),  # Eq. 11
   ],
 )
@@ -61,7 +62,7 @@ def test_the_never_empty_label_moves_the_step(plain_step):
 
 
 def test_the_loss_is_eq_11_put_together_by_hand():
-  weights = tiny.loss_weights()
+  objective = tiny.objective()
   key = jax.random.PRNGKey(7)
   source, everyone = tiny.source(), tiny.both_teachers()
   z = jax.random.normal(key, (4, tiny.LATENT_DIM))
@@ -93,20 +94,20 @@ def test_the_loss_is_eq_11_put_together_by_hand():
   prior = sum(losses.statistics_prior(x.moments) for x in ladders) / 2
   expected = (
     losses.one_hot(y, labels)
-    + weights.alpha * l_a
-    + weights.beta * losses.information_entropy(losses.label_mean(y))
-    + weights.gamma * losses.discrete(y)
+    + objective.alpha * l_a
+    + objective.beta * losses.information_entropy(losses.label_mean(y))
+    + objective.gamma * losses.discrete(y)
     + (
       losses.consistency(answers(f1, 1), y)
       + losses.consistency(answers(f2, 2), y)
     )
     / 2
-    + weights.prior * prior
+    + objective.prior * prior
   )
 
   def loss(frozen, features):
     value, _ = generator_loss.l_joint(
-      features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, weights
+      features, frozen['filters'], frozen['teachers'], tiny.LABEL_MAP, objective
     )
     return features, value
 
@@ -194,7 +195,7 @@ def test_without_groups_there_is_the_image_alone():
 def test_a_routed_image_is_judged_by_its_own_teacher_alone():
   everyone = tiny.both_teachers()
   source = tiny.source(routed=True)
-  weights = tiny.loss_weights(routed=True)
+  objective = tiny.objective()
   rng = np.random.default_rng(0)
   shapes = ((2, 2, 5), (4, 4, 4), tiny.IMAGE)
   features = tuple(
@@ -204,7 +205,7 @@ def test_a_routed_image_is_judged_by_its_own_teacher_alone():
 
   def loss(frozen, x):
     _, (logits, metrics) = generator_loss.l_joint(
-      x, *frozen, tiny.LABEL_MAP, weights
+      x, *frozen, tiny.LABEL_MAP, objective, routed=True
     )
     return x, (logits, metrics['consistency'])
 
@@ -249,16 +250,16 @@ def test_a_latent_names_its_teacher():
   np.testing.assert_array_equal(z[:, -2:], [[0, 1]] * 4)
 
 
-def _judged(everyone, label_map=tiny.LABEL_MAP, **changes):
+def _judged(everyone, label_map=tiny.LABEL_MAP, routed=False, **changes):
   """Four images, and the metrics of the loss of them."""
-  weights = tiny.loss_weights(groups=False, **changes)
+  objective = tiny.objective(groups=False, **changes)
   image = jax.random.uniform(jax.random.PRNGKey(5), (4, *tiny.IMAGE))
   devices = jax.local_devices()[:1]
 
   def loss(frozen, x):
     filters = {t.name: {} for t in frozen}
     _, (_, metrics) = generator_loss.l_joint(
-      (x,), filters, frozen, label_map, weights
+      (x,), filters, frozen, label_map, objective, routed=routed
     )
     return x, metrics
 

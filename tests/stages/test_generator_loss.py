@@ -4,7 +4,6 @@ To the first a pixel x has its label with logit k x, to the second with -k x;
 σ(ln 3) = 3/4.
 """
 
-import dataclasses
 import math
 import re
 
@@ -14,16 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax.config import objectives
+from dualgan_jax import losses
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.labels import LabelMap
-from dualgan_jax.stages.generator_loss import GeneratorLossWeights, l_joint
+from dualgan_jax.stages.generator_loss import l_joint
 from dualgan_jax.teachers.teacher import Teacher
 from tests.paths import ROOT
 
 LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
 HUGE = 1e4
-WEIGHTS = GeneratorLossWeights(alpha=0.1, beta=2.0, gamma=0.3, prior=5.0)
+OBJECTIVE = Objective(alpha=0.1, beta=2.0, gamma=0.3, prior=5.0)
 LABEL_MAP = LabelMap.create({'up': ('x',), 'down': ('y',)}, ('x',))
 # It remembers the mean 3, and gives what it takes: (x - 3) / 1 + 3.
 NORM = nn.BatchNorm(use_running_average=True, epsilon=0.0)
@@ -61,9 +61,11 @@ def _pixels(*values):
   return jnp.array(values, jnp.float32).reshape(-1, 1, 1, 1)
 
 
-def _loss(teachers, label_map=LABEL_MAP, weights=WEIGHTS):
+def _loss(teachers, label_map=LABEL_MAP, objective=OBJECTIVE, *, routed=False):
   def loss(features, filters):
-    return l_joint(features, filters, teachers, label_map, weights)
+    return l_joint(
+      features, filters, teachers, label_map, objective, routed=routed
+    )
 
   return jax.value_and_grad(loss, has_aux=True)
 
@@ -120,11 +122,11 @@ class JointLossTest(chex.TestCase):
 
   @chex.all_variants
   def test_routed(self):
-    weights = dataclasses.replace(WEIGHTS, routed=True, prior=0.0)
+    objective = OBJECTIVE.model_copy(update={'prior': 0.0})
     # Image 0 is of `up`, image 1 of `down`, and each fires its only label.
     features = (_pixels(0, 0), _pixels(1, -1))
     (_, (logits, metrics)), _ = self.variant(
-      _loss(_teachers(LN3), weights=weights)
+      _loss(_teachers(LN3), objective=objective, routed=True)
     )(features, FILTERS)
     _close(jnp.diag(logits), [LN3, LN3])
     assert logits[0, 1] == logits[1, 0] == discriminators.ABSENT
@@ -145,13 +147,14 @@ def test_under_vmap_each_batch_has_a_loss_of_its_own():
   chex.assert_trees_all_close(batched, one_by_one, rtol=1e-5, atol=1e-6)
 
 
-def test_default_weights_are_those_of_the_default_objective():
-  weights = dataclasses.asdict(GeneratorLossWeights())
-  routed = weights.pop('routed')
-  objective = objectives.default()
-  assert weights == {name: objective[name] for name in weights}
-  # Whether to route is found out from the teachers; the loss takes the answer.
-  assert (objective.routing, routed) == ('auto', False)
+def test_each_weight_belongs_to_a_term():
+  weights = {
+    name
+    for name, field in Objective.model_fields.items()
+    if field.annotation is float
+  }
+  # Those of Eq. 8 are written out in `losses.gan`.
+  assert weights == {'alpha', 'beta', 'gamma', *losses.ADDED_TERMS}
 
 
 def test_the_example_of_the_equations_page_runs():

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.stages import pretrain
 from dualgan_jax.training import parallel
 from dualgan_jax.training import phase as phases
@@ -19,9 +20,8 @@ def _phase(steps=40):
     tiny.net((4, 6), 1, depths=(1, 1), strides=(2, 2)),
     tiny.IMAGE,
     lambda: RealImages(tiny.images(), targets),
-    steps=steps,
-    batch_size=32,
-    optimiser=phases.adam(3e-2, steps),
+    stage_table.Pretrain(steps=steps, batch=32),
+    phases.adam(3e-2, steps),
   )
 
 

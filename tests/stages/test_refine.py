@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from dualgan_jax import losses
+from dualgan_jax.config import stage_table
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.stages import generator_loss, refine, replay_buffer
@@ -13,7 +14,6 @@ from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import adam
 from tests import tiny
 
-_POOL = 2 * tiny.BATCH
 _ALL = replay_buffer.Augmentation(shift=1, flip=True, mixup=0.5)
 
 
@@ -21,7 +21,9 @@ def phase(
   *,
   disagreement=1.0,
   replays=1,
-  augmentation=_ALL,
+  shift=1,
+  flip=True,
+  mixup=0.5,
   rate=0.1,
   optimiser=None,
   routed=False,
@@ -36,15 +38,19 @@ def phase(
     tiny.source(routed=routed).replace(foreign_labels_absent=routed and absent),
     tiny.both_teachers(),
     tiny.LABEL_MAP,
-    tiny.loss_weights(routed=routed),
+    tiny.objective(),
+    stage_table.Refine(
+      steps=4,
+      batch=tiny.BATCH,
+      disagreement=disagreement,
+      replays=replays,
+      shift=shift,
+      flip=flip,
+      mixup=mixup,
+      pool_batches=2,
+    ),
     image_shape=tiny.IMAGE,
     temperature=2.0,
-    adversarial_weight=disagreement,
-    replay_buffer_size=_POOL,
-    student_replays=replays,
-    augmentation=augmentation,
-    steps=4,
-    batch_size=tiny.BATCH,
     optimisers={'generator': optimiser, 'student': optimiser},
   )
 
@@ -92,7 +98,7 @@ def test_the_generator_is_judged_by_its_image_alone(one_step):
     )
     x = features[-1]
     loss, _ = generator_loss.l_joint(
-      (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.loss_weights()
+      (x,), source.filters, frozen, tiny.LABEL_MAP, tiny.objective()
     )
     student_logits, _ = student.apply(
       tiny.variables_of(student), x, train=False

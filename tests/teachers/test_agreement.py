@@ -69,5 +69,5 @@ def test_merging_is_no_cure_without_files():
   }
   with pytest.raises(UserError, match=r'into the same number\.$'):
     agreement.check_agreement(nets_by_field, IMAGE)
-  with pytest.raises(UserError, match=r'number, weight files by `merge`\.$'):
+  with pytest.raises(UserError, match=r"number, PyTorch's by `merge`\.$"):
     agreement.check_agreement(nets_by_field, IMAGE, {'teachers.a': 'weights'})

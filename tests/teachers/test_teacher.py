@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.merging import merged
 from dualgan_jax.teachers.teacher import (
   Preparation,
   Teacher,
   from_classifier,
-  merged,
   prepared,
   single_label,
   without_softmax,

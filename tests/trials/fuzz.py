@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
 from tests.trials import (
+  fuzz_exports,
   fuzz_images,
   fuzz_safetensors,
   fuzz_students,
@@ -53,6 +54,7 @@ class Fuzzer:
 
 FUZZERS = {
   'torch_files': Fuzzer(fuzz_weights.torch_file_trial, 12_000),
+  'torch_exports': Fuzzer(fuzz_exports.export_trial, 4_000),
   'safetensors': Fuzzer(fuzz_safetensors.safetensors_trial, 6_000),
   'students': Fuzzer(fuzz_students.student_trial, 2_000),
   # An image of as many pixels as are allowed takes most of it.

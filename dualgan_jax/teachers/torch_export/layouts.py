@@ -1,0 +1,100 @@
+"""Finds the order of axes of a graph's images: channels first, or last."""
+
+import enum
+from collections.abc import Mapping, Sequence
+
+from dualgan_jax.teachers.torch_export.graph import Length, Node
+from dualgan_jax.teachers.torch_export.program import Step
+
+_NUM_AXES = 4
+
+
+class Layout(enum.Enum):
+  """The order of axes of images, by the permutation that makes it of the other.
+
+  Nets of convolutions have channels first; some with attention have them last.
+  """
+
+  CHANNELS_FIRST = (0, 3, 1, 2)
+  CHANNELS_LAST = (0, 2, 3, 1)
+
+
+# Operations that take and give images with channels first.
+_CHANNELS_FIRST = tuple(
+  f'torch.ops.aten.{name}'
+  for name in (
+    *('conv2d.', 'batch_norm.', 'max_pool2d.', 'avg_pool2d.', 'group_norm.'),
+    *('adaptive_avg_pool2d.', 'adaptive_max_pool2d.', 'instance_norm.'),
+    *('pixel_shuffle.', 'channel_shuffle.'),
+  )
+)
+# Operations after which axes may mean something else.
+_REARRANGING = tuple(
+  f'torch.ops.aten.{name}'
+  for name in (
+    *('view.', 'reshape.', 'flatten.', 'unflatten.', 'permute.', 'transpose.'),
+    *('movedim.', 'matmul.', 'bmm.', 'einsum.', 'stack.', 'unbind.', 'select.'),
+    *('squeeze.', 'unsqueeze.', 'scaled_dot_product_attention.', 'index.'),
+  )
+)
+# It takes moments over the channels of each pixel, so that these are last.
+_LAYER_NORM = 'torch.ops.aten.layer_norm.default'
+_PERMUTE = 'torch.ops.aten.permute.default'
+
+
+def find_layouts(
+  image: str,
+  steps: Sequence[Step],
+  shapes: Mapping[str, tuple[Length, ...]],
+) -> dict[str, Layout]:
+  """Finds the layouts of tensors with four axes, as far as they are certain.
+
+  Operations that keep the axes pass a layout on, forwards and backwards.
+
+  Args:
+    image: name of the images, whose channels are first.
+    steps: all steps of a graph.
+    shapes: of its tensors.
+  """
+  layouts = {image: Layout.CHANNELS_FIRST}
+  image_steps = [step.node for step in steps if step.depends_on_images]
+  num_known = 0
+  while len(layouts) > num_known:
+    num_known = len(layouts)
+    for node in (*image_steps, *reversed(image_steps)):
+      _pass_on(node, layouts, shapes)
+  return layouts
+
+
+def _pass_on(
+  node: Node,
+  layouts: dict[str, Layout],
+  shapes: Mapping[str, tuple[Length, ...]],
+) -> None:
+  """Adds what one step says of its tensors' layouts."""
+  names = [
+    name
+    for name in (*node.references(), *node.outputs)
+    if len(shapes.get(name, ())) == _NUM_AXES
+  ]
+  if node.target.startswith(_CHANNELS_FIRST):
+    # The other references are to weights, with four axes, too.
+    for name in (next(node.references()), *node.outputs):
+      if len(shapes.get(name, ())) == _NUM_AXES:
+        layouts.setdefault(name, Layout.CHANNELS_FIRST)
+  elif node.target == _LAYER_NORM and len(node.arguments[1]) == 1:
+    for name in (next(node.references()), *node.outputs):
+      if len(shapes.get(name, ())) == _NUM_AXES:
+        layouts.setdefault(name, Layout.CHANNELS_LAST)
+  elif node.target == _PERMUTE and len(names) == 2:
+    source, result = names
+    axes = tuple(axis % _NUM_AXES for axis in node.arguments[1])
+    for layout, other in (tuple(Layout), tuple(reversed(Layout))):
+      if axes == other.value and layouts.get(source) == layout:
+        layouts.setdefault(result, other)
+      if axes == other.value and layouts.get(result) == other:
+        layouts.setdefault(source, layout)
+  elif not node.target.startswith(_REARRANGING):
+    known = [layouts[name] for name in names if name in layouts]
+    for name in names if known else ():
+      layouts.setdefault(name, known[0])

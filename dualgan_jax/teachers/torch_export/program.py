@@ -1,0 +1,307 @@
+"""Links a graph with the functions of its operations, and runs its steps."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualgan_jax.errors import first_line
+from dualgan_jax.teachers.torch_export.graph import (
+  Graph,
+  Length,
+  Node,
+  Reference,
+  Rows,
+)
+from dualgan_jax.teachers.torch_export.operations import normalization, table
+
+_MAX_NUMBER = 2**63
+_TRIAL_BATCH_SIZE = 3  # images of the trial by shapes; few lengths are equal
+_BATCH_NORM = 'torch.ops.aten.batch_norm.default'
+# Results that may share their numbers with the first argument.
+_VIEWS = tuple(
+  f'torch.ops.aten.{name}.'
+  for name in (
+    *('view', 'reshape', 'flatten', 'unflatten', 'permute', 'transpose', 't'),
+    *('numpy_T', 'movedim', 'unsqueeze', 'squeeze', 'split', 'chunk', 'slice'),
+    *('split_with_sizes', 'unbind', 'select', 'narrow', 'expand', 'expand_as'),
+    *('dropout', 'feature_dropout', 'alpha_dropout', 'feature_alpha_dropout'),
+    *('contiguous', 'detach', 'detach_', 'alias', 'to', 'type_as'),
+  )
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+  """A call of a known operation, without effects on its arguments.
+
+  Attributes:
+    node: its call.
+    function: of its arguments and options; None for a size.
+    depends_on_images: whether it changes with the images; a size does not.
+  """
+
+  node: Node
+  function: Callable[..., Any] | None
+  depends_on_images: bool
+
+
+def link(graph: Graph) -> tuple[Step, ...]:
+  """Makes a graph's steps.
+
+  Raises:
+    ValueError: it has unknown operations; the message names them all.
+  """
+  unknown = {
+    node.target: ' in ' + node.modules[-1] if node.modules else ''
+    for node in reversed(graph.nodes)
+    if node.target not in table.CHECKS
+    and node.target != table.SIZE
+    and table.find(node.target) is None
+  }
+  if unknown:
+    listed = ', '.join(
+      f'{target}{place}' for target, place in sorted(unknown.items())
+    )
+    raise ValueError(f'it has operations that are not known: {listed}')
+  nodes = [node for node in graph.nodes if node.target not in table.CHECKS]
+  steps, of_images = [], {graph.image}
+  for node in _without_effects(nodes):
+    node = _with_squeezed_axes(node, graph)
+    is_size = node.target == table.SIZE
+    depends_on_images = not is_size and not of_images.isdisjoint(
+      node.references()
+    )
+    if depends_on_images:
+      of_images.update(node.outputs)
+    function = None if is_size else table.find(node.target)
+    # Of weights, whatever the images are, moments may be taken.
+    if node.target == _BATCH_NORM and not depends_on_images:
+      function = normalization.standardized_weights
+    steps.append(Step(node, function, depends_on_images))
+  return tuple(steps)
+
+
+def check_shapes(
+  graph: Graph,
+  steps: Sequence[Step],
+  tensors: Mapping[str, np.ndarray],
+) -> None:
+  """Checks that each step gives the shape that the file has for its result.
+
+  It computes shapes only. A wrong understanding of an operation shows here.
+
+  Args:
+    graph: of the steps.
+    steps: all steps of the graph.
+    tensors: of the file, by their names in PyTorch.
+
+  Raises:
+    ValueError: an operation cannot take its arguments, or a shape differs.
+  """
+  inputs = {
+    name: jax.ShapeDtypeStruct(
+      tensors[tensor_name].shape,
+      jax.dtypes.canonicalize_dtype(tensors[tensor_name].dtype),
+    )
+    for name, tensor_name in graph.tensor_names.items()
+  }
+  # Inputs have shapes in the graph, too.
+  for name, array in inputs.items():
+    if array.shape != graph.shapes[name]:
+      raise ValueError(f'{graph.tensor_names[name]} has another shape')
+  inputs[graph.image] = jax.ShapeDtypeStruct(
+    _with_batch(graph.shapes[graph.image]), jnp.float32
+  )
+
+  def run_checked(values: dict[str, Any]) -> None:
+    for step in steps:
+      run_step(step, values, graph.shapes, _TRIAL_BATCH_SIZE)
+      for name in step.node.outputs:
+        if name not in graph.shapes:
+          continue
+        expected = _with_batch(graph.shapes[name])
+        if jnp.shape(values[name]) != expected:
+          raise ValueError(
+            f'{step.node.target} gives {jnp.shape(values[name])} instead of '
+            f'{expected}, as if it were another operation'
+          )
+
+  jax.eval_shape(run_checked, inputs)
+
+
+def run_step(
+  step: Step,
+  values: dict[str, Any],
+  shapes: Mapping[str, tuple[Length, ...]],
+  batch_size: int,
+) -> None:
+  """Runs a step, and adds its results to the values.
+
+  Args:
+    step: to run.
+    values: by name; those that the step takes are there.
+    shapes: of all tensors of the graph.
+    batch_size: number of images.
+
+  Raises:
+    ValueError: the operation cannot take such arguments.
+  """
+  node = step.node
+  if step.function is None:
+    result = _size(node, shapes, batch_size)
+  else:
+    arguments = _resolve(node.arguments, values)
+    options = _resolve([*node.options.values()], values)
+    try:
+      # PyTorch adds tensors of fewer axes.
+      with jax.numpy_rank_promotion('allow'):
+        result = step.function(
+          *arguments, **dict(zip(node.options, options, strict=True))
+        )
+    except Exception as error:
+      place = f' in {node.modules[-1]}' if node.modules else ''
+      raise ValueError(f'{node.target}{place}: {first_line(error)}') from error
+  if isinstance(result, int) and abs(result) > _MAX_NUMBER:
+    raise ValueError(f'{node.target} gives a number that is too large')
+  if isinstance(result, list | tuple):
+    # Places beside maxima, for instance, may have no name.
+    values.update(zip(node.outputs, result, strict=False))
+  else:
+    (name,) = node.outputs
+    values[name] = result
+
+
+def needed_steps(
+  steps: Sequence[Step], first: int, end: int
+) -> tuple[Step, ...]:
+  """Lists the steps of a part of a graph, and all that these need.
+
+  Args:
+    steps: all steps of a graph.
+    first: index of the first step of the part.
+    end: index after its last step.
+
+  Returns:
+    The part's steps that depend on the images, and before them those of weights
+    and sizes, wherever they stand in the graph.
+  """
+  part = [step for step in steps[first:end] if step.depends_on_images]
+  needed = {name for step in part for name in step.node.references()}
+  others = []
+  for step in reversed(steps):
+    if not step.depends_on_images and not needed.isdisjoint(step.node.outputs):
+      others.append(step)
+      if step.function is not None:
+        needed.update(step.node.references())
+  return (*reversed(others), *part)
+
+
+def _resolve(value: Any, values: Mapping[str, Any]) -> Any:
+  """Puts values in place of references; JAX may have narrower types."""
+  if isinstance(value, Reference):
+    return values[value.name]
+  if isinstance(value, list | tuple):
+    return [_resolve(entry, values) for entry in value]
+  if isinstance(value, np.dtype):
+    return jax.dtypes.canonicalize_dtype(value)
+  return value
+
+
+def _size(
+  node: Node, shapes: Mapping[str, tuple[Length, ...]], batch_size: int
+) -> int:
+  """Returns the length of a tensor's axis."""
+  tensor, axis = node.arguments
+  length = shapes[tensor.name][axis]
+  return length.per_image * batch_size if isinstance(length, Rows) else length
+
+
+def _with_batch(shape: Iterable[Length]) -> tuple[int, ...]:
+  """Puts the batch of a trial into a shape."""
+  return tuple(
+    length.per_image * _TRIAL_BATCH_SIZE if isinstance(length, Rows) else length
+    for length in shape
+  )
+
+
+def _without_effects(nodes: Sequence[Node]) -> list[Node]:
+  """Turns operations that work in place into ones that do not.
+
+  Whoever reads the changed tensor afterwards gets the result instead.
+
+  Raises:
+    ValueError: a view of the changed tensor is read afterwards.
+  """
+  last_reads = {
+    name: index
+    for index, node in enumerate(nodes)
+    for name in node.references()
+  }
+  newest: dict[str, str] = {}
+  # By name, all tensors that may share its numbers.
+  shared: dict[str, set[str]] = {}
+  pure_nodes = []
+  for index, node in enumerate(nodes):
+    pure_nodes.append(
+      dataclasses.replace(
+        node,
+        arguments=_rename(node.arguments, newest),
+        options=dict(
+          zip(
+            node.options,
+            _rename([*node.options.values()], newest),
+            strict=True,
+          )
+        ),
+      )
+    )
+    origin = next(node.references(), '')
+    if node.target.startswith(_VIEWS):
+      group = shared.setdefault(origin, {origin})
+      # Parts of a split share numbers with the whole, not with one another.
+      for name in node.outputs:
+        shared[name] = {*group, name}
+      group.update(node.outputs)
+    if table.is_inplace(node.target):
+      (result,), changed = node.outputs, newest.get(origin, origin)
+      group = shared.get(origin, set()) | {origin, changed, result}
+      for name in group - {result}:
+        is_renamed = newest.get(name, name) == changed
+        if not is_renamed and last_reads.get(name, -1) > index:
+          raise ValueError(
+            f'{node.target} changes {name}, too, which is read afterwards; '
+            'let the model change no views in place'
+          )
+      for name, newest_name in newest.items():
+        if newest_name == changed:
+          newest[name] = result
+      newest[changed] = result
+      shared[result] = group
+  return pure_nodes
+
+
+def _rename(value: Any, newest: Mapping[str, str]) -> Any:
+  if isinstance(value, Reference):
+    return Reference(newest.get(value.name, value.name))
+  if isinstance(value, list | tuple):
+    return type(value)(_rename(entry, newest) for entry in value)
+  return value
+
+
+def _with_squeezed_axes(node: Node, graph: Graph) -> Node:
+  """Names the axes that a squeeze removes, of which the batch is none.
+
+  Without them, a batch of one image would lose its first axis.
+  """
+  if not node.target.startswith('torch.ops.aten.squeeze.'):
+    return node
+  tensor, *axes = node.arguments
+  shape = graph.shapes[tensor.name]
+  axes = axes[0] if axes else range(len(shape))
+  axes = [axes] if isinstance(axes, int) else axes
+  ones = [axis for axis in axes if shape[axis] == 1]
+  return dataclasses.replace(node, arguments=(tensor, ones))
