@@ -42,9 +42,7 @@ def test_a_card_that_the_user_has_changed_is_not_replaced(folder):
 def test_a_card_that_is_no_file_is_not_replaced(folder):
   (folder / 'README.md').unlink()
   (folder / 'README.md').mkdir()
-  with pytest.raises(
-    UserError, match=r'its README\.md cannot be read \(Is a d'
-  ):
+  with pytest.raises(UserError, match=r'README\.md cannot be read \(Is a d'):
     write_toy(folder)
 
 
