@@ -148,7 +148,9 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
-    return teacher.replace(statistics=nnx_model.batch_statistics(module))
+    return dataclasses.replace(
+      teacher, statistics=nnx_model.batch_statistics(module)
+    )
 
   @classmethod
   def from_torch_export(

@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config."""
   config = builders.get_config()
   config.experiment = 'public_cifar10'
-  config.image = (32, 32, 3)
+  config.image_shape = (32, 32, 3)
   config.labels = LABELS
   config.data = {'cifar10': builders.data_set('uoft-cs/cifar10')}
   config.teachers = {
@@ -43,7 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
         f'{name}.th',
         single_label=True,
         mean=(0.485, 0.456, 0.406),
-        deviation=(0.229, 0.224, 0.225),
+        std=(0.229, 0.224, 0.225),
       ),
     }
     for name in ('resnet20', 'resnet56')
@@ -55,7 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective.groups = False
   for part in ('generator', 'refine'):
     config[part].batch = 32
-  config.generator.noise = 128
+  config.generator.latent_dim = 128
   config.generator.widths = (128, 48, 32)
   config.generator.steps = 800
   config.dual.steps = 0
@@ -63,8 +63,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.targetnet.compact_steps = 300
   config.targetnet.branched_steps = 1
   config.refine.steps = 900
-  config.refine.replays = 2
-  config.refine.pool_batches = 600
+  config.refine.replay_steps = 2
+  config.refine.replay_buffer_batches = 600
   config.refine.shift = 2
   config.refine.flip = True
   config.refine.mixup = 0.5

@@ -122,7 +122,7 @@ def test_blocks_need_something_to_learn():
     ),
     ({'weights': 3}, 'weights: 3, but it should be a text'),
     ({'sha256': 7}, 'sha256: 7'),
-    ({'size': (32, 32)}, r'size: \(32, 32\)'),
+    ({'image_shape': (32, 32)}, r'image_shape: \(32, 32\)'),
     ({'single_label': 1}, 'single_label: 1, but it should be True or False'),
     (
       {'single_label': True, 'labels': ('a',)},
@@ -131,7 +131,7 @@ def test_blocks_need_something_to_learn():
     ({'mean': 0.5}, 'mean: 0.5, but it should be a tuple of one number'),
     ({'mean': (0.1, 0.2)}, 'mean: .* one per channel'),
     ({'mean': (125.3, 0.0, 0.0)}, r'mean: .* of images in \[0, 1\]'),
-    ({'deviation': (0.0,)}, 'deviation: .* above 0'),
+    ({'std': (0.0,)}, 'std: .* above 0'),
     ({'data': 'nowhere'}, "data: there is no data set 'nowhere'"),
     ({'index': -1}, 'index: -1, but it should be a key of the file or a list'),
     ({'index': (1,)}, r'index: \(1,\), but it should be a key'),
@@ -252,12 +252,12 @@ def test_an_objectives_name_is_the_evaluations():
     ('data__digits__shift', 2),
     ('data__digits__flip', True),
     ('data__digits__overlay', 4),
-    ('dual__filters', 'fresh'),
+    ('dual__filter_start', 'fresh'),
     ('targetnet__branch_tolerance', 0.5),
     ('temperature', 3),
     ('refine__steps', 0),  # leaves the stage out
-    ('refine__disagreement', 0.0),
-    ('image', (16, 16, 3)),
+    ('refine__adversarial_weight', 0.0),
+    ('image_shape', (16, 16, 3)),
     ('labels', ('7',)),
   ],
 )
@@ -278,7 +278,7 @@ def test_a_right_value_is_taken(field, value):
     ('refine__learning_rate', 1e-46, '0, or in size from 1.2e-38 to 3.4e+38'),
     ('objective__gamma', 1e39, '0, or in size from 1.2e-38 to 3.4e+38'),
     ('student__widths', (8, 10**6), 'whole numbers from 1 to 65,536'),
-    ('generator__noise', 10**6, 'a whole number from 1 to 65,536'),
+    ('generator__latent_dim', 10**6, 'a whole number from 1 to 65,536'),
     ('seed', 1.0, 'a whole number from 0'),
     ('seed', '1', 'a whole number from 0'),
     ('seed', {'data': 1}, 'a whole number from 0'),
@@ -291,8 +291,8 @@ def test_a_right_value_is_taken(field, value):
     ('labels', ['0', '1'], 'a tuple of texts'),
     ('labels', (0, 1), 'a tuple of texts'),
     ('teachers__low__labels', None, 'a tuple of texts'),
-    ('image', 16, 'a tuple (height, width'),
-    ('image', [16, 16, 1], 'a tuple (height, width'),
+    ('image_shape', 16, 'a tuple (height, width'),
+    ('image_shape', [16, 16, 1], 'a tuple (height, width'),
     ('generator__features', 8, 'a tuple of whole numbers from 1'),
     ('generator__widths', None, 'a tuple of whole numbers from 1'),
     ('data__digits__source', None, 'a text'),
@@ -302,7 +302,7 @@ def test_a_right_value_is_taken(field, value):
     ('data__digits__shift', 1.5, 'a whole number from 0'),
     ('teachers__low__data', None, 'a text'),
     ('teachers__low__data', ('digits',), 'a text'),
-    ('refine__disagreement', '1', 'a number from 0'),
+    ('refine__adversarial_weight', '1', 'a number from 0'),
     # Out of range.
     ('seed', -1, 'from 0'),
     ('log_every', 0, 'from 1'),
@@ -314,26 +314,26 @@ def test_a_right_value_is_taken(field, value):
     ('data__digits__test_fraction', 0.0, 'above 0, less than 1'),
     ('data__digits__test_fraction', 1.0, 'above 0, less than 1'),
     ('data__digits__shift', -1, 'from 0'),
-    ('image', (16, 16, 2), 'channels 1 or 3'),
-    ('image', (16, 0, 1), 'a tuple (height, width'),
+    ('image_shape', (16, 16, 2), 'channels 1 or 3'),
+    ('image_shape', (16, 0, 1), 'a tuple (height, width'),
     ('pretrain__steps', 0, 'from 1'),
     ('generator__probe_steps', 0, 'from 1'),
     ('temperature', 0.0, 'above 0'),
     ('refine__steps', -1, 'from 0'),
-    ('refine__pool_batches', 0, 'from 1'),
+    ('refine__replay_buffer_batches', 0, 'from 1'),
     ('refine__shift', -1, 'from 0'),
     ('refine__shift', 16, 'move an image of 16×16 out of sight'),
     ('refine__flip', 1, 'True or False'),
     ('refine__mixup', 1.0, 'from 0, less than 1'),
-    ('refine__disagreement', -0.5, 'a number from 0'),
+    ('refine__adversarial_weight', -0.5, 'a number from 0'),
     ('baselines__learning_rate', 0.0, 'above 0'),
     ('generator__b1', 0.5, 'no such field'),
     ('dual__lambda_own', -1.0, 'a number from 0'),
     # True is 1 to Python and nothing to a user.
     ('devices', True, 'a whole number'),
     ('dual__batch', True, 'a whole number'),
-    ('image', (16, 16, True), 'a tuple (height, width'),
-    ('objective__prior', True, 'a number'),
+    ('image_shape', (16, 16, True), 'a tuple (height, width'),
+    ('objective__bn_prior_weight', True, 'a number'),
     # And 1 is no answer to a question.
     ('objective__never_empty', 1, 'True or False'),
     ('data__digits__flip', 1, 'True or False'),
@@ -349,12 +349,12 @@ def test_a_right_value_is_taken(field, value):
     ('student__kind', 'dense', 'conv, residual'),
     ('teachers__low__kind', None, 'conv, residual'),
     ('objective__entropy', 'sigmoid', 'normalised, bernoulli, softmax'),
-    ('dual__filters', ('fresh',), 'stage1, fresh'),
+    ('dual__filter_start', ('fresh',), 'stage1, fresh'),
     ('pretrain__teacher_data', 'both', 'shared, own'),
     ('objective__routing', True, 'auto, on, images, off'),
     ('teachers__low__data', 'mnist', "no data set 'mnist'; there are digits"),
     # The wrong length.
-    ('image', (16, 16), 'a tuple (height, width'),
+    ('image_shape', (16, 16), 'a tuple (height, width'),
     ('student__depths', (1, 1), '2 values for 3 blocks'),
     ('student__strides', (2, 2, 1, 1), '4 values for 3 blocks'),
     ('teachers__high__widths', (8, 8), '3 values for 2 blocks'),
@@ -398,7 +398,7 @@ def test_a_wrong_value_is_named_with_the_cure(field, value, expectation):
 
 @pytest.mark.parametrize(
   'field',
-  ['seed', 'generator__noise', 'baselines', 'teachers__low__single_label'],
+  ['seed', 'generator__latent_dim', 'baselines', 'teachers__low__single_label'],
 )
 def test_a_field_that_is_left_out_has_its_default(field):
   assert schema.check(_config(**{field: MISSING})) == schema.check(_config())
@@ -438,7 +438,7 @@ def test_fields_are_those_the_stage_reads():
   config = schema.check(digits.get_config())
   fields = stage_fields.by_stage(config)['dual']
   assert fields['student.widths'] == (16, 32, 64)
-  assert fields['dual.filters'] == 'stage1'
+  assert fields['dual.filter_start'] == 'stage1'
   assert fields['seed'] == 0
   parts = {field.split('.')[0] for field in fields}
   assert parts == {'seed', 'student_seed', 'labels', 'student', 'dual'}
@@ -513,11 +513,14 @@ def test_differing_gives_both_values_in_order():
 def test_differing_takes_a_list_for_the_tuple_it_was():
   # A config that was stored as JSON has lists.
   assert (
-    stage_fields.differing({'image': [8, 8, 1]}, {'image': (8, 8, 1)}) == []
+    stage_fields.differing(
+      {'image_shape': [8, 8, 1]}, {'image_shape': (8, 8, 1)}
+    )
+    == []
   )
-  assert stage_fields.differing({'image': [8, 8, 3]}, {'image': (8, 8, 1)}) == [
-    'image ((8, 8, 3) there, (8, 8, 1) now)'
-  ]
+  assert stage_fields.differing(
+    {'image_shape': [8, 8, 3]}, {'image_shape': (8, 8, 1)}
+  ) == ['image_shape ((8, 8, 3) there, (8, 8, 1) now)']
 
 
 def test_differing_sees_fields_that_only_one_has():

@@ -19,7 +19,7 @@ def _config():
   config.experiment = 'in_memory'
   config.devices = 1
   config.log_every = 1
-  config.image = tiny.IMAGE
+  config.image_shape = tiny.IMAGE
   config.labels = tiny.ASKED
   config.student = builders.conv(tiny.STUDENT_WIDTHS, (2, 2, 1))
   config.generator.widths = (6, 5, 4)
