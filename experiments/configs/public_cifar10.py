@@ -6,8 +6,8 @@
         --config.teachers.resnet56.weights=resnet56-4bfd9763.th \\
         [--config.data.cifar10.path=DIR]
 
-The files are those of github.com/akamaster/pytorch_resnet_cifar10.
-How the values were chosen: experiments/notes/public_cifar10.md
+The files are those of github.com/akamaster/pytorch_resnet_cifar10. There are no
+results yet. How the values were chosen: experiments/notes/public_cifar10.md
 """
 
 import ml_collections
@@ -32,6 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config."""
   config = builders.get_config()
   config.experiment = 'public_cifar10'
+  config.save_every = 50
   config.image_shape = (32, 32, 3)
   config.labels = LABELS
   config.data = {'cifar10': builders.data_set('uoft-cs/cifar10')}

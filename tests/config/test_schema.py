@@ -1,4 +1,4 @@
-"""Configs are checked, and their fields selected by stage and compared."""
+"""Configs are checked, and wrong fields are named with the cure."""
 
 import math
 import random
@@ -8,28 +8,12 @@ import ml_collections
 import pydantic
 import pytest
 
-from dualgan_jax.config import builders, schema, stage_fields, stage_table
+from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.presets import cifar10, digits, fashion_mnist, mnist
 from experiments.configs import ablation, strangers
-from tests import others
+from tests.config.configs import MISSING, config_with_weights, make_config
 from tests.trials import odd_settings
-
-MISSING = object()
-
-
-def _config(**changes):
-  """Builds the digits config, with fields like `student__kind` changed."""
-  values = digits.get_config().to_dict()
-  for field, value in changes.items():
-    group, (*path, name) = values, field.split('__')
-    for part in path:
-      group = group[part]
-    if value is MISSING:
-      del group[name]
-    else:
-      group[name] = value
-  return ml_collections.ConfigDict(values)
 
 
 @pytest.mark.parametrize(
@@ -59,52 +43,27 @@ def test_a_good_config_comes_back_frozen(experiment, variants):
 
 
 def test_the_generators_features_are_as_wide_as_the_student():
-  config = _config(student__widths=(24, 48, 96))
+  config = make_config(student__widths=(24, 48, 96))
   assert schema.check(config).generator.features == (24, 48)
   config.generator.features = (4, 4)
   assert schema.check(config).generator.features == (4, 4)
 
 
-def _config_with_weights(**changes):
-  """Builds a config with a teacher `one` from a weight file."""
-  values = others.get_config('weights.pt').to_dict()
-  values['teachers']['one'].update(changes)
-  return ml_collections.ConfigDict(values)
-
-
 def test_teachers_from_files_need_no_data():
-  config = _config_with_weights(data=None)
+  config = config_with_weights(data=None)
   checked = schema.check(config)
   config.generator.features = config.student.widths[:-1]
   assert checked.model_dump() == config.to_dict()
 
 
 def test_teachers_from_files_may_be_tested_on_any_data():
-  config = _config_with_weights()
+  config = config_with_weights()
   config.data = {'more': builders.data_set('ylecun/mnist')}
   schema.check(config)
 
 
-def test_data_to_be_tested_on_change_no_teacher():
-  config = _config_with_weights()
-  tested = _config_with_weights()
-  tested.data = {'more': builders.data_set('ylecun/mnist')}
-  tested.teachers.one.data = 'more'
-  one, two = map(schema.check, (config, tested))
-  for stage in ('pretrain', 'generator'):
-    assert (
-      stage_fields.by_stage(one)[stage] == stage_fields.by_stage(two)[stage]
-    )
-  assert 'data.more.source' in stage_fields.by_stage(two)['evaluate']
-  measured = stage_fields.by_stage(two)['baselines']
-  assert measured['teachers.one.data'] == 'more'
-  # What a teacher is trained on here does.
-  trained = schema.check(_config())
-  assert 'data.digits.source' in stage_fields.by_stage(trained)['pretrain']
-
-
 def test_blocks_need_something_to_learn():
-  config = _config(dual__lambda_own=0.0, dual__lambda_generated=0.0)
+  config = make_config(dual__lambda_own=0.0, dual__lambda_generated=0.0)
   with pytest.raises(
     UserError, match=r'^dual\.lambda_own: blocks learn nothin'
   ):
@@ -143,19 +102,19 @@ def test_blocks_need_something_to_learn():
 )
 def test_a_wrong_field_of_a_weight_file_is_named(changes, message):
   with pytest.raises(UserError, match=rf'^teachers\.one\.{message}'):
-    schema.check(_config_with_weights(**changes))
+    schema.check(config_with_weights(**changes))
 
 
 def test_a_teacher_is_a_group_of_fields():
   with pytest.raises(UserError, match=r'^teachers\.low: 3, but .* a group'):
-    schema.check(_config(teachers__low=3))
+    schema.check(make_config(teachers__low=3))
 
 
 @pytest.mark.parametrize('name', schema.MODEL_ROWS)
 def test_a_teacher_must_not_be_named_like_another_row(name):
-  teacher = _config().teachers.low
+  teacher = make_config().teachers.low
   with pytest.raises(UserError, match=rf'^teachers\.{name}: .* a row of that'):
-    schema.check(_config(teachers={name: teacher}))
+    schema.check(make_config(teachers={name: teacher}))
 
 
 def test_variants_may_come_in_any_order():
@@ -179,57 +138,13 @@ def test_variants_that_exclude_one_another_are_refused(experiment, variants):
 @pytest.mark.parametrize('teachers', [{}, None])
 def test_without_teachers_there_is_nothing_to_learn(teachers):
   with pytest.raises(UserError, match='^teachers: name at least one'):
-    schema.check(_config(teachers=teachers))
+    schema.check(make_config(teachers=teachers))
 
 
 @pytest.mark.parametrize('index', [None, 0, 3, '', 'ema', 'nets.1'])
 def test_an_index_is_a_key_or_a_position(index):
-  checked = schema.check(_config_with_weights(index=index))
+  checked = schema.check(config_with_weights(index=index))
   assert checked.teachers['one'].index == index
-
-
-def test_a_reference_changes_nothing_that_is_learned():
-  one, two = (
-    stage_fields.by_stage(schema.check(_config_with_weights(reference=path)))[
-      'generator'
-    ]
-    for path in (None, 'a.npz')
-  )
-  assert one == two
-
-
-def test_the_content_of_a_weight_file_matters_and_its_path_does_not():
-  first, second = (
-    schema.check(_config_with_weights(weights=path, sha256='x'))
-    for path in ('a.pt', 'b.pt')
-  )
-  third = schema.check(_config_with_weights(weights='a.pt', sha256='y'))
-  one, two, three = (
-    stage_fields.by_stage(config)['generator']
-    for config in (first, second, third)
-  )
-  assert stage_fields.differing(one, two) == []
-  assert stage_fields.differing(one, three) == [
-    "teachers.one.sha256 ('x' there, 'y' now: the teacher, its file or what "
-    'that reads, has changed)'
-  ]
-  # Nothing is trained there that another file would change.
-  assert (
-    stage_fields.by_stage(first)['pretrain']
-    == stage_fields.by_stage(third)['pretrain']
-  )
-
-
-def test_an_objectives_name_is_the_evaluations():
-  one, other = (
-    schema.check(_config(objective__name=name)) for name in ('a', 'b')
-  )
-  for stage in stage_table.NAMES:
-    differences = stage_fields.differing(
-      stage_fields.by_stage(one)[stage], stage_fields.by_stage(other)[stage]
-    )
-    assert bool(differences) == (stage == 'evaluate')
-  assert stage_fields.by_stage(one)['evaluate']['objective.name'] == 'a'
 
 
 @pytest.mark.parametrize(
@@ -262,7 +177,7 @@ def test_an_objectives_name_is_the_evaluations():
   ],
 )
 def test_a_right_value_is_taken(field, value):
-  values = schema.check(_config(**{field: value})).model_dump()
+  values = schema.check(make_config(**{field: value})).model_dump()
   for part in field.split('__'):
     values = values[part]
   assert values == value
@@ -385,7 +300,7 @@ def test_a_right_value_is_taken(field, value):
 )
 def test_a_wrong_value_is_named_with_the_cure(field, value, expectation):
   with pytest.raises(UserError) as error:
-    schema.check(_config(**{field: value}))
+    schema.check(make_config(**{field: value}))
   message = str(error.value)
   # Of three tuples that must be equally long, `widths` sets the measure.
   named_field = {'teachers__high__widths': 'teachers__high__depths'}.get(
@@ -401,24 +316,26 @@ def test_a_wrong_value_is_named_with_the_cure(field, value, expectation):
   ['seed', 'generator__latent_dim', 'baselines', 'teachers__low__single_label'],
 )
 def test_a_field_that_is_left_out_has_its_default(field):
-  assert schema.check(_config(**{field: MISSING})) == schema.check(_config())
+  assert schema.check(make_config(**{field: MISSING})) == schema.check(
+    make_config()
+  )
 
 
 def test_a_teacher_may_have_a_data_set_of_its_own():
   letters = ml_collections.ConfigDict(builders.data_set('someone/letters'))
-  config = _config(
+  config = make_config(
     data__letters=letters.to_dict(), teachers__low__data='letters'
   )
   checked = schema.check(config)
   assert checked.teachers['low'].data == 'letters'
   assert checked.teachers['high'].data == 'digits'
   with pytest.raises(UserError, match='letters.shift: -1'):
-    schema.check(_config(data__letters={**letters.to_dict(), 'shift': -1}))
+    schema.check(make_config(data__letters={**letters.to_dict(), 'shift': -1}))
 
 
 def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
   letters = ml_collections.ConfigDict(builders.data_set('someone/letters'))
-  config = _config(
+  config = make_config(
     data__letters=letters.to_dict(), teachers__high__data='words'
   )
   with pytest.raises(UserError) as error:
@@ -431,106 +348,7 @@ def test_a_data_set_that_is_not_there_is_named_with_those_that_are():
 
 def test_a_wrong_value_is_shown():
   with pytest.raises(UserError, match=re.escape("generator.steps: '12', but")):
-    schema.check(_config(generator__steps='12'))
-
-
-def test_fields_are_those_the_stage_reads():
-  config = schema.check(digits.get_config())
-  fields = stage_fields.by_stage(config)['dual']
-  assert fields['student.widths'] == (16, 32, 64)
-  assert fields['dual.filter_start'] == 'stage1'
-  assert fields['seed'] == 0
-  parts = {field.split('.')[0] for field in fields}
-  assert parts == {'seed', 'student_seed', 'labels', 'student', 'dual'}
-
-
-def test_fields_of_the_generator_leave_out_the_customised_labels():
-  # One trained generator serves every Y_cst.
-  fields = stage_fields.by_stage(schema.check(digits.get_config()))['generator']
-  assert 'labels' not in fields
-  assert fields['teachers.low.labels'] == ('0', '1', '2', '3', '4')
-
-
-def test_fields_leave_out_where_a_data_set_lies():
-  # Another machine's folder holds the same images.
-  for stage in ('pretrain', 'baselines', 'evaluate'):
-    here = stage_fields.by_stage(schema.check(_config()))[stage]
-    config = _config(data__digits__path='/elsewhere')
-    assert stage_fields.by_stage(schema.check(config))[stage] == here
-    assert here['data.digits.source'] == 'scikit-learn/digits'
-    assert here['data.digits.overlay'] == 0
-
-
-@pytest.mark.parametrize(
-  ('field', 'value', 'readers'),
-  [
-    ('refine__steps', 5, {'refine'}),
-    ('objective__routing', 'on', {'generator'}),
-    ('pretrain__teacher_data', 'own', {'pretrain'}),
-    ('data__digits__flip', True, {'pretrain', 'baselines', 'evaluate'}),
-    ('teachers__low__widths', (8, 8, 8), {'pretrain', 'generator'}),
-    (
-      'student__widths',
-      (8, 8, 8),
-      {'generator', 'dual', 'targetnet', 'refine', 'baselines'},
-    ),
-    (
-      'student__depths',
-      (2, 2, 2),
-      {'dual', 'targetnet', 'refine', 'baselines'},
-    ),
-  ],
-)
-def test_a_change_outdates_the_stages_that_read_it(field, value, readers):
-  one, other = (
-    schema.check(config) for config in (_config(), _config(**{field: value}))
-  )
-  differ = {
-    stage
-    for stage in stage_table.NAMES
-    if stage_fields.by_stage(one)[stage] != stage_fields.by_stage(other)[stage]
-  }
-  assert differ == readers
-
-
-@pytest.mark.parametrize('stage', stage_table.NAMES)
-def test_no_stage_depends_on_how_it_is_executed(stage):
-  # How often to log must not make a finished stage look outdated.
-  fields = stage_fields.by_stage(schema.check(digits.get_config()))[stage]
-  assert fields
-  assert not {'devices', 'log_every', 'save_every'} & set(fields)
-
-
-def test_differing_gives_both_values_in_order():
-  old = {'seed': 0, 'dual.steps': 10, 'same': 'x'}
-  new = {'seed': 1, 'dual.steps': 20, 'same': 'x'}
-  assert stage_fields.differing(old, new) == [
-    'dual.steps (10 there, 20 now)',
-    'seed (0 there, 1 now)',
-  ]
-
-
-def test_differing_takes_a_list_for_the_tuple_it_was():
-  # A config that was stored as JSON has lists.
-  assert (
-    stage_fields.differing(
-      {'image_shape': [8, 8, 1]}, {'image_shape': (8, 8, 1)}
-    )
-    == []
-  )
-  assert stage_fields.differing(
-    {'image_shape': [8, 8, 3]}, {'image_shape': (8, 8, 1)}
-  ) == ['image_shape ((8, 8, 3) there, (8, 8, 1) now)']
-
-
-def test_differing_sees_fields_that_only_one_has():
-  # A field that is None is there.
-  one, other = {'a': None, 'both': None}, {'both': None, 'z': 3}
-  gone, added = stage_fields.differing(one, other)
-  assert gone.startswith('a (None there, ')
-  assert added.startswith('z (')
-  assert 'nothing' in gone
-  assert 'nothing' in added
+    schema.check(make_config(generator__steps='12'))
 
 
 def test_odd_values_are_taken_or_refused_in_a_sentence():
@@ -566,18 +384,8 @@ def test_a_name_that_is_a_path_is_refused(group, name, fault):
 
 def test_labels_may_be_any_printable_text():
   for label in ('T-shirt/top', '猫', 'x' * 200, '$a_b$', '| <b>'):
-    schema.check(_config(labels=(label,)))
+    schema.check(make_config(labels=(label,)))
   for label in ('', ' ', 'x' * 201, 'a\x1b[2J', 'a\nb', '\u202eab', 3):
     with pytest.raises(UserError, match='^labels: ') as error:
-      schema.check(_config(labels=(label,)))
+      schema.check(make_config(labels=(label,)))
     assert str(error.value).isprintable()
-
-
-def test_a_field_that_came_later_is_as_it_was_in_an_old_record():
-  new = {'teachers.a.stem_pool': None, 'seed': 0}
-  assert stage_fields.differing({'seed': 0}, new) == []
-  assert stage_fields.differing(new, {'seed': 0}) == []
-  new['teachers.a.stem_pool'] = True
-  assert stage_fields.differing({'seed': 0}, new) == [
-    'teachers.a.stem_pool (None there, True now)'
-  ]
