@@ -113,6 +113,12 @@ def _cifar_nets():
   }
 
 
+_REPOSITORIES = {
+  'torchvision': 'pytorch/vision',
+  'timm': 'huggingface/pytorch-image-models',
+}
+
+
 def _library_entry(library, name, size=64, cut_after=None):
   """Makes the entry of a net of torchvision or timm."""
 
@@ -131,7 +137,7 @@ def _library_entry(library, name, size=64, cut_after=None):
     return timm.create_model(name, num_classes=7)
 
   return Entry(
-    f'pytorch/vision ({name})' if library == 'torchvision' else 'timm',
+    _REPOSITORIES[library],
     make,
     (size, size, 3),
     cut_after,
@@ -254,14 +260,14 @@ def _features(path, images, names):
 
 def main() -> None:
   """Prints the table."""
-  print('| repository | net | blocks | batch norms | largest difference |')
-  print('|---|---|---:|---:|---:|')
+  print('| repository | net | door | blocks | batch norms | difference |')
+  print('|---|---|---|---:|---:|---:|')
   for name, entry in entries().items():
     with tempfile.TemporaryDirectory() as folder:
       difference, num_blocks, num_norms = compare(entry, pathlib.Path(folder))
     print(
-      f'| {entry.repository} | {name} | {num_blocks} | {num_norms} '
-      f'| {difference:.1e} |',
+      f'| {entry.repository} | `{name}` | `torch_export` | {num_blocks} '
+      f'| {num_norms} | {difference:.1e} |',
       flush=True,
     )
 

@@ -1,8 +1,11 @@
 """Nets that public repositories train give PyTorch's logits and features."""
 
 import importlib.util
+import re
 
 import pytest
+
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.torch
 _HAS_TORCH = importlib.util.find_spec('torch') is not None
@@ -26,8 +29,14 @@ def test_logits_and_features_are_those_of_pytorch(name, tmp_path):
   assert num_blocks >= 2
 
 
-def test_there_are_many_nets():
-  assert len(_entries()) >= 45
+def test_the_documentation_lists_all_nets():
+  names = re.findall(
+    r'^\| .+ \| `(\w+)` \| `torch_export` \|',
+    (ROOT / 'docs' / 'teachers.md').read_text(encoding='utf-8'),
+    re.MULTILINE,
+  )
+  assert names == list(_entries())
+  assert len(names) >= 45
 
 
 def test_tokens_have_no_height_between_blocks(tmp_path):

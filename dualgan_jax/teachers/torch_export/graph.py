@@ -112,6 +112,8 @@ def parse(graph_module: Mapping[str, Any]) -> Graph:
     name: tuple(_parse_length(name, size, symbol) for size in entry['sizes'])
     for name, entry in graph['tensor_values'].items()
   }
+  if any(isinstance(length, Rows) for length in shapes[images][1:]):
+    raise ValueError('let only the first axis of x be dynamic')
   for name, shape in shapes.items():
     if math.prod(map(_numbers_per_image, shape)) > _MAX_SIZE:
       raise ValueError(f'{name} is larger than any net needs')
