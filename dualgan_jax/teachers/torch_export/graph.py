@@ -9,7 +9,7 @@ from typing import Any
 from dualgan_jax.teachers.torch_export.archive import DTYPES
 
 # More steps or numbers than any classifier of images needs.
-_MAX_NODES = 2**15
+_MAX_NODES = 2**13
 _MAX_SIZE = 2**31
 # Options that change no number of a result.
 _IDLE_OPTIONS = ('layout', 'device', 'pin_memory', 'memory_format')
