@@ -103,3 +103,37 @@ def tests(session: nox.Session, packages: str) -> None:
   pins = ('-c', 'requirements.txt') if packages == 'pinned' else ()
   session.install('-q', *pins, '-e', '.[test]')
   session.run(*_PYTEST, *session.posargs)
+
+
+# The oldest onnxruntime that pip has for Python 3.11, which needs NumPy 1; the
+# oldest that works with NumPy 2; the newest.
+_ONNX_RUNTIMES = (
+  ('onnxruntime==1.15.0', 'numpy<2'),
+  ('onnxruntime==1.19.0', 'numpy>=2'),
+  ('onnxruntime',),
+)
+_WEB_RUNTIMES = ('1.17.0', 'latest')  # of npm's onnxruntime-web
+
+
+@nox.session(python='3.11')
+def runtimes(session: nox.Session) -> None:
+  """Runs ONNX models in old and new runtimes, those of browsers under node."""
+  trials = _ROOT / 'tests' / 'trials'
+  models = f'{session.create_tmp()}/models'
+  session.run('rm', '-rf', models, external=True)
+  session.run('mkdir', models, external=True)
+  session.install('-q', '-c', str(_ROOT / 'requirements.txt'), '-e', '.[test]')
+  session.run('python', '-m', 'tests.trials.onnx_models', models)
+  for packages in _ONNX_RUNTIMES:
+    session.install('-q', *packages)
+    session.run('python', str(trials / 'onnx_answers.py'), models)
+  for version in _WEB_RUNTIMES:
+    place = f'{session.create_tmp()}/{version}'
+    session.run(
+      *('npm', 'install', '--silent', '--prefix', place),
+      f'onnxruntime-web@{version}',
+      external=True,
+    )
+    package = f'{place}/node_modules/onnxruntime-web'
+    script = str(trials / 'onnx_answers.mjs')
+    session.run('node', script, models, package, external=True)

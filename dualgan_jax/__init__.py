@@ -14,6 +14,8 @@ if TYPE_CHECKING:
   from dualgan_jax.experiment.amalgamation import amalgamate
   from dualgan_jax.experiment.run import dry_run, run
   from dualgan_jax.student.student import Student, load
+  from dualgan_jax.student.student_teacher import load_teacher
+  from dualgan_jax.teachers.forward import name_tensor
   from dualgan_jax.teachers.preparation import Preparation
   from dualgan_jax.teachers.teacher import Teacher, prepared, single_label
 
@@ -27,6 +29,8 @@ _MODULES = {
   'amalgamate': 'experiment.amalgamation',
   'dry_run': 'experiment.run',
   'load': 'student.student',
+  'load_teacher': 'student.student_teacher',
+  'name_tensor': 'teachers.forward',
   'prepared': 'teachers.teacher',
   'run': 'experiment.run',
   'single_label': 'teachers.teacher',
@@ -43,6 +47,8 @@ __all__ = [
   'amalgamate',
   'dry_run',
   'load',
+  'load_teacher',
+  'name_tensor',
   'prepared',
   'run',
   'single_label',

@@ -1,7 +1,8 @@
 """How fast each training step is, and what it costs.
 
     python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
-        [--stage=generator] [--repeats=20] [--json=FILE] [--peer]
+        [--stage=generator] [--repeats=20] [--json=FILE] [--peer] \\
+        [--student=FOLDER]
 
 Builds the phases of experiments as `experiments.main` would without routing, on
 untrained teachers and random images, and prints time, FLOPs and memory per
@@ -13,7 +14,10 @@ device's program before it optimises; their share is of what one large matrix
 product reaches on that device, in the precision of the experiment. Nothing is
 taken from the cache of compiled programs.
 
-`--peer` measures something else: the generator's step here and in PyTorch
+`--student=FOLDER` measures something else: how long a trained student's
+`predict` takes beside its jitted net, for one image and for several.
+
+`--peer` measures something else, too: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), each on the same one core of a CPU, in
 turn, from the same weights. It takes experiments of the default objective whose
 teachers are of kind 'conv', with batch norm, independent labels, none of them
@@ -40,7 +44,7 @@ from dualgan_jax import display, errors
 from dualgan_jax.config import builders
 from dualgan_jax.presets import digits
 from dualgan_jax.training import parallel
-from experiments import peer_comparison, phase_timing
+from experiments import peer_comparison, phase_timing, student_timing
 from experiments.phase_timing import MEASURED_STAGES
 
 _EXPERIMENTS = flags.DEFINE_list(
@@ -56,6 +60,9 @@ _REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
 _PEER = flags.DEFINE_bool(
   'peer', False, "Only the generator's step, against PyTorch's, on one core."
+)
+_STUDENT = flags.DEFINE_string(
+  'student', None, "Only the answers of this student's folder."
 )
 # (number of teachers M, number of blocks B) to measure.
 _NET_SIZES = ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
@@ -89,7 +96,9 @@ def main(argv: Sequence[str]) -> None:
     )
   configs = {name: _load_config(name) for name in _EXPERIMENTS.value}
   try:
-    if _PEER.value:
+    if _STUDENT.value:
+      figures = _measure_student(_STUDENT.value)
+    elif _PEER.value:
       figures = _compare_with_peer(configs)
     else:
       figures = _measure_all(configs)
@@ -135,6 +144,18 @@ def _measure_all(configs: Mapping[str, ml_collections.ConfigDict]) -> dict:
   print(f'\ngenerator/train, one device\n{_format_table(figures["sizes"])}')
   print(f'\ngenerator/train, per device\n{_format_table(figures["devices"])}')
   return figures
+
+
+def _measure_student(folder: str) -> list[dict]:
+  """Measures a student's answers, and prints a table."""
+  rows = student_timing.measure_student(folder, _REPEATS.value)
+  cells = [
+    [str(row['images']), *map(_format_figure, [*row.values()][1:])]
+    for row in rows
+  ]
+  header = ['images', 'predict, µs', 'net, µs', 'ratio']
+  print(display.align([header, ['---'] + 3 * ['---:'], *cells]))
+  return rows
 
 
 def measure_net_sizes(

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dualgan_jax.config.stage_groups import Objective
+from dualgan_jax.config.objective_group import Objective
 from experiments import peer_layers
 
 _LEAKY_SLOPE = 0.2

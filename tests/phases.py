@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from dualgan_jax.config import stage_groups
+from dualgan_jax.config import stage_table
 from dualgan_jax.method import branched
 from dualgan_jax.stages import (
   branch_points,
@@ -32,7 +32,7 @@ def _pretrain():
     tiny.net((4, 6, 8), 3, kind='residual'),
     tiny.IMAGE,
     lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
-    stage_groups.Pretrain(steps=3, batch=tiny.BATCH),
+    stage_table.Pretrain(steps=3, batch=tiny.BATCH),
     tiny.keep_gradient(),
   )
 

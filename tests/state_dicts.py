@@ -1,19 +1,41 @@
-"""Random state dicts of every architecture, the same wherever they are made."""
+"""Random state dicts of architectures, the same wherever they are made."""
 
 import pathlib
 import zlib
 
 import numpy as np
 
-from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.networks import state_dict_shapes, torch_layers
+from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers import weight_files
 
+# Of all architectures, these: others have more layers of the same kinds.
+NAMES = (
+  'resnet18',
+  'resnet34',
+  'resnet50',
+  'cifar_resnet18',
+  'cifar_resnet34',
+  'cifar_resnet20',
+  'wrn_16_1',
+  'wrn_16_2',
+  'wrn_40_1',
+  'wrn_40_2',
+  'vgg11',
+  'cifar_vgg11_bn',
+  'lenet5',
+  'lenet',
+  'cnn2',
+  'cnn3',
+)
 NUM_LABELS = 7
 BATCH_SIZE = 3
 
 
 def image_shape(name):
   """Returns the (height, width, channels) that a test gives an architecture."""
+  if name == 'cnn2':
+    return (28, 28, 1)
   image_size = 64 if name.startswith('resnet') else 32
   return (image_size, image_size, 1 if name == 'lenet5' else 3)
 
@@ -21,8 +43,8 @@ def image_shape(name):
 def tensors(name):
   """Draws weights about as large as trained ones, and running moments."""
   generator = np.random.default_rng(zlib.crc32(name.encode()))
-  variables = architectures.abstract_variables(
-    name, NUM_LABELS, image_shape(name)
+  variables = state_dict_shapes.abstract_variables(
+    ARCHITECTURES[name][0], NUM_LABELS, image_shape(name)
   )
   tensors_by_name = {}
   for tensor_name, shape in sorted(

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dualgan_jax.config import stage_groups
+from dualgan_jax.config import stage_table
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
@@ -91,7 +92,7 @@ def generator(channels=(5, 4, 1)):
 def objective(**changes):
   """Returns an objective in which every term of the generator's loss counts."""
   weights = {'alpha': 0.1, 'beta': 1.0, 'gamma': 0.5, 'prior': 0.3}
-  return stage_groups.Objective(**{**weights, **changes})
+  return Objective(**{**weights, **changes})
 
 
 def generator_phase(
@@ -104,7 +105,7 @@ def generator_phase(
     teachers or both_teachers(),
     LABEL_MAP,
     objective(**changes),
-    stage_groups.Generator(steps=3, batch=BATCH, noise=LATENT_DIM),
+    stage_table.Generator(steps=3, batch=BATCH, noise=LATENT_DIM),
     routed=routed,
     image_shape=IMAGE,
     optimiser=optimiser,
@@ -154,7 +155,7 @@ def dual_phase(
     student_net,
     LABEL_MAP,
     frozen,
-    stage_groups.Dual(**training),
+    stage_table.Dual(**training),
     image_shape=IMAGE,
     optimiser=optimiser,
   )

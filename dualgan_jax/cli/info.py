@@ -26,7 +26,10 @@ def main(argv: Sequence[str]) -> int:
   """
   parser = ArgumentParser(argv[0], description=_DESCRIPTION)
   parser.add_argument(
-    'folder', metavar='FOLDER', help="a run's folder student or branched"
+    'folder',
+    metavar='FOLDER',
+    help="a run, for its student; a run's folder student or branched; or "
+    'hf://owner/name[@revision] of the Hugging Face Hub',
   )
   arguments = parser.parse_args(argv[1:])
   loaded_student = load(arguments.folder)

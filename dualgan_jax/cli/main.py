@@ -20,6 +20,7 @@ COMMANDS = {
   'inspect': ('inspect', 'main', 'show the net of a torch.export file'),
   'info': ('info', 'main', 'show the labels and the net of a student'),
   'predict': ('predict', 'main', 'label images with a student'),
+  'publish': ('publish', 'main', 'upload a student to the Hugging Face Hub'),
 }
 _PROGRAM_NAME = 'dualgan'
 _GLOBAL_FLAGS = ('-h', '--help', '--version')

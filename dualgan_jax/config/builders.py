@@ -8,17 +8,17 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from dualgan_jax.config.fields import (
-  DataSet,
-  Experiment,
+from dualgan_jax.config.fields import DataSet, Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
-  Group,
   ModuleTeacher,
   Net,
+  StudentTeacher,
   TorchExportTeacher,
   TrainedTeacher,
   WeightsTeacher,
 )
+from dualgan_jax.config.value_types import Group
 from dualgan_jax.errors import UserError, first_line
 
 
@@ -46,7 +46,7 @@ def conv(
   Args:
     widths: channels of each block.
     strides: stride of each block.
-    **changes: fields of `fields.Net` that differ from their defaults.
+    **changes: fields of `teacher_groups.Net` that differ from their defaults.
   """
   return {
     **_default_values(Net),
@@ -67,7 +67,7 @@ def teacher(
     labels: labels that it answers, in the order of its logits.
     data: name of the set of `config.data` that it is trained on.
     net: fields of its net, as `conv` builds them.
-    **changes: fields of `fields.TrainedTeacher` that differ from their
+    **changes: fields of `teacher_groups.TrainedTeacher` that differ from their
       defaults.
   """
   default_values = _default_values(TrainedTeacher)
@@ -80,7 +80,7 @@ def weights(architecture: str, address: str, **changes: Any) -> dict[str, Any]:
   Args:
     architecture: one of `dualgan_jax.networks.architectures.ARCHITECTURES`.
     address: address of its weight file: a path, or hf://owner/name[/file].
-    **changes: fields of `fields.WeightsTeacher` that differ from their
+    **changes: fields of `teacher_groups.WeightsTeacher` that differ from their
       defaults, and 'labels', in the order of its logits.
   """
   return {
@@ -115,11 +115,23 @@ def module(path: str) -> dict[str, Any]:
   return {**_default_values(ModuleTeacher), 'module': path}
 
 
+def student(folder: str, **changes: Any) -> dict[str, Any]:
+  """Builds a teacher of a student's folder.
+
+  Args:
+    folder: `DIR/student` of a run, or a copy of it.
+    **changes: fields of `teacher_groups.StudentTeacher` that differ from their
+      defaults.
+  """
+  return {**_default_values(StudentTeacher), 'student': folder, **changes}
+
+
 def given(**changes: Any) -> dict[str, Any]:
   """Builds a teacher in memory: `run(config, ..., teachers={NAME: ...})`.
 
   Args:
-    **changes: fields of `fields.GivenTeacher` that differ from their defaults.
+    **changes: fields of `teacher_groups.GivenTeacher` that differ from their
+      defaults.
   """
   return {**_default_values(GivenTeacher), 'given': True, **changes}
 

@@ -5,7 +5,7 @@ Where the weights come from: experiments/notes/objectives.md
 
 import ml_collections
 
-from dualgan_jax.config.fields import Objective
+from dualgan_jax.config.objective_group import Objective
 
 
 def default() -> ml_collections.ConfigDict:

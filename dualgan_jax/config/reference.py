@@ -8,8 +8,13 @@ import typing
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dualgan_jax.config import fields
-from dualgan_jax.config.value_types import Kind
+from dualgan_jax.config import (
+  fields,
+  objective_group,
+  stage_table,
+  teacher_groups,
+)
+from dualgan_jax.config.value_types import Group, Kind
 
 _PAGE_HEAD = """# Fields of a config
 
@@ -18,22 +23,23 @@ a default must be given. `dualgan train --config=digits --help` lists the fields
 of a config with their values.
 """
 # By its place in a config, each group of fields.
-_GROUPS: dict[str, type[fields.Group]] = {
+GROUPS: dict[str, type[Group]] = {
   '': fields.Experiment,
-  'student': fields.Net,
-  'teachers.NAME': fields.TrainedTeacher,
-  'teachers.NAME, from a weight file': fields.WeightsTeacher,
-  'teachers.NAME, from a file of torch.export': fields.TorchExportTeacher,
-  'teachers.NAME, from a Python file': fields.ModuleTeacher,
-  'teachers.NAME, in memory': fields.GivenTeacher,
+  'student': teacher_groups.Net,
+  'teachers.NAME': teacher_groups.TrainedTeacher,
+  'teachers.NAME, from a weight file': teacher_groups.WeightsTeacher,
+  'teachers.NAME, from a file of torch.export': (
+    teacher_groups.TorchExportTeacher
+  ),
+  'teachers.NAME, from a Python file': teacher_groups.ModuleTeacher,
+  "teachers.NAME, from a student's folder": teacher_groups.StudentTeacher,
+  'teachers.NAME, in memory': teacher_groups.GivenTeacher,
   'data.NAME': fields.DataSet,
-  'objective': fields.Objective,
-  'pretrain': fields.Pretrain,
-  'generator': fields.Generator,
-  'dual': fields.Dual,
-  'targetnet': fields.TargetNet,
-  'refine': fields.Refine,
-  'baselines': fields.Baselines,
+  'objective': objective_group.Objective,
+  **{
+    name: type(field.default)
+    for name, field in stage_table.StageGroups.model_fields.items()
+  },
 }
 
 
@@ -53,7 +59,7 @@ class Field(NamedTuple):
   meaning: str
 
 
-def describe_fields(group: type[fields.Group]) -> Iterator[Field]:
+def describe_fields(group: type[Group]) -> Iterator[Field]:
   """Describes the fields of a group, those that are groups left out.
 
   Args:
@@ -88,7 +94,7 @@ def find_field(field_path: str) -> Field | None:
   """
   group_path, _, field_name = field_path.rpartition('.')
   group_name, _, _ = group_path.partition('.')
-  for place, group in _GROUPS.items():
+  for place, group in GROUPS.items():
     # All kinds of teachers share a place; the first match will do, as
     # fields of one name have one meaning.
     place_name, _, _ = place.partition(',')[0].partition('.')
@@ -102,7 +108,7 @@ def find_field(field_path: str) -> Field | None:
 def format_page() -> str:
   """Formats the page of all fields, as Markdown."""
   page_lines = [_PAGE_HEAD]
-  for place, group in _GROUPS.items():
+  for place, group in GROUPS.items():
     # A place with a space is words, and no path that could stand in code.
     is_path = place and ' ' not in place
     heading = f'`{place}`' if is_path else place or 'Top'

@@ -7,10 +7,11 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TrainedTeacher,
   WeightsTeacher,
   find_teacher_group,
@@ -139,14 +140,14 @@ def _check_teachers(experiment: Experiment) -> None:
     if (
       isinstance(teacher, WeightsTeacher)
       and teacher.stem_pool is not None
-      and ARCHITECTURES[teacher.architecture].stem_pool is None
+      and ARCHITECTURES[teacher.architecture][0].stem_pool is None
     ):
       raise UserError(
         f'{teacher_path}.stem_pool: no pool can follow the first convolution '
         f'of a {teacher.architecture}; leave it out.'
       )
     # The labels of a Python file are known only when it has run.
-    if isinstance(teacher, ModuleTeacher | GivenTeacher):
+    if isinstance(teacher, ModuleTeacher | StudentTeacher | GivenTeacher):
       continue
     if teacher.single_label and len(teacher.labels) < 2:
       raise UserError(

@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dualgan_jax.config import stage_table
-from dualgan_jax.config.fields import (
-  TEACHER_GROUPS,
-  DataSet,
-  Experiment,
-  Group,
-)
+from dualgan_jax.config.fields import DataSet, Experiment
+from dualgan_jax.config.teacher_groups import TEACHER_GROUPS
+from dualgan_jax.config.value_types import Group
 
 # By stage, the fields that it depends on, with their values.
 StageFields = Mapping[str, Mapping[str, Any]]
@@ -133,6 +130,7 @@ def _is_place(field: str) -> bool:
     ('teachers', 'torch_export'),
     ('teachers', 'reference'),
     ('teachers', 'module'),
+    ('teachers', 'student'),
   )
 
 
@@ -140,7 +138,10 @@ def _flatten(
   prefix: str, group: Mapping[str, Any] | Group
 ) -> Iterator[tuple[str, Any]]:
   """Iterates over the values in nested groups, with their paths."""
-  for name, value in dict(group).items():
+  # Single values first, then the groups.
+  for name, value in sorted(
+    dict(group).items(), key=lambda item: isinstance(item[1], dict | Group)
+  ):
     if isinstance(value, dict | Group):
       yield from _flatten(f'{prefix}{name}.', value)
     else:

@@ -1,16 +1,153 @@
-"""The table of stages: all other lists of stages are derived from it.
+"""The table of stages: the fields of each, and its row.
 
-`experiment.stage_runners` names the function of each stage, in the same order.
+All other lists of stages are derived from it. `experiment.stage_runners` names
+the function of each stage, in the same order.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from dualgan_jax.config.fields import Experiment, TrainedTeacher
+from pydantic import Field
+
+from dualgan_jax.config.teacher_groups import TrainedTeacher
+from dualgan_jax.config.value_types import (
+  Count,
+  Flag,
+  Group,
+  OptionalSizes,
+  Rate,
+  Share,
+  Size,
+  Sizes,
+  Steps,
+  Weight,
+  choice,
+)
+
+if TYPE_CHECKING:
+  from dualgan_jax.config.fields import Experiment
 
 # Groups of a config's fields, or values of single fields, by name.
 Dependencies = dict[str, Any]
+# Descriptions that several stages share.
+_BATCH = 'Images per step; 0: the largest batch up to 128 that fits.'
+_LEARNING_RATE = 'Learning rate of Adam at the start; it falls to 0.'
+
+
+class Pretrain(Group):
+  """Stage `pretrain`."""
+
+  steps: Steps = Field(600, description='Training steps of each teacher.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  teacher_data: Annotated[str, choice('shared', 'own')] = Field(
+    'shared',
+    description='Whether a teacher sees all images of its set, or only those '
+    'of its labels.',
+  )
+
+
+class Generator(Group):
+  """Stage `generator`."""
+
+  steps: Steps = Field(1000, description='Training steps.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  noise: Size = Field(64, description='Size of the random part of z.')
+  widths: Sizes = Field((64, 32, 16), description='Channels inside G^1 .. G^B.')
+  features: OptionalSizes = Field(
+    None,
+    description='Channels of its features, by block but the last; None: '
+    'student.widths. Set it to use one generator for students of other widths.',
+  )
+  # Only read where `objective.routing` is 'auto'.
+  probe_steps: Steps = Field(
+    400, description='Steps of the short training that decides on routing.'
+  )
+
+
+class Dual(Group):
+  """Stage `dual`."""
+
+  steps: Count = Field(200, description='Training steps of each block.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  # Each block learns through the teachers' filters.
+  filters: Annotated[str, choice('stage1', 'fresh')] = Field(
+    'stage1', description="Whether filters start from the generator's, or anew."
+  )
+  lambda_own: Weight = Field(1.0, description='Weight λ^1 of Eq. 16.')
+  lambda_generated: Weight = Field(0.0, description='Weight λ^2 of Eq. 16.')
+
+
+class TargetNet(Group):
+  """Stage `targetnet`."""
+
+  # Both TargetNets are distilled from the teachers, one after the other.
+  compact_steps: Steps = Field(
+    1800, description='Training steps of the compact TargetNet.'
+  )
+  branched_steps: Steps = Field(
+    600, description='Training steps of the branched TargetNet.'
+  )
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+  branch_tolerance: Weight = Field(
+    0.0,
+    description='How much above the lowest L_d a later branch point may be.',
+  )
+
+
+class Refine(Group):
+  """Stage `refine`."""
+
+  steps: Count = Field(
+    1000, description='Steps of the generator; 0: no refinement.'
+  )
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
+  # Generator and student train in turn.
+  disagreement: Weight = Field(
+    1.0, description="Weight of the generator's reward for disagreement."
+  )
+  replays: Steps = Field(
+    1,
+    description='Steps of the student on replayed images, for each step of the '
+    'generator.',
+  )
+  # Augmentation of replayed images.
+  shift: Count = Field(
+    0, description='Pixels that replayed images move by, at most.'
+  )
+  flip: Flag = Field(
+    False, description='Whether half of the replayed images are mirrored.'
+  )
+  mixup: Share = Field(
+    0.0, description='Share of replayed images that is blended with another.'
+  )
+  pool_batches: Steps = Field(
+    300, description='Batches that are kept for replay.'
+  )
+
+
+class Baselines(Group):
+  """Stage `baselines`."""
+
+  steps: Count = Field(1800, description='Training steps of each baseline.')
+  batch: Count = Field(128, description=_BATCH)
+  learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
+
+
+class StageGroups(Group):
+  """The groups of all stages that have fields."""
+
+  pretrain: Pretrain = Pretrain()
+  generator: Generator = Generator()
+  dual: Dual = Dual()
+  targetnet: TargetNet = TargetNet()
+  refine: Refine = Refine()
+  baselines: Baselines = Baselines()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +171,7 @@ class Stage:
   """
 
   name: str
-  dependencies: Callable[[Experiment], Dependencies]
+  dependencies: Callable[['Experiment'], Dependencies]
   uses_data: bool = False
   is_measurement: bool = False
   can_be_taken: bool = False
@@ -45,12 +182,12 @@ class Stage:
   is_of_student: bool = False
 
 
-def _pick(*names: str) -> Callable[[Experiment], Dependencies]:
+def _pick(*names: str) -> Callable[['Experiment'], Dependencies]:
   """Returns a function that selects the named groups and fields."""
   return lambda config: {name: getattr(config, name) for name in names}
 
 
-def _pretrain_dependencies(config: Experiment) -> Dependencies:
+def _pretrain_dependencies(config: 'Experiment') -> Dependencies:
   """Selects the teachers that are trained here, and their data sets."""
   teachers = {
     name: teacher
@@ -67,7 +204,7 @@ def _pretrain_dependencies(config: Experiment) -> Dependencies:
   return {**picked_fields, 'teachers': teachers, 'data': data_sets}
 
 
-def _generator_dependencies(config: Experiment) -> Dependencies:
+def _generator_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all teachers, and the fields of the objective that train."""
   picked_fields = _pick('seed', 'image', 'precision', 'generator')(config)
   # The data set of a teacher from a file only makes a baseline.
@@ -81,7 +218,7 @@ def _generator_dependencies(config: Experiment) -> Dependencies:
   return {**picked_fields, 'teachers': teachers, 'objective': objective}
 
 
-def _baselines_dependencies(config: Experiment) -> Dependencies:
+def _baselines_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all data sets, and those of teachers from files."""
   picked_fields = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
     config
@@ -94,7 +231,7 @@ def _baselines_dependencies(config: Experiment) -> Dependencies:
   return {**picked_fields, 'teachers': teachers}
 
 
-def _evaluate_dependencies(config: Experiment) -> Dependencies:
+def _evaluate_dependencies(config: 'Experiment') -> Dependencies:
   """Selects data, labels, and the names that stand in the results."""
   objective = config.objective.model_dump(include=_OBJECTIVE_TEXTS)
   picked_fields = _pick('seed', 'data', 'labels', 'experiment')(config)

@@ -5,6 +5,7 @@ should be a whole number from 1', and in the reference of fields.
 """
 
 import dataclasses
+import difflib
 import math
 import reprlib
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from dualgan_jax.networks.classifier import MOST_PIXELS
 
 # The type of the errors that `Kind` raises.
 WRONG_VALUE = 'wrong_value'
+# Of the values that a text field takes, in a message.
+_MAX_LISTED_CHOICES = 10
 _MAX_REPR_LENGTH = 80  # characters of a value in a message
 # JAX counts in 32 bits.
 _MAX_COUNT = 2**31 - 1
@@ -142,7 +145,16 @@ def choice(*choices: str) -> Kind:
 
   def check(value):
     # Some values, such as arrays, cannot be compared with a text.
-    return None if isinstance(value, str) and value in choices else words
+    if isinstance(value, str) and value in choices:
+      return None
+    # Of many choices, those that may be meant.
+    if len(choices) <= _MAX_LISTED_CHOICES:
+      return words
+    listed = difflib.get_close_matches(
+      show_value(value), choices, _MAX_LISTED_CHOICES, cutoff=0
+    )
+    num_others = len(choices) - len(listed)
+    return f'one of {", ".join(listed)} or {num_others} others (docs/fields.md)'
 
   return Kind(words, check)
 

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax.config import fields
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config import teacher_groups
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TorchExportTeacher,
   TrainedTeacher,
 )
@@ -92,7 +93,7 @@ def list_missing_priors(
   if not config.objective.prior:
     return []
   return [
-    f'teacher {teacher.name} has no batch norm (nn.BatchNorm of Flax Linen): '
+    f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
     'the objective goes without the statistics prior for it'
     for teacher in teachers
     if not forward.has_batch_norm(teacher, config.image)
@@ -225,7 +226,7 @@ def _describe_branched_nets(
   return lines
 
 
-def _describe_origin(teacher_config: fields.Teacher) -> str:
+def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
   """Describes where a teacher comes from: a net, a module, a weight file."""
   match teacher_config:
     case TrainedTeacher():
@@ -234,6 +235,8 @@ def _describe_origin(teacher_config: fields.Teacher) -> str:
       return teacher_config.module
     case TorchExportTeacher():
       return teacher_config.torch_export
+    case StudentTeacher():
+      return f'the student of {teacher_config.student}'
     case GivenTeacher():
       return 'in memory'
   size_note = (

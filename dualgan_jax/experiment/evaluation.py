@@ -24,13 +24,15 @@ from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.reporting import plots, report
 from dualgan_jax.stages import distillation
-from dualgan_jax.student import student
+from dualgan_jax.student import generated_images, student
+from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
 
 # Images drawn for the pictures, and for the agreement with the teachers.
 _NUM_SAMPLES = 512
+_NUM_STORED = 256  # of these images
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
@@ -87,12 +89,11 @@ def measure(
 
   # Of several processes, only the first writes into the folder.
   if parallel.is_first():
-    plots.draw_samples(
-      context.workdir.stage('evaluate') / 'samples.png',
-      config.labels,
+    _write_samples(
+      context,
       images,
       ensemble_logits,
-      real=real_data.sample(config, train_splits, _NUM_SAMPLES)
+      real_data.sample(config, train_splits, _NUM_SAMPLES)
       if test_splits
       else None,
     )
@@ -111,10 +112,33 @@ def measure(
     'per_label': scorer.per_label(),
   }
   if parallel.is_first():
-    _write_students(context, students, results)
+    card_facts = _gather_card_facts(context, teachers, scorer, results)
+    _write_students(context, students, results, card_facts)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+
+
+def _write_samples(
+  context: RunContext,
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
+  real_images: Any,
+) -> None:
+  """Writes generated images, as a picture and for a quantised student."""
+  folder = context.workdir.stage('evaluate')
+  plots.draw_samples(
+    folder / 'samples.png',
+    context.config.labels,
+    images,
+    ensemble_logits,
+    real=real_images,
+  )
+  generated_images.write(
+    folder / generated_images.NAME,
+    images[:_NUM_STORED],
+    ensemble_logits[:_NUM_STORED],
+  )
 
 
 def _measure_teachers(
@@ -192,8 +216,38 @@ def _describe_run(
   }
 
 
+def _gather_card_facts(
+  context: RunContext,
+  teachers: Teachers,
+  scorer: Scorer,
+  results: Mapping[str, Any],
+) -> CardFacts:
+  """Gathers what the student's model card says of the run."""
+  student_scores = results['metrics']['compact']
+  intervals = scorer.intervals('compact', student_scores)
+  return CardFacts(
+    teachers={
+      teacher.name: teacher.labels for teacher in teachers.relevant_teachers
+    },
+    evaluation=Evaluation(
+      num_images=sum(count['test'] for count in results['images'].values()),
+      scores={
+        metric: (student_scores[metric], *interval)
+        for metric, interval in intervals.items()
+      },
+      teachers={
+        metric: results['metrics']['teachers'][metric] for metric in intervals
+      },
+    ),
+    oracle=context.config.objective.oracle,
+  )
+
+
 def _write_students(
-  context: RunContext, students: Students, results: Mapping[str, Any]
+  context: RunContext,
+  students: Students,
+  results: Mapping[str, Any],
+  card_facts: CardFacts,
 ) -> None:
   """Writes the folders `student` and, if there is one, `branched`."""
   config, folder = context.config, context.workdir.path
@@ -210,6 +264,7 @@ def _write_students(
     folder / 'student',
     students.models['compact'].variables,
     net={**dict(config.student), 'single_label': single_label},
+    card_facts=card_facts,
     **common_arguments,
   )
   if 'branched' not in students.models:

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from dualgan_jax.config.fields import TorchExportTeacher
+from dualgan_jax.config.teacher_groups import TorchExportTeacher
 from dualgan_jax.teachers import (
   exported_teacher,
   protocol,

@@ -9,16 +9,18 @@ from typing import Any
 import ml_collections
 
 from dualgan_jax.config import builders
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   FileTeacher,
   GivenTeacher,
   ModuleTeacher,
+  StudentTeacher,
   TrainedTeacher,
   find_teacher_group,
 )
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
+from dualgan_jax.student import student_teacher
 from dualgan_jax.teachers import (
   fingerprint,
   protocol,
@@ -119,11 +121,14 @@ def read(
         weight_files.find(f'{field}.{entry.origin_field}', origin)
       )
     else:
-      origin, teacher, checksum = (
-        _read_module(f'{field}.module', entry.module, config.image)
-        if isinstance(entry, ModuleTeacher)
-        else _read_from_memory(field, teachers[name], config.image)
-      )
+      match entry:
+        case ModuleTeacher():
+          found = _read_module(f'{field}.module', entry.module, config.image)
+        case StudentTeacher():
+          found = _read_student(field, entry.student, config.image)
+        case _:
+          found = _read_from_memory(field, teachers[name], config.image)
+      origin, teacher, checksum = found
       # The labels of a teacher are part of its code.
       if labels not in (None, teacher.labels):
         raise UserError(
@@ -178,6 +183,15 @@ def _read_module(
   teacher = user_module.load(field, path)
   protocol.check_teacher(field, teacher, image_shape)
   return path, teacher, fingerprint.of_file(field, path, teacher)
+
+
+def _read_student(
+  field: str, folder: str, image_shape: tuple[int, int, int]
+) -> tuple[str, Teacher, str]:
+  """Reads a student's folder as a teacher: origin, teacher, checksum."""
+  teacher = student_teacher.load_teacher(folder)
+  protocol.check_teacher(f'{field}.student', teacher, image_shape)
+  return folder, teacher, student_teacher.digest(folder)
 
 
 def _read_from_memory(

@@ -8,8 +8,8 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax.config.fields import (
-  Experiment,
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import (
   ExternalTeacher,
   Net,
   TorchExportTeacher,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualgan_jax.config import fields
-from dualgan_jax.config.fields import Experiment, TrainedTeacher
+from dualgan_jax.config import teacher_groups
+from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import TrainedTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.stages import distillation
@@ -179,7 +180,7 @@ def load_for_baseline(
 
 
 def _is_trained_on_its_labels(
-  teacher_config: fields.Teacher,
+  teacher_config: teacher_groups.Teacher,
   config: Experiment,
 ) -> bool:
   """Returns whether each training image carries a label of the teacher."""

@@ -1,13 +1,13 @@
 """Scores models on the real test images of a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from dualgan_jax.config.fields import Experiment
-from dualgan_jax.reporting import cost, scores
+from dualgan_jax.reporting import confidence, cost, scores
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -66,6 +66,37 @@ class Scorer:
       self.logits['teachers'],
       self._targets(labels) if self._splits else None,
     )
+
+  def intervals(
+    self, name: str, scores: Mapping[str, Any]
+  ) -> dict[str, confidence.Interval]:
+    """Computes 95 % confidence intervals of a model's scores.
+
+    Args:
+      name: name of a model that answers all labels of the config.
+      scores: its row of the results.
+
+    Returns:
+      By name of the metric, lower and upper bound; without metrics that are
+      None, and empty without real images.
+    """
+    if not self._splits:
+      return {}
+    targets = self._targets(self._config.labels)
+    intervals = {
+      # Only images with one of the labels count in top-1 accuracy.
+      'top1': scores['top1'] is not None
+      and confidence.share_interval(
+        scores['top1'], int((targets > 0.5).any(axis=1).sum())
+      ),
+      'mAP': scores['mAP'] is not None
+      and confidence.mean_precision_interval(self.logits[name], targets),
+      'exact_match': scores['exact_match'] is not None
+      and confidence.share_interval(scores['exact_match'], len(targets)),
+    }
+    return {
+      metric: interval for metric, interval in intervals.items() if interval
+    }
 
   def _score(self, name, apply, variables, labels):
     """Computes the scores of a model over all data sets."""

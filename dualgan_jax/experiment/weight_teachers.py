@@ -1,13 +1,14 @@
 """Builds the teachers of PyTorch weight files."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
 
-from dualgan_jax.config.fields import WeightsTeacher
+from dualgan_jax.config.teacher_groups import WeightsTeacher
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.networks import architectures
+from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers import (
   reference_logits,
   weight_files,
@@ -42,8 +43,9 @@ def build(
   """
   field = f'teachers.{name}.weights'
   image_shape = tuple(teacher_config.size or default_image_shape)
-  _check_images(name, teacher_config, image_shape)
-  variables = weight_matching.load_variables(
+  _check_image_size(name, teacher_config.architecture, image_shape)
+  _check_statistics(name, teacher_config, image_shape)
+  variant, variables = weight_matching.load_variables(
     field,
     teacher_config.architecture,
     weight_files.read_contents(
@@ -55,26 +57,29 @@ def build(
     stem_pool=teacher_config.stem_pool,
   )
   # In full precision, whatever the config says, to be compared with PyTorch.
-  unmerged = _make_teacher(name, teacher_config, image_shape, variables, None)
+  make_teacher = functools.partial(
+    _make_teacher, name, teacher_config, image_shape, variant, variables
+  )
+  unmerged = make_teacher(dtype=None)
   if teacher_config.reference:
     field = f'teachers.{name}.reference'
     path = weight_files.find_local(field, teacher_config.reference)
     reference_logits.check(field, path, unmerged, image_shape)
-  teacher = _make_teacher(name, teacher_config, image_shape, variables, dtype)
   teacher = merge_blocks(
-    f'teachers.{name}.merge', teacher, teacher_config.merge
+    f'teachers.{name}.merge', make_teacher(dtype=dtype), teacher_config.merge
   )
   return teacher, unmerged
 
 
-def _make_teacher(name, teacher_config, image_shape, variables, dtype):
+def _make_teacher(
+  name, teacher_config, image_shape, variant, variables, *, dtype
+):
   """Makes a teacher that prepares its images as the weights expect it."""
   # Without the field, an architecture decides on its pool itself.
   stem_pool = teacher_config.stem_pool
   options = {} if stem_pool is None else {'stem_pool': stem_pool}
-  architecture = architectures.ARCHITECTURES[teacher_config.architecture]
   net = dataclasses.replace(
-    architecture.create(len(teacher_config.labels), dtype=dtype, **options),
+    variant.create(len(teacher_config.labels), dtype=dtype, **options),
     single_label=teacher_config.single_label,
   )
   return prepared(
@@ -85,19 +90,23 @@ def _make_teacher(name, teacher_config, image_shape, variables, dtype):
   )
 
 
-def _check_images(name, teacher_config, image_shape):
-  """Checks that an architecture takes the images, and the means fit them."""
-  architecture = architectures.ARCHITECTURES[teacher_config.architecture]
-  min_length, max_length = architecture.smallest, architecture.largest
+def _check_image_size(name, architecture, image_shape):
+  """Checks that an architecture takes the images."""
+  variant = ARCHITECTURES[architecture][0]
+  if variant.takes(image_shape[:2]):
+    return
+  min_length, max_length = variant.smallest, variant.largest
+  upper_bound = f'to {max_length}×{max_length}' if max_length else 'or more'
   is_small = min(image_shape[:2]) < min_length
-  if is_small or (max_length and max(image_shape[:2]) > max_length):
-    upper_bound = f'to {max_length}×{max_length}' if max_length else 'or more'
-    raise UserError(
-      f'teachers.{name}.size: {format_shape(image_shape[:2])} is too '
-      f'{"small" if is_small else "large"} for a '
-      f'{teacher_config.architecture}, which takes {min_length}×{min_length} '
-      f'{upper_bound}.'
-    )
+  raise UserError(
+    f'teachers.{name}.size: {format_shape(image_shape[:2])} is too '
+    f'{"small" if is_small else "large"} for a {architecture}, which takes '
+    f'{min_length}×{min_length} {upper_bound}.'
+  )
+
+
+def _check_statistics(name, teacher_config, image_shape):
+  """Checks that mean and deviation fit the channels of the images."""
   for statistic in ('mean', 'deviation'):
     check_channels(
       f'teachers.{name}.{statistic}',

@@ -1,7 +1,7 @@
 """Terms of the generator's loss that the paper does not have.
 
 A new one is a function here, a row of `ADDED_TERMS`, and a field for its weight
-in `config.stage_groups.Objective`.
+in `config.objective_group.Objective`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,9 +1,11 @@
-"""ResNets (He et al., 2016) with PyTorch's names, cut into four blocks.
+"""ResNets (He et al., 2016) with PyTorch's names, cut into their layers.
 
-There are two kinds: torchvision's, for large images, and the one for CIFAR of
-the repositories of data-free distillation, whose first convolution is 3×3 and
-does not stride.
+There are three kinds: torchvision's, for large images; the same with a 3×3
+first convolution that does not stride; and the paper's for CIFAR, of three
+layers of 16, 32 and 64 channels.
 """
+
+from collections.abc import Sequence
 
 import chex
 import flax.linen as nn
@@ -12,12 +14,28 @@ import jax.numpy as jnp
 from dualgan_jax.networks import torch_layers
 from dualgan_jax.networks.classifier import Classifier
 
-# Units of each block, and whether they are bottlenecks.
-DEPTHS = {
-  18: ((2, 2, 2, 2), False),
-  34: ((3, 4, 6, 3), False),
-  50: ((3, 4, 6, 3), True),
-}
+# Channels of the layers of ImageNet's ResNets, and of CIFAR's.
+WIDTHS = (64, 128, 256, 512)
+CIFAR_WIDTHS = (16, 32, 64)
+
+
+def subsample(features: chex.Array, stride: int, width: int) -> chex.Array:
+  """Computes a shortcut without parameters: option A of He et al., 2016.
+
+  Args:
+    features: [N, h, w, c].
+    stride: takes every such row and column.
+    width: channels of the output; half of the new ones, all zero, come before
+      the features' own, as in the repositories for CIFAR.
+
+  Returns:
+    [N, ⌈h/stride⌉, ⌈w/stride⌉, width].
+  """
+  num_new_channels = width - features.shape[-1]
+  padding = (num_new_channels // 2, num_new_channels - num_new_channels // 2)
+  return jnp.pad(
+    features[:, ::stride, ::stride], ((0, 0), (0, 0), (0, 0), padding)
+  )
 
 
 class Shortcut(nn.Module):
@@ -50,14 +68,14 @@ class Unit(nn.Module):
     stride: of its first 3×3 convolution.
     bottleneck: whether 1×1 convolutions surround one 3×3 convolution; otherwise
       there are two 3×3 convolutions.
-    shortcut: name of the `Shortcut`.
+    shortcut: name of the `Shortcut`; None if it has no parameters.
     dtype: that it computes in, that of its input if None.
   """
 
   width: int
   stride: int
   bottleneck: bool
-  shortcut: str
+  shortcut: str | None
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -88,9 +106,14 @@ class Unit(nn.Module):
       residual = norm(2)(conv(2, self.width, 3)(residual))
     # As in PyTorch, an identity shortcut has no parameters.
     if features.shape != residual.shape:
-      features = Shortcut(
-        residual.shape[-1], self.stride, self.dtype, name=self.shortcut
-      )(features, train=train)
+      width = residual.shape[-1]
+      features = (
+        Shortcut(width, self.stride, self.dtype, name=self.shortcut)(
+          features, train=train
+        )
+        if self.shortcut
+        else subsample(features, self.stride, width)
+      )
     return nn.relu(features + residual)
 
 
@@ -110,7 +133,7 @@ class Layer(nn.Module):
   depth: int
   stride: int
   bottleneck: bool
-  shortcut: str
+  shortcut: str | None
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -133,16 +156,22 @@ class ResNetBlock(nn.Module):
 
   Attributes:
     number: 1 .. 4.
+    width: see `Unit`.
     depth: number of units.
-    bottleneck: whether they are bottlenecks.
+    bottleneck: see `Unit`.
+    shortcut: see `Unit`.
+    stem_width: channels of the first convolution.
     small: whether for images of CIFAR's size.
     stem_pool: whether a max pool follows the first convolution.
     dtype: that it computes in, that of its input if None.
   """
 
   number: int
+  width: int
   depth: int
   bottleneck: bool
+  shortcut: str | None
+  stem_width: int
   small: bool
   stem_pool: bool
   dtype: jnp.dtype | None = None
@@ -155,7 +184,7 @@ class ResNetBlock(nn.Module):
       kernel_size, stride = (3, 1) if self.small else (7, 2)
       features = torch_layers.conv(
         'conv1',
-        64,
+        self.stem_width,
         kernel_size,
         stride=stride,
         padding=kernel_size // 2,
@@ -166,43 +195,60 @@ class ResNetBlock(nn.Module):
       )
       if self.stem_pool:
         features = torch_layers.max_pool(features, 3, 2, padding=1)
-    # Widths double from layer to layer: 64, 128, 256, 512.
     return Layer(
-      32 * 2**self.number,
+      self.width,
       self.depth,
       1 if self.number == 1 else 2,
       self.bottleneck,
-      'shortcut' if self.small else 'downsample',
+      self.shortcut,
       self.dtype,
       name=f'layer{self.number}',
     )(features, train=train)
 
 
 def create(
-  num_layers: int,
+  depths: Sequence[int],
   num_labels: int,
   *,
   small: bool,
+  bottleneck: bool = False,
+  widths: Sequence[int] = WIDTHS,
+  stem_width: int | None = None,
+  learned_shortcut: bool = True,
   stem_pool: bool | None = None,
   dtype: jnp.dtype | None = None,
 ) -> Classifier:
-  """Makes a ResNet in four blocks.
+  """Makes a ResNet of one block per layer.
 
   Args:
-    num_layers: a key of `DEPTHS`.
+    depths: units of each layer.
     num_labels: logits of its head.
     small: whether for images of CIFAR's size.
+    bottleneck: see `Unit`.
+    widths: of each layer.
+    stem_width: channels of the first convolution; None: those of layer 1.
+    learned_shortcut: whether a shortcut that changes the shape has parameters
+      (option B of He et al., 2016), or none (option A).
     stem_pool: whether a max pool follows the first convolution; None means that
       it does unless the net is small.
     dtype: see `ResNetBlock`.
   """
-  # An early pooling is for large images.
-  depths, bottleneck = DEPTHS[num_layers]
-  stem_pool = not small if stem_pool is None else stem_pool
+  # The names in torchvision are 'downsample' and 'fc'.
+  shortcut, head = ('shortcut', 'linear') if small else ('downsample', 'fc')
   blocks = tuple(
-    ResNetBlock(number, depth, bottleneck, small, stem_pool, dtype)
-    for number, depth in enumerate(depths, start=1)
+    ResNetBlock(
+      number,
+      width,
+      depth,
+      bottleneck,
+      shortcut if learned_shortcut else None,
+      stem_width or widths[0],
+      small,
+      not small if stem_pool is None else stem_pool,
+      dtype,
+    )
+    for number, (width, depth) in enumerate(
+      zip(widths, depths, strict=True), start=1
+    )
   )
-  # The head's name in torchvision is 'fc', on CIFAR 'linear'.
-  head = torch_layers.Linear(num_labels, 'linear' if small else 'fc')
-  return Classifier(blocks, head)
+  return Classifier(blocks, torch_layers.Linear(num_labels, head))

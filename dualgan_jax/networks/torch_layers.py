@@ -98,6 +98,66 @@ def flatten(features: chex.Array) -> chex.Array:
   return features.transpose(0, 3, 1, 2).reshape(features.shape[0], -1)
 
 
+def adaptive_mean(features: chex.Array, size: int) -> chex.Array:
+  """Pools as `nn.AdaptiveAvgPool2d` does: windows that cover the input.
+
+  Args:
+    features: [N, h, w, c].
+    size: of the output.
+
+  Returns:
+    [N, size, size, c]; where the input is smaller, its pixels are repeated.
+  """
+  for axis in (1, 2):
+    length = features.shape[axis]
+    # Window i of n covers ⌊i·length/n⌋ .. ⌈(i + 1)·length/n⌉.
+    features = jnp.concatenate(
+      [
+        jnp.mean(
+          jax.lax.slice_in_dim(
+            features,
+            index * length // size,
+            -(-(index + 1) * length // size),
+            axis=axis,
+          ),
+          axis=axis,
+          keepdims=True,
+        )
+        for index in range(size)
+      ],
+      axis=axis,
+    )
+  return features
+
+
+def as_float32(features: chex.Array) -> chex.Array:
+  """Casts half precision, which would round a head's mean and its logits."""
+  return features.astype(jnp.promote_types(features.dtype, jnp.float32))
+
+
+class DenseLayers(nn.Module):
+  """A head of `nn.Linear`s with ReLU between, on all features, in float32.
+
+  Attributes:
+    widths: of the `nn.Linear`s; the last is the number of logits.
+    child_names: their names.
+  """
+
+  widths: tuple[int, ...]
+  child_names: tuple[str, ...]
+
+  @nn.compact
+  def __call__(self, features: chex.Array) -> chex.Array:
+    """Maps [N, h, w, c] to logits [N, widths[-1]]."""
+    features = flatten(as_float32(features))
+    for index, (width, name) in enumerate(
+      zip(self.widths, self.child_names, strict=True)
+    ):
+      features = nn.relu(features) if index else features
+      features = nn.Dense(width, name=name)(features)
+    return features
+
+
 class Linear(nn.Module):
   """A head: the mean over space, then an `nn.Linear`, in float32.
 
@@ -112,10 +172,8 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, features: chex.Array) -> chex.Array:
     """Maps [N, h, w, c] to logits [N, num_labels]."""
-    # Half precision would round the mean, and the logits.
-    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
     return nn.Dense(self.num_labels, name=self.child_name)(
-      jnp.mean(features, axis=(1, 2))
+      jnp.mean(as_float32(features), axis=(1, 2))
     )
 
 

@@ -9,16 +9,19 @@ from collections.abc import Callable, Mapping
 import jinja2
 from markdown_it import MarkdownIt
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.display import align, printable
 from dualgan_jax.reporting.scores import COLUMNS
 
 # Captions of pictures, by their paths in the folder of a run.
 _CAPTIONS = {
   'evaluate/samples.png': 'images, a row per label',
-  'generator/curves.png': 'stage generator',
-  'dual/curves.png': 'stage dual',
-  'targetnet/curves.png': 'stage targetnet',
-  'refine/curves.png': 'stage refine',
+  # Stages with real data train what is given, or compared with.
+  **{
+    f'{stage.name}/curves.png': f'stage {stage.name}'
+    for stage in stage_table.STAGES
+    if not stage.uses_data
+  },
 }
 _MODEL_NOTES = {
   'compact': '`compact` is the student alone.',

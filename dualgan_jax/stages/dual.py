@@ -21,7 +21,7 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
-from dualgan_jax.config.stage_groups import Dual
+from dualgan_jax.config.stage_table import Dual
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dualgan_jax.config import stage_groups
-from dualgan_jax.config.stage_groups import Objective
+from dualgan_jax.config import stage_table
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.frozen_generator import draw_latents
 from dualgan_jax.method.labels import LabelMap
@@ -35,7 +35,7 @@ def phase(
   teachers: Sequence[Teacher],
   label_map: LabelMap,
   objective: Objective,
-  training: stage_groups.Generator,
+  training: stage_table.Generator,
   *,
   routed: bool,
   image_shape: tuple[int, int, int],

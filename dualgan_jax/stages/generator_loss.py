@@ -7,7 +7,7 @@ import chex
 import numpy as np
 
 from dualgan_jax import losses
-from dualgan_jax.config.stage_groups import Objective
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.stages import judged_answers

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from dualgan_jax import losses
-from dualgan_jax.config.stage_groups import Pretrain
+from dualgan_jax.config.stage_table import Pretrain
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.training import image_batches
 from dualgan_jax.training.image_batches import RealImages

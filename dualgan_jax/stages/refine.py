@@ -23,7 +23,8 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
-from dualgan_jax.config.stage_groups import Objective, Refine
+from dualgan_jax.config.objective_group import Objective
+from dualgan_jax.config.stage_table import Refine
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap

@@ -16,20 +16,41 @@ Picture = np.ndarray | Image.Image | str | os.PathLike
 _SLACK = 0.1
 
 
-def collect_images(
+def as_sequence(
   images: np.ndarray | Picture | Sequence[Picture],
-  image_shape: tuple[int, int, int],
-  resize: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-  """Makes one array of images of any kind.
+) -> np.ndarray | Sequence[Picture]:
+  """Makes a sequence of images of any kind, and reads no file.
 
   Args:
     images: an array [n, h, w, c], a file or an image of Pillow, or a list of
       images.
+
+  Returns:
+    An array [n, h, w, c], uint8 or floats in [0, 1], or a list of images.
+
+  Raises:
+    ValueError: an array has another shape, type or range.
+  """
+  if isinstance(images, str | os.PathLike | Image.Image):
+    return [images]
+  if isinstance(images, list | tuple):
+    return images
+  return _check_images(np.asarray(images))
+
+
+def stack_images(
+  images: Sequence[Picture],
+  image_shape: tuple[int, int, int],
+  resize: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+  """Makes one array of a few images.
+
+  Args:
+    images: at least one.
     image_shape: (height, width, channels) that files and images of Pillow are
       brought to.
-    resize: brings arrays [n, h, w, c] to floats of this shape, where images of
-      a list differ in shape or type.
+    resize: brings arrays [n, h, w, c] to floats of this shape, where images
+      differ in shape or type.
 
   Returns:
     [n, h, w, c], uint8 or floats in [0, 1].
@@ -38,18 +59,12 @@ def collect_images(
     ValueError: an array has another shape, type or range.
     UserError: a file cannot be read.
   """
-  if isinstance(images, str | os.PathLike | Image.Image):
-    images = [images]
-  if isinstance(images, list | tuple):
-    arrays = [_read_image(image, image_shape) for image in images]
-    if not arrays:
-      return np.zeros((0, *image_shape), np.uint8)
-    # Only arrays of one shape and type can be stacked; checked one by one
-    # before, so that the message names the shape that the user gave.
-    if len({(array.shape, array.dtype) for array in arrays}) > 1:
-      arrays = [resize(_check_images(array[None]))[0] for array in arrays]
-    images = np.stack(arrays)
-  return _check_images(np.asarray(images))
+  arrays = [_read_image(image, image_shape) for image in images]
+  # Only arrays of one shape and type can be stacked; checked one by one
+  # before, so that the message names the shape that the user gave.
+  if len({(array.shape, array.dtype) for array in arrays}) > 1:
+    arrays = [resize(_check_images(array[None]))[0] for array in arrays]
+  return _check_images(np.stack(arrays))
 
 
 def _read_image(

@@ -15,19 +15,21 @@ from typing import Any
 import chex
 import jax
 import numpy as np
-from flax import traverse_util
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError, first_line
-from dualgan_jax.networks import classifier
 from dualgan_jax.student import (
   image_input,
+  model_card,
+  model_repository,
   program,
   student_config,
   student_folder,
+  student_net,
 )
 from dualgan_jax.student.image_input import Picture
-from dualgan_jax.student.student_folder import PROGRAM
+from dualgan_jax.student.model_card import CardFacts
+from dualgan_jax.student.student_folder import CONFIG, PROGRAM
 from dualgan_jax.teachers.preparation import Preparation
 
 
@@ -38,6 +40,7 @@ class Student:
     labels: L labels, in the order of its answers.
     image: (height, width, channels) that images are brought to.
     config: the folder's `config.json`.
+    variables: of the net, on the device that it runs on.
     answer: a pure function of images [n, *image] in [0, 1]; returns
       probabilities [n, L]. That of a program takes 64 images.
   """
@@ -61,11 +64,13 @@ class Student:
     self.config = dict(config)
     self.labels = tuple(config['labels'])
     self.image = tuple(config['image'])
-    self.answer = functools.partial(apply, variables)
+    # Once, not with each call.
+    self.variables = jax.device_put(variables)
+    self.answer = functools.partial(apply, self.variables)
     self._any_batch = any_batch
     self._parameter_count = _count_parameters(variables)
     # Variables in a program would be compiled with it, and kept twice.
-    self._answer = functools.partial(jax.jit(apply), variables)
+    self._answer = functools.partial(jax.jit(apply), self.variables)
     self._prepare = jax.jit(Preparation(self.image))
 
   def __repr__(self) -> str:
@@ -92,19 +97,16 @@ class Student:
       UserError: a file cannot be read, or JAX cannot run the net here, for want
         of memory or because a program is damaged.
     """
-    all_images = image_input.collect_images(images, self.image, self._resize)
-    batch_size = program.BATCH
-    if self._any_batch and len(all_images) < batch_size:
-      # A power of two: few programs are compiled for any number of images.
-      batch_size = 1 << max(len(all_images) - 1, 0).bit_length()
-    # An empty first part, since there may be no images.
-    parts = [np.zeros((0, len(self.labels)), np.float32)]
-    for start in range(0, len(all_images), batch_size):
-      batch = self._resize(all_images[start : start + batch_size])
-      # The last part is filled up, once it is small: one compilation.
-      padding = ((0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0))
-      parts.append(self._run(np.pad(batch, padding))[: len(batch)])
-    return np.concatenate(parts)
+    images = image_input.as_sequence(images)
+    probabilities = np.zeros((len(images), len(self.labels)), np.float32)
+    for start in range(0, len(images), program.BATCH):
+      batch = images[start : start + program.BATCH]
+      # Files are read batch by batch, so that any number of them fits.
+      if not isinstance(batch, np.ndarray):
+        batch = image_input.stack_images(batch, self.image, self._resize)
+      end = start + len(batch)
+      probabilities[start:end] = self._run(self._resize(batch))
+    return probabilities
 
   def _resize(self, images: np.ndarray) -> np.ndarray:
     """Brings images [n, h, w, c] to floats [n, *image] in [0, 1]."""
@@ -115,9 +117,17 @@ class Student:
     return np.asarray(self._prepare(scaled))
 
   def _run(self, images: np.ndarray) -> np.ndarray:
-    """Runs the net on a batch, and explains where JAX cannot."""
+    """Runs the net on at most 64 images, and explains where JAX cannot."""
+    num_images = len(images)
+    # A power of two: few programs are compiled for any number of images.
+    batch_size = (
+      1 << (num_images - 1).bit_length() if self._any_batch else program.BATCH
+    )
+    if num_images < batch_size:
+      padding = ((0, batch_size - num_images), (0, 0), (0, 0), (0, 0))
+      images = np.pad(images, padding)
     try:
-      return np.asarray(self._answer(images))
+      return np.asarray(self._answer(images))[:num_images]
     # Of a program, JAX finds only now what is wrong inside.
     except (RuntimeError, ValueError) as error:
       raise UserError(
@@ -144,6 +154,7 @@ def write(
   image_shape: tuple[int, int, int],
   net: Mapping[str, Any],
   origin: Mapping[str, Any],
+  card_facts: CardFacts | None = None,
 ) -> None:
   """Writes a student's folder, in place of one that is there.
 
@@ -154,12 +165,14 @@ def write(
     image_shape: (height, width, channels).
     net: arguments of `classifier.create`, but for the labels.
     origin: facts about the run that trained it, for `config.json`.
+    card_facts: more of them, for `README.md`.
 
   Raises:
     UserError: another folder is there, or it has other files in it.
   """
   config = _describe(labels, image_shape, net, origin)
-  student_folder.write(folder, _flatten_blocks(variables), config)
+  card = model_card.format_card(config, card_facts or CardFacts())
+  student_folder.write(folder, student_net.flatten(variables), config, card)
 
 
 def write_program(
@@ -222,7 +235,8 @@ def load(folder: str | pathlib.Path) -> Student:
   whom you trust.
 
   Args:
-    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it.
+    folder: `DIR/student` or `DIR/branched` of a run, or a copy of it; `DIR`,
+      for its student; or `hf://owner/name[@revision]` of the Hugging Face Hub.
 
   Returns:
     The student, whose `predict` takes images of any size.
@@ -230,12 +244,26 @@ def load(folder: str | pathlib.Path) -> Student:
   Raises:
     UserError: it is not such a folder, or it is damaged.
   """
-  folder = pathlib.Path(folder)
+  folder = find_folder(folder)
   config, tensors = student_folder.read(folder)
   if PROGRAM in tensors:
     apply = _program_apply(folder, config, tensors)
     return Student(config, apply, tensors, any_batch=False)
-  return Student(config, *_net_apply(folder, config, tensors))
+  return Student(config, *student_net.build_apply(folder, config, tensors))
+
+
+def find_folder(folder: str | pathlib.Path) -> pathlib.Path:
+  """Finds the folder of a student: see `load`.
+
+  Raises:
+    UserError: it cannot be brought from the Hub.
+  """
+  if str(folder).startswith(model_repository.SCHEME):
+    return model_repository.download(str(folder))
+  folder = pathlib.Path(folder)
+  # A run has such a folder; a student has not.
+  run_student = folder / student_folder.STUDENT
+  return run_student if (run_student / CONFIG).is_file() else folder
 
 
 def _describe(
@@ -282,65 +310,3 @@ def _program_apply(
       f'{printable(folder)}: its program {error}; bring both files again, or '
       'install the version of JAX that its config.json names.'
     ) from error
-
-
-def _net_apply(
-  folder: pathlib.Path, config: Mapping[str, Any], tensors: Mapping[str, Any]
-) -> tuple[Callable[[Any, chex.Array], chex.Array], Any]:
-  """Returns the pure function of a folder that `write` wrote, and variables."""
-  fault = student_config.net_fault(config)
-  if fault:
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.CONFIG} describes no net '
-      f'({fault}); bring it again.'
-    )
-  # JSON has no tuples, which modules need to be hashed.
-  tuples = {
-    name: tuple(value)
-    for name, value in config['net'].items()
-    if type(value) is list
-  }
-  net = classifier.create(
-    **{**config['net'], **tuples}, num_labels=len(config['labels'])
-  )
-  # The file must hold the variables of this net, and no others.
-  try:
-    abstract_variables = jax.eval_shape(
-      lambda key: net.init(key, tuple(config['image'])), jax.random.PRNGKey(0)
-    )
-    expected = _shapes_and_types(_flatten_blocks(abstract_variables))
-  except (TypeError, ValueError, ZeroDivisionError):
-    expected = None  # no image is left after some block
-  if expected != _shapes_and_types(tensors):
-    raise UserError(
-      f'{printable(folder)}: its {student_folder.MODEL} is not of the net in '
-      f'its {student_folder.CONFIG}; bring both again.'
-    )
-  nested = traverse_util.unflatten_dict(tensors, sep='/')
-  block_names = _block_names(len(abstract_variables))
-  variables = tuple(nested[name] for name in block_names)
-
-  def apply(variables, images):
-    logits, _ = net.apply(variables, images, train=False)
-    return jax.nn.sigmoid(logits)
-
-  return apply, variables
-
-
-def _shapes_and_types(tensors: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-  """Maps each name to its tensor's shape and type."""
-  return {
-    name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()
-  }
-
-
-def _block_names(num_parts: int) -> list[str]:
-  """Names the blocks and the head in the file of variables."""
-  return [*(f'block_{number}' for number in range(1, num_parts)), 'head']
-
-
-def _flatten_blocks(variables: Sequence[Any]) -> dict[str, Any]:
-  """Names each variable by its path, 'block_1/params/Conv_0/kernel'."""
-  block_names = _block_names(len(variables))
-  named = dict(zip(block_names, variables, strict=True))
-  return traverse_util.flatten_dict(named, sep='/')

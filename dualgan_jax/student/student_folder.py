@@ -1,9 +1,9 @@
 """Reads and writes the folder of a student: files, digests, safe replacement.
 
-The folder holds `config.json`, `model.safetensors` and perhaps exports,
-`model.stablehlo` and `model.onnx`. Everything is written under another name and
-then renamed, so that a reader always finds a complete folder. Files that a user
-has put there are never removed.
+The folder holds `config.json`, `model.safetensors`, perhaps a model card,
+`README.md`, and exports, `model.<format>`. Everything is
+written under another name and then renamed, so that a reader always finds a
+complete folder. Files that a user has put there are never removed.
 """
 
 import hashlib
@@ -22,14 +22,18 @@ from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import student_config
 
+STUDENT = 'student'  # name of a student's folder in that of a run
 CONFIG = 'config.json'
 MODEL = 'model.safetensors'
+CARD = 'README.md'
 # The tensor that holds the program of a net that no config describes.
 PROGRAM = 'program'
-_EXPORTS = ('model.stablehlo', 'model.onnx')
+_EXPORTS = ('model.stablehlo', 'model.onnx', 'model.int8.onnx')
 _PART_SUFFIX = '.part'  # of files and folders that are being written
+# In the order in which people look at them.
+FILES = (CARD, CONFIG, MODEL, *_EXPORTS)
 _KNOWN_FILES = {
-  *(CONFIG, MODEL, *_EXPORTS),
+  *FILES,
   *(name + _PART_SUFFIX for name in (CONFIG, *_EXPORTS)),
 }
 _MAX_BYTES = 2**31
@@ -65,6 +69,7 @@ def write(
   folder: pathlib.Path,
   tensors: Mapping[str, np.ndarray],
   config: Mapping[str, Any],
+  card: str | None = None,
 ) -> None:
   """Writes a folder, and replaces a student's that is there.
 
@@ -72,6 +77,7 @@ def write(
     folder: the folder to write.
     tensors: arrays of any shapes, by their names.
     config: content of `config.json`, without digests.
+    card: text of `README.md`; None for no such file.
 
   Raises:
     UserError: the folder is not a student's, a symbolic link, or has other
@@ -81,8 +87,11 @@ def write(
   model_bytes = save(
     {name: np.asarray(tensor, order='C') for name, tensor in tensors.items()}
   )
-  digest = hashlib.sha256(model_bytes).hexdigest()
-  config_text = _to_json({**config, 'sha256': {MODEL: digest}})
+  digests = {MODEL: hashlib.sha256(model_bytes).hexdigest()}
+  if card is not None:
+    # Tells whether the user has changed it, and it must not be replaced.
+    digests[CARD] = hashlib.sha256(card.encode()).hexdigest()
+  config_text = _to_json({**config, 'sha256': digests})
   # Check what a reader would check, on the values that it would read.
   written_config = json.loads(config_text)
   fault = student_config.config_fault(written_config)
@@ -106,6 +115,8 @@ def write(
   # Not by `save_file`, whose files only their owner may read.
   (part_folder / MODEL).write_bytes(model_bytes)
   (part_folder / CONFIG).write_text(config_text, encoding='utf-8')
+  if card is not None:
+    (part_folder / CARD).write_bytes(card.encode())
   if folder.exists():
     # If this is killed halfway, the next write removes the old folder.
     shutil.rmtree(old_folder, ignore_errors=True)
@@ -128,7 +139,7 @@ def copy(folder: pathlib.Path, target: pathlib.Path) -> None:
   check_replaceable(target)
   shutil.rmtree(target, ignore_errors=True)
   target.mkdir(parents=True)
-  for name in (CONFIG, MODEL, *_EXPORTS):
+  for name in FILES:
     if (folder / name).is_file():
       shutil.copy(folder / name, target)
 
@@ -209,7 +220,7 @@ def check_replaceable(folder: pathlib.Path) -> None:
     fault = (
       f'it holds {other_files[0]}, too'
       if other_files
-      else _origin_fault(folder)
+      else _origin_fault(folder) or _card_fault(folder)
     )
   if fault:
     raise UserError(
@@ -231,3 +242,16 @@ def _origin_fault(folder: pathlib.Path) -> str | None:
     isinstance(config, dict) and {'format', 'labels'} <= config.keys()
   )
   return None if is_student else f'its {CONFIG} is of another program'
+
+
+def _card_fault(folder: pathlib.Path) -> str | None:
+  """Returns a fault if a folder's `README.md` is not as it was written.
+
+  Beside a config that is missing or damaged, it is none.
+  """
+  try:
+    digests = student_config.read(folder / CONFIG).get('sha256', {})
+    digest = _digest(folder / CARD)
+  except (OSError, ValueError):
+    return None
+  return None if digests.get(CARD) == digest else f'its {CARD} was changed'

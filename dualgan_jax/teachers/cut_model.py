@@ -29,7 +29,7 @@ from dualgan_jax.teachers.cut_block import (
   Model,
   Path,
 )
-from dualgan_jax.teachers.protocol import user_errors
+from dualgan_jax.teachers.user_errors import user_errors
 
 # How far a block by itself may differ from the model, as a share of the largest
 # feature: compilers fuse both differently.

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dualgan_jax.teachers.protocol import user_errors
 from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.teachers.user_errors import user_errors
 
 _NUM_IMAGES = 2  # images that the functions are lowered for
 # A run may resume on another kind of device.
@@ -73,8 +73,13 @@ def of_functions(
 
 
 def _add_variables(checksum: Any, field: str, teacher: Teacher) -> None:
-  """Adds the paths and values of a teacher's variables to a checksum."""
-  for path, leaf in jax.tree_util.tree_leaves_with_path(teacher.variables):
+  """Adds the paths and values of a teacher's arrays to a checksum."""
+  trees = (teacher.variables, teacher.statistics)
+  for path, leaf in (
+    path_and_leaf
+    for tree in trees
+    for path_and_leaf in jax.tree_util.tree_leaves_with_path(tree)
+  ):
     variable_path = jax.tree_util.keystr(path)
     with user_errors(f'{field}: variables{variable_path} is no array'):
       array = np.ascontiguousarray(jnp.asarray(leaf))

@@ -8,6 +8,7 @@ block b (Eq. 12), which is D_m^{B-b}.
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import chex
@@ -19,6 +20,10 @@ from dualgan_jax.losses import Moments
 from dualgan_jax.teachers.teacher import BlockFn, Teacher
 
 _ON_PLACEHOLDERS = contextvars.ContextVar('_ON_PLACEHOLDERS', default=False)
+# Takes a tensor and its name, where somebody listens.
+_LISTENER: contextvars.ContextVar[Callable[[chex.Array, str], None] | None] = (
+  contextvars.ContextVar('_LISTENER', default=None)
+)
 
 
 class Ladder(NamedTuple):
@@ -84,7 +89,7 @@ def ladder(
   parts = zip(teacher.blocks, teacher.variables[:-1], strict=True)
   for block_number, (block, variables) in enumerate(parts, start=1):
     features, block_moments = record_moments(
-      block, variables, features, num_images
+      block, variables, features, num_images, teacher.statistics
     )
     moments += block_moments
     # What enters here stands behind all rows so far, up to the logits.
@@ -93,7 +98,11 @@ def ladder(
       entry_rows[block_number] = slice(num_rows, num_rows + entry.shape[0])
       features = jnp.concatenate([features, entry])
   logits, head_moments = record_moments(
-    teacher.head, teacher.variables[-1], features, num_images
+    teacher.head,
+    teacher.variables[-1],
+    features,
+    num_images,
+    teacher.statistics,
   )
   # The image's rows are the first, and their features those of L_a.
   logits = _as_float32(logits)
@@ -107,7 +116,11 @@ def ladder(
 
 
 def record_moments(
-  block: BlockFn, variables: Any, features: chex.Array, num_images: int
+  block: BlockFn,
+  variables: Any,
+  features: chex.Array,
+  num_images: int,
+  statistics: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[chex.Array, list[Moments]]:
   """Runs a block, reading the moments of every batch norm in it on the way.
 
@@ -118,11 +131,25 @@ def record_moments(
     variables: the block's.
     features: [N, h, w, c].
     num_images: the first rows of N, whose moments are recorded.
+    statistics: see `Teacher`.
 
   Returns:
-    The block's output and one `Moments` per batch-norm layer.
+    The block's output and one `Moments` per `nn.BatchNorm` and named tensor.
   """
   moments, num_rows = [], len(features)
+
+  def add_moments(inputs, channel_axis, mean, variance):
+    # The block may have made rows of an image's places before.
+    image_rows = inputs[: num_images * len(inputs) // num_rows]
+    # Half precision would lose what E[x²] - E[x]² leaves.
+    image_rows = image_rows.astype(jnp.promote_types(inputs.dtype, jnp.float32))
+    axes = tuple(
+      axis for axis in range(inputs.ndim) if axis != channel_axis % inputs.ndim
+    )
+    mean_square = jnp.mean(jnp.square(image_rows), axes)
+    moments.append(
+      Moments(jnp.mean(image_rows, axes), mean_square, mean, variance)
+    )
 
   def read_moments(next_method, args, kwargs, context):
     # NNX models and cut ones run on placeholders before the real images.
@@ -131,26 +158,47 @@ def record_moments(
       and context.method_name == '__call__'
       and not _ON_PLACEHOLDERS.get()
     ):
-      inputs = args[0] if args else kwargs['x']
-      # The block may have made rows of an image's places before.
-      image_rows = inputs[: num_images * len(inputs) // num_rows]
-      # Half precision would lose what E[x²] - E[x]² leaves.
-      moment_dtype = jnp.promote_types(inputs.dtype, jnp.float32)
-      image_rows = image_rows.astype(moment_dtype)
-      channel_axis = context.module.axis % inputs.ndim
-      axes = tuple(axis for axis in range(inputs.ndim) if axis != channel_axis)
-      moments.append(
-        Moments(
-          jnp.mean(image_rows, axes),
-          jnp.mean(jnp.square(image_rows), axes),
-          context.module.get_variable('batch_stats', 'mean'),
-          context.module.get_variable('batch_stats', 'var'),
-        )
+      add_moments(
+        args[0] if args else kwargs['x'],
+        context.module.axis,
+        context.module.get_variable('batch_stats', 'mean'),
+        context.module.get_variable('batch_stats', 'var'),
       )
     return next_method(*args, **kwargs)
 
-  with nn.intercept_methods(read_moments):
+  def read_named(tensor, name):
+    if name in statistics:
+      add_moments(tensor, -1, *statistics[name])
+
+  with nn.intercept_methods(read_moments), _listening(read_named):
     return block(variables, features), moments
+
+
+def name_tensor(tensor: chex.Array, name: str) -> chex.Array:
+  """Names a tensor inside a teacher's function, for `Teacher.statistics`.
+
+  Args:
+    tensor: [rows, ..., channels], what a batch norm normalises; the rows are
+      those of the images, or places of them in the images' order.
+    name: a key of the teacher's `statistics`; any other name does nothing.
+
+  Returns:
+    The tensor, unchanged.
+  """
+  listener = _LISTENER.get()
+  if listener is not None and not _ON_PLACEHOLDERS.get():
+    listener(tensor, name)
+  return tensor
+
+
+@contextlib.contextmanager
+def _listening(listener: Callable[[chex.Array, str], None]) -> Iterator[None]:
+  """Lets a function hear of the tensors that are named meanwhile."""
+  token = _LISTENER.set(listener)
+  try:
+    yield
+  finally:
+    _LISTENER.reset(token)
 
 
 @contextlib.contextmanager
@@ -203,17 +251,38 @@ def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
   """
 
   def moments_of_zeros(teacher):
-    features, moments = jnp.zeros((1, *image_shape)), []
-    parts = (*teacher.blocks, teacher.head)
-    for part, variables in zip(parts, teacher.variables, strict=True):
-      features, part_moments = record_moments(
-        part, variables, features, num_images=1
-      )
-      moments += part_moments
-    return moments
+    images = jnp.zeros((1, *image_shape))
+    return ladder(teacher, images, {}).moments
 
   # Only the number of entries counts: nothing is computed.
   return bool(jax.eval_shape(moments_of_zeros, teacher))
+
+
+def named_tensors(
+  teacher: Teacher, image_shape: tuple[int, int, int]
+) -> dict[str, int]:
+  """Lists the names that `name_tensor` gives in a pass.
+
+  Args:
+    teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
+    image_shape: (height, width, channels).
+
+  Returns:
+    By name, the length of the tensor's last axis.
+  """
+  channels_by_name = {}
+
+  def note(tensor, name):
+    channels_by_name[name] = tensor.shape[-1]
+
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  with _listening(note):
+    jax.eval_shape(
+      lambda variables, images: tail(teacher, variables, images, 0),
+      teacher.variables,
+      images,
+    )
+  return channels_by_name
 
 
 def _as_float32(logits: chex.Array) -> chex.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from dualgan_jax.errors import UserError
+from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.cut_block import Interceptor
 from dualgan_jax.teachers.cut_model import trained_arguments
 
@@ -67,6 +68,19 @@ def bind(
   return functools.partial(_apply, merge_model, arguments), variables
 
 
+def batch_statistics(module: nnx.Module) -> dict[str, tuple[Any, Any]]:
+  """Lists the running mean and variance of each batch norm, by its path.
+
+  Args:
+    module: a model, whose blocks name what these batch norms normalise.
+  """
+  return {
+    '/'.join(map(str, path)): (submodule.mean[...], submodule.var[...])
+    for path, submodule in nnx.iter_modules(module)
+    if isinstance(submodule, nnx.BatchNorm)
+  }
+
+
 def _flatten_state(state: nnx.State) -> dict[tuple, Any]:
   """Lists the values of a state by path; numbers in it are places in lists."""
   return traverse_util.flatten_dict(nnx.to_pure_dict(state))
@@ -117,7 +131,13 @@ def _intercept(
     return  # a list of modules
 
   def call(self, *args, **kwargs):
-    run = functools.partial(module_class.__call__, self, *args, **kwargs)
+    def run():
+      if isinstance(self, nnx.BatchNorm):
+        inputs = args[0] if args else kwargs['x']
+        channels_last = jnp.moveaxis(inputs, self.axis, -1)
+        forward.name_tensor(channels_last, '/'.join(path))
+      return module_class.__call__(self, *args, **kwargs)
+
     return interceptor(path, '__call__', run)
 
   # Python looks a call up in the class.

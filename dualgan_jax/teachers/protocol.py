@@ -1,8 +1,6 @@
 """Checks that a teacher of a user's own code keeps to the protocol."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import chex
@@ -12,10 +10,11 @@ import numpy as np
 
 from dualgan_jax import names
 from dualgan_jax.display import format_shape
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax.errors import UserError
 from dualgan_jax.networks.classifier import join, split
-from dualgan_jax.teachers import forward
+from dualgan_jax.teachers import forward, statistics
 from dualgan_jax.teachers.teacher import Teacher, without_softmax
+from dualgan_jax.teachers.user_errors import user_errors
 from dualgan_jax.training import console
 
 _HALF_TYPES = (np.dtype(np.float16), np.dtype(jnp.bfloat16))
@@ -59,6 +58,7 @@ def normalize_teacher(field: str, candidate: Any, origin: str) -> Teacher:
     labels=tuple(candidate.labels),
     blocks=tuple(candidate.blocks),
     variables=jax.tree.map(_widen_half, tuple(candidate.variables)),
+    statistics=statistics.normalize(field, candidate.statistics),
   )
 
 
@@ -110,6 +110,7 @@ def check_teacher(
   for variables in teacher.variables:
     _check_variables(field, variables)
   images = jax.random.uniform(jax.random.PRNGKey(0), (2, *image_shape))
+  statistics.check(field, teacher, image_shape)
   answers = _run_teacher(field, teacher, images)
   _check_logits(field, teacher, answers)
   _check_scores(field, teacher, answers.scores)
@@ -277,26 +278,6 @@ def _check_shapes(field: str, teacher: Teacher, images: chex.Array) -> None:
         f'{field}: its {name} gives features of shape {features.shape}; '
         'between blocks they must be [N, height, width, channels].'
       )
-
-
-@contextlib.contextmanager
-def user_errors(failure: str) -> Iterator[None]:
-  """Turns whatever the user's code may raise into one sentence.
-
-  Args:
-    failure: the beginning of the sentence.
-
-  Raises:
-    UserError: if anything is raised inside.
-  """
-  try:
-    yield
-  except UserError:
-    raise
-  except Exception as error:
-    raise UserError(
-      f'{failure} ({type(error).__name__}: {first_line(error)}).'
-    ) from error
 
 
 def _are_probabilities(scores: np.ndarray) -> bool:

@@ -35,6 +35,9 @@ class Teacher:
       logits are softmax probabilities then (use `single_label`).
     image_shape: (height, width, channels) of the images that it takes, if
       known.
+    statistics: by the name that `name_tensor` gives a tensor [..., c] inside
+      the functions, its mean and variance [c] in training, for the statistics
+      prior; that of Linen's `nn.BatchNorm` is read anyway.
   """
 
   name: str = struct.field(pytree_node=False)
@@ -46,6 +49,7 @@ class Teacher:
   image_shape: tuple[int, int, int] | None = struct.field(
     pytree_node=False, default=None
   )
+  statistics: dict[str, Any] = struct.field(default_factory=dict)
 
   @classmethod
   def from_flax(
@@ -118,19 +122,12 @@ class Teacher:
   ) -> 'Teacher':
     """Makes a teacher of a Flax NNX model, as `from_flax` does of Linen's.
 
-    The statistics prior cannot read its batch norms, nor those of plain
-    functions; a run says so.
-
     Args:
       module: an `nnx.Module` with its variables; it stays as it is, and answers
         as after `module.eval()`.
-      labels: see `from_flax`.
-      image_shape: see `from_flax`.
       cut_after: submodules, like ('conv', 'encoder/layers/0').
-      single_label: see `from_flax`.
-      preparation: see `from_flax`.
-      name: see `from_flax`.
-      **call_arguments: see `from_flax`.
+      labels, image_shape, single_label, preparation, name, **call_arguments:
+        see `from_flax`.
 
     Returns:
       A teacher of one block per cut, and a head.
@@ -141,7 +138,7 @@ class Teacher:
     from dualgan_jax.teachers import nnx_model  # it makes teachers
 
     apply, variables = nnx_model.bind(module, call_arguments)
-    return _from_model(
+    teacher = _from_model(
       name,
       labels,
       image_shape,
@@ -151,6 +148,7 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
+    return teacher.replace(statistics=nnx_model.batch_statistics(module))
 
   @classmethod
   def from_torch_export(

@@ -4,6 +4,7 @@ An entry belongs to an architecture if its name ends in one of the
 architecture's names, whatever wrappers have put before it.
 """
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -11,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from dualgan_jax.networks import architectures
-from dualgan_jax.networks.architectures import ARCHITECTURES
+from dualgan_jax.networks import state_dict_shapes
+from dualgan_jax.networks.architectures import ARCHITECTURES, Variant
 from dualgan_jax.teachers import weight_files
 from dualgan_jax.teachers.safe_pickle import Inert
 from dualgan_jax.teachers.torch_tensor import Tensor
-from dualgan_jax.teachers.weight_files import StateDict
+from dualgan_jax.teachers.weight_files import Contents, StateDict
 
 # PyTorch's counts of batches, which affect no output.
 _COUNT_NAMES = ('num_batches_tracked', 'n_averaged')
@@ -32,13 +33,13 @@ class WeightGroup:
   """The entries of a state dict whose names begin alike.
 
   Attributes:
-    architecture: a key of `ARCHITECTURES`.
+    variant: of an architecture.
     state_dict: holds the entries.
     prefix: the beginning of their names, '' or up to a dot.
-    entries: by the architecture's names, the entries that have one.
+    entries: by the variant's names, the entries that have one.
   """
 
-  architecture: str
+  variant: Variant
   state_dict: StateDict
   prefix: str
   entries: dict[str, Any]
@@ -57,12 +58,12 @@ class WeightGroup:
     }
 
 
-def find_groups(state_dict: StateDict, architecture: str) -> list[WeightGroup]:
-  """Groups the entries that end in the architecture's names by their prefix."""
+def find_groups(state_dict: StateDict, variant: Variant) -> list[WeightGroup]:
+  """Groups the entries that end in the variant's names by their prefix."""
   # Names have one to a few parts, so a key has few endings to look up.
-  names, lengths = _names_and_lengths(architecture)
+  names, lengths = _names_and_lengths(variant)
   entries_by_prefix = {}
-  for key, entry in _rename(state_dict.entries, architecture).items():
+  for key, entry in _rename(state_dict.entries, variant).items():
     key_parts = key.rsplit('.', max(lengths))
     for length in lengths:
       name = '.'.join(key_parts[-length:])
@@ -70,20 +71,30 @@ def find_groups(state_dict: StateDict, architecture: str) -> list[WeightGroup]:
         prefix = key.removesuffix(name)
         entries_by_prefix.setdefault(prefix, {})[name] = entry
   return [
-    WeightGroup(architecture, state_dict, prefix, entries)
+    WeightGroup(variant, state_dict, prefix, entries)
     for prefix, entries in entries_by_prefix.items()
   ]
 
 
+def find_all_groups(contents: Contents, architecture: str) -> list[WeightGroup]:
+  """Finds the groups of all variants of an architecture in a file."""
+  return [
+    group
+    for state_dict in contents.state_dicts
+    for variant in ARCHITECTURES[architecture]
+    for group in find_groups(state_dict, variant)
+  ]
+
+
 @functools.cache
-def _names_and_lengths(architecture: str) -> tuple[frozenset, frozenset]:
-  """Lists an architecture's names, and the numbers of parts that they have."""
-  names = frozenset(architectures.tensor_shapes(architecture, 1, 1))
+def _names_and_lengths(variant: Variant) -> tuple[frozenset, frozenset]:
+  """Lists a variant's names, and the numbers of parts that they have."""
+  names = frozenset(state_dict_shapes.tensor_names(variant))
   return names, frozenset(name.count('.') + 1 for name in names)
 
 
-def _rename(entries: Mapping[str, Any], architecture: str) -> dict[str, Any]:
-  """Renames entries as the architecture does, and strips wrappers' parts."""
+def _rename(entries: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
+  """Renames entries as the variant does, and strips wrappers' parts."""
   relevant = {
     key: entry
     for key, entry in entries.items()
@@ -93,16 +104,22 @@ def _rename(entries: Mapping[str, Any], architecture: str) -> dict[str, Any]:
   # The wrapper and the net inside it can both be there.
   if len(unwrapped) < len(relevant):
     unwrapped = relevant
-  renamed = {}
-  for key, entry in unwrapped.items():
-    # With a dot in front, each part of the name is between dots.
-    new_key = f'.{key}'
-    for old_part, new_part in ARCHITECTURES[architecture].renamed.items():
-      new_key = new_key.replace(f'.{old_part}.', f'.{new_part}.')
-    new_key = new_key[1:]
-    # A file may have parts of both names.
-    renamed[key if new_key in unwrapped else new_key] = entry
-  return renamed
+  new_keys = {key: _rename_parts(key, variant) for key in unwrapped}
+  # Parts of two names, as two dense layers of a head, are not the same part.
+  num_uses = collections.Counter(new_keys.values())
+  return {
+    new_keys[key] if num_uses[new_keys[key]] == 1 else key: entry
+    for key, entry in unwrapped.items()
+  }
+
+
+def _rename_parts(key: str, variant: Variant) -> str:
+  """Replaces other names of parts by the variant's names of them."""
+  # With a dot in front, each part of the name is between dots.
+  new_key = f'.{key}'
+  for old_part, new_part in variant.renamed.items():
+    new_key = new_key.replace(f'.{old_part}.', f'.{new_part}.')
+  return new_key[1:]
 
 
 def _strip_wrappers(key: str) -> str:
@@ -115,7 +132,7 @@ def _strip_wrappers(key: str) -> str:
 def find_other_names(
   group: WeightGroup, expected_shapes: TensorShapes
 ) -> tuple[list[str], list[str]]:
-  """Finds the entries of a state dict that the architecture does not have.
+  """Finds the entries of a state dict that the variant does not have.
 
   Returns:
     The names of entries inside the net, which may change its outputs, and of
@@ -125,12 +142,12 @@ def find_other_names(
   # Another complete net of the same names is no part of this one.
   copy_prefixes = tuple(
     other_group.prefix
-    for other_group in find_groups(group.state_dict, group.architecture)
+    for other_group in find_groups(group.state_dict, group.variant)
     if other_group.prefix not in ('', group.prefix)
     and expected_shapes.keys() <= other_group.entries.keys()
   )
   unknown_names, unrelated_names = [], []
-  entries = _rename(group.state_dict.entries, group.architecture)
+  entries = _rename(group.state_dict.entries, group.variant)
   for key, entry in entries.items():
     is_within = key.startswith(group.prefix) and not key.startswith(
       copy_prefixes

@@ -12,16 +12,16 @@ import numpy as np
 
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
-from dualgan_jax.networks import architectures, torch_layers
-from dualgan_jax.networks.architectures import ARCHITECTURES
-from dualgan_jax.teachers import weight_files
+from dualgan_jax.networks import state_dict_shapes, torch_layers
+from dualgan_jax.networks.architectures import ARCHITECTURES, Variant
+from dualgan_jax.teachers import weight_files, weight_hints
 from dualgan_jax.teachers.safe_pickle import Inert
 from dualgan_jax.teachers.torch_tensor import Tensor
 from dualgan_jax.teachers.weight_files import Contents, list_some
 from dualgan_jax.teachers.weight_groups import (
   TensorShapes,
   WeightGroup,
-  find_groups,
+  find_all_groups,
   find_other_names,
 )
 from dualgan_jax.training import console
@@ -40,7 +40,7 @@ def load_variables(
   *,
   index: int | str | None = None,
   stem_pool: bool | None = None,
-) -> tuple[Any, ...]:
+) -> tuple[Variant, tuple[Any, ...]]:
   """Makes the variables of an architecture from a weight file.
 
   Tensors that do not belong to the net are left out; a line lists them.
@@ -53,17 +53,18 @@ def load_variables(
     image_shape: (height, width, channels) as this teacher takes it.
     index: a key or list position on the way to the weights; it is needed if
       several state dicts fit.
-    stem_pool: the config's value; if it is None, a line says when the weights
-      may need it.
+    stem_pool: the config's value, which names of torchvision need.
 
   Returns:
-    B + 1 variable dicts, as `Classifier.init` makes them.
+    The variant of the architecture that the file holds, and its B + 1 variable
+    dicts, as `Classifier.init` makes them.
 
   Raises:
     UserError: the file has too many entries; tensors are missing, of another
       shape or type, not finite, not known, or negative variances, or several
       state dicts fit; the message has their names, and the architecture or the
-      labels and channels that they would fit.
+      labels and channels that they would fit. Or the names leave open whether
+      there is a pool, and `stem_pool` is None.
   """
   if not contents.state_dicts:
     raise UserError(f'{field}: {contents.describe_unreadable()}')
@@ -77,62 +78,62 @@ def load_variables(
     )
 
   # Which entries are the net's follows from the names that it must have.
-  expected_shapes = architectures.tensor_shapes(
-    architecture, num_labels, image_shape[-1]
+  group = _choose_group(
+    field, architecture, contents, num_labels, image_shape, index
   )
-  group = _choose_group(field, architecture, contents, expected_shapes, index)
+  expected_shapes = state_dict_shapes.tensor_shapes(
+    group.variant, num_labels, image_shape
+  )
   unknown_names, unrelated_names = find_other_names(group, expected_shapes)
   disagreement = _describe_disagreement(group, expected_shapes, unknown_names)
   if disagreement:
     # Another architecture, or other labels, may be all that is wrong.
-    hint = _hint_at_architectures(contents, architecture) or _hint_at_counts(
-      group, architecture, num_labels, image_shape
+    hint = weight_hints.describe_cure(
+      contents, architecture, group, num_labels, image_shape
     )
     raise UserError(
       f'{field}: not the weights of a {architecture}: {disagreement}{hint}.'
     )
 
+  _check_stem_pool(field, group, stem_pool)
   variables = torch_layers.convert_state_dict(
     _checked_arrays(field, group, expected_shapes),
-    architectures.abstract_variables(architecture, num_labels, image_shape),
+    state_dict_shapes.abstract_variables(
+      group.variant, num_labels, image_shape
+    ),
   )
   if unrelated_names:
     console.say(
       f'{field}: left out, beside the weights of a {architecture}: '
       f'{list_some(unrelated_names)}'
     )
-  if stem_pool is None and _has_torchvision_names(group):
-    console.say(
-      f"{field}: the names are torchvision's; if a max pool follows the first "
-      f'convolution, as there, set stem_pool=True (now {architecture} has none)'
-    )
-  return variables
+  return group.variant, variables
 
 
 def _choose_group(
   field: str,
   architecture: str,
   contents: Contents,
-  expected_shapes: TensorShapes,
+  num_labels: int,
+  image_shape: tuple[int, int, int],
   index: int | str | None,
 ) -> WeightGroup:
-  """Chooses the group that fits, or else the one with the most entries.
+  """Chooses the group that fits, or else the one that comes closest.
 
   Raises:
     UserError: no tensor has a name of the architecture, or several groups fit.
   """
   # The same names can follow several prefixes, in several state dicts.
-  all_groups = [
-    group
-    for state_dict in contents.state_dicts
-    for group in find_groups(state_dict, architecture)
-  ]
+  all_groups = find_all_groups(contents, architecture)
   groups = [
     group for group in all_groups if weight_files.leads_to(index, group.place)
   ]
   if not groups:
     if not all_groups:
-      raise UserError(f'{field}: {_describe_no_match(contents, architecture)}.')
+      sentence = weight_hints.describe_no_match(
+        contents, architecture, image_shape
+      )
+      raise UserError(f'{field}: {sentence}.')
     places = list_some([repr(x.place) for x in contents.state_dicts])
     raise UserError(
       f'{field}: no tensors of a {architecture} at index {index!r}; the file '
@@ -140,13 +141,21 @@ def _choose_group(
     )
 
   # A group that fits wins, however many entries others have.
+  expected_shapes = {
+    variant: state_dict_shapes.tensor_shapes(variant, num_labels, image_shape)
+    for variant in ARCHITECTURES[architecture]
+  }
   fitting = [
-    group for group in groups if group.tensor_shapes() == expected_shapes
+    group
+    for group in groups
+    if group.tensor_shapes() == expected_shapes[group.variant]
+    # A net without some layers is no part of the same net with them.
+    and not find_other_names(group, expected_shapes[group.variant])[0]
   ]
   # Saved under two names, the same tensors leave nothing to choose.
   distinct = {}
   for group in fitting:
-    tensors = (group.entries[name] for name in expected_shapes)
+    tensors = (group.entries[name] for name in expected_shapes[group.variant])
     identity = tuple(
       tensor if isinstance(tensor, Tensor) else id(tensor) for tensor in tensors
     )
@@ -163,7 +172,12 @@ def _choose_group(
     )
   if fitting:
     return fitting[0]
-  return max(groups, key=lambda group: len(group.entries))
+
+  def count_matches(group):
+    shapes = expected_shapes[group.variant].items()
+    return len(shapes & group.tensor_shapes().items())
+
+  return max(groups, key=count_matches)
 
 
 def _describe_disagreement(
@@ -202,83 +216,28 @@ def _describe_disagreement(
   )
 
 
-def _describe_no_match(contents: Contents, architecture: str) -> str:
-  """Says that no entry is named as a part of the architecture is."""
-  largest = max(
-    contents.state_dicts, key=lambda state_dict: len(state_dict.tensors())
+def _check_stem_pool(
+  field: str, group: WeightGroup, stem_pool: bool | None
+) -> None:
+  """Checks that a config says what torchvision's names leave open.
+
+  Raises:
+    UserError: a net for small images has a large one's names, with which some
+      repositories keep torchvision's max pool and others don't.
+  """
+  has_torchvision_names = any(
+    'downsample' in key.split('.') for key in group.state_dict.entries
   )
-  # The largest state dict is the likeliest to be the weights.
-  names = list_some(list(largest.tensors()))
-  sentence = f'not the weights of a {architecture}, which has no {names}'
-  if contents.objects:
-    return f'{sentence}; {contents.describe_unreadable().removesuffix(".")}'
-  return sentence + _hint_at_architectures(contents, architecture)
-
-
-def _hint_at_architectures(contents: Contents, architecture: str) -> str:
-  """Lists other architectures that a file has weights of, as a hint."""
-  fitting = []
-  for candidate in (name for name in ARCHITECTURES if name != architecture):
-    groups = [
-      group
-      for state_dict in contents.state_dicts
-      for group in find_groups(state_dict, candidate)
-    ]
-    group = next((group for group in groups if _infer_counts(group)), None)
-    # A deeper net has all tensors of a shallower one, and unknown ones.
-    if group and not find_other_names(group, group.tensor_shapes())[0]:
-      fitting.append(candidate)
-  if not fitting:
-    return ''
-  pool_hint = (
-    ' (with stem_pool=True if a max pool follows the first convolution)'
-    if any(ARCHITECTURES[name].stem_pool is False for name in fitting)
-    else ''
-  )
-  return f'; by names and shapes only, they fit {", ".join(fitting)}{pool_hint}'
-
-
-def _hint_at_counts(
-  group: WeightGroup,
-  architecture: str,
-  num_labels: int,
-  image_shape: tuple[int, int, int],
-) -> str:
-  """Gives a hint where only the number of labels or channels is wrong."""
-  counts = _infer_counts(group)
-  if not counts:
-    return ''
-  file_labels, file_channels = counts
-  cures = []
-  if file_labels != num_labels:
-    cures.append(f'it answers {file_labels} labels, so name all of them')
-  if file_channels != image_shape[-1]:
-    size = format_shape((*image_shape[:-1], file_channels))
-    cures.append(
-      f'it takes {file_channels} channel(s), so set its size to {size}'
+  if (
+    group.variant.stem_pool is False
+    and stem_pool is None
+    and has_torchvision_names
+  ):
+    raise UserError(
+      f"{field}: the names are torchvision's, and no file says whether its max "
+      'pool follows the 3×3 convolution; set stem_pool=True if it does, as in '
+      'PyTorch_CIFAR10, or stem_pool=False if `maxpool` is an `nn.Identity`.'
     )
-  return '; ' + ' and '.join(cures) if cures else ''
-
-
-def _infer_counts(group: WeightGroup) -> tuple[int, int] | None:
-  """Infers for how many labels and channels a group fits its architecture."""
-  actual_shapes = group.tensor_shapes()
-  counts = architectures.infer_labels_and_channels(
-    group.architecture, actual_shapes
-  )
-  if not counts:
-    return None
-  fits = (
-    architectures.tensor_shapes(group.architecture, *counts) == actual_shapes
-  )
-  return counts if fits else None
-
-
-def _has_torchvision_names(group: WeightGroup) -> bool:
-  """Returns whether a net for small images has a large one's names."""
-  return ARCHITECTURES[group.architecture].stem_pool is False and any(
-    key.endswith('fc.weight') for key in group.state_dict.entries
-  )
 
 
 def _checked_arrays(

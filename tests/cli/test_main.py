@@ -207,5 +207,5 @@ def test_show_config_prints_the_fields_after_changes(outcomes):
   assert 'generator.steps = 20' in lines
   # A field that the config leaves out has its default.
   assert 'teachers.low.batch_norm = True' in lines
-  # In the order of docs/fields.md.
+  # Single values come before groups.
   assert lines[0] == "experiment = 'digits'"

@@ -1,5 +1,7 @@
 """`dualgan info` and `predict`: a student's folder is all that they need."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -10,7 +12,13 @@ from PIL import Image
 
 from dualgan_jax.cli import main
 from dualgan_jax.student import student
-from tests.student.test_student import IMAGE, LABELS, write_program, write_toy
+from tests.student.test_student import (
+  IMAGE,
+  LABELS,
+  NET,
+  write_program,
+  write_toy,
+)
 from tests.trials import fuzz_students
 
 
@@ -60,7 +68,7 @@ def test_predict_prints_a_table(folder, pictures, capsys):
 def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
   folder, pictures, capsys
 ):
-  assert main.main(['predict', '--json', folder, str(pictures)]) == 1
+  assert main.main(['predict', '--json', folder, str(pictures)]) == 0
   captured = capsys.readouterr()
   answers = [json.loads(line) for line in captured.out.splitlines()]
   assert [answer['image'] for answer in answers] == [
@@ -69,6 +77,126 @@ def test_a_folder_gives_a_line_per_picture_and_names_the_rest(
   for answer in answers:
     assert set(answer['probabilities']) == set(LABELS)
   assert captured.err.startswith(f'{pictures / "notes.txt"}: skipped, no image')
+
+
+def test_a_damaged_image_in_a_folder_is_an_exit_code(folder, pictures, capsys):
+  damaged = pictures / 'a.png'
+  damaged.write_bytes(damaged.read_bytes()[:50])
+  assert main.main(['predict', folder, str(pictures)]) == 1
+  assert f'{damaged}: skipped, no image (' in capsys.readouterr().err
+
+
+def test_a_file_that_was_named_must_be_an_image(folder, pictures):
+  paths = [str(pictures / name) for name in ('a.png', 'notes.txt')]
+  assert main.main(['predict', folder, *paths]) == 1
+
+
+def test_a_run_stands_for_its_student(tmp_path, folder, pictures, capsys):
+  (tmp_path / 'config.json').write_text('{}')  # as a run has it
+  path = str(pictures / 'a.png')
+  assert main.main(['predict', str(tmp_path), path]) == 0
+  of_run = capsys.readouterr().out
+  assert main.main(['predict', folder, path]) == 0
+  assert capsys.readouterr().out == of_run
+  assert main.main(['info', str(tmp_path)]) == 0
+
+
+def test_folders_in_folders_are_searched_on_request(folder, pictures, capsys):
+  inner = pictures / 'inner'
+  inner.mkdir()
+  (pictures / 'a.png').rename(inner / 'a.png')
+  for flags, names in (
+    ((), ['b.png', 'c.png']),
+    (('--recursive',), ['b.png', 'c.png', 'inner/a.png']),
+  ):
+    assert main.main(['predict', '--csv', *flags, folder, str(pictures)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == 'image,a,b,c'
+    assert [line.split(',')[0] for line in lines[1:]] == [
+      str(pictures / name) for name in names
+    ]
+
+
+def test_csv_has_all_probabilities(folder, pictures, capsys):
+  path = str(pictures / 'a,b".png')
+  (pictures / 'a.png').rename(path)
+  assert main.main(['predict', '--csv', folder, path]) == 0
+  _, row = csv.reader(capsys.readouterr().out.splitlines())
+  assert row[0] == path
+  np.testing.assert_allclose(
+    np.float64(row[1:]), student.load(folder).predict(path)[0], rtol=1e-5
+  )
+
+
+def test_an_image_may_come_on_standard_input(
+  folder, pictures, capsys, monkeypatch
+):
+  with (pictures / 'a.png').open('rb') as file:
+    monkeypatch.setattr('sys.stdin', io.TextIOWrapper(file))
+    assert main.main(['predict', '--csv', folder, '-']) == 0
+  name, *probabilities = capsys.readouterr().out.splitlines()[1].split(',')
+  assert name == '-'
+  expected = student.load(folder).predict(pictures / 'a.png')[0]
+  np.testing.assert_allclose(np.float64(probabilities), expected, rtol=1e-5)
+
+
+def test_labels_above_a_half_are_counted(tmp_path, pictures, capsys):
+  folder = write_toy(tmp_path / 'student')
+  path = str(pictures / 'a.png')
+  probabilities = student.load(folder).predict(path)
+  count = int(np.sum(probabilities > 0.5))
+  for bias, text in ((0, str(count or 'none')), (-9, 'none'), (9, '3')):
+    fuzz_students.change_tensor(
+      folder, 'head/params/Dense_0/bias', lambda leaf, bias=bias: leaf + bias
+    )
+    assert main.main(['predict', str(folder), path]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert head.split('|')[-2].strip() == 'above 0.5'
+    assert row.split('|')[-2].strip() == text
+    fuzz_students.change_tensor(
+      folder, 'head/params/Dense_0/bias', lambda leaf, bias=bias: leaf - bias
+    )
+
+
+def test_labels_that_exclude_one_another_are_not_counted(
+  tmp_path, pictures, capsys
+):
+  folder = write_toy(tmp_path / 'one', {**NET, 'single_label': True})
+  assert main.main(['predict', str(folder), str(pictures / 'a.png')]) == 0
+  assert 'above' not in capsys.readouterr().out
+
+
+def test_more_images_than_a_batch_keep_their_order(
+  folder, tmp_path, capsys, monkeypatch
+):
+  path = tmp_path / 'all'
+  path.mkdir()
+  for value in range(0, 70):
+    Image.new('L', (8, 8), 3 * value).save(path / f'{value:02}.png')
+  assert main.main(['predict', '--csv', folder, str(path)]) == 0
+  _, *rows = csv.reader(capsys.readouterr().out.splitlines())
+  expected = student.load(folder).predict(
+    np.stack([np.full(IMAGE, 3 * value, np.uint8) for value in range(70)])
+  )
+  np.testing.assert_allclose(
+    np.float64([row[1:] for row in rows]), expected, rtol=1e-5
+  )
+
+
+def test_images_of_16_bits_are_told(folder, tmp_path, capsys):
+  values = np.full((8, 8), 2048, np.uint16)
+  paths = [str(tmp_path / name) for name in ('a.tif', 'b.tif')]
+  for path in paths:
+    Image.fromarray(values).save(path, tiffinfo={281: 4095})
+  assert main.main(['predict', '--csv', folder, *paths]) == 0
+  captured = capsys.readouterr()
+  assert captured.err == (
+    f'{paths[0]}: 16 bits per pixel, read with 0 as black and 4095 as white '
+    '(images read so: 2)\n'
+  )
+  expected = student.load(folder).predict(np.full((1, *IMAGE), 128, np.uint8))
+  row = captured.out.splitlines()[1].split(',')
+  np.testing.assert_allclose(np.float64(row[1:]), expected[0], rtol=1e-5)
 
 
 def test_a_reader_may_stop_early(folder, pictures):
@@ -121,7 +249,12 @@ def test_no_student_is_one_sentence(tmp_path, capsys):
 
 @pytest.mark.parametrize(
   'arguments',
-  [['predict'], ['info', 'a', 'b'], ['predict', '--top=0', 'a', 'b']],
+  [
+    ['predict'],
+    ['info', 'a', 'b'],
+    ['predict', '--top=0', 'a', 'b'],
+    ['predict', '--json', '--csv', 'a', 'b'],
+  ],
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
   with pytest.raises(SystemExit) as error:

@@ -6,14 +6,13 @@ import typing
 import ml_collections
 import pytest
 
-from dualgan_jax.config import builders, fields, objectives, reference
+from dualgan_jax.config import builders, objectives, reference
+from dualgan_jax.config.stage_table import Generator, Refine
+from dualgan_jax.config.teacher_groups import TEACHER_GROUPS
+from dualgan_jax.config.value_types import Group
 from tests.paths import ROOT
 
-_GROUPS = [
-  group
-  for group in vars(fields).values()
-  if isinstance(group, type) and issubclass(group, fields.Group)
-]
+_GROUPS = reference.GROUPS.values()
 
 
 def test_the_page_of_fields_is_written_from_them():
@@ -23,10 +22,14 @@ def test_the_page_of_fields_is_written_from_them():
   )
 
 
+def test_the_page_has_every_kind_of_teacher():
+  assert {*TEACHER_GROUPS} < {*_GROUPS}
+
+
 @pytest.mark.parametrize('group', _GROUPS)
 def test_every_field_has_a_meaning(group):
   for name, info in group.model_fields.items():
-    is_group = isinstance(info.default, fields.Group)
+    is_group = isinstance(info.default, Group)
     assert is_group or info.description.endswith('.'), name
 
 
@@ -43,7 +46,7 @@ def test_every_field_is_read(group):
 
 def test_builders_give_the_defaults():
   config = builders.get_config()
-  assert config.refine.to_dict() == fields.Refine().model_dump()
+  assert config.refine.to_dict() == Refine().model_dump()
   assert config.objective.to_dict() == objectives.default().to_dict()
   assert 'labels' not in config  # it has none
 
@@ -70,6 +73,6 @@ def test_a_field_is_found_by_its_path():
 
 
 def test_hints_are_what_a_type_checker_needs():
-  hints = typing.get_type_hints(fields.Generator)
+  hints = typing.get_type_hints(Generator)
   assert hints['widths'] == tuple[int, ...]
   assert hints['learning_rate'] is float

@@ -38,6 +38,12 @@ def test_every_field_belongs_to_a_stage_or_to_the_execution():
   }
 
 
+def test_every_group_of_a_stage_has_a_row():
+  assert list(stage_table.StageGroups.model_fields) == [
+    stage.name for stage in stage_table.STAGES if stage.has_batch
+  ]
+
+
 def test_nothing_is_built_on_a_measurement():
   are_measurements = [stage.is_measurement for stage in stage_table.STAGES]
   first_measurement = are_measurements.index(True)

@@ -36,6 +36,45 @@ def test_of_16_bits_the_upper_8_are_taken():
   assert pictures.read(_file(ramp), 1)[0, :, 0].tolist() == [0, 0, 1, 156, 255]
 
 
+def _grey_of(values, image_format, **options):
+  """The grey values that are read, and what is reported as white."""
+  file = _file(Image.fromarray(np.uint16([values])), image_format, **options)
+  reported = []
+  image = pictures.read(file, 1, report_white=reported.append)
+  return image[0, :, 0].tolist(), reported
+
+
+def test_the_range_that_a_tiff_declares_is_scaled_and_reported():
+  values = [0, 16, 2048, 4095, 5000]
+  declared = {'tiffinfo': {281: 4095}}
+  assert _grey_of(values, 'TIFF', **declared) == (
+    [0, 1, 128, 255, 255],
+    [4095],
+  )
+  assert _grey_of(values, 'TIFF') == ([0, 0, 8, 15, 19], [65535])
+  assert _grey_of(values, 'PNG') == ([0, 0, 8, 15, 19], [65535])
+  with pytest.raises(pictures.UNREADABLE, match='MaxSampleValue is 0; make'):
+    _grey_of(values, 'TIFF', tiffinfo={281: 0})
+
+
+def test_the_range_that_a_pgm_declares_is_scaled_and_reported():
+  values = np.array([0, 2048, 4095], '>u2').tobytes()
+  reported = []
+  image = pictures.read(
+    io.BytesIO(b'P5 3 1 4095\n' + values), 1, report_white=reported.append
+  )
+  assert image[0, :, 0].tolist() == [0, 128, 255]
+  assert reported == [65535]
+
+
+def test_images_of_8_bits_are_not_reported():
+  def fail(white):
+    raise AssertionError(white)
+
+  picture = Image.new('L', (2, 2), 7)
+  assert pictures.read(_file(picture), 1, report_white=fail).max() == 7
+
+
 def test_pixels_of_32_bits_are_refused():
   depth = Image.fromarray(np.float32([[0.5, 1.0]]))
   with pytest.raises(pictures.UNREADABLE, match='its pixels have 32 bits'):

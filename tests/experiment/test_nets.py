@@ -48,7 +48,7 @@ def test_a_file_is_a_teacher_that_prepares_our_images(file):
   one, two = nets.teachers.values()
   assert (one.name, one.labels) == ('one', tuple('abcdefg'))
   images = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
-  net = architectures.ARCHITECTURES['wrn_16_1'].create(7)
+  net = architectures.ARCHITECTURES['wrn_16_1'][0].create(7)
   normalised = (images - np.array([0.5, 0.4, 0.3], np.float32)) / 0.2
   expected, _ = net.apply(one.variables, normalised, train=False)
   logits = forward.tail(one, one.variables, images, 0)

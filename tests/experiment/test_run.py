@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import evaluation
 from dualgan_jax.presets import digits
 from dualgan_jax.reporting.scores import COLUMNS
+from dualgan_jax.student import generated_images
 from dualgan_jax.training.metrics_log import read_metrics
 from tests import state_dicts
 from tests.paths import ROOT
@@ -129,6 +131,13 @@ def test_the_folder_holds_everything(finished):
     assert _width(workdir / stage / 'samples.png') > 300
   report = (workdir / 'report.md').read_text()
   assert 'Objective: default.' in report
+  card = (workdir / 'student' / 'README.md').read_text()
+  assert re.search(r'\| top-1 accuracy +\| +0\.\d+ \| 0\.\d+ to 0\.\d+', card)
+  generated = generated_images.read(
+    workdir / 'evaluate' / generated_images.NAME, (16, 16, 1), 10
+  )
+  # Of one image, all pixels would be the same.
+  assert len(generated.images) == 256 and generated.images.std() > 0
   page = (workdir / 'report.html').read_text()
   assert page.count('<img src="data:image/png') == 5
   blocks = read_metrics(workdir / 'dual')

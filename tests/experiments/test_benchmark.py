@@ -14,7 +14,13 @@ from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
 from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import Phase
-from experiments import benchmark, peer_comparison, phase_timing
+from experiments import (
+  benchmark,
+  peer_comparison,
+  phase_timing,
+  student_timing,
+)
+from tests.paths import FILES
 
 
 def _multiply(frozen, state):
@@ -35,6 +41,15 @@ def test_flops_memory_and_steps_of_a_matrix_product():
   seconds = row['ms'] / 1e3
   assert row['images'] == pytest.approx(8 / seconds)
   assert row['gflops'] == pytest.approx(row['gflop'] / seconds)
+
+
+def test_a_students_answers_are_timed_beside_its_net():
+  folder = FILES / 'format_1' / 'student'
+  rows = student_timing.measure_student(folder, repeats=1)
+  assert [row['images'] for row in rows] == [1, 8, 64]
+  for row in rows:
+    assert row['net'] > 0
+    assert row['ratio'] == row['predict'] / row['net']
 
 
 @pytest.mark.slow

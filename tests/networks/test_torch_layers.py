@@ -5,7 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualgan_jax.networks import architectures, torch_layers
+from dualgan_jax.networks import (
+  architectures,
+  state_dict_shapes,
+  torch_layers,
+)
 
 
 def test_a_convolution_pads_both_sides_alike():
@@ -27,6 +31,22 @@ def test_a_pooling_pads_with_less_than_anything():
   np.testing.assert_array_equal(pooled, -np.ones((1, 1, 1, 1)))
 
 
+@pytest.mark.parametrize(
+  ('pixels', 'size', 'expected'),
+  [
+    ([1, 2, 3, 4], 2, [1.5, 3.5]),
+    ([1, 2, 3, 4], 1, [2.5]),
+    ([1, 2, 3], 2, [1.5, 2.5]),  # windows overlap
+    ([1, 2], 3, [1, 1.5, 2]),  # pixels are repeated
+  ],
+)
+def test_adaptive_windows_cover_the_image(pixels, size, expected):
+  features = jnp.ones((1, 5, 1, 1)) * jnp.array(pixels).reshape(1, 1, -1, 1)
+  pooled = torch_layers.adaptive_mean(features.astype(jnp.float32), size)
+  assert pooled.shape == (1, size, size, 1)
+  np.testing.assert_allclose(pooled[0, 0, :, 0], expected)
+
+
 def test_features_flatten_channel_by_channel():
   features = jnp.arange(8).reshape(1, 2, 2, 2)  # [N, h, w, c]
   np.testing.assert_array_equal(
@@ -42,6 +62,18 @@ def test_the_head_means_over_space_before_it_weighs():
   )
   np.testing.assert_allclose(logits, [[3, 5]])
   assert logits.dtype == jnp.float32
+
+
+def test_dense_layers_have_relu_between_and_none_at_the_end():
+  head = torch_layers.DenseLayers((2, 1), ('fc1', 'fc2'))
+  variables = {
+    'params': {
+      'fc1': {'kernel': jnp.array([[1.0, -1.0]]), 'bias': jnp.zeros(2)},
+      'fc2': {'kernel': jnp.array([[-1.0], [5.0]]), 'bias': jnp.zeros(1)},
+    }
+  }
+  features = jnp.full((1, 1, 1, 1), 2.0)
+  np.testing.assert_allclose(head.apply(variables, features), [[-2.0]])
 
 
 def test_names_and_shapes_are_those_of_a_state_dict():
@@ -98,15 +130,20 @@ def test_names_and_shapes_are_those_of_a_state_dict():
     ('resnet18', 224, (56, 28, 14, 7), 512),
     ('resnet50', 224, (56, 28, 14, 7), 2048),
     ('cifar_resnet34', 32, (32, 16, 8, 4), 512),
+    ('cifar_resnet20', 32, (32, 16, 8), 64),
     ('wrn_40_2', 32, (32, 16, 8), 128),
+    ('vgg16_bn', 32, (32, 16, 8, 4, 2), 512),
     ('cifar_vgg11_bn', 32, (32, 16, 8, 4, 4), 512),
     ('cifar_vgg11_bn', 64, (64, 32, 16, 8, 4), 512),
     ('lenet5', 32, (14, 5, 1), 120),
+    ('lenet', 32, (14, 5), 16),
+    ('cnn3', 32, (15, 6, 4), 128),
   ],
 )
 def test_blocks_shrink_as_their_papers_say(name, size, heights, width):
-  net = architectures.ARCHITECTURES[name].create(10)
-  variables = architectures.abstract_variables(name, 10, (size, size, 3))
+  variant = architectures.ARCHITECTURES[name][0]
+  net = variant.create(10)
+  variables = state_dict_shapes.abstract_variables(variant, 10, (size, size, 3))
   features, shapes = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32), []
   for block, block_variables in zip(net.blocks, variables[:-1], strict=True):
     features = jax.eval_shape(

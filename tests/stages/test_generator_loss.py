@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax import losses
-from dualgan_jax.config.stage_groups import Objective
+from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.stages.generator_loss import l_joint

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import optax
 
-from dualgan_jax.config import stage_groups
+from dualgan_jax.config import stage_table
 from dualgan_jax.stages import pretrain
 from dualgan_jax.training import parallel
 from dualgan_jax.training import phase as phases
@@ -20,7 +20,7 @@ def _phase(steps=40):
     tiny.net((4, 6), 1, depths=(1, 1), strides=(2, 2)),
     tiny.IMAGE,
     lambda: RealImages(tiny.images(), targets),
-    stage_groups.Pretrain(steps=steps, batch=32),
+    stage_table.Pretrain(steps=steps, batch=32),
     phases.adam(3e-2, steps),
   )
 

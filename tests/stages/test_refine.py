@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from dualgan_jax import losses
-from dualgan_jax.config import stage_groups
+from dualgan_jax.config import stage_table
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.stages import generator_loss, refine, replay_buffer
@@ -39,7 +39,7 @@ def phase(
     tiny.both_teachers(),
     tiny.LABEL_MAP,
     tiny.objective(),
-    stage_groups.Refine(
+    stage_table.Refine(
       steps=4,
       batch=tiny.BATCH,
       disagreement=disagreement,

@@ -1,7 +1,6 @@
 """Exported students answer as the live one does."""
 
 import hashlib
-import json
 import signal
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import time
 
 import jax
 import numpy as np
-import onnxruntime
 import pytest
 from jax import export as jax_export
 
@@ -17,12 +15,7 @@ from dualgan_jax.errors import UserError
 from dualgan_jax.student import export, student
 from tests.student.test_student import IMAGE, LABELS, NET, write_toy
 
-# jax2onnx meets what JAX is about to take away.
-pytestmark = pytest.mark.filterwarnings('ignore')
-# jax2onnx 0.13 reads what JAX 0.12 has not any more.
-_HAS_ONNX = jax.__version_info__ < (0, 12)
-_FORMATS = tuple(export.FORMATS) if _HAS_ONNX else ('stablehlo',)
-_needs_onnx = pytest.mark.skipif(not _HAS_ONNX, reason='jax2onnx is too old')
+_FORMATS = tuple(export.FORMATS)
 
 
 @pytest.fixture(scope='module', params=[False, True], ids=['many', 'one'])
@@ -51,24 +44,22 @@ def test_stablehlo_answers_any_number_of_images(folder, num_images):
   np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
-@_needs_onnx
-@pytest.mark.parametrize('num_images', [1, 7])
-def test_onnx_answers_any_number_of_images(folder, num_images):
-  images = _images(num_images)
-  session = onnxruntime.InferenceSession(folder / 'model.onnx')
-  (model_input,) = session.get_inputs()
-  assert model_input.type == 'tensor(uint8)'
-  (probabilities,) = session.run(None, {model_input.name: images})
-  expected = student.load(folder).predict(images)
-  np.testing.assert_allclose(probabilities, expected, atol=1e-5)
-  metadata = session.get_modelmeta().custom_metadata_map
-  assert json.loads(metadata['labels']) == list(LABELS)
+def test_stablehlo_of_a_fixed_number_of_images_takes_no_other(tmp_path):
+  path = write_toy(tmp_path / 'student')
+  options = export.ExportOptions(batch_size=2)
+  assert export.write(student.load(path), path, 'stablehlo', options) < 1e-5
+  model_bytes = bytearray((path / 'model.stablehlo').read_bytes())
+  model = jax_export.deserialize(model_bytes)
+  assert [array.shape for array in model.in_avals] == [(2, *IMAGE)]
+  assert model.call(_images(2)).shape == (2, len(LABELS))
+  with pytest.raises(ValueError, match='shape'):
+    model.call(_images(3))
 
 
 def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
   path = write_toy(tmp_path / 'student')
 
-  def write(live_student, path):
+  def write(live_student, path, options):
     path.write_bytes(b'model')
     return lambda images: live_student.predict(images) + 0.25
 
@@ -78,21 +69,9 @@ def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
 
 
 def test_without_the_extra_there_is_a_cure(folder, monkeypatch):
-  monkeypatch.setitem(sys.modules, 'jax2onnx', None)
-  with pytest.raises(UserError, match=r"jax2onnx; pip install '\.\[export\]'"):
+  monkeypatch.setitem(sys.modules, 'onnx', None)
+  with pytest.raises(UserError, match=r"onnx; pip install '\.\[export\]'"):
     export.write(student.load(folder), folder, 'onnx')
-
-
-def test_a_converter_that_is_too_old_is_one_sentence(tmp_path, monkeypatch):
-  def fail(*_, **__):
-    raise AttributeError(
-      "module 'jax._src.core' has no attribute 'ClosedJaxpr'"
-    )
-
-  monkeypatch.setattr('jax2onnx.to_onnx', fail)
-  path = write_toy(tmp_path / 'student')
-  with pytest.raises(UserError, match=r"with JAX .*Closed.*; pip .*'jax<0.12'"):
-    export.write(student.load(path), path, 'onnx')
 
 
 def _contents(folder):
@@ -116,6 +95,7 @@ def test_the_command_writes_to_a_new_folder_and_prints_the_difference(tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout.startswith(f'{output}/model.stablehlo: within ')
   assert sorted(path.name for path in output.iterdir()) == [
+    'README.md',
     'config.json',
     'model.safetensors',
     'model.stablehlo',
@@ -166,7 +146,7 @@ def test_a_failed_export_leaves_the_folder_as_it_was(
   (path / 'model.stablehlo').write_bytes(b'of before')
   before = _contents(path)
 
-  def fail(live_student, path):
+  def fail(live_student, path, options):
     path.write_bytes(b'half')
     raise KeyboardInterrupt
 
@@ -210,7 +190,7 @@ def test_a_format_that_fails_leaves_no_folder(tmp_path):
   write_toy(tmp_path / 'student')
   output = tmp_path / 'new'
   program = (
-    'import runpy, sys; sys.modules["jax2onnx"] = None; '
+    'import runpy, sys; sys.modules["onnx"] = None; '
     'runpy.run_module("experiments.export", run_name="__main__")'
   )
   flags = (f'--workdir={tmp_path}', '--format=onnx', f'--output={output}')
@@ -237,6 +217,8 @@ def test_a_format_that_fails_leaves_no_folder(tmp_path):
     ),
     (('--workdir=x', '--format=pickle'), "'pickle' is none of stablehlo, onnx"),
     (('--workdir=x', 'onnx'), 'unrecognized arguments: onnx; see'),
+    (('--batch=0',), 'argument --batch: 0, but it must be 1 or more'),
+    (('--opset=x',), 'argument --opset: x, but it must be 1 or more'),
   ],
 )
 def test_wrong_flags_are_named(flags, message):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
 import dualgan_jax
 from dualgan_jax.errors import UserError
@@ -14,7 +14,7 @@ from dualgan_jax.networks import classifier
 from dualgan_jax.student import student
 from dualgan_jax.teachers.preparation import Preparation
 from tests.paths import FILES
-from tests.trials import fuzz_students
+from tests.trials.fuzz_students import change_tensor
 
 LABELS = ('a', 'b', 'c')
 IMAGE = (8, 8, 1)
@@ -259,24 +259,16 @@ def test_a_net_that_is_not_its_own_is_one_sentence(tmp_path, damage, raised):
     student.load(tmp_path)
 
 
-def _change_tensor(folder, name, change):
-  path = folder / 'model.safetensors'
-  tensors = load_file(path)
-  tensors[name] = change(tensors[name])
-  path.write_bytes(save(tensors))
-  fuzz_students.update_digest(folder)
-
-
 @pytest.mark.parametrize(
   ('damage', 'raised'),
   [
     (lambda f: _change(f, image=[9, 8, 1]), 'its program is not of these'),
     (
-      lambda f: _change_tensor(f, '2/params/Dense_0/bias', lambda x: x[:2]),
+      lambda f: change_tensor(f, '2/params/Dense_0/bias', lambda x: x[:2]),
       'its program is not of these',
     ),
     (
-      lambda f: _change_tensor(f, 'program', np.zeros_like),
+      lambda f: change_tensor(f, 'program', np.zeros_like),
       'its program cannot be read',
     ),
   ],

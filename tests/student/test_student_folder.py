@@ -27,7 +27,16 @@ def _digests(folder):
 def test_the_config_has_the_digest_of_the_weights(folder):
   model = (folder / 'model.safetensors').read_bytes()
   digest = hashlib.sha256(model).hexdigest()
-  assert _digests(folder) == {'model.safetensors': digest}
+  assert _digests(folder)['model.safetensors'] == digest
+
+
+def test_a_card_that_the_user_has_changed_is_not_replaced(folder):
+  write_toy(folder)  # as it was written, it is
+  with (folder / 'README.md').open('a') as card:
+    card.write('mine')
+  with pytest.raises(UserError, match=r'its README\.md was changed\); move'):
+    write_toy(folder)
+  assert (folder / 'README.md').read_text().endswith('mine')
 
 
 def test_weights_of_another_digest_are_refused(folder):
@@ -68,6 +77,7 @@ def test_writing_again_replaces_exports_and_unfinished_folders(folder):
   assert student.load(folder)
   assert sorted(path.name for path in folder.parent.iterdir()) == ['student']
   assert sorted(path.name for path in folder.iterdir()) == [
+    'README.md',
     'config.json',
     'model.safetensors',
   ]

@@ -1,6 +1,7 @@
 """Whole NNX models as teachers, cut into blocks."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -91,8 +92,23 @@ def test_each_block_has_the_variables_that_it_reads():
   ]
 
 
-def test_its_batch_norms_are_not_seen():
-  assert not forward.has_batch_norm(_teacher(Net(nnx.Rngs(0))), IMAGE)
+def test_its_batch_norms_are_seen():
+  net = Net(nnx.Rngs(0))
+  norm = net.encoder.layers[1]
+  norm.mean[...] = jnp.arange(5.0)
+  norm.var[...] = jnp.arange(1.0, 6.0)
+  teacher = _teacher(net)
+  protocol.check_teacher('f', teacher, IMAGE)
+  images = np.random.default_rng(0).random((3, *IMAGE), np.float32)
+  (moments,) = jax.jit(
+    lambda teacher, images: forward.ladder(teacher, images, {}).moments
+  )(teacher, images)
+  inputs = nnx.relu(net.encoder.layers[0](net.encoder.first(images)))
+  np.testing.assert_allclose(
+    moments.mean, inputs.mean((0, 1, 2)), rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_array_equal(moments.running_mean, np.arange(5))
+  np.testing.assert_array_equal(moments.running_variance, np.arange(1, 6))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """An architecture's weights are loaded from any place in a file."""
 
+import contextlib
 import pathlib
 import re
 
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 
 from dualgan_jax.errors import UserError
+from dualgan_jax.networks import architectures, state_dict_shapes
 from dualgan_jax.teachers import weight_files, weight_matching
 from dualgan_jax.teachers.safe_pickle import Inert
 from tests import state_dicts
 
 
 def _load_from(contents, name='lenet5', **options):
-  return weight_matching.load_variables(
+  _, variables = weight_matching.load_variables(
     'teachers.x.weights',
     name,
     contents,
@@ -22,6 +24,7 @@ def _load_from(contents, name='lenet5', **options):
     state_dicts.image_shape(name),
     **options,
   )
+  return variables
 
 
 def _load(name, tensors):
@@ -323,19 +326,63 @@ def test_the_hint_mentions_the_pool_that_names_cannot_show():
 
 
 @pytest.mark.parametrize(
-  ('is_renamed', 'stem_pool', 'num_hints'),
-  [(True, None, 1), (True, False, 0), (True, True, 0), (False, None, 0)],
+  ('is_renamed', 'stem_pool', 'is_refused'),
+  [
+    (True, None, True),
+    (True, False, False),
+    (True, True, False),
+    (False, None, False),
+  ],
 )
-def test_names_of_torchvision_hint_at_its_pool(
-  is_renamed, stem_pool, num_hints, capsys
+def test_names_of_torchvision_leave_the_pool_to_the_config(
+  is_renamed, stem_pool, is_refused
 ):
   tensors = state_dicts.tensors('cifar_resnet18')
   if is_renamed:
     tensors = {
-      tensor_name.replace('linear.', 'fc.'): tensor
+      tensor_name.replace('shortcut.', 'downsample.'): tensor
       for tensor_name, tensor in tensors.items()
     }
   contents = state_dicts.contents(tensors)
-  _load_from(contents, 'cifar_resnet18', stem_pool=stem_pool)
-  stderr = capsys.readouterr().err
-  assert stderr.count('set stem_pool=True') == num_hints
+  outcome = (
+    pytest.raises(UserError, match='set stem_pool=True if it does, as in')
+    if is_refused
+    else contextlib.nullcontext()
+  )
+  with outcome:
+    _load_from(contents, 'cifar_resnet18', stem_pool=stem_pool)
+
+
+def test_a_shortcut_of_either_kind_is_read():
+  _, with_shortcuts = architectures.ARCHITECTURES['cifar_resnet20']
+  tensors = {
+    tensor_name: np.zeros(shape, np.float32)
+    for tensor_name, shape in state_dict_shapes.tensor_shapes(
+      with_shortcuts, state_dicts.NUM_LABELS, (32, 32, 3)
+    ).items()
+  }
+  assert 'layer2.0.shortcut.0.weight' in tensors
+  contents = state_dicts.contents(tensors)
+  variables = _load_from(contents, 'cifar_resnet20')
+  assert 'shortcut' in variables[1]['params']['layer2']['0']
+  # Without one of its tensors it is no net of the other kind.
+  del tensors['layer2.0.shortcut.1.running_var']
+  with pytest.raises(
+    UserError, match=r'layer2\.0\.shortcut\.1\.running_var missing\.$'
+  ):
+    _load_from(contents, 'cifar_resnet20')
+
+
+def test_two_layers_of_a_head_are_not_taken_for_one():
+  tensors = state_dicts.tensors('wrn_16_1')
+  two_layers = {
+    **_without(tensors, 'fc.weight', 'fc.bias'),
+    'fc.1.weight': np.zeros((7, 64), np.float32),
+    'fc.1.bias': np.zeros(7, np.float32),
+    'classifier.weight': np.zeros((7, 7), np.float32),
+    'classifier.bias': np.zeros(7, np.float32),
+  }
+  with pytest.raises(
+    UserError, match='fc.bias, fc.weight missing, fc.1.weight'
+  ):
+    _load('wrn_16_1', two_layers)

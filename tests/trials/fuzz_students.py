@@ -7,6 +7,7 @@ import json
 import pathlib
 import random
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,17 @@ def update_digest(folder: pathlib.Path) -> None:
   model = (folder / 'model.safetensors').read_bytes()
   digests = {'model.safetensors': hashlib.sha256(model).hexdigest()}
   set_value(folder, ('sha256',), digests)
+
+
+def change_tensor(
+  folder: pathlib.Path, name: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+  """Changes one tensor of a folder, and the digest with it."""
+  path = folder / 'model.safetensors'
+  tensors = load_file(path)
+  tensors[name] = change(tensors[name])
+  path.write_bytes(save(tensors))
+  update_digest(folder)
 
 
 def copy_original(name: str, folder: pathlib.Path) -> pathlib.Path:
