@@ -5,10 +5,12 @@
 prints the table of docs/teachers.md: how far our answers are from PyTorch's.
 """
 
+import collections
 import dataclasses
 import pathlib
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -258,18 +260,32 @@ def _features(path, images, names):
   return {**values, output: logits.numpy()}
 
 
+def table(differences: Mapping[str, float]) -> list[str]:
+  """Makes the rows of docs/teachers.md: one per repository.
+
+  Args:
+    differences: by net, its largest difference.
+  """
+  names = collections.defaultdict(list)
+  for name, entry in entries().items():
+    names[entry.repository].append(name)
+  return [
+    f'| {repository} | {", ".join(nets)} | `torch_export` | '
+    f'{max(differences[net] for net in nets):.0e} |'
+    for repository, nets in names.items()
+  ]
+
+
 def main() -> None:
-  """Prints the table."""
-  print('| repository | net | door | blocks | batch norms | difference |')
-  print('|---|---|---|---:|---:|---:|')
+  """Prints the table, and on stderr each net's difference."""
+  differences = {}
   for name, entry in entries().items():
     with tempfile.TemporaryDirectory() as folder:
-      difference, num_blocks, num_norms = compare(entry, pathlib.Path(folder))
-    print(
-      f'| {entry.repository} | `{name}` | `torch_export` | {num_blocks} '
-      f'| {num_norms} | {difference:.1e} |',
-      flush=True,
-    )
+      differences[name], *counts = compare(entry, pathlib.Path(folder))
+    print(name, *counts, f'{differences[name]:.1e}', file=sys.stderr)
+  print('| repository | nets | door | largest difference |')
+  print('|---|---|---|---:|')
+  print('\n'.join(table(differences)))
 
 
 if __name__ == '__main__':
