@@ -148,7 +148,8 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
-    return teacher.replace(statistics=nnx_model.batch_statistics(module))
+    statistics = nnx_model.batch_statistics(module)
+    return dataclasses.replace(teacher, statistics=statistics)
 
   @classmethod
   def from_torch_export(
