@@ -26,6 +26,7 @@ STUDENT = 'student'  # name of a student's folder in that of a run
 CONFIG = 'config.json'
 MODEL = 'model.safetensors'
 CARD = 'README.md'
+_CARD_MARK = b'library_name: dualgan_jax'  # stands in every card
 # The tensor that holds the program of a net that no config describes.
 PROGRAM = 'program'
 _EXPORTS = ('model.stablehlo', 'model.onnx', 'model.int8.onnx')
@@ -245,13 +246,15 @@ def _origin_fault(folder: pathlib.Path) -> str | None:
 
 
 def _card_fault(folder: pathlib.Path) -> str | None:
-  """Returns a fault if a folder's `README.md` is not as it was written.
-
-  Beside a config that is missing or damaged, it is none.
-  """
+  """Returns a fault if a folder's `README.md` is not as it was written."""
+  card = folder / CARD
+  if not card.exists():
+    return None
   try:
     digests = student_config.read(folder / CONFIG).get('sha256', {})
-    digest = _digest(folder / CARD)
   except (OSError, ValueError):
-    return None
-  return None if digests.get(CARD) == digest else f'its {CARD} was changed'
+    # Beside a config that is missing or damaged, it may still be a card.
+    is_card = _CARD_MARK in card.read_bytes()
+    return None if is_card else f'its {CARD} is not of a student'
+  is_unchanged = digests.get(CARD) == _digest(card)
+  return None if is_unchanged else f'its {CARD} was changed'

@@ -132,7 +132,7 @@ def test_the_folder_holds_everything(finished):
   report = (workdir / 'report.md').read_text()
   assert 'Objective: default.' in report
   card = (workdir / 'student' / 'README.md').read_text()
-  assert re.search(r'\| top-1 accuracy +\| +0\.\d+ \| 0\.\d+ to 0\.\d+', card)
+  assert re.search(r'\| top-1 accuracy +\| +0\.\d+ \| +0\.\d+ to 0\.\d+', card)
   generated = generated_images.read(
     workdir / 'evaluate' / generated_images.NAME, (16, 16, 1), 10
   )
