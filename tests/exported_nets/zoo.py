@@ -125,6 +125,7 @@ def _library_entry(library, name, size=64, cut_after=None):
   """Makes the entry of a net of torchvision or timm."""
 
   def make():
+    declare_missing_operations()
     if library == 'torchvision':
       import torchvision
 
@@ -162,7 +163,6 @@ _TIMM = (
 
 def entries() -> dict[str, Entry]:
   """Lists all nets by name."""
-  define_missing_operations()
   return {
     **_cifar_nets(),
     **{name: _library_entry('torchvision', name) for name in _TORCHVISION},
@@ -175,7 +175,7 @@ def entries() -> dict[str, Entry]:
   }
 
 
-def define_missing_operations() -> None:
+def declare_missing_operations() -> None:
   """Declares operations of torchvision that a CPU's PyTorch cannot load.
 
   No classifier uses them; without them, torchvision cannot be imported.

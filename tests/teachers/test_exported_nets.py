@@ -38,12 +38,15 @@ def test_the_documentation_lists_these_nets():
 
 
 def test_tokens_have_no_height_between_blocks(tmp_path):
-  import timm
   import torch
 
   from dualgan_jax.errors import UserError
   from dualgan_jax.teachers.torch_export import exported_net
   from tests import torch_exports
+  from tests.exported_nets import zoo
+
+  zoo.declare_missing_operations()
+  import timm
 
   net = timm.create_model(
     'vit_tiny_patch16_224', img_size=32, depth=2, num_classes=7

@@ -260,7 +260,7 @@ def _parse_argument(argument: Any) -> Any:
   match kind:
     case 'as_tensor':
       return Reference(content['name'])
-    case 'as_tensors' | 'as_nested_tensors':
+    case 'as_tensors':
       return [Reference(entry['name']) for entry in content]
     case 'as_optional_tensors':
       return [_parse_argument(entry) for entry in content]
@@ -271,7 +271,6 @@ def _parse_argument(argument: Any) -> Any:
     case 'as_sym_ints' | 'as_sym_floats' | 'as_sym_bools':
       return [_parse_symbolic(entry) for entry in content]
     case 'as_scalar_type':
-      # JAX has no doubles, unless it is told to.
       return DTYPES[content]
     case 'as_float':
       return float(content)  # infinity may be written as a text
