@@ -57,5 +57,5 @@ def get_teacher() -> Teacher:
   )
   # Our images are 32 × 32 with values in [0, 1]; the model takes them centred.
   return prepared(
-    teacher, Preparation(size=(32, 32, 3), mean=(0.5,), deviation=(0.25,))
+    teacher, Preparation(image_shape=(32, 32, 3), mean=(0.5,), std=(0.25,))
   )

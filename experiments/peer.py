@@ -252,7 +252,9 @@ class Stage(nn.Module):
       for number in range(1, num_blocks)
     ]  # Eq. 11
     joint_loss = l_gan + sum(consistencies) / len(consistencies)
-    return joint_loss + self.objective.prior * sum(priors) / len(priors)
+    return joint_loss + self.objective.bn_prior_weight * sum(priors) / len(
+      priors
+    )
 
   def _generate(self, noise):
     """Returns the output of each group; the last one's are images."""

@@ -22,7 +22,7 @@ def has_peer(config: ml_collections.ConfigDict) -> bool:
   """
   teachers = config.teachers.values()
   labels = [label for teacher in teachers for label in teacher.labels]
-  height, width, _ = config.image
+  height, width, _ = config.image_shape
   return (
     config.objective == builders.get_config().objective
     and len({*labels}) == len(labels)
@@ -68,7 +68,7 @@ def compare_steps(
     run_steps[f'PyTorch, {form}'] = peer.make_training_step(
       peer_stage,
       generator_config.batch,
-      generator_config.noise,
+      generator_config.latent_dim,
       generator_config.learning_rate,
       generator.ADAM_B1,
     )

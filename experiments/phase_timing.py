@@ -212,7 +212,8 @@ class _MeasuringContext(_DisklessContext):
       teacher_name = phase.name.partition('/')[2]
       num_labels = len(self.config.teachers[teacher_name].labels)
       phase = dataclasses.replace(
-        phase, frozen=lambda: _random_images(self.config.image, num_labels)
+        phase,
+        frozen=lambda: _random_images(self.config.image_shape, num_labels),
       )
     state, row = measure_phase(
       phase,

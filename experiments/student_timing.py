@@ -33,7 +33,7 @@ def measure_student(
   net = jax.jit(student.answer)
   rows = []
   for batch_size in _BATCH_SIZES:
-    images = np.full((batch_size, *student.image), 127, np.uint8)
+    images = np.full((batch_size, *student.image_shape), 127, np.uint8)
     floats = images.astype(np.float32) / 255
     num_calls = _CALLS_PER_REPEAT * repeats
     row = {

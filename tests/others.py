@@ -13,15 +13,13 @@ def get_config(path: str) -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'others'
-  config.image = (32, 32, 3)
+  config.image_shape = (32, 32, 3)
   config.labels = ('a', 'c', 'k', 'z')  # Y_cst
   config.data = {}
   config.teachers = {
     name: {
       'labels': tuple(labels),
-      **builders.weights(
-        'wrn_16_1', path, mean=(0.5, 0.4, 0.3), deviation=(0.2,)
-      ),
+      **builders.weights('wrn_16_1', path, mean=(0.5, 0.4, 0.3), std=(0.2,)),
     }
     for name, labels in (('one', 'abcdefg'), ('two', 'hijklmz'))
   }
@@ -34,5 +32,5 @@ def get_config(path: str) -> ml_collections.ConfigDict:
     config[stage].steps = 2
   config.targetnet.compact_steps = 2
   config.targetnet.branched_steps = 2
-  config.refine.pool_batches = 2
+  config.refine.replay_buffer_batches = 2
   return config

@@ -91,7 +91,7 @@ def generator(channels=(5, 4, 1)):
 
 def objective(**changes):
   """Returns an objective in which every term of the generator's loss counts."""
-  weights = {'alpha': 0.1, 'beta': 1.0, 'gamma': 0.5, 'prior': 0.3}
+  weights = {'alpha': 0.1, 'beta': 1.0, 'gamma': 0.5, 'bn_prior_weight': 0.3}
   return Objective(**{**weights, **changes})
 
 
@@ -105,7 +105,7 @@ def generator_phase(
     teachers or both_teachers(),
     LABEL_MAP,
     objective(**changes),
-    stage_table.Generator(steps=3, batch=BATCH, noise=LATENT_DIM),
+    stage_table.Generator(steps=3, batch=BATCH, latent_dim=LATENT_DIM),
     routed=routed,
     image_shape=IMAGE,
     optimiser=optimiser,

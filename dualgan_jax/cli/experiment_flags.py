@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 from dualgan_jax import presets
 from dualgan_jax.cli import config_errors
+from dualgan_jax.config import renamed_fields
 from dualgan_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -43,7 +44,9 @@ def parse(argv: Sequence[str]) -> list[str]:
   # config_flags logs a warning of its own before the sentence below.
   logging.disable(logging.WARNING)
   try:
-    positional_arguments = flags.FLAGS(list(_replace_presets(argv)))
+    positional_arguments = flags.FLAGS(
+      list(renamed_fields.rename_flags(_replace_presets(argv)))
+    )
     # A file that could not be opened raises only when its value is read.
     getattr(CONFIG.value, 'to_dict', None)
     sentence = config_errors.explain_value(CONFIG.value, config_argument)

@@ -149,7 +149,7 @@ class _Writer:
     """Writes the model of 8 bits, and describes how exact it is."""
     generated = generated_images.read(
       self.workdir / 'evaluate' / generated_images.NAME,
-      loaded_student.image,
+      loaded_student.image_shape,
       len(loaded_student.labels),
     )
     export.check_onnx(self.options.opset)

@@ -43,7 +43,8 @@ def _format_summary(student: Student) -> str:
   student_config = student.config
   summary_lines = [
     f'labels: {", ".join(student.labels)}',
-    f'images: {format_shape(student.image)}, {student_config["preparation"]}',
+    f'images: {format_shape(student.image_shape)}, '
+    f'{student_config["preparation"]}',
     f'answers: {student_config["answers"]}',
     f'net: {_format_facts(student_config["net"])}',
     f'origin: {_format_facts(student_config["origin"])}',

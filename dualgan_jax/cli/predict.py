@@ -81,7 +81,10 @@ def _predict(student: Student, arguments: argparse.Namespace) -> int:
   """Prints a student's answers, and returns the exit code."""
   log = ReadingLog()
   images = iterate_images(
-    arguments.images, student.image, recursive=arguments.recursive, log=log
+    arguments.images,
+    student.image_shape,
+    recursive=arguments.recursive,
+    log=log,
   )
   answers = _answer_images(student, images)
   if arguments.json:

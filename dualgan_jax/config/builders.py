@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
+from dualgan_jax.config import renamed_fields
 from dualgan_jax.config.fields import DataSet, Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
@@ -184,7 +185,7 @@ def changed(
   """
   # Locked, so that a misspelled field is an error here and adds none.
   config_copy = config.copy_and_resolve_references().lock()
-  for field, value in fields.items():
+  for field, value in renamed_fields.rename_flat(fields).items():
     try:
       config_copy.update_from_flattened_dict({field: value})
     except (KeyError, AttributeError) as error:

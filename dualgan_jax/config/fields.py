@@ -68,7 +68,7 @@ class Experiment(StageGroups):
   """All fields of a config."""
 
   experiment: Name = Field(description='Name in the results.')
-  image: ImageShape = Field(description='Shape of generated images.')
+  image_shape: ImageShape = Field(description='Shape of generated images.')
   labels: Labels = Field(
     description='Labels that the student answers (Y_cst), in its order.'
   )

@@ -23,7 +23,7 @@ class Objective(Group):
     'normalised', description='Form of the entropy in L_ie.'
   )
   # The paper has no such term.
-  prior: Weight = Field(
+  bn_prior_weight: Weight = Field(
     1.0, description='Weight of the batch-norm statistics prior.'
   )
   one_hot: Annotated[str, choice('labels', 'class')] = Field(

@@ -7,6 +7,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
+from dualgan_jax.config import renamed_fields
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
@@ -50,7 +51,7 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
       f'config: {show_value(config)}, but it should be a ConfigDict, as '
       'get_config() of a preset returns it.'
     )
-  config_values = config.to_dict()
+  config_values = renamed_fields.rename(config.to_dict())
   # Names come first: they are parts of the paths in all other messages.
   _check_names(config_values)
   try:
@@ -205,7 +206,7 @@ def _check_dual(experiment: Experiment) -> None:
 
 def _check_refine(experiment: Experiment) -> None:
   """Checks that no shift moves all pixels out of an image."""
-  height, width, _ = experiment.image
+  height, width, _ = experiment.image_shape
   if experiment.refine.shift >= min(height, width):
     raise UserError(
       f'refine.shift: {experiment.refine.shift} pixels move an image of '

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dualgan_jax.config import stage_table
+from dualgan_jax.config import renamed_fields, stage_table
 from dualgan_jax.config.fields import DataSet, Experiment
 from dualgan_jax.config.teacher_groups import TEACHER_GROUPS
 from dualgan_jax.config.value_types import Group
@@ -55,6 +55,7 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   Returns:
     One text per field, with both values.
   """
+  old = renamed_fields.rename_flat(old)
   old = {**_missing_defaults(new, old), **old}
   new = {**_missing_defaults(old, new), **new}
   differences = []

@@ -54,7 +54,7 @@ class Generator(Group):
   steps: Steps = Field(1000, description='Training steps.')
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
-  noise: Size = Field(64, description='Size of the random part of z.')
+  latent_dim: Size = Field(64, description='Size of the random part of z.')
   widths: Sizes = Field((64, 32, 16), description='Channels inside G^1 .. G^B.')
   features: OptionalSizes = Field(
     None,
@@ -74,7 +74,7 @@ class Dual(Group):
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
   # Each block learns through the teachers' filters.
-  filters: Annotated[str, choice('stage1', 'fresh')] = Field(
+  filter_start: Annotated[str, choice('stage1', 'fresh')] = Field(
     'stage1', description="Whether filters start from the generator's, or anew."
   )
   lambda_own: Weight = Field(1.0, description='Weight λ^1 of Eq. 16.')
@@ -108,10 +108,10 @@ class Refine(Group):
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
   # Generator and student train in turn.
-  disagreement: Weight = Field(
+  adversarial_weight: Weight = Field(
     1.0, description="Weight of the generator's reward for disagreement."
   )
-  replays: Steps = Field(
+  replay_steps: Steps = Field(
     1,
     description='Steps of the student on replayed images, for each step of the '
     'generator.',
@@ -126,7 +126,7 @@ class Refine(Group):
   mixup: Share = Field(
     0.0, description='Share of replayed images that is blended with another.'
   )
-  pool_batches: Steps = Field(
+  replay_buffer_batches: Steps = Field(
     300, description='Batches that are kept for replay.'
   )
 
@@ -200,13 +200,13 @@ def _pretrain_dependencies(config: 'Experiment') -> Dependencies:
     for name, data_set in config.data.items()
     if name in names_in_use
   }
-  picked_fields = _pick('seed', 'image', 'precision', 'pretrain')(config)
+  picked_fields = _pick('seed', 'image_shape', 'precision', 'pretrain')(config)
   return {**picked_fields, 'teachers': teachers, 'data': data_sets}
 
 
 def _generator_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all teachers, and the fields of the objective that train."""
-  picked_fields = _pick('seed', 'image', 'precision', 'generator')(config)
+  picked_fields = _pick('seed', 'image_shape', 'precision', 'generator')(config)
   # The data set of a teacher from a file only makes a baseline.
   teachers = {
     name: teacher

@@ -86,7 +86,7 @@ class FileTeacher(ExternalTeacher):
   mean: Mean = Field(
     (0.0,), description='Mean to subtract from images in [0, 1].'
   )
-  deviation: Std = Field(
+  std: Std = Field(
     (1.0,), description='Standard deviation to divide them by then.'
   )
   merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
@@ -112,8 +112,9 @@ class WeightsTeacher(FileTeacher):
     description='Whether a max pool follows the first convolution; '
     "None: the architecture's usual.",
   )
-  size: OptionalImageShape = Field(
-    None, description='Shape of images that it takes; None: that of `image`.'
+  image_shape: OptionalImageShape = Field(
+    None,
+    description='Shape of images that it takes; None: that of the config.',
   )
 
 

@@ -73,7 +73,7 @@ def _make_config(
   """Makes the config of a run with these teachers."""
   config = builders.get_config()
   config.experiment = 'amalgamation'
-  config.image = tuple(image_shape)
+  config.image_shape = tuple(image_shape)
   label_union = dict.fromkeys(
     label for teacher in teachers.values() for label in teacher.labels
   )

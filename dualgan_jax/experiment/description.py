@@ -90,13 +90,13 @@ def list_missing_priors(
   Returns:
     A line per such teacher; none if the objective has no prior.
   """
-  if not config.objective.prior:
+  if not config.objective.bn_prior_weight:
     return []
   return [
     f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
     'the objective goes without the statistics prior for it'
     for teacher in teachers
-    if not forward.has_batch_norm(teacher, config.image)
+    if not forward.has_batch_norm(teacher, config.image_shape)
   ]
 
 
@@ -105,29 +105,29 @@ def _list_comparisons(nets: Nets, config: Experiment) -> list[str]:
   lines = []
   for name, teacher in nets.unmerged.items():
     teacher_config = config.teachers[name]
-    image_shape = tuple(config.image)
+    image_shape = tuple(config.image_shape)
     if isinstance(teacher_config, TorchExportTeacher):
       descriptions = exported_teachers.describe(name, teacher_config)
       lines += [f'  {name}: {line}' for line in descriptions]
       image_shape = teacher.image_shape
-    elif teacher_config.size:
-      image_shape = tuple(teacher_config.size)
+    elif teacher_config.image_shape:
+      image_shape = tuple(teacher_config.image_shape)
     # A reference has been compared already, when the teacher was built.
     if teacher_config.reference is None:
       lines += reference_logits.describe_comparison(
         teacher,
         image_shape,
         teacher_config.mean,
-        teacher_config.deviation,
+        teacher_config.std,
       )
   return lines
 
 
 def _describe_replay_buffer(config: Experiment) -> str:
   """Describes the images that stage `refine` holds in memory."""
-  num_images = config.refine.pool_batches * config.refine.batch
+  num_images = config.refine.replay_buffer_batches * config.refine.batch
   # One byte per value: they are uint8.
-  num_bytes = num_images * math.prod(config.image)
+  num_bytes = num_images * math.prod(config.image_shape)
   return (
     f'refine: a pool of {num_images:,} images, {num_bytes / 1e6:.0f} MB on '
     'each device and in each checkpoint'
@@ -149,7 +149,7 @@ def _describe_generator(
     return nets.generator.apply(variables, latents, train=False)
 
   # A routed latent also says which teacher its image belongs to.
-  latent_dim = config.generator.noise + (len(teachers) if is_routed else 0)
+  latent_dim = config.generator.latent_dim + (len(teachers) if is_routed else 0)
   latents = jax.ShapeDtypeStruct((1, latent_dim), jnp.float32)
   *groups, images = jax.eval_shape(generate, variables, latents)
   lines = ['generated features, and the teachers’ features that they meet']
@@ -240,8 +240,8 @@ def _describe_origin(teacher_config: teacher_groups.Teacher) -> str:
     case GivenTeacher():
       return 'in memory'
   size_note = (
-    f', shown {format_shape(teacher_config.size)}'
-    if teacher_config.size
+    f', shown {format_shape(teacher_config.image_shape)}'
+    if teacher_config.image_shape
     else ''
   )
   return f'{teacher_config.architecture} of {teacher_config.weights}{size_note}'

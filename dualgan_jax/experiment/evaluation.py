@@ -256,7 +256,7 @@ def _write_students(
   origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
   common_arguments = {
     'labels': config.labels,
-    'image_shape': config.image,
+    'image_shape': config.image_shape,
     'origin': origin | results['versions'],
   }
   # The compact net is one of ours, so its folder needs no exported code.

@@ -72,7 +72,7 @@ def _options(field, teacher_config, **changes):
     teacher_config.labels,
     teacher_config.single_label,
     teacher_config.mean,
-    teacher_config.deviation,
+    teacher_config.std,
     teacher_config.cut_after,
     field=f'{field}.',
     **changes,

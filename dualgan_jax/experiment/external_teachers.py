@@ -121,13 +121,14 @@ def read(
         weight_files.find(f'{field}.{entry.origin_field}', origin)
       )
     else:
+      image_shape = config.image_shape
       match entry:
         case ModuleTeacher():
-          found = _read_module(f'{field}.module', entry.module, config.image)
+          found = _read_module(f'{field}.module', entry.module, image_shape)
         case StudentTeacher():
-          found = _read_student(field, entry.student, config.image)
+          found = _read_student(field, entry.student, image_shape)
         case _:
-          found = _read_from_memory(field, teachers[name], config.image)
+          found = _read_from_memory(field, teachers[name], image_shape)
       origin, teacher, checksum = found
       # The labels of a teacher are part of its code.
       if labels not in (None, teacher.labels):

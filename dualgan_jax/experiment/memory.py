@@ -94,12 +94,13 @@ def _count_least_bytes(
   # Parameters and Adam's two averages of them.
   student_bytes = 3 * _count_bytes(
     jax.eval_shape(
-      lambda key: nets.student.init(key, config.image), jax.random.PRNGKey(0)
+      lambda key: nets.student.init(key, config.image_shape),
+      jax.random.PRNGKey(0),
     )
   )
   # The replay buffer holds uint8, a batch float32.
-  values_per_image = math.prod(config.image)
-  buffer_images = config.refine.pool_batches * config.refine.batch
+  values_per_image = math.prod(config.image_shape)
+  buffer_images = config.refine.replay_buffer_batches * config.refine.batch
   buffer_bytes = buffer_images * values_per_image if config.refine.steps else 0
   image_bytes = 4 * values_per_image
   return {
@@ -121,7 +122,7 @@ def _count_least_bytes(
       + student_bytes
       + buffer_bytes
       + image_bytes * config.refine.batch,
-      'refine.pool_batches, refine.batch, image',
+      'refine.replay_buffer_batches, refine.batch, image_shape',
     ),
   }
 

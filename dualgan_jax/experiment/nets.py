@@ -81,10 +81,10 @@ def build_nets(
     config.precision,
     _has_single_label(teachers.values(), label_map, config.objective.routing),
   )
-  _check_feature_sizes('student', student, config.image)
+  _check_feature_sizes('student', student, config.image_shape)
   # As a teacher of shapes only, the student is checked like the others.
   abstract_student = abstract_teacher(
-    'student', config.labels, student, config.image
+    'student', config.labels, student, config.image_shape
   )
   # Messages name these fields instead of widths and strides.
   file_fields = {
@@ -97,17 +97,17 @@ def build_nets(
       **{f'teachers.{name}': teacher for name, teacher in teachers.items()},
       'student': abstract_student,
     },
-    config.image,
+    config.image_shape,
     file_fields,
   )
   return Nets(
-    config.image,
+    config.image_shape,
     label_map,
     teachers,
     classifiers,
     student,
     _build_generator(
-      config, forward.feature_shapes(abstract_student, config.image)
+      config, forward.feature_shapes(abstract_student, config.image_shape)
     ),
     unmerged,
   )
@@ -181,7 +181,7 @@ def _build_classifiers(
     if isinstance(entry, TrainedTeacher)
   }
   for name, net in classifiers.items():
-    _check_feature_sizes(f'teachers.{name}', net, config.image)
+    _check_feature_sizes(f'teachers.{name}', net, config.image_shape)
   return classifiers
 
 
@@ -197,11 +197,11 @@ def _build_teachers(
       case TrainedTeacher():
         # Stage `pretrain` makes its variables.
         teachers[name] = abstract_teacher(
-          name, entry.labels, classifiers[name], config.image
+          name, entry.labels, classifiers[name], config.image_shape
         )
       case WeightsTeacher():
         teachers[name], unmerged[name] = weight_teachers.build(
-          name, entry, config.image, _compute_dtype(config.precision)
+          name, entry, config.image_shape, _compute_dtype(config.precision)
         )
       case TorchExportTeacher():
         teachers[name], unmerged[name] = exported_teachers.build(
@@ -231,10 +231,10 @@ def _build_generator(
         f'it takes {num_expected}.'
       )
   # F_g^j has the size of block B-j's output; features are listed by block.
-  group_shapes = (*reversed(feature_shapes[:-1]), config.image)
+  group_shapes = (*reversed(feature_shapes[:-1]), config.image_shape)
   return Generator(
     sizes=tuple(shape[:2] for shape in group_shapes),
-    channels=(*reversed(config.generator.features), config.image[-1]),
+    channels=(*reversed(config.generator.features), config.image_shape[-1]),
     widths=config.generator.widths,
     dtype=_compute_dtype(config.precision),
   )

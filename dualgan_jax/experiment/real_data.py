@@ -37,7 +37,9 @@ def load(config: Experiment, name: str, part: str) -> 'Split':
   # Imported late, so that a run without data needs no package that reads them.
   from dualgan_jax.data import sources
 
-  return sources.load(name, config.data[name], part, config.image, config.seed)
+  return sources.load(
+    name, config.data[name], part, config.image_shape, config.seed
+  )
 
 
 def check(
@@ -61,7 +63,7 @@ def check(
 
   # A fault in a test image would otherwise show after hours of training.
   splits = {
-    name: sources.check(name, data_config, config.image, config.seed)
+    name: sources.check(name, data_config, config.image_shape, config.seed)
     for name, data_config in config.data.items()
   }
   _check_labels(
@@ -176,7 +178,7 @@ def load_for_baseline(
           targets = split.label_targets(teacher.labels)
           answer_mask[:, column] = targets.any(axis=1)
     data_sets.append(_augment(config, name, split, answer_mask))
-  return distillation.RealImageSets(tuple(data_sets), config.image[:2])
+  return distillation.RealImageSets(tuple(data_sets), config.image_shape[:2])
 
 
 def _is_trained_on_its_labels(
@@ -228,7 +230,7 @@ def sample(
     labelled = split.with_any_label(config.labels)
     images.append(
       np.asarray(
-        scale_and_resize(labelled.images[:max_images], config.image[:2])
+        scale_and_resize(labelled.images[:max_images], config.image_shape[:2])
       )
     )
     targets.append(labelled.label_targets(config.labels)[:max_images])

@@ -42,8 +42,9 @@ def decide_routing(
       )
     return is_routed, {}
   # The gap compares statistics that only the prior makes images match.
-  if not config.objective.prior or not any(
-    forward.has_batch_norm(teacher, config.image) for teacher in all_teachers
+  if not config.objective.bn_prior_weight or not any(
+    forward.has_batch_norm(teacher, config.image_shape)
+    for teacher in all_teachers
   ):
     if is_new:
       console.say(
@@ -59,7 +60,7 @@ def decide_routing(
     routing_probe.phase(
       'generator/misfit',
       nets.generator,
-      config.generator.noise,
+      config.generator.latent_dim,
       all_teachers,
       probe_state,
       num_batches=_PROBE_BATCHES,

@@ -234,7 +234,7 @@ def _check_student(config: Experiment, nets: Nets) -> None:
   """Checks that the student's folder can be read again once it is written."""
   folder_config = {
     'labels': config.labels,
-    'image': config.image,
+    'image': config.image_shape,
     'net': {
       **dict(config.student),
       'single_label': nets.student.single_label,

@@ -46,7 +46,9 @@ class Scorer:
     Returns:
       The model's row of the results. Scores are None without real images.
     """
-    image_spec = jax.ShapeDtypeStruct((1, *self._config.image), np.float32)
+    image_spec = jax.ShapeDtypeStruct(
+      (1, *self._config.image_shape), np.float32
+    )
     return {
       **self._score(name, apply, variables, labels),
       'params': cost.count_parameters(variables),
@@ -105,7 +107,7 @@ class Scorer:
       return dict.fromkeys(scores.COLUMNS)
     logits_by_set = [
       self._metrics.compute_logits(
-        apply, variables, split.images, self._config.image[:2]
+        apply, variables, split.images, self._config.image_shape[:2]
       )
       for split in self._splits
     ]

@@ -86,7 +86,7 @@ def pretrain_teachers(context: RunContext) -> Teachers:
     phase = pretrain.phase(
       f'pretrain/{name}',
       nets.classifiers[name],
-      config.image,
+      config.image_shape,
       functools.partial(load, name),
       config.pretrain,
       adam(config.pretrain.learning_rate, config.pretrain.steps),
@@ -129,7 +129,7 @@ def train_generator(
   state = context.train(phase)
   frozen = FrozenGenerator(
     nets.generator,
-    config.generator.noise,
+    config.generator.latent_dim,
     nets.label_map.relevant_teachers if is_routed else (),
     len(teachers.all_teachers),
     is_routed and config.objective.routing != 'images',

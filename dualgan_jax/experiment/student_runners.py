@@ -206,7 +206,7 @@ def refine_students(
       ),
       # Per step of the generator, one on its images, and some on replays.
       'student': adam(
-        config.learning_rate, (1 + config.replays) * config.steps
+        config.learning_rate, (1 + config.replay_steps) * config.steps
       ),
     },
   )

@@ -42,7 +42,7 @@ def build(
       of the reference, or there is no such block to merge.
   """
   field = f'teachers.{name}.weights'
-  image_shape = tuple(teacher_config.size or default_image_shape)
+  image_shape = tuple(teacher_config.image_shape or default_image_shape)
   _check_image_size(name, teacher_config.architecture, image_shape)
   _check_statistics(name, teacher_config, image_shape)
   variant, variables = weight_matching.load_variables(
@@ -85,7 +85,7 @@ def _make_teacher(
   return prepared(
     from_classifier(name, tuple(teacher_config.labels), net, variables),
     Preparation(
-      image_shape, tuple(teacher_config.mean), tuple(teacher_config.deviation)
+      image_shape, tuple(teacher_config.mean), tuple(teacher_config.std)
     ),
   )
 
@@ -99,15 +99,15 @@ def _check_image_size(name, architecture, image_shape):
   upper_bound = f'to {max_length}×{max_length}' if max_length else 'or more'
   is_small = min(image_shape[:2]) < min_length
   raise UserError(
-    f'teachers.{name}.size: {format_shape(image_shape[:2])} is too '
+    f'teachers.{name}.image_shape: {format_shape(image_shape[:2])} is too '
     f'{"small" if is_small else "large"} for a {architecture}, which takes '
     f'{min_length}×{min_length} {upper_bound}.'
   )
 
 
 def _check_statistics(name, teacher_config, image_shape):
-  """Checks that mean and deviation fit the channels of the images."""
-  for statistic in ('mean', 'deviation'):
+  """Checks that mean and std fit the channels of the images."""
+  for statistic in ('mean', 'std'):
     check_channels(
       f'teachers.{name}.{statistic}',
       getattr(teacher_config, statistic),

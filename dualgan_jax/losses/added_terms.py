@@ -98,7 +98,7 @@ def mean_statistics_prior(batch: GeneratedBatch) -> chex.Array:
 
 # By the field of a config's objective that has its weight, each added term.
 ADDED_TERMS: Mapping[str, AddedTerm] = MappingProxyType(
-  {'prior': AddedTerm('l_bn', mean_statistics_prior)}
+  {'bn_prior_weight': AddedTerm('l_bn', mean_statistics_prior)}
 )
 
 

@@ -160,7 +160,6 @@ class ResNetBlock(nn.Module):
     depth: number of units.
     bottleneck: see `Unit`.
     shortcut: see `Unit`.
-    stem_width: channels of the first convolution.
     small: whether for images of CIFAR's size.
     stem_pool: whether a max pool follows the first convolution.
     dtype: that it computes in, that of its input if None.
@@ -171,7 +170,6 @@ class ResNetBlock(nn.Module):
   depth: int
   bottleneck: bool
   shortcut: str | None
-  stem_width: int
   small: bool
   stem_pool: bool
   dtype: jnp.dtype | None = None
@@ -184,7 +182,7 @@ class ResNetBlock(nn.Module):
       kernel_size, stride = (3, 1) if self.small else (7, 2)
       features = torch_layers.conv(
         'conv1',
-        self.stem_width,
+        self.width,
         kernel_size,
         stride=stride,
         padding=kernel_size // 2,
@@ -213,7 +211,6 @@ def create(
   small: bool,
   bottleneck: bool = False,
   widths: Sequence[int] = WIDTHS,
-  stem_width: int | None = None,
   learned_shortcut: bool = True,
   stem_pool: bool | None = None,
   dtype: jnp.dtype | None = None,
@@ -226,7 +223,6 @@ def create(
     small: whether for images of CIFAR's size.
     bottleneck: see `Unit`.
     widths: of each layer.
-    stem_width: channels of the first convolution; None: those of layer 1.
     learned_shortcut: whether a shortcut that changes the shape has parameters
       (option B of He et al., 2016), or none (option A).
     stem_pool: whether a max pool follows the first convolution; None means that
@@ -242,7 +238,6 @@ def create(
       depth,
       bottleneck,
       shortcut if learned_shortcut else None,
-      stem_width or widths[0],
       small,
       not small if stem_pool is None else stem_pool,
       dtype,

@@ -27,7 +27,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'cifar10'
-  config.image = (32, 32, 3)
+  config.image_shape = (32, 32, 3)
   config.labels = tuple(sorted(ANIMALS + VEHICLES))  # Y_cst
   config.data = {
     'cifar10': builders.data_set('uoft-cs/cifar10', shift=4, flip=True)
@@ -43,7 +43,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     config[part].batch = 256
     config[part].learning_rate = 1e-3
   config.pretrain.steps = 20_000
-  config.generator.noise = 256
+  config.generator.latent_dim = 256
   config.generator.widths = (256, 128, 64, 64)
   config.generator.steps = 4000
   config.dual.steps = 500
@@ -79,9 +79,9 @@ def _laptop(config: ml_collections.ConfigDict) -> None:
   config.student = builders.conv((24, 48, 96), strides, kind='residual')
   config.pretrain.steps = 8000
   config.generator.steps = 1500
-  config.generator.noise = 128
+  config.generator.latent_dim = 128
   config.refine.steps = 3000
-  config.refine.replays = 4
+  config.refine.replay_steps = 4
   config.refine.update(_REPLAYED)
 
 

@@ -23,7 +23,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'digits'
-  config.image = (16, 16, 1)
+  config.image_shape = (16, 16, 1)
   config.labels = DIGITS  # Y_cst
   config.data = {
     'digits': builders.data_set('scikit-learn/digits', test_fraction=0.3)

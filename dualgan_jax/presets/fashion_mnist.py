@@ -35,7 +35,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'fashion_mnist'
-  config.image = (32, 32, 1)
+  config.image_shape = (32, 32, 1)
   config.labels = ARTICLES  # Y_cst
   config.data = {
     'fashion_mnist': builders.data_set(
@@ -55,7 +55,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 6000
   config.dual.steps = 150
   config.refine.steps = 2800
-  config.refine.replays = 4
+  config.refine.replay_steps = 4
   config.refine.shift = 2
   config.refine.flip = True
   config.refine.mixup = 0.5

@@ -24,7 +24,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'mnist'
-  config.image = (32, 32, 1)
+  config.image_shape = (32, 32, 1)
   config.labels = DIGITS  # Y_cst
   config.data = {'mnist': builders.data_set('ylecun/mnist', shift=2)}
   strides = (2, 2, 2)

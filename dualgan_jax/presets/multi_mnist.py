@@ -23,7 +23,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'multi_mnist'
-  config.image = (36, 36, 1)
+  config.image_shape = (36, 36, 1)
   config.labels = DIGITS  # Y_cst
   config.data = {'mnist': builders.data_set('ylecun/mnist', overlay=4)}
   strides = (2, 2, 2)
@@ -36,7 +36,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.student = builders.conv((32, 64, 128), strides, depths=(1, 2, 2))
   config.pretrain.steps = 9000
   config.refine.steps = 720
-  config.refine.replays = 8
+  config.refine.replay_steps = 8
   config.refine.shift = 2
   config.refine.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)

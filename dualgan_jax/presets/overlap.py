@@ -23,7 +23,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'overlap'
-  config.image = (32, 32, 1)
+  config.image_shape = (32, 32, 1)
   unwanted = ('Dress', 'Sneaker', 'Bag')
   config.labels = tuple(x for x in ARTICLES if x not in unwanted)  # Y_cst
   config.data = {
@@ -51,7 +51,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.student = builders.conv((32, 64, 128), strides, depths=(1, 2, 2))
   config.pretrain.steps = 4000
   config.refine.steps = 1200
-  config.refine.replays = 8
+  config.refine.replay_steps = 8
   config.refine.shift = 2
   config.refine.flip = True
   config.refine.mixup = 0.5

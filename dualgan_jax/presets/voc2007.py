@@ -45,7 +45,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'voc2007'
-  config.image = (64, 64, 3)
+  config.image_shape = (64, 64, 3)
   config.labels = FIRST + SECOND  # Y_cst
   config.data = {
     'voc2007': builders.data_set('PASCAL/VOC2007', shift=6, flip=True)
@@ -63,12 +63,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   )
   config.pretrain.steps = 8000
   config.pretrain.learning_rate = 1e-3
-  config.generator.noise = 256
+  config.generator.latent_dim = 256
   config.generator.widths = (256, 128, 64, 32)
   config.generator.steps = 4000
   config.refine.steps = 4000
-  config.refine.replays = 4
-  config.refine.pool_batches = 100
+  config.refine.replay_steps = 4
+  config.refine.replay_buffer_batches = 100
   config.baselines.steps = 4000
   return builders.apply_variants(config, variants, VARIANTS)
 

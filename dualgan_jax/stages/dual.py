@@ -90,7 +90,7 @@ def phase(
       block_inputs,
       adapter,
       image_shape=image_shape,
-      filter_start=training.filters,
+      filter_start=training.filter_start,
     )
     return first_state(key, params, batch_stats, optimiser)
 

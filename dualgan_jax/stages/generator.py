@@ -61,7 +61,7 @@ def phase(
 
   def init(key):
     # A routed generator gets the teacher's one-hot beside z.
-    latents = jnp.zeros((1, training.noise + len(routed_teachers)))
+    latents = jnp.zeros((1, training.latent_dim + len(routed_teachers)))
     variables = generator.init(jax.random.fold_in(key, 0), latents, train=False)
     filters = {
       teacher.name: _init_filters(
@@ -84,7 +84,7 @@ def phase(
         draw_latents(
           key,
           training.batch,
-          training.noise,
+          training.latent_dim,
           routed_teachers,
           len(routed_teachers),
         ),

@@ -77,13 +77,15 @@ class _Refinement:
     """Takes one step of the generator, and then those of the student."""
     # One key per draw, so that a resumed run draws the same.
     key = jax.random.fold_in(state.key, state.step)
-    draw_key, *replay_keys = jax.random.split(key, 1 + self.training.replays)
+    draw_key, *replay_keys = jax.random.split(
+      key, 1 + self.training.replay_steps
+    )
     generator, images, targets, metrics = self._generator_step(
       frozen, state, draw_key
     )
     # Batches are counted: there may be more images than int32 holds.
     batch_size = self.training.batch
-    buffer_batches = self.training.pool_batches
+    buffer_batches = self.training.replay_buffer_batches
     first_row = state.step % buffer_batches * batch_size
     replay_buffer = insert_batch(state.pool, first_row, images)
     num_filled = jnp.minimum(state.step + 1, buffer_batches) * batch_size
@@ -213,7 +215,7 @@ class _Refinement:
       targets = union_logits[:, self._customised_columns()]
     # Both sides carry gradient, and only the generator follows it.
     disagreement = losses.disagreement(student_logits, targets)
-    total = loss - self.training.disagreement * disagreement
+    total = loss - self.training.adversarial_weight * disagreement
     metrics = {
       'generator_loss': total,
       'disagreement': disagreement,
@@ -282,6 +284,8 @@ def phase(
     optimisers,
   )
 
+  replay_buffer_size = training.replay_buffer_batches * training.batch
+
   def init(key):
     student_params, student_stats = split(tuple(student_variables))
     params = {
@@ -303,9 +307,7 @@ def phase(
       params,
       batch_stats,
       opt_state,
-      jnp.zeros(
-        (training.pool_batches * training.batch, *image_shape), jnp.uint8
-      ),
+      jnp.zeros((replay_buffer_size, *image_shape), jnp.uint8),
     )
 
   # All teachers, also irrelevant ones: the generator is judged by them all.

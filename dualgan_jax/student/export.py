@@ -56,7 +56,7 @@ def write_stablehlo(
     if options.batch_size is None
     else (options.batch_size,)
   )
-  images = jax.ShapeDtypeStruct((num_images, *student.image), jnp.uint8)
+  images = jax.ShapeDtypeStruct((num_images, *student.image_shape), jnp.uint8)
   export_model = export.export(
     jax.jit(_probabilities(student)), platforms=PLATFORMS
   )
@@ -163,7 +163,7 @@ def write(
   num_images = options.batch_size or _NUM_TRIAL_IMAGES
   random_generator = np.random.default_rng(0)
   images = random_generator.integers(
-    0, 256, (num_images, *student.image), dtype=np.uint8
+    0, 256, (num_images, *student.image_shape), dtype=np.uint8
   )
   part_file = folder / f'model.{format_name}.part'
   try:

@@ -9,6 +9,7 @@ there, too.
 import functools
 import pathlib
 import reprlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,10 +39,10 @@ class Student:
 
   Attributes:
     labels: L labels, in the order of its answers.
-    image: (height, width, channels) that images are brought to.
+    image_shape: (height, width, channels) that images are brought to.
     config: the folder's `config.json`.
     variables: of the net, on the device that it runs on.
-    answer: a pure function of images [n, *image] in [0, 1]; returns
+    answer: a pure function of images [n, *image_shape] in [0, 1]; returns
       probabilities [n, L]. That of a program takes 64 images.
   """
 
@@ -63,7 +64,7 @@ class Student:
     """
     self.config = dict(config)
     self.labels = tuple(config['labels'])
-    self.image = tuple(config['image'])
+    self.image_shape = tuple(config['image'])
     # Once, not with each call.
     self.variables = jax.device_put(variables)
     self.answer = functools.partial(apply, self.variables)
@@ -71,13 +72,23 @@ class Student:
     self._parameter_count = _count_parameters(variables)
     # Variables in a program would be compiled with it, and kept twice.
     self._answer = functools.partial(jax.jit(apply), self.variables)
-    self._prepare = jax.jit(Preparation(self.image))
+    self._prepare = jax.jit(Preparation(self.image_shape))
 
   def __repr__(self) -> str:
     return (
-      f'Student(labels={reprlib.repr(self.labels)}, image={self.image}, '
-      f'{self._parameter_count:,} parameters)'
+      f'Student(labels={reprlib.repr(self.labels)}, '
+      f'image_shape={self.image_shape}, {self._parameter_count:,} parameters)'
     )
+
+  @property
+  def image(self) -> tuple[int, int, int]:
+    """Returns `image_shape`, by its name in version 0.1."""
+    warnings.warn(
+      'Student.image is now Student.image_shape; the old name will be removed.',
+      DeprecationWarning,
+      stacklevel=2,
+    )
+    return self.image_shape
 
   def predict(self, images: Picture | Sequence[Picture]) -> np.ndarray:
     """Computes the probability of each label.
@@ -103,16 +114,16 @@ class Student:
       batch = images[start : start + program.BATCH]
       # Files are read batch by batch, so that any number of them fits.
       if not isinstance(batch, np.ndarray):
-        batch = image_input.stack_images(batch, self.image, self._resize)
+        batch = image_input.stack_images(batch, self.image_shape, self._resize)
       end = start + len(batch)
       probabilities[start:end] = self._run(self._resize(batch))
     return probabilities
 
   def _resize(self, images: np.ndarray) -> np.ndarray:
-    """Brings images [n, h, w, c] to floats [n, *image] in [0, 1]."""
+    """Brings images [n, h, w, c] to floats [n, *image_shape] in [0, 1]."""
     largest = np.float32(255 if images.dtype == np.uint8 else 1)
     scaled = images.astype(np.float32) / largest
-    if scaled.shape[1:] == self.image:
+    if scaled.shape[1:] == self.image_shape:
       return scaled
     return np.asarray(self._prepare(scaled))
 

@@ -1,5 +1,6 @@
 """Makes a teacher of a student's folder: what was learned is taught again."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -39,12 +40,9 @@ def load_teacher(
     )
   net, variables = student_net.read(folder, config, tensors)
   image_shape = tuple(config['image'])
-  return prepared(
-    from_classifier(name, tuple(config['labels']), net, variables).replace(
-      image_shape=image_shape
-    ),
-    Preparation(image_shape),
-  )
+  teacher = from_classifier(name, tuple(config['labels']), net, variables)
+  teacher = dataclasses.replace(teacher, image_shape=image_shape)
+  return prepared(teacher, Preparation(image_shape))
 
 
 def digest(folder: str | os.PathLike[str]) -> str:

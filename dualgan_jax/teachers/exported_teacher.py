@@ -31,7 +31,7 @@ class Options:
     labels: in the order of the logits.
     single_label: whether they exclude one another.
     mean: of images in [0, 1], for all channels or for each.
-    deviation: standard deviation, for all channels or for each.
+    std: standard deviation, for all channels or for each.
     cut_after: modules to cut after; None to let it choose.
     dtype: type to compute in; None for that of the images.
     field: of the config, for the messages: 'teachers.NAME.', or ''.
@@ -40,7 +40,7 @@ class Options:
   labels: tuple[str, ...]
   single_label: bool = False
   mean: tuple[float, ...] = (0.0,)
-  deviation: tuple[float, ...] = (1.0,)
+  std: tuple[float, ...] = (1.0,)
   cut_after: Sequence[str] | None = None
   dtype: jnp.dtype | None = None
   field: str = ''
@@ -79,9 +79,7 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
     )
   channels = net.image_shape[-1]
   check_channels(f'{field}mean', options.mean, channels)
-  # The argument in Python, and the field of a config.
-  std_field = f'{field}deviation' if field else 'std'
-  check_channels(std_field, options.deviation, channels)
+  check_channels(f'{field}std', options.std, channels)
   cuts = net.choose_cuts(options.cut_after)
   functions, variables = net.cut(cuts, options.dtype)
   # In half precision, they are not exact enough to be compared.
@@ -104,7 +102,7 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
     image_shape=net.image_shape,
   )
   # What images need before the net sees them: all that the file cannot say.
-  preparation = Preparation(net.image_shape, options.mean, options.deviation)
+  preparation = Preparation(net.image_shape, options.mean, options.std)
   teacher = teachers.prepared(teacher, preparation)
   return teachers.single_label(teacher) if options.single_label else teacher
 

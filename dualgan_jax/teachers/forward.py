@@ -146,9 +146,13 @@ def record_moments(
     axes = tuple(
       axis for axis in range(inputs.ndim) if axis != channel_axis % inputs.ndim
     )
-    mean_square = jnp.mean(jnp.square(image_rows), axes)
     moments.append(
-      Moments(jnp.mean(image_rows, axes), mean_square, mean, variance)
+      Moments(
+        jnp.mean(image_rows, axes),
+        jnp.mean(jnp.square(image_rows), axes),
+        mean,
+        variance,
+      )
     )
 
   def read_moments(next_method, args, kwargs, context):

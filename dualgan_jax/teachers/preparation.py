@@ -18,33 +18,34 @@ class Preparation:
   """A function that prepares images for a teacher's first block.
 
   Attributes:
-    size: (height, width, channels) that the teacher takes; colours become one
-      channel, their luma (ITU-R BT.601), and one channel is repeated.
+    image_shape: (height, width, channels) that the teacher takes; colours
+      become one channel, their luma (ITU-R BT.601), and one channel is
+      repeated.
     mean: per channel, or one for all; subtracted from images in [0, 1].
-    deviation: standard deviation to divide by then, per channel or one for all.
+    std: standard deviation to divide by then, per channel or one for all.
   """
 
-  size: tuple[int, int, int]
+  image_shape: tuple[int, int, int]
   mean: tuple[float, ...] = (0.0,)
-  deviation: tuple[float, ...] = (1.0,)
+  std: tuple[float, ...] = (1.0,)
 
   def __call__(self, images: chex.Array) -> chex.Array:
-    """Maps images [N, h, w, c] in [0, 1] to [N, *size]."""
+    """Maps images [N, h, w, c] in [0, 1] to [N, *image_shape]."""
     num_images, *image_size, num_channels = images.shape
-    *target_size, target_channels = self.size
+    *target_size, target_channels = self.image_shape
     if image_size != target_size:
       images = jax.image.resize(
         images, (num_images, *target_size, num_channels), 'bilinear'
       )
     if target_channels < num_channels:
       images = images @ jnp.asarray(_LUMA_WEIGHTS, images.dtype)[:, None]
-    images = jnp.broadcast_to(images, (num_images, *self.size))
+    images = jnp.broadcast_to(images, (num_images, *self.image_shape))
     # In the images' precision, to which the result is to belong, too.
-    mean, deviation = (
+    mean, std = (
       jnp.asarray(channel_values, images.dtype).reshape(1, 1, 1, -1)
-      for channel_values in (self.mean, self.deviation)
+      for channel_values in (self.mean, self.std)
     )
-    return (images - mean) / deviation
+    return (images - mean) / std
 
 
 def check_channels(

@@ -39,7 +39,7 @@ def check(
   Args:
     field: of the config, for the messages.
     path: of an .npz with `images` [n, h, w, c] in [0, 1], as they are before
-      mean and deviation, and PyTorch's `logits` [n, L] of them.
+      mean and std, and PyTorch's `logits` [n, L] of them.
     teacher: in float32; it takes such images.
     image_shape: (height, width, channels) that it takes.
 
@@ -80,7 +80,7 @@ def check(
       f'{field}: the logits are not those of {path}: image {row} has '
       f'{actual_logits[row, column]:.4g} for label '
       f'{teacher.labels[column]!r} here and '
-      f'{expected_logits[row, column]:.4g} there; look at mean, deviation, '
+      f'{expected_logits[row, column]:.4g} there; look at mean, std, '
       'stem_pool, the order of channels and the architecture, whose names and '
       'shapes alone fit.'
     )
@@ -154,7 +154,7 @@ def describe_comparison(
   teacher: Teacher,
   image_shape: tuple[int, int, int],
   mean: tuple[float, ...],
-  deviation: tuple[float, ...],
+  std: tuple[float, ...],
 ) -> list[str]:
   """Lists a teacher's logits of the fixed image, and how PyTorch prints them.
 
@@ -162,7 +162,7 @@ def describe_comparison(
     teacher: in float32.
     image_shape: (height, width, channels) that it takes.
     mean: see `Preparation`.
-    deviation: see `Preparation`.
+    std: see `Preparation`.
 
   Returns:
     Lines for the user.
@@ -172,21 +172,21 @@ def describe_comparison(
   return [
     f'  {teacher.name} gives a fixed image the logits {shown_logits}; in '
     'PyTorch, this prints them:',
-    f'    {pytorch_line(image_shape, mean, deviation)}',
+    f'    {pytorch_line(image_shape, mean, std)}',
   ]
 
 
 def pytorch_line(
   image_shape: tuple[int, int, int],
   mean: tuple[float, ...],
-  deviation: tuple[float, ...],
+  std: tuple[float, ...],
 ) -> str:
   """Writes the line of Python that prints the logits of a PyTorch `model`.
 
   Args:
     image_shape: (height, width, channels).
     mean: see `Preparation`.
-    deviation: see `Preparation`.
+    std: see `Preparation`.
   """
   height, width, channels = image_shape
   pixels = (
@@ -197,8 +197,8 @@ def pytorch_line(
   # The line stays short where there is nothing to subtract or divide.
   if set(mean) != {0}:
     pixels = f'{pixels} - {_channel_tensor(mean)}'
-  if set(deviation) != {1}:
-    pixels = f'({pixels}) / {_channel_tensor(deviation)}'
+  if set(std) != {1}:
+    pixels = f'({pixels}) / {_channel_tensor(std)}'
   logits = f'model.eval()({pixels})[0, :{_MAX_SHOWN_LOGITS}].tolist()'
   return f'print([round(x, 4) for x in {logits}])'
 

@@ -148,8 +148,9 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
-    statistics = nnx_model.batch_statistics(module)
-    return dataclasses.replace(teacher, statistics=statistics)
+    return dataclasses.replace(
+      teacher, statistics=nnx_model.batch_statistics(module)
+    )
 
   @classmethod
   def from_torch_export(

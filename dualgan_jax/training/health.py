@@ -124,14 +124,14 @@ class Watch:
     yield (
       'empty',
       f'generated images are empty: {labels_per_image:.2f} labels per image; '
-      'raise objective.prior, or set objective.never_empty.'
+      'raise objective.bn_prior_weight, or set objective.never_empty.'
       if is_empty
       else None,
     )
     yield (
       'same',
       f'generated images have collapsed to one: a pixel varies by '
-      f'{diversity:.3f}; raise objective.beta or objective.prior.'
+      f'{diversity:.3f}; raise objective.beta or objective.bn_prior_weight.'
       if diversity < MIN_DIVERSITY
       else None,
     )

@@ -51,7 +51,7 @@ def _paper(config: ml_collections.ConfigDict) -> None:
 def _paper_prior(config: ml_collections.ConfigDict) -> None:
   _paper(config)
   config.objective.name = 'paper_prior'
-  config.objective.prior = 1.0
+  config.objective.bn_prior_weight = 1.0
 
 
 def _paper_prior_labels(config: ml_collections.ConfigDict) -> None:
@@ -67,7 +67,7 @@ def _may_be_empty(config: ml_collections.ConfigDict) -> None:
 
 def _fresh_filters(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'fresh_filters'
-  config.dual.filters = 'fresh'
+  config.dual.filter_start = 'fresh'
 
 
 def _both_streams(config: ml_collections.ConfigDict) -> None:

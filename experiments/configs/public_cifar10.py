@@ -6,8 +6,8 @@
         --config.teachers.resnet56.weights=resnet56-4bfd9763.th \\
         [--config.data.cifar10.path=DIR]
 
-The files are those of github.com/akamaster/pytorch_resnet_cifar10.
-How the values were chosen: experiments/notes/public_cifar10.md
+The files are those of github.com/akamaster/pytorch_resnet_cifar10. There are no
+results yet. How the values were chosen: experiments/notes/public_cifar10.md
 """
 
 import ml_collections
@@ -32,7 +32,8 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the config."""
   config = builders.get_config()
   config.experiment = 'public_cifar10'
-  config.image = (32, 32, 3)
+  config.save_every = 50
+  config.image_shape = (32, 32, 3)
   config.labels = LABELS
   config.data = {'cifar10': builders.data_set('uoft-cs/cifar10')}
   config.teachers = {
@@ -43,7 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
         f'{name}.th',
         single_label=True,
         mean=(0.485, 0.456, 0.406),
-        deviation=(0.229, 0.224, 0.225),
+        std=(0.229, 0.224, 0.225),
       ),
     }
     for name in ('resnet20', 'resnet56')
@@ -55,16 +56,16 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective.groups = False
   for part in ('generator', 'refine'):
     config[part].batch = 32
-  config.generator.noise = 128
+  config.generator.latent_dim = 128
   config.generator.widths = (128, 48, 32)
   config.generator.steps = 800
   config.dual.steps = 0
   config.targetnet.batch = 64
   config.targetnet.compact_steps = 300
   config.targetnet.branched_steps = 1
-  config.refine.steps = 900
-  config.refine.replays = 2
-  config.refine.pool_batches = 600
+  config.refine.steps = 150
+  config.refine.replay_steps = 2
+  config.refine.replay_buffer_batches = 600
   config.refine.shift = 2
   config.refine.flip = True
   config.refine.mixup = 0.5

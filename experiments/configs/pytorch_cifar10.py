@@ -32,7 +32,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
         f'{name}.pth',
         single_label=True,  # they were trained with a softmax
         mean=(0.4914, 0.4822, 0.4465),
-        deviation=(0.2023, 0.1994, 0.2010),
+        std=(0.2023, 0.1994, 0.2010),
       ),
     }
     for name, labels in (

@@ -24,7 +24,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """
   config = builders.get_config()
   config.experiment = 'strangers'
-  config.image = (32, 32, 1)
+  config.image_shape = (32, 32, 1)
   config.labels = mnist.DIGITS + fashion_mnist.ARTICLES  # Y_cst
   config.data = {
     'mnist': builders.data_set('ylecun/mnist', shift=2),

@@ -14,11 +14,13 @@ from tests.paths import ROOT
 
 
 def test_a_grid_has_every_combination():
-  arms = sweep.parse_grid('objective.prior=0.3,1;dual.filters=stage1,fresh')
+  arms = sweep.parse_grid(
+    'objective.bn_prior_weight=0.3,1;dual.filter_start=stage1,fresh'
+  )
   assert len(arms) == 4
-  assert arms['objective.prior=0.3,dual.filters=fresh'] == {
-    'objective.prior': 0.3,
-    'dual.filters': 'fresh',
+  assert arms['objective.bn_prior_weight=0.3,dual.filter_start=fresh'] == {
+    'objective.bn_prior_weight': 0.3,
+    'dual.filter_start': 'fresh',
   }
 
 
@@ -220,17 +222,17 @@ def test_a_sweep_runs_all_and_a_second_start_only_shows(tmp_path):
     '--config=experiments/configs/digits.py:smoke',
     f'--workdir={tmp_path}',
     '--seeds=0',
-    '--grid=refine.disagreement=0.0,1.0',
+    '--grid=refine.adversarial_weight=0.0,1.0',
   ]
   first_start = _launch(*flags)
   assert first_start.returncode == 0, first_start.stderr
-  assert 'refine.disagreement=1.0 compact ' in first_start.stdout
+  assert 'refine.adversarial_weight=1.0 compact ' in first_start.stdout
   # The second arm took teachers and generator from the first.
   assert first_start.stderr.count('pretrain: done') == 1
   assert first_start.stderr.count('generator: done') == 1
   second_start = _launch(*flags)
   assert second_start.stdout == first_start.stdout
   assert 'done already' in second_start.stderr
-  folder = tmp_path / 'refine.disagreement=0.0' / 'seed-0'
+  folder = tmp_path / 'refine.adversarial_weight=0.0' / 'seed-0'
   with workdir.Workdir(str(folder)) as run_folder:
     assert run_folder.finished('evaluate')

@@ -140,7 +140,7 @@ def test_it_has_a_test_part_of_its_own(devkit):
 @pytest.mark.slow
 def test_a_whole_run(devkit, tmp_path):
   config = voc2007_config.get_config()
-  config.image = (16, 16, 3)
+  config.image_shape = (16, 16, 3)
   config.data.voc2007.path = str(devkit)
   strides = (2, 2, 2)
   for net in (*config.teachers.values(), config.student):

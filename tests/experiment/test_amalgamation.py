@@ -19,7 +19,7 @@ _SHORT = {
   'generator.probe_steps': 2,
   'targetnet.compact_steps': 2,
   'targetnet.branched_steps': 2,
-  'refine.pool_batches': 2,
+  'refine.replay_buffer_batches': 2,
 }
 
 
@@ -83,7 +83,7 @@ def test_sizes_are_those_of_the_smallest_teacher(configs):
     workdir='x',
   )
   config = configs.pop()
-  assert config.image == (32, 32, 1)
+  assert config.image_shape == (32, 32, 1)
   assert config.student.strides == (2, 6)
   assert config.generator.widths == (32, 16)
 

@@ -18,7 +18,7 @@ def _config(*, precision='float32', **changes):
   """Builds a checked config of one teacher, with changes of its fields."""
   config = builders.get_config()
   config.experiment = 'exported'
-  config.image = (8, 8, 3)
+  config.image_shape = (8, 8, 3)
   config.labels = ('a', 'c')
   config.teachers = {
     'one': {
@@ -27,7 +27,7 @@ def _config(*, precision='float32', **changes):
         **{
           'address': str(FILE),
           'mean': (0.5, 0.4, 0.3),
-          'deviation': (0.2,),
+          'std': (0.2,),
           **changes,
         }
       ),

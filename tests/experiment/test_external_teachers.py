@@ -12,6 +12,7 @@ from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import external_teachers
 from tests import tiny
+from tests.student.folders import LABELS, write_student
 
 
 def _config():
@@ -19,7 +20,7 @@ def _config():
   config.experiment = 'in_memory'
   config.devices = 1
   config.log_every = 1
-  config.image = tiny.IMAGE
+  config.image_shape = tiny.IMAGE
   config.labels = tiny.ASKED
   config.student = builders.conv(tiny.STUDENT_WIDTHS, (2, 2, 1))
   config.generator.widths = (6, 5, 4)
@@ -159,6 +160,39 @@ def test_what_is_passed_wrongly_is_one_sentence(configured, teachers, message):
   teachers = _teachers() if teachers is None else teachers
   with pytest.raises(UserError, match=f'^{message}'):
     dry_run(config, 'unused', teachers=teachers)
+
+
+def _config_of_student(folder, **changes):
+  """Makes a config whose one teacher was a student."""
+  config = _config()
+  config.teachers = {'earlier': builders.student(str(folder), **changes)}
+  config.labels = LABELS[:2]
+  config.student = builders.conv((4, 6), (2, 2))
+  config.generator.widths = (6, 5)
+  return config
+
+
+def test_a_students_folder_is_a_teacher(tmp_path):
+  folder = write_student(tmp_path / 'student', single_label=True)
+  text = dry_run(_config_of_student(folder), 'unused')
+  assert f'earlier (the student of {folder}) answers one of a, b, c: ' in text
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'labels': ('x',)}, r'earlier\.labels: .* has the labels a, b, c; leave'),
+    ({'sha256': '0' * 64}, r'earlier\.sha256: .*student has the sum'),
+    ({'student': 'nowhere'}, 'nowhere: no folder of a student'),
+  ],
+)
+def test_a_students_folder_that_is_not_meant_is_refused(
+  tmp_path, changes, message
+):
+  config = _config_of_student(write_student(tmp_path / 'student'))
+  config.teachers.earlier.update(changes)
+  with pytest.raises(UserError, match=message):
+    dry_run(config, 'unused')
 
 
 def test_half_precision_is_widened_and_the_protocol_is_checked():

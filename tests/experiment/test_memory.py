@@ -31,7 +31,10 @@ def test_what_fits_is_let_through(tmp_path, small):
   ('changes', 'message'),
   [
     # 300 batches of 1,024 images of 256 bytes are 79 MB.
-    ({'refine__batch': 1024}, r'refine: takes 0\.08.* lower refine.pool_batch'),
+    (
+      {'refine__batch': 1024},
+      r'refine: takes 0\.08.* lower refine.replay_buffer',
+    ),
     (
       {'generator__widths': (4096, 4096, 16)},
       'generator: takes .* generator.w',
@@ -50,7 +53,7 @@ def test_what_can_never_fit_is_one_sentence(tmp_path, small, changes, message):
 
 def test_a_student_that_could_not_be_loaded_again_is_refused(tmp_path):
   with pytest.raises(UserError, match='^student: .*`student.widths`'):
-    _dry_run(tmp_path, image=(2048, 2048, 1), student__widths=(128, 8, 8))
+    _dry_run(tmp_path, image_shape=(2048, 2048, 1), student__widths=(128, 8, 8))
 
 
 def test_this_machine_has_memory():

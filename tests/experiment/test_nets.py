@@ -43,7 +43,7 @@ def _others(path, **changes):
 
 
 def test_a_file_is_a_teacher_that_prepares_our_images(file):
-  nets = build_nets(_others(file, size=(32, 32, 3), mean=(0.1,)))
+  nets = build_nets(_others(file, image_shape=(32, 32, 3), mean=(0.1,)))
   assert nets.classifiers == {}
   one, two = nets.teachers.values()
   assert (one.name, one.labels) == ('one', tuple('abcdefg'))
@@ -115,10 +115,10 @@ def test_a_student_meets_lenet_5(tmp_path):
   path = tmp_path / 'lenet.safetensors'
   save_file(state_dicts.tensors('lenet5'), path)
   config = others.get_config(str(path))
-  config.image = (32, 32, 1)
+  config.image_shape = (32, 32, 1)
   config.student = builders.conv((3, 8, 60), (2, 2, 1), kind='lenet')
   for teacher in config.teachers.values():
-    teacher.update(architecture='lenet5', mean=(0.1,), deviation=(0.3,))
+    teacher.update(architecture='lenet5', mean=(0.1,), std=(0.3,))
   nets = build_nets(schema.check(config))
   assert nets.generator.sizes == ((5, 5), (14, 14), (32, 32))
 
@@ -180,20 +180,26 @@ def test_the_pool_of_a_stem_halves_the_features(tmp_path):
     ),
     ({'labels': ('k', 'z')}, r'teachers\.two\.weights: .*7 instead of 2'),
     ({'weights': 'no.pt'}, r'teachers\.two\.weights: there is no file'),
-    ({'size': (8, 8, 3)}, r'teachers\.two\.size: 8×8 is too small'),
     (
-      {'architecture': 'lenet5', 'size': (36, 32, 1)},
+      {'image_shape': (8, 8, 3)},
+      r'teachers\.two\.image_shape: 8×8 is too small',
+    ),
+    (
+      {'architecture': 'lenet5', 'image_shape': (36, 32, 1)},
       r'36×32 is too large for a lenet5, which takes 32×32 to 35×35\.',
     ),
-    ({'size': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
+    ({'image_shape': (32, 32, 1), 'mean': (0.1,)}, 'instead of 16×1×3×3'),
     (
       {'merge': (3,)},
       r'^teachers\.two\.merge: there is no block after block 3',
     ),
     ({'merge': (2,)}, r'^teachers\.two\.weights: 2 blocks, but .* by `merge`'),
-    ({'size': (64, 64, 3)}, r'^teachers\.two\.weights: block 1 gives 64×64'),
     (
-      {'mean': (0.1, 0.2, 0.3), 'size': (32, 32, 1)},
+      {'image_shape': (64, 64, 3)},
+      r'^teachers\.two\.weights: block 1 gives 64×64',
+    ),
+    (
+      {'mean': (0.1, 0.2, 0.3), 'image_shape': (32, 32, 1)},
       r'teachers\.two\.mean: 3 values for 1 channel',
     ),
   ],
@@ -213,7 +219,7 @@ def test_the_generator_mirrors_the_student():
 
 
 def test_group_sizes_follow_any_image():
-  nets = build_nets(_config(image=(28, 28, 1)))
+  nets = build_nets(_config(image_shape=(28, 28, 1)))
   assert nets.generator.sizes == ((7, 7), (14, 14), (28, 28))
 
 

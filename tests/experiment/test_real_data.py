@@ -152,7 +152,7 @@ def test_sampled_images_carry_labels_of_the_student(config):
     [real_data.load(config, 'digits', 'train')],
     7,
   )
-  assert images.shape == (7, *config.image)
+  assert images.shape == (7, *config.image_shape)
   assert images.dtype == np.float32
   assert 0 <= images.min() < images.max() <= 1
   np.testing.assert_array_equal(targets, np.ones((7, 1)))

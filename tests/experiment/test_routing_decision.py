@@ -12,7 +12,7 @@ def _decide(routing='auto', prior=0.3, teachers=None):
   context = types.SimpleNamespace(
     config=types.SimpleNamespace(
       image=tiny.IMAGE,
-      objective=types.SimpleNamespace(routing=routing, prior=prior),
+      objective=types.SimpleNamespace(routing=routing, bn_prior_weight=prior),
     ),
     nets=None,
     workdir=types.SimpleNamespace(finished=lambda stage: False),

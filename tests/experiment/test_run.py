@@ -600,7 +600,7 @@ def test_no_memory_is_one_sentence_and_less_of_it_goes_on(copy, monkeypatch):
   _undo(copy, 'refine', 'baselines', 'evaluate')
   config = digits.get_config('smoke')
   # 524 TB: more than a process can address, whatever its system promises.
-  config.refine.pool_batches, config.refine.batch = 2 * 10**9, 1024
+  config.refine.replay_buffer_batches, config.refine.batch = 2 * 10**9, 1024
   with pytest.raises(TrainingError) as error:
     run(config, str(copy), stage='refine')
   sentence = str(error.value)

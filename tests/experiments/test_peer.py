@@ -22,7 +22,7 @@ def _first_noise(config, state):
       frozen_generator.draw_latents(
         jax.random.fold_in(key, step),
         config.generator.batch,
-        config.generator.noise,
+        config.generator.latent_dim,
       ),
     ),
     devices,
@@ -39,7 +39,7 @@ def test_the_same_loss_and_the_same_gradient(form):
 
   config = digits.get_config('smoke')
   config.objective.beta = 0.7
-  config.objective.prior = 0.3
+  config.objective.bn_prior_weight = 0.3
   state, phase, peer_stages = peer_comparison.build_peers(config)
   noise = _first_noise(config, state)
 

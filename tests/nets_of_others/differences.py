@@ -57,7 +57,7 @@ def _build_teacher(model, path):
     weights=str(path),
     labels=tuple(map(str, range(NUM_LABELS))),
     mean=(_MEAN,),
-    deviation=(_DEVIATION,),
+    std=(_DEVIATION,),
     stem_pool=model.stem_pool,
   )
   _, teacher = weight_teachers.build(

@@ -128,7 +128,7 @@ def test_filters_start_where_stage_1_left_them_or_fresh():
     stage1['Dense_0']['kernel'],
     tiny.source().filters['one']['group_2']['Dense_0']['kernel'],
   )
-  fresh = _phase(1, filters='fresh').init(key).params['filters']['one']
+  fresh = _phase(1, filter_start='fresh').init(key).params['filters']['one']
   assert tiny.moved(stage1, fresh) > 1e-3
   assert jax.tree.map(np.shape, stage1) == jax.tree.map(np.shape, fresh)
 

@@ -102,7 +102,7 @@ def test_the_loss_is_eq_11_put_together_by_hand():
       + losses.consistency(answers(f2, 2), y)
     )
     / 2
-    + objective.prior * prior
+    + objective.bn_prior_weight * prior
   )
 
   def loss(frozen, features):

@@ -23,7 +23,7 @@ from tests.paths import ROOT
 
 LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
 HUGE = 1e4
-OBJECTIVE = Objective(alpha=0.1, beta=2.0, gamma=0.3, prior=5.0)
+OBJECTIVE = Objective(alpha=0.1, beta=2.0, gamma=0.3, bn_prior_weight=5.0)
 LABEL_MAP = LabelMap.create({'up': ('x',), 'down': ('y',)}, ('x',))
 # It remembers the mean 3, and gives what it takes: (x - 3) / 1 + 3.
 NORM = nn.BatchNorm(use_running_average=True, epsilon=0.0)
@@ -122,7 +122,7 @@ class JointLossTest(chex.TestCase):
 
   @chex.all_variants
   def test_routed(self):
-    objective = OBJECTIVE.model_copy(update={'prior': 0.0})
+    objective = OBJECTIVE.model_copy(update={'bn_prior_weight': 0.0})
     # Image 0 is of `up`, image 1 of `down`, and each fires its only label.
     features = (_pixels(0, 0), _pixels(1, -1))
     (_, (logits, metrics)), _ = self.variant(

@@ -97,7 +97,9 @@ def _images(*shape):
 def test_it_says_what_the_live_net_says(folder):
   loaded = dualgan_jax.load(folder)
   assert loaded.labels == LABELS
-  assert loaded.image == IMAGE
+  assert loaded.image_shape == IMAGE
+  with pytest.warns(DeprecationWarning, match='image_shape'):
+    assert loaded.image == IMAGE
   x = _images(70, *IMAGE)  # more than a batch, and no whole number of them
   net = classifier.create(**NET, num_labels=len(LABELS))
   logits, _ = net.apply(_variables(), x / np.float32(255), train=False)
@@ -177,7 +179,8 @@ def test_it_is_shown_in_a_line(folder):
     x.size for x in jax.tree.leaves(classifier.split(_variables())[0])
   )
   assert shown == (
-    f"Student(labels=('a', 'b', 'c'), image=(8, 8, 1), {count:,} parameters)"
+    "Student(labels=('a', 'b', 'c'), image_shape=(8, 8, 1), "
+    f'{count:,} parameters)'
   )
 
 

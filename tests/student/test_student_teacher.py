@@ -8,45 +8,20 @@ import pytest
 
 import dualgan_jax
 from dualgan_jax.errors import UserError
-from dualgan_jax.networks import classifier
 from dualgan_jax.student import student, student_teacher
 from dualgan_jax.teachers import forward, protocol
-
-_NET = {
-  'kind': 'conv',
-  'widths': (3, 5),
-  'depths': (1, 1),
-  'strides': (2, 2),
-  'batch_norm': True,
-}
-_LABELS, _IMAGE = ('a', 'b', 'c'), (8, 8, 1)
-
-
-def _write(folder, single_label=False):
-  """Writes the folder of a student with random weights and moments."""
-  net = {**_NET, 'single_label': single_label}
-  model = classifier.create(**net, num_labels=len(_LABELS))
-  variables = model.init(jax.random.key(0), _IMAGE)
-  student.write(
-    folder,
-    variables,
-    labels=_LABELS,
-    image_shape=_IMAGE,
-    net=net,
-    origin={'experiment': 'x'},
-  )
-  return folder
+from tests.student.folders import IMAGE, LABELS, write_student
 
 
 @pytest.mark.parametrize('single_label', [False, True])
-@pytest.mark.parametrize('image_shape', [_IMAGE, (11, 12, 3)])
+@pytest.mark.parametrize('image_shape', [IMAGE, (11, 12, 3)])
 def test_the_teacher_answers_as_the_student(
   tmp_path, single_label, image_shape
 ):
-  folder = _write(tmp_path / 'student', single_label)
+  folder = write_student(tmp_path / 'student', single_label)
   teacher = dualgan_jax.load_teacher(folder, 'before')
   protocol.check_teacher('f', teacher, image_shape)
-  assert (teacher.name, teacher.labels) == ('before', _LABELS)
+  assert (teacher.name, teacher.labels) == ('before', LABELS)
   assert teacher.single_label is single_label
   assert forward.has_batch_norm(teacher, image_shape)
   assert len(teacher.blocks) == 2
@@ -58,9 +33,9 @@ def test_the_teacher_answers_as_the_student(
 
 
 def test_another_file_has_another_digest(tmp_path):
-  folder = _write(tmp_path / 'student')
+  folder = write_student(tmp_path / 'student')
   digest = student_teacher.digest(folder)
-  assert digest == student_teacher.digest(_write(tmp_path / 'again'))
+  assert digest == student_teacher.digest(write_student(tmp_path / 'again'))
   config = json.loads((folder / 'config.json').read_text())
   config['origin'] = {'experiment': 'y'}
   (folder / 'config.json').write_text(json.dumps(config))
@@ -72,7 +47,7 @@ def test_a_branched_net_is_refused_with_the_folder_to_take(tmp_path):
     tmp_path / 'branched',
     lambda variables, images: images.mean((1, 2)) @ variables['factor'],
     {'factor': np.eye(3, dtype=np.float32)},
-    labels=_LABELS,
+    labels=LABELS,
     image_shape=(8, 8, 3),
     net={'single_label': False},
     origin={},

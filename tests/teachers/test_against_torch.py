@@ -145,7 +145,7 @@ def test_pytorch_prints_the_same_logits_of_the_fixed_image(
   torch_nets.load_state_dict(model, state_dicts.tensors(name))
   model.forward = lambda images: model.head([*model.blocks(images)][-1])
   image_shape = state_dicts.image_shape(name)
-  mean, deviation = (
+  mean, std = (
     ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)) if image_shape[2] == 3 else ((0,), (1,))
   )
   pool_options = {} if stem_pool is None else {'stem_pool': stem_pool}
@@ -159,10 +159,10 @@ def test_pytorch_prints_the_same_logits_of_the_fixed_image(
   net = variant.create(state_dicts.NUM_LABELS, **pool_options)
   teacher = prepared(
     from_classifier('x', tuple('abcdefg'), net, variables),
-    Preparation(image_shape, mean, deviation),
+    Preparation(image_shape, mean, std),
   )
   our_line, pytorch_line = reference_logits.describe_comparison(
-    teacher, image_shape, mean, deviation
+    teacher, image_shape, mean, std
   )
   capsys.readouterr()
   exec(pytorch_line.strip(), {'torch': torch, 'model': model})

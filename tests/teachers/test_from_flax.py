@@ -188,7 +188,7 @@ def test_nested_submodules_of_a_setup_can_be_cut_after():
 def test_images_are_prepared():
   module, x = Compact(), _images()
   variables = _variables(module, train=False)
-  preparation = Preparation((6, 6, 3), mean=(0.5,), deviation=(0.2,))
+  preparation = Preparation((6, 6, 3), mean=(0.5,), std=(0.2,))
   teacher = _teacher(module, variables, preparation=preparation)
   np.testing.assert_allclose(
     nets.answers(teacher, x),

@@ -8,12 +8,10 @@ from dualgan_jax.teachers.teacher import Preparation
 
 def test_size_channels_and_scale_become_the_teachers():
   images = jnp.array([[[[0.0, 0.5, 1.0]], [[1.0, 1.0, 1.0]]]])  # [1, 2, 1, 3]
-  grey = Preparation((2, 1, 1), mean=(0.5,), deviation=(0.25,))
+  grey = Preparation((2, 1, 1), mean=(0.5,), std=(0.25,))
   # 0.587 · 0.5 + 0.114 · 1 = 0.4075; white stays white.
   np.testing.assert_allclose(grey(images)[0, :, 0], [[-0.37], [2]], rtol=1e-5)
-  colours = Preparation(
-    (2, 1, 3), mean=(0.0, 0.5, 1.0), deviation=(1.0, 2.0, 4.0)
-  )
+  colours = Preparation((2, 1, 3), mean=(0.0, 0.5, 1.0), std=(1.0, 2.0, 4.0))
   np.testing.assert_allclose(
     colours(images)[0, :, 0], [[0, 0, 0], [1, 0.25, 0]], atol=1e-6
   )

@@ -63,7 +63,7 @@ def test_other_logits_are_refused_with_the_largest_difference(tmp_path, factor):
   with pytest.raises(
     UserError,
     match=rf"reference.npz: image 1 has 10 for label 'green' here and "
-    rf'{10 * factor:.4g} there; look at mean, deviation, stem_pool',
+    rf'{10 * factor:.4g} there; look at mean, std, stem_pool',
   ):
     _check(tmp_path, images=images, logits=other_logits)
 

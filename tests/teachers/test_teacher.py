@@ -20,7 +20,7 @@ from tests.teachers.nets import IMAGE, KEY
 
 def test_a_prepared_teacher_sees_prepared_images():
   teacher = nets.by_hand()
-  shown = prepared(teacher, Preparation(IMAGE, mean=(1.0,), deviation=(2.0,)))
+  shown = prepared(teacher, Preparation(IMAGE, mean=(1.0,), std=(2.0,)))
   x = jax.random.uniform(KEY, (3, *IMAGE))
   expected = teacher.blocks[0](teacher.variables[0], (x - 1) / 2)
   actual = shown.blocks[0](shown.variables[0], x)

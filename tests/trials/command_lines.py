@@ -24,7 +24,7 @@ _FIELDS = (
   *(
     'seed',
     'labels',
-    'image',
+    'image_shape',
     'precision',
     'temperature',
     'devices',
@@ -36,7 +36,7 @@ _FIELDS = (
     'student.widths',
     'teachers.low.labels',
     'data.digits.path',
-    'dual.filters',
+    'dual.filter_start',
   ),
 )
 _VALUES = (
@@ -102,7 +102,15 @@ def iterate_command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     yield [*dry_run, _CONFIG, workdir, flag, 'x']
   for seeds in ('', 'x', '0,0', '-1', '1.5', '1,,2'):
     yield [*sweep, _CONFIG, workdir, f'--seeds={seeds}']
-  for grid in ('x', '=1', 'seed=1', 'x=1', 'dual.filters=no', 'a=1;a=2', 'b='):
+  for grid in (
+    'x',
+    '=1',
+    'seed=1',
+    'x=1',
+    'dual.filter_start=no',
+    'a=1;a=2',
+    'b=',
+  ):
     yield [*sweep, _CONFIG, workdir, f'--grid={grid}']
   for flags in (
     [],

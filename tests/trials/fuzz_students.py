@@ -105,9 +105,9 @@ def student_trial(numbers: random.Random, folder: pathlib.Path) -> Trial:
 
 def _check(path: pathlib.Path) -> None:
   loaded = student.load(path)
-  height, width, _ = loaded.image
+  height, width, _ = loaded.image_shape
   if height * width <= 64 * 64:  # else it is slow, and no fault
-    answers = loaded.predict(np.full((1, *loaded.image), 127, np.uint8))
+    answers = loaded.predict(np.full((1, *loaded.image_shape), 127, np.uint8))
     assert answers.shape == (1, len(loaded.labels))
 
 

@@ -52,6 +52,7 @@ def iterate_configs() -> Iterator[dict]:
     **builders.weights('lenet5', 'x.pt'),
   }
   config.teachers.code = builders.module('nowhere.py')
+  config.teachers.earlier = builders.student('nowhere')
   yield config.to_dict()
   for experiment in (cifar10, strangers, voc2007):
     yield experiment.get_config().to_dict()
