@@ -26,7 +26,7 @@ _PAGES = [
 
 def _blocks(page, language):
   """The blocks of a page that are run."""
-  block = rf'(?:<!-- (.+) -->\n)?```{language}\n(.*?)```'
+  block = rf'(?:<!-- ([^\n]+) -->\n)?```{language}\n(.*?)```'
   return [
     text
     for comment, text in re.findall(block, page.read_text(), re.DOTALL)

@@ -5,10 +5,12 @@
 prints the table of docs/teachers.md: how far our answers are from PyTorch's.
 """
 
+import collections
 import dataclasses
 import pathlib
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -113,10 +115,17 @@ def _cifar_nets():
   }
 
 
+_REPOSITORIES = {
+  'torchvision': 'pytorch/vision',
+  'timm': 'huggingface/pytorch-image-models',
+}
+
+
 def _library_entry(library, name, size=64, cut_after=None):
   """Makes the entry of a net of torchvision or timm."""
 
   def make():
+    declare_missing_operations()
     if library == 'torchvision':
       import torchvision
 
@@ -131,7 +140,7 @@ def _library_entry(library, name, size=64, cut_after=None):
     return timm.create_model(name, num_classes=7)
 
   return Entry(
-    f'pytorch/vision ({name})' if library == 'torchvision' else 'timm',
+    _REPOSITORIES[library],
     make,
     (size, size, 3),
     cut_after,
@@ -154,7 +163,6 @@ _TIMM = (
 
 def entries() -> dict[str, Entry]:
   """Lists all nets by name."""
-  define_missing_operations()
   return {
     **_cifar_nets(),
     **{name: _library_entry('torchvision', name) for name in _TORCHVISION},
@@ -167,7 +175,7 @@ def entries() -> dict[str, Entry]:
   }
 
 
-def define_missing_operations() -> None:
+def declare_missing_operations() -> None:
   """Declares operations of torchvision that a CPU's PyTorch cannot load.
 
   No classifier uses them; without them, torchvision cannot be imported.
@@ -252,18 +260,32 @@ def _features(path, images, names):
   return {**values, output: logits.numpy()}
 
 
+def table(differences: Mapping[str, float]) -> list[str]:
+  """Makes the rows of docs/teachers.md: one per repository.
+
+  Args:
+    differences: by net, its largest difference.
+  """
+  names = collections.defaultdict(list)
+  for name, entry in entries().items():
+    names[entry.repository].append(name)
+  return [
+    f'| {repository} | {", ".join(nets)} | `torch_export` | '
+    f'{max(differences[net] for net in nets):.0e} |'
+    for repository, nets in names.items()
+  ]
+
+
 def main() -> None:
-  """Prints the table."""
-  print('| repository | net | blocks | batch norms | largest difference |')
-  print('|---|---|---:|---:|---:|')
+  """Prints the table, and on stderr each net's difference."""
+  differences = {}
   for name, entry in entries().items():
     with tempfile.TemporaryDirectory() as folder:
-      difference, num_blocks, num_norms = compare(entry, pathlib.Path(folder))
-    print(
-      f'| {entry.repository} | {name} | {num_blocks} | {num_norms} '
-      f'| {difference:.1e} |',
-      flush=True,
-    )
+      differences[name], *counts = compare(entry, pathlib.Path(folder))
+    print(name, *counts, f'{differences[name]:.1e}', file=sys.stderr)
+  print('| repository | nets | door | largest difference |')
+  print('|---|---|---|---:|')
+  print('\n'.join(table(differences)))
 
 
 if __name__ == '__main__':
