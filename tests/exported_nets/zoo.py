@@ -29,12 +29,14 @@ class Entry:
     make: makes it, for 7 labels.
     image_shape: (height, width, channels).
     cut_after: modules to cut after; None to let it choose.
+    is_of_library: whether torchvision or timm makes it, in its full size.
   """
 
   repository: str
   make: Callable[[], Any]
   image_shape: tuple[int, int, int] = (32, 32, 3)
   cut_after: tuple[str, ...] | None = None
+  is_of_library: bool = False
 
 
 def _cifar_nets():
@@ -107,7 +109,7 @@ def _cifar_nets():
       weiaicunzai,
       resnet(preactivated(), (32, 48, 64), (2, 2, 2), last_norm=True),
     ),
-    'simple_cnn': Entry('federated learners (DENSE)', cifar.SmallCNN),
+    'simple_cnn': Entry('zj-jayzhang/DENSE', cifar.SmallCNN),
     'mnist_cnn': Entry('pytorch/examples', cifar.DigitsCNN, (28, 28, 1)),
     'lenet5_digits': Entry(
       'pytorch/examples', lambda: cifar.LeNet(1), (32, 32, 1)
@@ -144,6 +146,7 @@ def _library_entry(library, name, size=64, cut_after=None):
     make,
     (size, size, 3),
     cut_after,
+    is_of_library=True,
   )
 
 

@@ -19,7 +19,21 @@ def _entries():
   return zoo.entries()
 
 
-@pytest.mark.parametrize('name', _entries())
+# Nets of libraries are large: a few are enough for each change.
+_FAST_LIBRARY_NETS = ('resnet18', 'mobilenet_v2', 'timm_convnext_atto')
+
+
+def _names():
+  """Lists the names of the nets, most of those of libraries as slow."""
+  return [
+    pytest.param(name, marks=pytest.mark.slow)
+    if entry.is_of_library and name not in _FAST_LIBRARY_NETS
+    else name
+    for name, entry in _entries().items()
+  ]
+
+
+@pytest.mark.parametrize('name', _names())
 def test_logits_and_features_are_those_of_pytorch(name, tmp_path):
   from tests.exported_nets import zoo
 
