@@ -21,11 +21,10 @@ from dualgan_jax.student import (
 from dualgan_jax.student.export import ExportOptions
 from dualgan_jax.student.student import Student
 
-_INT8_NAME = 'model.int8.onnx'
 _FORMAT_LIST = ', '.join(export.FORMATS)
 _DESCRIPTION = """Adds model.stablehlo (jax.export: CPU, GPU, TPU) and
-model.onnx (extra export) to DIR/student, or to a copy of it, and prints the
-largest difference between each file's answers and the student's."""
+model.onnx (extra export), also of 8 bits, to DIR/student, or to a copy of it,
+and prints how far the answers of each file are from the student's."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
   parser.add_argument(
     '--quantise',
     action='store_true',
-    help=f'also write {_INT8_NAME}, of 8 bits, by images of the generator',
+    help=f'also write {student_folder.QUANTISED}, of 8 bits, calibrated on '
+    'images of the generator',
   )
   arguments = parser.parse_args(argv[1:])
   if not arguments.workdir:
@@ -136,7 +136,7 @@ class _Writer:
         )
       if self.quantise:
         agreement = self._write_quantised(loaded_student, folder)
-        _print_line(final_folder / _INT8_NAME, agreement)
+        _print_line(final_folder / student_folder.QUANTISED, agreement)
     except OSError as error:
       raise errors.UserError(
         f'{final_folder}: cannot be written to ({error.strerror}); name a new '

@@ -20,14 +20,12 @@ class ReadingLog:
   """What happened while images were read.
 
   Attributes:
-    num_read: images that were read.
     num_failures: files left out that are damaged, or were named one by one, and
       folders that cannot be read.
     whites: for grey images of 16 bits, by the value that was taken as white:
       the name of the first of them, and their number.
   """
 
-  num_read: int = 0
   num_failures: int = 0
   whites: dict[int, tuple[str, int]] = dataclasses.field(default_factory=dict)
 
@@ -68,7 +66,6 @@ def iterate_images(
       is_other_file = isinstance(error, pictures.UnknownFormatError)
       log.num_failures += not (is_in_folder and is_other_file)
       continue
-    log.num_read += 1
     yield path, image
 
 

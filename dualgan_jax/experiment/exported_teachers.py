@@ -9,6 +9,7 @@ from dualgan_jax.teachers import (
   reference_logits,
   weight_files,
 )
+from dualgan_jax.teachers.merging import merge_blocks
 from dualgan_jax.teachers.teacher import Teacher
 
 
@@ -45,10 +46,11 @@ def build(
     reference_logits.check(
       f'{field}.reference', path, unmerged, net.image_shape
     )
-  options = _options(
-    field, teacher_config, merge=teacher_config.merge, dtype=dtype
-  )
-  return exported_teacher.make(name, net, options), unmerged
+  teacher = unmerged
+  if dtype is not None:
+    options = _options(field, teacher_config, dtype=dtype)
+    teacher = exported_teacher.make(name, net, options)
+  return merge_blocks(f'{field}.merge', teacher, teacher_config.merge), unmerged
 
 
 def describe(name: str, teacher_config: TorchExportTeacher) -> list[str]:

@@ -19,8 +19,6 @@ from dualgan_jax.student import onnx_graph, student_folder
 from dualgan_jax.student.generated_images import GeneratedImages
 from dualgan_jax.student.student import Student
 
-NAME = 'model.int8.onnx'
-
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
@@ -81,7 +79,7 @@ def write(
   quant_utils.add_pre_process_metadata(model)
   half = len(generated.images) // 2
   calibration_images = generated.images[:half]
-  part_file = folder / f'{NAME}.part'
+  part_file = folder / f'{student_folder.QUANTISED}.part'
   try:
     with tempfile.TemporaryDirectory() as scratch:
       float_file = pathlib.Path(scratch, 'model.onnx')
@@ -96,6 +94,8 @@ def write(
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
         activation_type=quantization.QuantType.QUInt8,
+        # Sums of products of 8 bits overflow on x86 processors without VNNI.
+        reduce_range=True,
       )
     _add_labels(part_file, student.labels)
     agreement = _measure_agreement(

@@ -1,9 +1,9 @@
 """Reads and writes the folder of a student: files, digests, safe replacement.
 
 The folder holds `config.json`, `model.safetensors`, perhaps a model card,
-`README.md`, and exports, `model.<format>`. Everything is
-written under another name and then renamed, so that a reader always finds a
-complete folder. Files that a user has put there are never removed.
+`README.md`, and exports, `model.<format>`. Everything is written under another
+name and then renamed, so that a reader always finds a complete folder. Files
+that a user has put there are never removed.
 """
 
 import hashlib
@@ -29,7 +29,8 @@ CARD = 'README.md'
 _CARD_MARK = b'library_name: dualgan_jax'  # stands in every card
 # The tensor that holds the program of a net that no config describes.
 PROGRAM = 'program'
-_EXPORTS = ('model.stablehlo', 'model.onnx', 'model.int8.onnx')
+QUANTISED = 'model.int8.onnx'
+_EXPORTS = ('model.stablehlo', 'model.onnx', QUANTISED)
 _PART_SUFFIX = '.part'  # of files and folders that are being written
 # In the order in which people look at them.
 FILES = (CARD, CONFIG, MODEL, *_EXPORTS)
@@ -248,13 +249,17 @@ def _origin_fault(folder: pathlib.Path) -> str | None:
 def _card_fault(folder: pathlib.Path) -> str | None:
   """Returns a fault if a folder's `README.md` is not as it was written."""
   card = folder / CARD
-  if not card.exists():
+  if not os.path.lexists(card):
     return None
+  try:
+    card_bytes = card.read_bytes()
+  except OSError as error:
+    return f'its {CARD} cannot be read ({error.strerror})'
   try:
     digests = student_config.read(folder / CONFIG).get('sha256', {})
   except (OSError, ValueError):
     # Beside a config that is missing or damaged, it may still be a card.
-    is_card = _CARD_MARK in card.read_bytes()
+    is_card = _CARD_MARK in card_bytes
     return None if is_card else f'its {CARD} is not of a student'
-  is_unchanged = digests.get(CARD) == _digest(card)
+  is_unchanged = digests.get(CARD) == hashlib.sha256(card_bytes).hexdigest()
   return None if is_unchanged else f'its {CARD} was changed'

@@ -12,7 +12,6 @@ from dualgan_jax.display import format_shape, printable
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import teacher as teachers
 from dualgan_jax.teachers import weight_files
-from dualgan_jax.teachers.merging import merge_blocks
 from dualgan_jax.teachers.preparation import Preparation, check_channels
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.teachers.torch_export import exported_net
@@ -32,9 +31,8 @@ class Options:
     labels: in the order of the logits.
     single_label: whether they exclude one another.
     mean: of images in [0, 1], for all channels or for each.
-    deviation: standard deviation, for all channels or for each.
+    std: standard deviation, for all channels or for each.
     cut_after: modules to cut after; None to let it choose.
-    merge: numbers of blocks to merge with the next one.
     dtype: type to compute in; None for that of the images.
     field: of the config, for the messages: 'teachers.NAME.', or ''.
   """
@@ -44,7 +42,6 @@ class Options:
   mean: tuple[float, ...] = (0.0,)
   std: tuple[float, ...] = (1.0,)
   cut_after: Sequence[str] | None = None
-  merge: tuple[int, ...] = ()
   dtype: jnp.dtype | None = None
   field: str = ''
 
@@ -107,9 +104,7 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
   # What images need before the net sees them: all that the file cannot say.
   preparation = Preparation(net.image_shape, options.mean, options.std)
   teacher = teachers.prepared(teacher, preparation)
-  if options.single_label:
-    teacher = teachers.single_label(teacher)
-  return merge_blocks(f'{field}merge', teacher, options.merge)
+  return teachers.single_label(teacher) if options.single_label else teacher
 
 
 def describe(

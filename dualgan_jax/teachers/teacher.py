@@ -192,18 +192,15 @@ class Teacher:
         cannot be cut there; labels, mean or std don't fit it; or its stored
         logits differ from the teacher's.
     """
-    from dualgan_jax.teachers import exported_teacher  # it makes teachers
+    # They make teachers.
+    from dualgan_jax.teachers import exported_teacher, merging
 
     net = exported_teacher.read('path', os.fspath(path))
     options = exported_teacher.Options(
-      tuple(labels),
-      single_label,
-      tuple(mean),
-      tuple(std),
-      cut_after,
-      tuple(merge),
+      tuple(labels), single_label, tuple(mean), tuple(std), cut_after
     )
-    return exported_teacher.make(name, net, options)
+    teacher = exported_teacher.make(name, net, options)
+    return merging.merge_blocks('merge', teacher, merge)
 
 
 @dataclasses.dataclass(frozen=True)

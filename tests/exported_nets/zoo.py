@@ -5,10 +5,12 @@
 prints the table of docs/teachers.md: how far our answers are from PyTorch's.
 """
 
+import collections
 import dataclasses
 import pathlib
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -27,12 +29,14 @@ class Entry:
     make: makes it, for 7 labels.
     image_shape: (height, width, channels).
     cut_after: modules to cut after; None to let it choose.
+    is_of_library: whether torchvision or timm makes it, in its full size.
   """
 
   repository: str
   make: Callable[[], Any]
   image_shape: tuple[int, int, int] = (32, 32, 3)
   cut_after: tuple[str, ...] | None = None
+  is_of_library: bool = False
 
 
 def _cifar_nets():
@@ -105,7 +109,7 @@ def _cifar_nets():
       weiaicunzai,
       resnet(preactivated(), (32, 48, 64), (2, 2, 2), last_norm=True),
     ),
-    'simple_cnn': Entry('federated learners (DENSE)', cifar.SmallCNN),
+    'simple_cnn': Entry('zj-jayzhang/DENSE', cifar.SmallCNN),
     'mnist_cnn': Entry('pytorch/examples', cifar.DigitsCNN, (28, 28, 1)),
     'lenet5_digits': Entry(
       'pytorch/examples', lambda: cifar.LeNet(1), (32, 32, 1)
@@ -113,10 +117,17 @@ def _cifar_nets():
   }
 
 
+_REPOSITORIES = {
+  'torchvision': 'pytorch/vision',
+  'timm': 'huggingface/pytorch-image-models',
+}
+
+
 def _library_entry(library, name, size=64, cut_after=None):
   """Makes the entry of a net of torchvision or timm."""
 
   def make():
+    declare_missing_operations()
     if library == 'torchvision':
       import torchvision
 
@@ -131,10 +142,11 @@ def _library_entry(library, name, size=64, cut_after=None):
     return timm.create_model(name, num_classes=7)
 
   return Entry(
-    f'pytorch/vision ({name})' if library == 'torchvision' else 'timm',
+    _REPOSITORIES[library],
     make,
     (size, size, 3),
     cut_after,
+    is_of_library=True,
   )
 
 
@@ -154,7 +166,6 @@ _TIMM = (
 
 def entries() -> dict[str, Entry]:
   """Lists all nets by name."""
-  define_missing_operations()
   return {
     **_cifar_nets(),
     **{name: _library_entry('torchvision', name) for name in _TORCHVISION},
@@ -167,7 +178,7 @@ def entries() -> dict[str, Entry]:
   }
 
 
-def define_missing_operations() -> None:
+def declare_missing_operations() -> None:
   """Declares operations of torchvision that a CPU's PyTorch cannot load.
 
   No classifier uses them; without them, torchvision cannot be imported.
@@ -252,18 +263,32 @@ def _features(path, images, names):
   return {**values, output: logits.numpy()}
 
 
+def table(differences: Mapping[str, float]) -> list[str]:
+  """Makes the rows of docs/teachers.md: one per repository.
+
+  Args:
+    differences: by net, its largest difference.
+  """
+  names = collections.defaultdict(list)
+  for name, entry in entries().items():
+    names[entry.repository].append(name)
+  return [
+    f'| {repository} | {", ".join(nets)} | `torch_export` | '
+    f'{max(differences[net] for net in nets):.0e} |'
+    for repository, nets in names.items()
+  ]
+
+
 def main() -> None:
-  """Prints the table."""
-  print('| repository | net | blocks | batch norms | largest difference |')
-  print('|---|---|---:|---:|---:|')
+  """Prints the table, and on stderr each net's difference."""
+  differences = {}
   for name, entry in entries().items():
     with tempfile.TemporaryDirectory() as folder:
-      difference, num_blocks, num_norms = compare(entry, pathlib.Path(folder))
-    print(
-      f'| {entry.repository} | {name} | {num_blocks} | {num_norms} '
-      f'| {difference:.1e} |',
-      flush=True,
-    )
+      differences[name], *counts = compare(entry, pathlib.Path(folder))
+    print(name, *counts, f'{differences[name]:.1e}', file=sys.stderr)
+  print('| repository | nets | door | largest difference |')
+  print('|---|---|---|---:|')
+  print('\n'.join(table(differences)))
 
 
 if __name__ == '__main__':

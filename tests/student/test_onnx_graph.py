@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from dualgan_jax.errors import UserError
+from dualgan_jax.networks.classifier import KINDS
 from dualgan_jax.student import export, student
 from tests.student import nets
 
@@ -21,6 +22,10 @@ def _write(folder, name, **options):
   )
   assert difference < 1e-5
   return loaded, path / 'model.onnx'
+
+
+def test_every_kind_of_net_is_tried():
+  assert {net['kind'] for net, _ in nets.NETS.values()} == {*KINDS}
 
 
 @pytest.mark.parametrize('name', nets.NETS)

@@ -39,6 +39,13 @@ def test_a_card_that_the_user_has_changed_is_not_replaced(folder):
   assert (folder / 'README.md').read_text().endswith('mine')
 
 
+def test_a_card_that_is_no_file_is_not_replaced(folder):
+  (folder / 'README.md').unlink()
+  (folder / 'README.md').mkdir()
+  with pytest.raises(UserError, match=r'README\.md cannot be read \(Is a d'):
+    write_toy(folder)
+
+
 def test_weights_of_another_digest_are_refused(folder):
   path = folder / 'model.safetensors'
   content = bytearray(path.read_bytes())

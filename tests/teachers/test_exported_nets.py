@@ -4,6 +4,8 @@ import importlib.util
 
 import pytest
 
+from tests.paths import ROOT
+
 pytestmark = pytest.mark.torch
 _HAS_TORCH = importlib.util.find_spec('torch') is not None
 
@@ -17,7 +19,21 @@ def _entries():
   return zoo.entries()
 
 
-@pytest.mark.parametrize('name', _entries())
+# Nets of libraries are large: a few are enough for each change.
+_FAST_LIBRARY_NETS = ('resnet18', 'mobilenet_v2', 'timm_convnext_atto')
+
+
+def _names():
+  """Lists the names of the nets, most of those of libraries as slow."""
+  return [
+    pytest.param(name, marks=pytest.mark.slow)
+    if entry.is_of_library and name not in _FAST_LIBRARY_NETS
+    else name
+    for name, entry in _entries().items()
+  ]
+
+
+@pytest.mark.parametrize('name', _names())
 def test_logits_and_features_are_those_of_pytorch(name, tmp_path):
   from tests.exported_nets import zoo
 
@@ -26,17 +42,25 @@ def test_logits_and_features_are_those_of_pytorch(name, tmp_path):
   assert num_blocks >= 2
 
 
-def test_there_are_many_nets():
+def test_the_documentation_lists_these_nets():
+  from tests.exported_nets import zoo
+
   assert len(_entries()) >= 45
+  page = (ROOT / 'docs' / 'teachers.md').read_text(encoding='utf-8')
+  for row in zoo.table(dict.fromkeys(_entries(), 0.0)):
+    assert row.removesuffix('0e+00 |') in page
 
 
 def test_tokens_have_no_height_between_blocks(tmp_path):
-  import timm
   import torch
 
   from dualgan_jax.errors import UserError
   from dualgan_jax.teachers.torch_export import exported_net
   from tests import torch_exports
+  from tests.exported_nets import zoo
+
+  zoo.declare_missing_operations()
+  import timm
 
   net = timm.create_model(
     'vit_tiny_patch16_224', img_size=32, depth=2, num_classes=7
@@ -47,6 +71,63 @@ def test_tokens_have_no_height_between_blocks(tmp_path):
   assert (grid.feature_shape, tokens.feature_shape) == ((2, 2, 192), (5, 192))
   with pytest.raises(UserError, match='of 5×192 have no height and width'):
     net.choose_cuts(('patch_embed.proj', 'blocks.0', 'blocks.1'))
+
+
+def test_windows_and_changes_in_place_are_those_of_pytorch(tmp_path):
+  from torch import nn
+
+  from tests.exported_nets import zoo
+
+  class Net(nn.Module):
+    def __init__(self):
+      super().__init__()
+      self.first = nn.Conv2d(3, 4, 3, padding=1)
+      self.inner = nn.Conv2d(4, 4, 3, padding=1)
+      self.second = nn.Conv2d(4, 6, 3, 2, 1)
+      self.answer = nn.Linear(6, 7)
+
+    def forward(self, x):
+      x = self.first(x)
+      # The shortcut reads what is changed in place.
+      x = self.inner(nn.functional.relu(x, inplace=True)) + x
+      n, c, h, w = x.shape
+      # Four windows of each image are rows of their own.
+      x = x.view(n, c, 2, h // 2, 2, w // 2).permute(0, 2, 4, 1, 3, 5)
+      x = self.inner(x.reshape(4 * n, c, h // 2, w // 2))
+      x = x.view(n, 2, 2, c, h // 2, w // 2).permute(0, 3, 1, 4, 2, 5)
+      x = self.second(x.reshape(n, c, h, w))
+      return self.answer(x.mean((2, 3)))
+
+  difference, num_blocks, _ = zoo.compare(
+    zoo.Entry('', Net, (8, 8, 3)), tmp_path
+  )
+  assert difference < 1e-5
+  assert num_blocks == 2
+
+
+def test_a_change_of_a_view_that_others_read_is_refused(tmp_path):
+  import torch
+  from torch import nn
+
+  from dualgan_jax.errors import UserError
+  from dualgan_jax.teachers.torch_export import exported_net
+  from tests import torch_exports
+
+  class Net(nn.Module):
+    def __init__(self):
+      super().__init__()
+      self.first = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+      x = self.first(x)
+      x[:, :2].relu_()
+      return x.mean((2, 3))
+
+  path = torch_exports.save(
+    Net(), torch.rand(2, 3, 8, 8), tmp_path / 'view.pt2'
+  )
+  with pytest.raises(UserError, match=r'relu_\.default changes \w+, too'):
+    exported_net.read(path)
 
 
 def test_a_net_that_keeps_its_batch_is_refused(tmp_path):

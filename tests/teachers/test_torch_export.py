@@ -129,6 +129,7 @@ def test_blocks_may_be_merged():
     ('layer1', "cut_after: 'layer1', but a teacher has at least two blocks"),
     (('layer1', 'layer9'), "'layer9' is no module that computes"),
     (('layer1', 'layer2.0.shortcut'), 'a connection led around it; .*layer1'),
+    (('layer1', 'layer1.1'), 'layer1, layer1.1 end at the same place'),
     (('layer1', 'fc'), "'fc' gives the logits; name others"),
   ],
 )

@@ -117,6 +117,7 @@ def iterate_command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     [workdir],
     [workdir, '--format=x'],
     ['--format=onnx'],
+    [workdir, '--quantise', '--opset=0'],
     ['x'],
   ):
     yield [*export, *flags]
@@ -124,6 +125,8 @@ def iterate_command_lines(folder: pathlib.Path) -> Iterator[list[str]]:
     *(['x'], ['--versio'], ['info'], ['predict'], ['info', 'a', 'b']),
     *(['train'], ['dry-run'], ['sweep', 'x'], ['export', '--x'], ['Train']),
     *(['show-config'], ['show-config', '--config=digits:x']),
+    *(['publish'], ['publish', 'x', 'y'], ['info', 'hf://x']),
+    *(['predict', '--csv', '--json', 'x', 'y'],),
   ):
     yield [*dualgan, *words]
   for path in (folder / 'thesis', folder / 'empty.py', '', '\x1b', '/dev/null'):

@@ -18,7 +18,7 @@ if (!names.length) throw new Error(`${folder} holds no model`);
 for (const name of names) {
   const model = fs.readFileSync(path.join(folder, name));
   const caseName = name.replace('.onnx', '.json');
-  const { shape, images, probabilities } = JSON.parse(
+  const { shape, images, probabilities, tolerance } = JSON.parse(
     fs.readFileSync(path.join(folder, caseName)),
   );
   const session = await ort.InferenceSession.create(model, {
@@ -27,7 +27,7 @@ for (const name of names) {
   const image = new ort.Tensor('uint8', Uint8Array.from(images), shape);
   const answers = (await session.run({ image })).probabilities.data;
   probabilities.forEach((expected, index) => {
-    if (!(Math.abs(answers[index] - expected) < 1e-5)) {
+    if (!(Math.abs(answers[index] - expected) < tolerance)) {
       throw new Error(`${name}: ${answers[index]} instead of ${expected}`);
     }
   });

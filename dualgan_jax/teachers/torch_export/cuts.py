@@ -72,8 +72,11 @@ def find_cuts(graph: Graph, steps: Sequence[Step]) -> list[Cut]:
     if not step.depends_on_images:
       continue
     position += 1
-    live.update(step.node.outputs)
-    live = {name for name in live if last_reads.get(name, -1) > index}
+    node = step.node
+    live.update(name for name in node.outputs if name in last_reads)
+    live.difference_update(
+      name for name in node.references() if last_reads[name] == index
+    )
     if len(live) != 1:
       continue
     (tensor,) = live
@@ -210,6 +213,11 @@ def named_cuts(
       )
     chosen.append(cut)
   chosen.sort(key=lambda cut: cut.end)
+  if len({cut.end for cut in chosen}) < len(chosen):
+    raise ValueError(
+      f'cut_after: some of {", ".join(cut_after)} end at the same place; name '
+      'each place once'
+    )
   for cut in chosen[:-1]:
     if not cut.image_size:
       raise ValueError(

@@ -98,7 +98,7 @@ class ExportedNet:
     if len(node.modules) > cut.depth:
       return node.modules[cut.depth]
     operation = node.target.removeprefix('torch.ops.aten.').partition('.')[0]
-    return f'{operation} in {(*node.modules, "the model itself")[0]}'
+    return f'{operation} in {("the model itself", *node.modules)[-1]}'
 
   def cut(
     self, chosen_cuts: Sequence[Cut], dtype: jnp.dtype | None = None
@@ -112,7 +112,16 @@ class ExportedNet:
     Returns:
       One function more than there are cuts, the last of which is the head; and
       their 'params' and, if there are any, their 'batch_stats'.
+
+    Raises:
+      UserError: the file is damaged.
     """
+    # Names of tensors may contradict one another.
+    with damage_as_user_error(self.path):
+      return self._cut(chosen_cuts, dtype)
+
+  def _cut(self, chosen_cuts, dtype):
+    """Makes the functions and variables of `cut`."""
     starts = [(0, self.graph.image, Layout.CHANNELS_FIRST)]
     starts += [(cut.end, cut.tensor, cut.layout) for cut in chosen_cuts]
     ends = [*starts[1:], (len(self.steps), self.graph.logits, None)]

@@ -9,7 +9,7 @@ from typing import Any
 from dualgan_jax.teachers.torch_export.archive import DTYPES
 
 # More steps or numbers than any classifier of images needs.
-_MAX_NODES = 2**15
+_MAX_NODES = 2**13
 _MAX_SIZE = 2**31
 # Options that change no number of a result.
 _IDLE_OPTIONS = ('layout', 'device', 'pin_memory', 'memory_format')
@@ -112,6 +112,8 @@ def parse(graph_module: Mapping[str, Any]) -> Graph:
     name: tuple(_parse_length(name, size, symbol) for size in entry['sizes'])
     for name, entry in graph['tensor_values'].items()
   }
+  if any(isinstance(length, Rows) for length in shapes[images][1:]):
+    raise ValueError('let only the first axis of x be dynamic')
   for name, shape in shapes.items():
     if math.prod(map(_numbers_per_image, shape)) > _MAX_SIZE:
       raise ValueError(f'{name} is larger than any net needs')
@@ -258,7 +260,7 @@ def _parse_argument(argument: Any) -> Any:
   match kind:
     case 'as_tensor':
       return Reference(content['name'])
-    case 'as_tensors' | 'as_nested_tensors':
+    case 'as_tensors':
       return [Reference(entry['name']) for entry in content]
     case 'as_optional_tensors':
       return [_parse_argument(entry) for entry in content]
@@ -269,7 +271,6 @@ def _parse_argument(argument: Any) -> Any:
     case 'as_sym_ints' | 'as_sym_floats' | 'as_sym_bools':
       return [_parse_symbolic(entry) for entry in content]
     case 'as_scalar_type':
-      # JAX has no doubles, unless it is told to.
       return DTYPES[content]
     case 'as_float':
       return float(content)  # infinity may be written as a text

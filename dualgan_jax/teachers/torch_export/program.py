@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.errors import first_line
+from dualgan_jax.teachers.torch_export.effects import without_effects
 from dualgan_jax.teachers.torch_export.graph import (
   Graph,
   Length,
@@ -21,17 +22,6 @@ from dualgan_jax.teachers.torch_export.operations import normalization, table
 _MAX_NUMBER = 2**63
 _TRIAL_BATCH_SIZE = 3  # images of the trial by shapes; few lengths are equal
 _BATCH_NORM = 'torch.ops.aten.batch_norm.default'
-# Results that may share their numbers with the first argument.
-_VIEWS = tuple(
-  f'torch.ops.aten.{name}.'
-  for name in (
-    *('view', 'reshape', 'flatten', 'unflatten', 'permute', 'transpose', 't'),
-    *('numpy_T', 'movedim', 'unsqueeze', 'squeeze', 'split', 'chunk', 'slice'),
-    *('split_with_sizes', 'unbind', 'select', 'narrow', 'expand', 'expand_as'),
-    *('dropout', 'feature_dropout', 'alpha_dropout', 'feature_alpha_dropout'),
-    *('contiguous', 'detach', 'detach_', 'alias', 'to', 'type_as'),
-  )
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,7 +59,7 @@ def link(graph: Graph) -> tuple[Step, ...]:
     raise ValueError(f'it has operations that are not known: {listed}')
   nodes = [node for node in graph.nodes if node.target not in table.CHECKS]
   steps, of_images = [], {graph.image}
-  for node in _without_effects(nodes):
+  for node in without_effects(nodes):
     node = _with_squeezed_axes(node, graph)
     is_size = node.target == table.SIZE
     depends_on_images = not is_size and not of_images.isdisjoint(
@@ -226,70 +216,6 @@ def _with_batch(shape: Iterable[Length]) -> tuple[int, ...]:
     length.per_image * _TRIAL_BATCH_SIZE if isinstance(length, Rows) else length
     for length in shape
   )
-
-
-def _without_effects(nodes: Sequence[Node]) -> list[Node]:
-  """Turns operations that work in place into ones that do not.
-
-  Whoever reads the changed tensor afterwards gets the result instead.
-
-  Raises:
-    ValueError: a view of the changed tensor is read afterwards.
-  """
-  last_reads = {
-    name: index
-    for index, node in enumerate(nodes)
-    for name in node.references()
-  }
-  newest: dict[str, str] = {}
-  # By name, all tensors that may share its numbers.
-  shared: dict[str, set[str]] = {}
-  pure_nodes = []
-  for index, node in enumerate(nodes):
-    pure_nodes.append(
-      dataclasses.replace(
-        node,
-        arguments=_rename(node.arguments, newest),
-        options=dict(
-          zip(
-            node.options,
-            _rename([*node.options.values()], newest),
-            strict=True,
-          )
-        ),
-      )
-    )
-    origin = next(node.references(), '')
-    if node.target.startswith(_VIEWS):
-      group = shared.setdefault(origin, {origin})
-      # Parts of a split share numbers with the whole, not with one another.
-      for name in node.outputs:
-        shared[name] = {*group, name}
-      group.update(node.outputs)
-    if table.is_inplace(node.target):
-      (result,), changed = node.outputs, newest.get(origin, origin)
-      group = shared.get(origin, set()) | {origin, changed, result}
-      for name in group - {result}:
-        is_renamed = newest.get(name, name) == changed
-        if not is_renamed and last_reads.get(name, -1) > index:
-          raise ValueError(
-            f'{node.target} changes {name}, too, which is read afterwards; '
-            'let the model change no views in place'
-          )
-      for name, newest_name in newest.items():
-        if newest_name == changed:
-          newest[name] = result
-      newest[changed] = result
-      shared[result] = group
-  return pure_nodes
-
-
-def _rename(value: Any, newest: Mapping[str, str]) -> Any:
-  if isinstance(value, Reference):
-    return Reference(newest.get(value.name, value.name))
-  if isinstance(value, list | tuple):
-    return type(value)(_rename(entry, newest) for entry in value)
-  return value
 
 
 def _with_squeezed_axes(node: Node, graph: Graph) -> Node:
