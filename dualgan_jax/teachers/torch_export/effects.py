@@ -8,6 +8,7 @@ from dualgan_jax.teachers.torch_export.graph import Node, Reference
 from dualgan_jax.teachers.torch_export.operations import table
 
 _MAX_VIEWS = 2**6  # of one another
+_MAX_NAMES = 2**10  # of views and versions of one tensor
 # Results that may share their numbers with the first argument.
 _VIEWS = tuple(
   f'torch.ops.aten.{name}.'
@@ -16,27 +17,36 @@ _VIEWS = tuple(
     *('numpy_T', 'movedim', 'unsqueeze', 'squeeze', 'split', 'chunk', 'slice'),
     *('split_with_sizes', 'unbind', 'select', 'narrow', 'expand', 'expand_as'),
     *('dropout', 'feature_dropout', 'alpha_dropout', 'feature_alpha_dropout'),
-    *('contiguous', 'detach', 'alias', 'to', 'type_as'),
+    *('contiguous', 'detach', 'alias', 'to', 'type_as', 'view_as', 'swapaxes'),
+    *('reshape_as',),
   )
 )
+_EINSUM = 'torch.ops.aten.einsum.default'
 
 
-def without_effects(nodes: Sequence[Node]) -> list[Node]:
+def without_effects(
+  nodes: Sequence[Node], logits: str, stored: Mapping[str, str]
+) -> list[Node]:
   """Turns operations that work in place into ones that do not.
 
   Whoever reads the changed tensor afterwards gets the result instead.
 
   Args:
     nodes: of a graph, in their order.
+    logits: name of the graph's result, which is read after all nodes.
+    stored: by the name of a parameter or buffer, which the next batch reads,
+      too, its name in PyTorch.
 
   Raises:
-    ValueError: a view of the changed tensor is read afterwards.
+    ValueError: a view of the changed tensor is read afterwards, or the changed
+      tensor is stored.
   """
   last_reads = {
     name: index
     for index, node in enumerate(nodes)
     for name in node.references()
   }
+  last_reads[logits] = len(nodes)
   newest: dict[str, str] = {}
   views = _Views()
   pure_nodes = []
@@ -55,12 +65,18 @@ def without_effects(nodes: Sequence[Node]) -> list[Node]:
       )
     )
     origin = next(node.references(), '')
-    if node.target.startswith(_VIEWS):
+    if _is_view(node):
       views.add(index, origin, node.outputs)
     if table.is_inplace(node.target):
       (result,), changed = node.outputs, newest.get(origin, origin)
       views.add(index, changed, ())
       for name in views.overlapping(changed):
+        if name in stored:
+          raise ValueError(
+            f'{node.target} changes {stored[name]}, so that logits depend on '
+            'earlier batches; call model.eval() before the export, and let '
+            'the model change no buffers'
+          )
         is_renamed = newest.get(name, name) == changed
         if not is_renamed and last_reads.get(name, -1) > index:
           raise ValueError(
@@ -72,7 +88,17 @@ def without_effects(nodes: Sequence[Node]) -> list[Node]:
           newest[name] = result
       newest[changed] = result
       views.rename(changed, result)
+  if logits in newest:
+    raise ValueError('its logits are changed in place after their last reading')
   return pure_nodes
+
+
+def _is_view(node: Node) -> bool:
+  """Returns whether a result may share its numbers with the first argument."""
+  if node.target == _EINSUM:
+    # Of one tensor, it may only permute axes; of several, it multiplies.
+    return len([*node.references()]) == 1
+  return node.target.startswith(_VIEWS)
 
 
 class _Views:
@@ -99,13 +125,19 @@ class _Views:
     if len(path) > _MAX_VIEWS:
       raise ValueError('it has views of views of too many views')
     for name in names:
-      self._paths[name] = (*path, (index, name))
-      self._members[path[0][1]].append(name)
+      self._set_path(name, (*path, (index, name)))
 
   def rename(self, name: str, new_name: str) -> None:
     """Gives a tensor another name, beside its old one."""
-    self._paths[new_name] = self._paths[name]
-    self._members[self._paths[name][0][1]].append(new_name)
+    self._set_path(new_name, self._paths[name])
+
+  def _set_path(self, name: str, path: tuple[tuple[int, str], ...]) -> None:
+    members = self._members[path[0][1]]
+    # Each change in place goes through all of them.
+    if len(members) >= _MAX_NAMES:
+      raise ValueError('it has too many views, or changes, of one tensor')
+    self._paths[name] = path
+    members.append(name)
 
   def overlapping(self, name: str) -> Iterator[str]:
     """Yields the names of tensors that may share numbers with one."""

@@ -35,6 +35,7 @@ _REARRANGING = tuple(
     *('view.', 'reshape.', 'flatten.', 'unflatten.', 'permute.', 'transpose.'),
     *('movedim.', 'matmul.', 'bmm.', 'einsum.', 'stack.', 'unbind.', 'select.'),
     *('squeeze.', 'unsqueeze.', 'scaled_dot_product_attention.', 'index.'),
+    *('view_as.', 'reshape_as.', 'swapaxes.'),
   )
 )
 # It takes moments over the channels of each pixel, so that these are last.

@@ -21,6 +21,7 @@ from dualgan_jax.teachers.torch_export.operations import normalization, table
 
 _MAX_NUMBER = 2**63
 _TRIAL_BATCH_SIZE = 3  # images of the trial by shapes; few lengths are equal
+_SQUEEZES = ('torch.ops.aten.squeeze.', 'torch.ops.aten.squeeze_.')
 _BATCH_NORM = 'torch.ops.aten.batch_norm.default'
 
 
@@ -59,7 +60,7 @@ def link(graph: Graph) -> tuple[Step, ...]:
     raise ValueError(f'it has operations that are not known: {listed}')
   nodes = [node for node in graph.nodes if node.target not in table.CHECKS]
   steps, of_images = [], {graph.image}
-  for node in without_effects(nodes):
+  for node in without_effects(nodes, graph.logits, graph.tensor_names):
     node = _with_squeezed_axes(node, graph)
     is_size = node.target == table.SIZE
     depends_on_images = not is_size and not of_images.isdisjoint(
@@ -112,6 +113,9 @@ def check_shapes(
       run_step(step, values, graph.shapes, _TRIAL_BATCH_SIZE)
       for name in step.node.outputs:
         if name not in graph.shapes:
+          continue
+        # Places of maxima are left out; nobody may read them.
+        if values[name] is None:
           continue
         expected = _with_batch(graph.shapes[name])
         if jnp.shape(values[name]) != expected:
@@ -223,7 +227,7 @@ def _with_squeezed_axes(node: Node, graph: Graph) -> Node:
 
   Without them, a batch of one image would lose its first axis.
   """
-  if not node.target.startswith('torch.ops.aten.squeeze.'):
+  if not node.target.startswith(_SQUEEZES):
     return node
   tensor, *axes = node.arguments
   shape = graph.shapes[tensor.name]
