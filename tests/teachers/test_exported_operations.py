@@ -30,6 +30,9 @@ IMAGES = _numbers(2, 4, 7, 6)
 ROWS = _numbers(2, 3, 4)
 POSITIVE = _numbers(2, 3, 4, positive=True)
 MASK = ROWS > 0
+BYTES = np.full((2, 3), 200, np.uint8)
+# To add to scores; the first query sees no key.
+BLIND = np.where(np.tri(7, k=-1), 0, -np.inf).astype(np.float32)
 FOUR = _numbers(4, seed=1)
 MEAN, VAR = _numbers(4, seed=2), _numbers(4, positive=True, seed=3)
 KERNEL = _numbers(6, 4, 3, 3, seed=4)
@@ -58,6 +61,8 @@ CASES = {
     (IMAGES, IMAGES, IMAGES, _numbers(7, 7)),
     (IMAGES, IMAGES, IMAGES, np.tri(7, dtype=bool)),
     (IMAGES, IMAGES, IMAGES, None, 0.0, True),
+    (IMAGES, IMAGES, IMAGES, BLIND == 0),
+    (IMAGES, IMAGES, IMAGES, BLIND),
   ],
   'max_pool2d.default': [
     (IMAGES, [2, 2]),
@@ -84,6 +89,9 @@ CASES = {
     (IMAGES, [14, 12], None),
     (IMAGES, None, [2.0, 1.5]),
     (IMAGES, [5, 9], None),
+    # Rows whose place is a whole number but for a rounding.
+    (IMAGES[:, :, :2, :4], [94, 82], None),
+    (IMAGES[:, :, :2, :3], None, [1.1, 2.1]),
   ],
   'batch_norm.default': [
     (IMAGES, FOUR, FOUR, MEAN, VAR, False, 0.1, 1e-3, True),
@@ -135,12 +143,12 @@ CASES = {
   'fill.Scalar': [(ROWS, 2.0)],
   'logical_not.default': [(MASK,)],
   'bitwise_not.default': [(MASK,)],
-  'cumsum.default': [(ROWS, 1)],
+  'cumsum.default': [(ROWS, 1), (BYTES, 1)],
   'gt.Scalar': [(ROWS, 0)],
   'le.Tensor': [(ROWS, POSITIVE)],
   'mean.default': [(ROWS,)],
   'mean.dim': [(IMAGES, [2, 3]), (IMAGES, [-1, -2], True)],
-  'sum.default': [(ROWS,)],
+  'sum.default': [(ROWS,), (BYTES,), (MASK,)],
   'sum.dim_IntList': [(ROWS, [1])],
   'var.correction': [(ROWS, [1])],
   'std.correction': [(ROWS, [1, 2])],
@@ -149,12 +157,15 @@ CASES = {
     (ROWS,),
     (ROWS, 2, [-1], True),
     (ROWS, 1, [1]),
+    (ROWS, np.inf, [1]),
+    (ROWS, -np.inf, [1]),
+    (np.maximum(ROWS, 0), 0, [1]),
   ],
   'amax.default': [(ROWS, [1])],
   'amin.default': [(ROWS, [1, 2], True)],
   'max.default': [(ROWS,)],
   'max.dim': [(ROWS, 1), (ROWS, -1, True)],
-  'logsumexp.default': [(ROWS, [1])],
+  'logsumexp.default': [(ROWS, [1]), (ROWS, [1], True)],
   'view.default': [(ROWS, [2, -1])],
   'reshape.default': [(ROWS, [-1, 6])],
   'reshape_as.default': [(ROWS, ROWS.reshape(6, 4))],
@@ -302,3 +313,25 @@ def test_more_parts_than_a_net_needs_are_refused():
   ):
     with pytest.raises(Unsupported, match='more than 4,096 parts'):
       jax.eval_shape(lambda x, f=function, a=arguments: f(x, *a), rows)
+
+
+def test_padding_beyond_the_axis_is_refused_at_once():
+  # JAX would reflect it again and again.
+  rows = jax.ShapeDtypeStruct((1, 1, 2, 3), jnp.float32)
+  for mode, length in (('reflect', 3), ('circular', 2**30)):
+    with pytest.raises(Unsupported, match='beyond the axis itself'):
+      jax.eval_shape(lambda x, m=mode, n=length: shape.pad(x, [n, 0], m), rows)
+
+
+def test_numbers_of_sizes_are_integers():
+  # Python would repeat a list.
+  multiply = table.find('_operator.mul')
+  assert multiply(2, 3) == 6
+  with pytest.raises(Unsupported, match='no integers'):
+    multiply([1], 2**40)
+
+
+def test_an_adaptive_pool_of_too_many_pixels_is_refused():
+  rows = jax.ShapeDtypeStruct((1, 1, 1, 2**21), jnp.float32)
+  with pytest.raises(Unsupported, match='4,096 parts of 2,097,152 pixels'):
+    jax.eval_shape(lambda x: pooling.adaptive_avg_pool2d(x, [1, 4096]), rows)

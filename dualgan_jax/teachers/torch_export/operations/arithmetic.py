@@ -77,7 +77,14 @@ def cumulated(
   values: chex.Array, axis: int, dtype: jnp.dtype | None = None
 ) -> chex.Array:
   """Computes the sums of all values up to each along an axis."""
-  return _cast(values, dtype).cumsum(axis)
+  return _summands(values, dtype).cumsum(axis)
+
+
+def _summands(values: chex.Array, dtype: jnp.dtype | None) -> chex.Array:
+  """Widens integers and truth values, whose sums PyTorch makes of int64."""
+  if dtype is None and not jnp.issubdtype(values.dtype, jnp.inexact):
+    dtype = jax.dtypes.canonicalize_dtype(jnp.int64)
+  return _cast(values, dtype)
 
 
 def _cast(values: chex.Array, dtype: jnp.dtype | None) -> chex.Array:
@@ -108,7 +115,7 @@ def total(
   dtype: jnp.dtype | None = None,
 ) -> chex.Array:
   """Computes the sum over axes."""
-  return _cast(values, dtype).sum(_axes(values, axes), keepdims=keepdim)
+  return _summands(values, dtype).sum(_axes(values, axes), keepdims=keepdim)
 
 
 def variance(
@@ -155,7 +162,10 @@ def norm(
   keepdim: bool = False,
   dtype: jnp.dtype | None = None,
 ) -> chex.Array:
-  """Computes (Σ |values|^order)^(1 / order) over axes."""
+  """Computes (Σ |values|^order)^(1 / order) over axes.
+
+  Order 0 counts what is not zero; ±∞ give the maximum and the minimum.
+  """
   magnitudes = jnp.abs(_cast(values, dtype))
   axes = _axes(values, axes)
   if order == 2:
@@ -163,7 +173,18 @@ def norm(
     return jnp.sqrt(sums)
   if order == jnp.inf:
     return magnitudes.max(axes, keepdims=keepdim)
+  if order == -jnp.inf:
+    return magnitudes.min(axes, keepdims=keepdim)
+  if order == 0:
+    return (magnitudes > 0).sum(axes, keepdims=keepdim).astype(values.dtype)
   return (magnitudes**order).sum(axes, keepdims=keepdim) ** (1 / order)
+
+
+def log_of_total(
+  values: chex.Array, axes: Axes, keepdim: bool = False
+) -> chex.Array:
+  """Computes log Σ exp(values) over axes."""
+  return jax.nn.logsumexp(values, _axes(values, axes), keepdims=keepdim)
 
 
 def maximum_along(
@@ -256,5 +277,5 @@ OPERATIONS = {
   'max.default': maximum_along,
   'min.default': minimum_along,
   'max.dim': maximum_and_place,
-  'logsumexp.default': jax.nn.logsumexp,
+  'logsumexp.default': log_of_total,
 }

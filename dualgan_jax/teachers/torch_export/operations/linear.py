@@ -124,7 +124,12 @@ def attention(
   if mask is not None:
     is_seen = mask.dtype == bool
     scores = jnp.where(mask, scores, -jnp.inf) if is_seen else scores + mask
-  return jax.nn.softmax(scores) @ values
+    # A query that sees no key gets zeros, not the NaN of a softmax.
+    sees_any = scores.max(-1, keepdims=True) > -jnp.inf
+    weights = jax.nn.softmax(jnp.where(sees_any, scores, 0)) * sees_any
+  else:
+    weights = jax.nn.softmax(scores)
+  return weights @ values
 
 
 OPERATIONS = {

@@ -18,6 +18,7 @@ from dualgan_jax.teachers.torch_export.operations.unsupported import (
 )
 
 _NUM_AXES = 2
+_MAX_WEIGHTS = 2**24  # of an adaptive pool, far more than a net needs
 
 
 def _pads(
@@ -154,6 +155,8 @@ def adaptive_avg_pool2d(images: chex.Array, output_size: Lengths) -> chex.Array:
     (-2, -1), per_axis(output_size, _NUM_AXES), strict=True
   ):
     length = images.shape[axis]
+    if num_parts * length > _MAX_WEIGHTS:
+      raise Unsupported(f'{num_parts:,} parts of {length:,} pixels')
     weights = np.zeros((num_parts, length), images.dtype)
     for row, part in zip(weights, _ranges(length, num_parts), strict=True):
       row[part] = 1 / (part.stop - part.start)
@@ -191,7 +194,7 @@ def upsample_nearest2d(
   output_size: Sequence[int] | None = None,
   scale_factors: Sequence[float] | None = None,
 ) -> chex.Array:
-  """Repeats pixels: row i of n is row ⌊i H / n⌋ of H.
+  """Repeats pixels: row i of n is row ⌊i H / n⌋ of H, rounded as in PyTorch.
 
   Args:
     images: [N, C, H, W].
@@ -199,15 +202,21 @@ def upsample_nearest2d(
     scale_factors: (h / H, w / W) instead.
   """
   for axis, length in enumerate(images.shape[2:]):
-    if output_size is None:
-      factor = scale_factors[axis]
-      num_rows = math.floor(length * factor)
-    else:
-      num_rows = output_size[axis]
-      factor = num_rows / length
+    num_rows = (
+      math.floor(length * scale_factors[axis])
+      if output_size is None
+      else output_size[axis]
+    )
     if not 0 < num_rows <= MAX_PARTS:
       raise Unsupported(f'more than {MAX_PARTS:,} rows, or none')
-    rows = np.minimum(np.floor(np.arange(num_rows) / factor), length - 1)
+    # A given factor counts exactly, unless the size stays or doubles. In
+    # single precision, since ⌊⌋ turns a rounding into another row.
+    if output_size is None and num_rows not in (length, 2 * length):
+      step = np.float32(1 / scale_factors[axis])
+    else:
+      step = np.float32(length) / np.float32(num_rows)
+    rows = np.floor(np.arange(num_rows, dtype=np.float32) * step)
+    rows = np.minimum(rows, length - 1)
     images = jnp.take(images, rows.astype(np.int32), axis + 2)
   return images
 

@@ -184,6 +184,12 @@ def pad(
     return lax.pad(tensor, zero, [(low, high, 0) for low, high in pads])
   if min(lengths) < 0:
     raise Unsupported(f'negative padding of mode {mode!r}')
+  # As in PyTorch; JAX would go through the axis again and again.
+  reach = mode == 'reflect'
+  if mode != 'replicate' and any(
+    max(pair) > tensor.shape[axis] - reach for axis, pair in enumerate(pads)
+  ):
+    raise Unsupported(f'padding of mode {mode!r} beyond the axis itself')
   return jnp.pad(tensor, pads, mode=_PAD_MODES[mode])
 
 

@@ -13,15 +13,28 @@ from dualgan_jax.teachers.torch_export.operations import (
   pooling,
   shape,
 )
+from dualgan_jax.teachers.torch_export.operations.unsupported import (
+  Unsupported,
+)
 
 _PREFIX = 'torch.ops.aten.'
+
+
+def _of_integers(function: Callable[[int, int], int]) -> Callable[..., int]:
+  """Makes a function that takes integers only: Python's repeat lists, too."""
+
+  def checked_function(left: int, right: int) -> int:
+    if not (isinstance(left, int) and isinstance(right, int)):
+      raise Unsupported('arguments that are no integers')
+    return function(left, right)
+
+  return checked_function
+
+
 # Of the batch's size, that of a block of rows, and the like.
 _NUMBERS = {
-  '_operator.add': operator.add,
-  '_operator.sub': operator.sub,
-  '_operator.mul': operator.mul,
-  '_operator.floordiv': operator.floordiv,
-  '_operator.mod': operator.mod,
+  f'_operator.{name}': _of_integers(getattr(operator, name))
+  for name in ('add', 'sub', 'mul', 'floordiv', 'mod')
 }
 OPERATIONS: dict[str, Callable[..., Any]] = {
   **_NUMBERS,
