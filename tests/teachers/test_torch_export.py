@@ -188,6 +188,56 @@ def test_a_net_in_training_mode_is_refused(tmp_path):
   _refuse(path, r'dropout; call model\.eval\(\) before the export')
 
 
+def test_probabilities_instead_of_logits_are_refused(tmp_path):
+  def end_in_sigmoid(program):
+    nodes = program['graph_module']['graph']['nodes']
+    activation = json.loads(
+      json.dumps(next(node for node in nodes if 'sigmoid' in node['target']))
+    )
+    logits = nodes[-1]['outputs'][0]['as_tensor']
+    activation['inputs'][0]['arg']['as_tensor']['name'] = logits['name']
+    activation['outputs'] = [{'as_tensor': {'name': 'answers'}}]
+    nodes.append(activation)
+    values = program['graph_module']['graph']['tensor_values']
+    values['answers'] = values[logits['name']]
+    (output,) = program['graph_module']['signature']['output_specs']
+    output['user_output']['arg']['as_tensor']['name'] = 'answers'
+
+  _refuse(_changed(tmp_path, end_in_sigmoid), 'ends in sigmoid; export it')
+
+
+def test_images_of_whole_numbers_are_refused(tmp_path):
+  def take_bytes(program):
+    program['graph_module']['graph']['tensor_values']['x']['dtype'] = 1
+
+  _refuse(_changed(tmp_path, take_bytes), 'takes images of whole numbers')
+
+
+def test_batch_norm_without_running_averages_is_refused(tmp_path):
+  def forget(node):
+    for place in (3, 4):
+      node['inputs'][place]['arg'] = {'as_none': True}
+
+  path = _change_node(tmp_path, 'batch_norm', forget)
+  _refuse(path, 'in stem.1: .* train with track_running_stats=True')
+
+
+def test_too_many_views_are_refused(tmp_path):
+  def change(program):
+    nodes = program['graph_module']['graph']['nodes']
+    relu = next(node for node in nodes if 'relu_' in node['target'])
+    source = relu['inputs'][0]['arg']['as_tensor']['name']
+    views = [json.loads(json.dumps(relu)) for _ in range(2000)]
+    for number, view in enumerate(views):
+      view['target'] = 'torch.ops.aten.alias.default'
+      view['inputs'][0]['arg']['as_tensor']['name'] = source
+      view['outputs'] = [{'as_tensor': {'name': f'view_{number}'}}]
+    index = nodes.index(relu)
+    nodes[index:index] = views
+
+  _refuse(_changed(tmp_path, change), 'too many views, or changes, of one')
+
+
 def test_a_batch_of_a_fixed_size_is_refused(tmp_path):
   def fix(program):
     values = program['graph_module']['graph']['tensor_values']

@@ -122,10 +122,15 @@ def choose_cuts(
     depth = min((cut.depth for cut in tokens), default=0)
     chosen += [cut for cut in tokens if cut.depth == depth][-1:]
   if len(chosen) < _MIN_CUTS:
+    possible_places = _possible(cuts, steps)
+    cure = (
+      f'name two modules to cut after, as {possible_places}'
+      if possible_places
+      else 'nor is there a module to cut after: it can be no teacher'
+    )
     raise ValueError(
       'a teacher has at least two blocks, but one tensor alone carries the '
-      f'image, with height and width, at {len(chosen)} size(s) only; name two '
-      f'modules to cut after, as {_possible(cuts, steps)}'
+      f'image, with height and width, at {len(chosen)} size(s) only; {cure}'
     )
   return chosen
 
@@ -266,11 +271,11 @@ def _end_of_module(steps: Sequence[Step], name: str) -> int:
 
 
 def _possible(cuts: Sequence[Cut], steps: Sequence[Step]) -> str:
-  """Lists modules behind which a graph can be cut."""
+  """Lists modules behind which a graph can be cut; '' if there are none."""
   names = []
   for cut in cuts:
     modules = steps[cut.end - 1].node.modules
     if cut.image_size and len(modules) > cut.depth:
       names.append(modules[cut.depth])
   shown = ', '.join(printable(name, 80) for name in names[-_MAX_SHOWN:])
-  return shown or 'there are none'
+  return shown

@@ -24,6 +24,8 @@ from dualgan_jax.teachers.torch_export.layouts import Layout
 from dualgan_jax.teachers.torch_export.program import Step
 
 _BATCH_NORM = 'torch.ops.aten.batch_norm.default'
+# Operations that make probabilities of logits.
+_PROBABILITIES = ('softmax', 'sigmoid', 'sigmoid_')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class ExportedNet:
     """Counts the operations on images, by their names in PyTorch."""
     return dict(
       collections.Counter(
-        step.node.target.removeprefix('torch.ops.aten.').partition('.')[0]
+        _short_name(step.node.target)
         for step in self.steps
         if step.depends_on_images
       ).most_common()
@@ -97,8 +99,9 @@ class ExportedNet:
     node = self.steps[cut.end - 1].node
     if len(node.modules) > cut.depth:
       return node.modules[cut.depth]
-    operation = node.target.removeprefix('torch.ops.aten.').partition('.')[0]
-    return f'{operation} in {("the model itself", *node.modules)[-1]}'
+    return (
+      f'{_short_name(node.target)} in {("the model itself", *node.modules)[-1]}'
+    )
 
   def cut(
     self, chosen_cuts: Sequence[Cut], dtype: jnp.dtype | None = None
@@ -206,6 +209,19 @@ def _check_logits(parsed_graph: Graph) -> None:
     raise ValueError(
       f'the model gives a tensor of [{lengths}] instead of logits [n, L]'
     )
+
+  for node in parsed_graph.nodes:
+    operation = _short_name(node.target)
+    if parsed_graph.logits in node.outputs and operation in _PROBABILITIES:
+      raise ValueError(
+        f'the model gives probabilities, since it ends in {operation}; export '
+        'it without this step, so that it gives logits'
+      )
+
+
+def _short_name(target: str) -> str:
+  """Names an operation without its overload: 'conv2d'."""
+  return target.removeprefix('torch.ops.aten.').partition('.')[0]
 
 
 def _as_single(array: np.ndarray) -> np.ndarray:

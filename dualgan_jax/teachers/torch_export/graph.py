@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dualgan_jax.teachers.torch_export.archive import DTYPES
 
 # More steps or numbers than any classifier of images needs.
@@ -107,7 +109,13 @@ def parse(graph_module: Mapping[str, Any]) -> Graph:
     raise ValueError(f'it has more than {_MAX_NODES:,} operations')
   images, tensor_names, parameters = _parse_inputs(signature['input_specs'])
   logits = _parse_output(signature['output_specs'])
-  symbol = _batch_symbol(graph['tensor_values'][images]['sizes'])
+  image_entry = graph['tensor_values'][images]
+  if np.issubdtype(DTYPES[image_entry['dtype']], np.integer):
+    raise ValueError(
+      'the model takes images of whole numbers; export it with x in float32, '
+      'as it is after mean and standard deviation'
+    )
+  symbol = _batch_symbol(image_entry['sizes'])
   shapes = {
     name: tuple(_parse_length(name, size, symbol) for size in entry['sizes'])
     for name, entry in graph['tensor_values'].items()

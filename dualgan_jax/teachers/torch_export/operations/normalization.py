@@ -39,7 +39,12 @@ def batch_norm(
     cudnn_enabled: has no effect.
   """
   del momentum, cudnn_enabled
-  if training or running_mean is None or running_var is None:
+  if running_mean is None or running_var is None:
+    raise Unsupported(
+      'batch norm without running averages, whose logits depend on the other '
+      'images; train with track_running_stats=True'
+    )
+  if training:
     raise Unsupported(
       'batch norm that takes the moments of its batch; call model.eval() '
       'before the export'
