@@ -1,7 +1,8 @@
 """Images are prepared as a teacher expects them."""
 
+import jax.numpy as jnp
 import numpy as np
-import pytest.numpy as jnp
+import pytest
 
 from dualgan_jax.teachers.teacher import Preparation
 
