@@ -1,7 +1,10 @@
 """Brings images to the size, channels and scale that a net expects."""
 
 import dataclasses
+import functools
+import warnings
 from collections.abc import Sequence
+from typing import TypeVar
 
 import chex
 import jax
@@ -11,8 +14,35 @@ from dualgan_jax.errors import UserError
 
 # Pillow and PyTorch's transforms weigh red, green and blue so.
 _LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+_Class = TypeVar('_Class')
 
 
+# By their names in version 0.1, the present ones.
+_FORMER_NAMES = {'size': 'image_shape', 'deviation': 'std'}
+
+
+def _take_former_names(cls: type[_Class]) -> type[_Class]:
+  """Lets a class take arguments by their former names, with a warning."""
+  initialise = cls.__init__
+
+  @functools.wraps(initialise)
+  def initialise_with_former_names(self, *args, **kwargs):
+    for former_name in _FORMER_NAMES.keys() & kwargs.keys():
+      present_name = _FORMER_NAMES[former_name]
+      warnings.warn(
+        f'{cls.__name__}({former_name}=...) is now {present_name}; the old '
+        'name will be removed.',
+        DeprecationWarning,
+        stacklevel=2,
+      )
+      kwargs[present_name] = kwargs.pop(former_name)
+    initialise(self, *args, **kwargs)
+
+  cls.__init__ = initialise_with_former_names  # type: ignore[method-assign]
+  return cls
+
+
+@_take_former_names
 @dataclasses.dataclass(frozen=True)
 class Preparation:
   """A function that prepares images for a teacher's first block.

@@ -2,11 +2,11 @@
 
     dualgan train --config=experiments/configs/public_digits.py \\
         --workdir=runs/public_digits \\
-        --config.teachers.recogniser.weights=handwriting_model.pth \\
+        --config.teachers.recogniser.weights=FILE \\
         [--config.data.mnist.path=DIR]
 
-The file is in the wheel of digit-recognizer-py 0.1.0.
-How the values were chosen: experiments/notes/public_digits.md
+FILE is models/handwriting_model.pth of digit-recognizer-py 0.1.0. There are no
+results yet. How the values were chosen: experiments/notes/public_digits.md
 """
 
 import ml_collections

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from dualgan_jax.teachers.teacher import Preparation
 
@@ -20,3 +21,9 @@ def test_size_channels_and_scale_become_the_teachers():
   np.testing.assert_allclose(
     wide[0, :, 0], np.repeat([[0], [0.25], [0.75], [1]], 3, axis=1)
   )
+
+
+def test_arguments_of_version_0_1_are_taken_with_a_warning():
+  with pytest.warns(DeprecationWarning, match='is now std'):
+    former = Preparation((2, 1, 1), deviation=(0.25,))
+  assert former == Preparation((2, 1, 1), std=(0.25,))
