@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TypeVar
@@ -53,11 +54,23 @@ class Preparation:
       repeated.
     mean: per channel, or one for all; subtracted from images in [0, 1].
     std: standard deviation to divide by then, per channel or one for all.
+
+  Raises:
+    UserError: `mean` or `std` has other numbers than it can have.
   """
 
   image_shape: tuple[int, int, int]
   mean: tuple[float, ...] = (0.0,)
   std: tuple[float, ...] = (1.0,)
+
+  def __post_init__(self):
+    if (
+      not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0
+    ):
+      raise UserError(
+        f'mean {self.mean} and std {self.std}: give finite numbers, and a std '
+        'above 0, of images in [0, 1].'
+      )
 
   def __call__(self, images: chex.Array) -> chex.Array:
     """Maps images [N, h, w, c] in [0, 1] to [N, *image_shape]."""

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dualgan_jax.errors import UserError
 from dualgan_jax.teachers.teacher import Preparation
 
 
@@ -27,3 +28,11 @@ def test_arguments_of_version_0_1_are_taken_with_a_warning():
   with pytest.warns(DeprecationWarning, match='is now std'):
     former = Preparation((2, 1, 1), deviation=(0.25,))
   assert former == Preparation((2, 1, 1), std=(0.25,))
+
+
+@pytest.mark.parametrize(
+  'changes', [{'std': (0.0,)}, {'std': (-1.0,)}, {'mean': (float('nan'),)}]
+)
+def test_odd_statistics_are_refused(changes):
+  with pytest.raises(UserError, match='give finite numbers, and a std above 0'):
+    Preparation((2, 1, 1), **changes)
