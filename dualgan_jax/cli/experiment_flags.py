@@ -14,11 +14,14 @@ from dualgan_jax.cli import config_errors
 from dualgan_jax.config import renamed_fields
 from dualgan_jax.errors import UserError
 
+# In which config_flags finds the fields to override; `parse` fills it.
+_WORDS: list[str] = []
 CONFIG = config_flags.DEFINE_config_file(
   'config',
   None,
   'a preset or a Python file, and its variants: digits, mine.py:small',
   lock_config=True,
+  sys_argv=_WORDS,
 )
 WORKDIR = flags.DEFINE_string('workdir', None, 'folder of the run')
 MULTIHOST = flags.DEFINE_bool(
@@ -41,12 +44,11 @@ def parse(argv: Sequence[str]) -> list[str]:
     SystemExit: the command line ends the program without an error of its own.
   """
   config_argument = _replace_preset(find_config_argument(argv))
+  _WORDS[:] = renamed_fields.rename_flags(_replace_presets(argv))
   # config_flags logs a warning of its own before the sentence below.
   logging.disable(logging.WARNING)
   try:
-    positional_arguments = flags.FLAGS(
-      list(renamed_fields.rename_flags(_replace_presets(argv)))
-    )
+    positional_arguments = flags.FLAGS(_WORDS)
     # A file that could not be opened raises only when its value is read.
     getattr(CONFIG.value, 'to_dict', None)
     sentence = config_errors.explain_value(CONFIG.value, config_argument)

@@ -25,7 +25,10 @@ _COMMAND_LINES = {
   'unknown command': ['trian\x1b[2J'],
   'presets': ['train', '--config=?'],
   'fields': ['train', '--config=digits', '--help', '--config.seed=7'],
-  'config': ['show-config', '--config=digits:smoke', '--config.seed=7'],
+  'config': [
+    *('show-config', '--config=digits:smoke', '--config.seed=7'),
+    '--config.generator.noise=9',
+  ],
   **{command: [command, '--help'] for command in main.COMMANDS},
 }
 # Flags are global, so that command lines share one process, but not ours.
@@ -205,6 +208,8 @@ def test_show_config_prints_the_fields_after_changes(outcomes):
   lines = page.splitlines()
   assert 'seed = 7' in lines
   assert 'generator.steps = 20' in lines
+  # The flag has the field's former name.
+  assert 'generator.latent_dim = 9' in lines
   # A field that the config leaves out has its default.
   assert 'teachers.low.batch_norm = True' in lines
   # Single values come before groups.
