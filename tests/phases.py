@@ -14,6 +14,7 @@ from dualgan_jax.stages import (
   pretrain,
   routing_probe,
 )
+from dualgan_jax.teachers.preparation import Preparation
 from dualgan_jax.training.image_batches import RealImages
 from tests import tiny
 from tests.stages import test_refine
@@ -30,7 +31,7 @@ def _pretrain():
   return pretrain.phase(
     'pretrain/one',
     tiny.net((4, 6, 8), 3, kind='residual'),
-    tiny.IMAGE,
+    Preparation(tiny.IMAGE),
     lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
     stage_table.Pretrain(steps=3, batch=tiny.BATCH),
     tiny.keep_gradient(),
