@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from dualgan_jax.config import stage_table
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.method import branched
 from dualgan_jax.stages import (
   branch_points,
@@ -69,6 +70,7 @@ def _distil(draw, origin, net=None):
     draw,
     tiny.LABEL_MAP,
     lambda: distillation.DistillationInputs(tiny.both_teachers(), origin),
+    Augmentation(shift=1, flip=True, mixup=0.5),
     temperature=2.0,
     steps=3,
     batch_size=tiny.BATCH,
@@ -129,6 +131,11 @@ PHASES = {
   ),
   'branched on routed images': lambda: _distil(
     distillation.draw_generated, tiny.source(routed=True), 'branched'
+  ),
+  'branched on stored images': lambda: _distil(
+    distillation.draw_stored,
+    distillation.StoredImages(tiny.images(), tiny.source(routed=True)),
+    'branched',
   ),
   'refine': lambda: test_refine.phase(optimiser=tiny.keep_gradient()),
   'refine, routed': lambda: test_refine.phase(

@@ -155,7 +155,7 @@ def train_baselines(
     The models, by their names in the results.
   """
   config, nets = context.config.baselines, context.nets
-  if not config.steps:
+  if not config.enabled or not config.steps:
     return {}
   # By name, how a batch is drawn, and from which origin.
   baselines = {
@@ -185,6 +185,7 @@ def train_baselines(
       lambda make_origin=make_origin: distillation.DistillationInputs(
         teachers.relevant_teachers, make_origin()
       ),
+      context.config.augmentation,
       temperature=context.config.temperature,
       steps=config.steps,
       batch_size=config.batch,

@@ -58,10 +58,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 3000
   config.refine.replay_steps = 4
   config.refine.replay_buffer_batches = 600
-  config.refine.shift = 2
-  config.refine.flip = True
-  config.refine.mixup = 0.5
-  config.baselines.steps = 0
+  config.augmentation.shift = 2
+  config.augmentation.flip = True
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 
