@@ -5,6 +5,7 @@ Where the weights come from: experiments/notes/objectives.md
 
 import ml_collections
 
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 
 
@@ -86,7 +87,8 @@ def use_dafl(config: ml_collections.ConfigDict) -> None:
 
 
 def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Sets temperature 1, λ² = 1 in Eq. 16, and no refinement."""
+  """Sets temperature 1, λ² = 1 in Eq. 16, no refinement, no augmentation."""
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0
+  config.augmentation = Augmentation().model_dump()

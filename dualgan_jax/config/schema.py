@@ -7,7 +7,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config import renamed_fields, training_budget
+from dualgan_jax.config import renamed_fields, stage_fields, training_budget
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
@@ -88,7 +88,9 @@ def _fill_in_baseline_steps(experiment: Experiment) -> Experiment:
   baselines = experiment.baselines
   if not baselines.enabled or baselines.steps is not None:
     return experiment
-  steps = training_budget.num_student_steps(experiment)
+  steps = training_budget.num_student_steps(
+    stage_fields.flatten_fields(experiment)
+  )
   return experiment.model_copy(
     update={'baselines': baselines.model_copy(update={'steps': steps})}
   )

@@ -1,36 +1,36 @@
 """Counts what a student's training consists of."""
 
-from dualgan_jax.config.fields import Experiment
+from collections.abc import Mapping
+from typing import Any
 
 
-def num_student_steps(config: Experiment) -> int:
+def num_student_steps(fields: Mapping[str, Any]) -> int:
   """Counts the optimiser's steps of the compact student, in all stages.
 
-  Stage `dual` trains one block at a time; as many steps as it has blocks count
-  as one step of the whole student.
+  Stage `dual` trains one block at a time; as many steps as there are blocks
+  count as one step of the whole student.
 
   Args:
-    config: a checked config.
+    fields: of a checked config, as `stage_fields.flatten_fields` lists them.
   """
-  refine = config.refine
   return (
-    config.dual.steps
-    + config.targetnet.compact_steps
-    + refine.steps * (1 + refine.replay_steps)
+    fields['dual.steps']
+    + fields['targetnet.compact_steps']
+    + fields['refine.steps'] * (1 + fields['refine.replay_steps'])
   )
 
 
-def num_generated_images(config: Experiment) -> int:
+def num_generated_images(fields: Mapping[str, Any]) -> int:
   """Counts the generated images that the compact student learns from.
 
   Images that are replayed, as they are or changed, count once.
 
   Args:
-    config: a checked config whose batches are numbers above 0.
+    fields: as in `num_student_steps`; batches are numbers above 0.
   """
-  dual, targetnet, refine = config.dual, config.targetnet, config.refine
+  num_blocks = len(fields['student.widths'])
   return (
-    len(config.student.widths) * dual.steps * dual.batch
-    + targetnet.compact_steps * targetnet.batch
-    + refine.steps * refine.batch
+    num_blocks * fields['dual.steps'] * fields['dual.batch']
+    + fields['targetnet.compact_steps'] * fields['targetnet.batch']
+    + fields['refine.steps'] * fields['refine.batch']
   )
