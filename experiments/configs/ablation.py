@@ -44,7 +44,7 @@ def _no_refine(config: ml_collections.ConfigDict) -> None:
 
 def _paper(config: ml_collections.ConfigDict) -> None:
   _no_refine(config)
-  config.objective = objectives.paper()
+  config.objective = objectives.paper(len(mnist.DIGITS))
 
 
 def _paper_prior(config: ml_collections.ConfigDict) -> None:
