@@ -16,7 +16,10 @@ from dualgan_jax.teachers.torch_export.operations import (
 from dualgan_jax.teachers.torch_export.operations.unsupported import (
   Unsupported,
 )
-from tests.teachers.operation_cases import CASES, numbers
+from tests.teachers import array_cases, layer_cases
+from tests.teachers.layer_cases import numbers
+
+CASES = {**layer_cases.CASES, **array_cases.CASES}
 
 
 @pytest.mark.torch
@@ -27,6 +30,8 @@ def test_an_operation_computes_what_pytorch_does(name):
   def to_torch(value):
     if isinstance(value, np.ndarray | np.generic):
       return torch.from_numpy(np.array(value))
+    if isinstance(value, np.dtype):
+      return torch.from_numpy(np.empty(0, value)).dtype
     if isinstance(value, list):
       return [to_torch(entry) for entry in value]
     return value
@@ -44,7 +49,10 @@ def test_an_operation_computes_what_pytorch_does(name):
   for case in CASES[name]:
     options = case[-1] if isinstance(case[-1], dict) else {}
     arguments = case[:-1] if options else case
-    expected = operation(*map(to_torch, arguments), **options)
+    expected = operation(
+      *map(to_torch, arguments),
+      **{key: to_torch(value) for key, value in options.items()},
+    )
     with jax.numpy_rank_promotion('allow'):
       actual = function(*map(to_jax, arguments), **options)
     pairs = (
@@ -59,6 +67,13 @@ def test_an_operation_computes_what_pytorch_does(name):
           our_result, their_result.numpy(), rtol=1e-5, atol=1e-5, strict=False
         )
         assert our_result.shape == tuple(their_result.shape)
+
+
+def test_every_function_is_compared():
+  compared = {table.find(f'torch.ops.aten.{name}') for name in CASES}
+  for name, function in table.OPERATIONS.items():
+    # Python's own operators are of sizes, not of tensors.
+    assert function in compared or name.startswith('_operator.'), name
 
 
 def test_a_last_window_may_be_cut_off():

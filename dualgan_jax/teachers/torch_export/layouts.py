@@ -30,7 +30,7 @@ _CHANNELS_FIRST = tuple(
     *('_adaptive_avg_pool2d.', 'adaptive_max_pool2d.'),
     *('upsample_nearest2d.', 'upsample_bilinear2d.'),
     *('upsample_bicubic2d.', '_upsample_nearest_exact2d.', 'pixel_shuffle.'),
-    *('pixel_unshuffle.', 'channel_shuffle.'),
+    *('pixel_unshuffle.', 'channel_shuffle.', 'grid_sampler.'),
   )
 )
 # Operations after which axes may mean something else.
@@ -41,7 +41,8 @@ _REARRANGING = tuple(
     *('movedim.', 'matmul.', 'bmm.', 'einsum.', 'stack.', 'unbind.', 'select.'),
     *('squeeze.', 'unsqueeze.', 'scaled_dot_product_attention.', 'index.'),
     *('view_as.', 'reshape_as.', 'swapaxes.', 'swapdims.', 'unfold.'),
-    'meshgrid.',
+    *('meshgrid.', 'mT.', 'adjoint.', 'rot90.', 'diagonal.'),
+    *('affine_grid_generator.',),
   )
 )
 # It takes moments over the channels of each pixel, so that these are last.

@@ -17,6 +17,7 @@ _CERTAIN_VIEWS = tuple(
     *('numpy_T', 'movedim', 'unsqueeze', 'squeeze', 'split', 'chunk', 'slice'),
     *('split_with_sizes', 'unbind', 'select', 'narrow', 'expand', 'expand_as'),
     *('unflatten', 'detach', 'alias', 'broadcast_to', 'unfold', 'dropout'),
+    *('mT', 'adjoint', 'diagonal', 'tensor_split'),
     *('feature_dropout', 'alpha_dropout', 'feature_alpha_dropout'),
   )
 )

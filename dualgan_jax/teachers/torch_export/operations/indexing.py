@@ -40,6 +40,14 @@ def chunk(
   return split(tensor, -(-tensor.shape[axis] // num_chunks), axis)
 
 
+def split_evenly(
+  tensor: chex.Array, num_parts: int, axis: int = 0
+) -> list[chex.Array]:
+  """Splits an axis into parts, the first of which may be longer by 1."""
+  _check_count(num_parts)
+  return jnp.array_split(tensor, num_parts, axis)
+
+
 def unbind(tensor: chex.Array, axis: int = 0) -> list[chex.Array]:
   """Lists the parts of an axis, without it."""
   _check_count(tensor.shape[axis])
@@ -153,6 +161,7 @@ OPERATIONS = {
   'split.sizes': split,
   'split_with_sizes.default': split,
   'chunk.default': chunk,
+  'tensor_split.sections': split_evenly,
   'unbind.int': unbind,
   'select.int': select,
   'slice.Tensor': slice_axis,

@@ -199,6 +199,20 @@ def minimum_and_place(
   )
 
 
+def place_of_maximum(
+  values: chex.Array, axis: int | None = None, keepdim: bool = False
+) -> chex.Array:
+  """Computes where the maximum stands, along an axis or in all values."""
+  return values.argmax(axis, keepdims=keepdim)
+
+
+def cumulated_product(
+  values: chex.Array, axis: int, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Computes the products of all values up to each along an axis."""
+  return _summands(values, dtype).cumprod(axis)
+
+
 def all_along(
   values: chex.Array, axes: Axes = None, keepdim: bool = False
 ) -> chex.Array:
@@ -221,6 +235,8 @@ _MOMENTS = {
 }
 OPERATIONS = {
   'cumsum.default': cumulated,
+  'cumprod.default': cumulated_product,
+  'argmax.default': place_of_maximum,
   'mean.default': mean,
   'mean.dim': mean,
   'sum.default': total,

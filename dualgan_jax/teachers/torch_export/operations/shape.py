@@ -58,6 +58,30 @@ def transpose_matrix(tensor: chex.Array) -> chex.Array:
   return tensor.T
 
 
+def transpose_last(tensor: chex.Array) -> chex.Array:
+  """Swaps the last two axes."""
+  return tensor.swapaxes(-1, -2)
+
+
+def rotate(
+  tensor: chex.Array, count: int = 1, axes: Sequence[int] = (0, 1)
+) -> chex.Array:
+  """Turns the plane of two axes by 90°, from the first towards the second."""
+  return jnp.rot90(tensor, count, tuple(axes))
+
+
+def join_columns(tensors: Sequence[chex.Array]) -> chex.Array:
+  """Joins tensors along the second axis, vectors along their only one."""
+  return jnp.hstack(tensors)
+
+
+def diagonal(
+  tensor: chex.Array, offset: int = 0, axis: int = 0, other_axis: int = 1
+) -> chex.Array:
+  """Returns the diagonal of two axes, as the last one."""
+  return jnp.diagonal(tensor, offset, axis, other_axis)
+
+
 def squeeze(
   tensor: chex.Array, axes: int | Sequence[int] | None = None
 ) -> chex.Array:
@@ -219,6 +243,11 @@ OPERATIONS = {
   'swapaxes.default': jnp.swapaxes,
   'swapdims.default': jnp.swapaxes,
   't.default': transpose_matrix,
+  'mT.default': transpose_last,
+  'adjoint.default': transpose_last,
+  'rot90.default': rotate,
+  'hstack.default': join_columns,
+  'diagonal.default': diagonal,
   'numpy_T.default': jnp.transpose,
   'movedim.int': jnp.moveaxis,
   'movedim.intlist': jnp.moveaxis,

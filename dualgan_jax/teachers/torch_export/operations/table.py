@@ -15,6 +15,7 @@ from dualgan_jax.teachers.torch_export.operations import (
   normalization,
   pooling,
   reductions,
+  sampling,
   shape,
 )
 from dualgan_jax.teachers.torch_export.operations.unsupported import (
@@ -55,6 +56,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
       normalization,
       pooling,
       reductions,
+      sampling,
       shape,
     )
     for name, function in module.OPERATIONS.items()
