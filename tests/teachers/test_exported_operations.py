@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from dualgan_jax.teachers.torch_export.operations import (
+  assignment,
   indexing,
+  interpolation,
   linear,
   normalization,
   pooling,
+  reductions,
+  sampling,
   shape,
   table,
 )
@@ -102,6 +106,48 @@ def test_parts_of_an_adaptive_pool_may_overlap():
   np.testing.assert_allclose(
     pooling.adaptive_avg_pool(rows, [1, 3]), [[[[0.5, 2, 3.5]]]]
   )
+
+
+def test_rows_between_pixels_are_weighed_by_their_distance():
+  row = jnp.asarray([0.0, 2]).reshape(1, 1, 1, 2)
+  aligned, plain = (
+    interpolation.upsample_bilinear2d(row, [1, 4], align_corners)
+    for align_corners in (True, False)
+  )
+  np.testing.assert_allclose(aligned[0, 0, 0], [0, 2 / 3, 4 / 3, 2], rtol=1e-6)
+  np.testing.assert_allclose(plain[0, 0, 0], [0, 0.5, 1.5, 2])
+
+
+def test_a_transposed_convolution_spreads_each_pixel():
+  row = jnp.asarray([1.0, 2]).reshape(1, 1, 1, 2)
+  kernel = jnp.asarray([1.0, 10, 100]).reshape(1, 1, 1, 3)
+  spread = linear.transposed_convolution(row, kernel, stride=(1, 2))
+  np.testing.assert_allclose(spread[0, 0, 0], [1, 10, 102, 20, 200])
+  cut_off = linear.transposed_convolution(row, kernel, None, (1, 2), (0, 1))
+  np.testing.assert_allclose(cut_off[0, 0, 0], [10, 102, 20])
+
+
+def test_weight_norm_gives_each_part_its_length():
+  weights = linear.weight_norm(jnp.asarray([[3.0, 4]]), jnp.asarray([[10.0]]))
+  np.testing.assert_allclose(weights, [[6, 8]])
+
+
+def test_a_place_between_pixels_or_outside_of_them():
+  row = jnp.asarray([1.0, 5]).reshape(1, 1, 1, 2)
+  grid = jnp.asarray([[-1.0, 0], [0, 0], [9, 0]]).reshape(1, 1, 3, 2)
+  for padding_mode, outside in ((0, 0), (1, 5)):
+    sampled = sampling.grid_sample(row, grid, 0, padding_mode, True)
+    np.testing.assert_allclose(sampled[0, 0, 0], [1, 3, outside])
+
+
+def test_a_part_of_another_shape_is_not_repeated():
+  with pytest.raises(AssertionError, match='shape'):
+    assignment.slice_scatter(jnp.zeros((2, 3)), jnp.ones((2, 1)), 1, 0, 2)
+
+
+def test_norms_have_a_gradient_at_zero():
+  gradient = jax.grad(reductions.norm)(jnp.zeros(3))
+  np.testing.assert_array_equal(gradient, 0)
 
 
 def test_a_causal_query_sees_no_later_keys():
