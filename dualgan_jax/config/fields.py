@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.config.stage_table import StageGroups
 from dualgan_jax.config.teacher_groups import Net, Teacher
@@ -96,4 +97,5 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
+  augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

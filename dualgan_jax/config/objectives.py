@@ -3,8 +3,11 @@
 Where the weights come from: experiments/notes/objectives.md
 """
 
+import math
+
 import ml_collections
 
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 
 
@@ -13,25 +16,32 @@ def default() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(Objective().model_dump())
 
 
-def paper() -> ml_collections.ConfigDict:
+def paper(num_labels: int) -> ml_collections.ConfigDict:
   """Returns Eq. 8 and 11 as printed: no prior, and Eq. 5 may find no label.
 
-  The paper does not publish its weights; real images of `digits` chose these.
+  The paper does not publish its weights. α and β are those of DAFL's code. With
+  the entropy of each label, γ·L_dis + β·L_ie is least where each label is on
+  with probability σ(-γ/β): γ = β·ln(L - 1) asks for one label per image.
+
+  Args:
+    num_labels: L, labels of all teachers, two or more.
   """
+  beta = 5.0
   # All fields are written out, so that other defaults change no baseline.
   return ml_collections.ConfigDict(
     {
       'name': 'paper',
-      'oracle': True,
+      'oracle': False,
       'alpha': 0.1,
-      'beta': 1.0,
-      'gamma': 1.0,
+      'beta': beta,
+      'gamma': beta * math.log(num_labels - 1),
       'entropy': 'bernoulli',
       'bn_prior_weight': 0.0,
       'one_hot': 'labels',
       'never_empty': False,
       'groups': True,
-      'image_filter': True,
+      # The student would not see what the teachers see behind it.
+      'image_filter': False,
       'routing': 'off',
     }
   )
@@ -69,7 +79,10 @@ def use_paper(config: ml_collections.ConfigDict) -> None:
   Args:
     config: the config, which is changed in place.
   """
-  config.objective = paper()
+  union = {
+    label for teacher in config.teachers.values() for label in teacher.labels
+  }
+  config.objective = paper(len(union))
   _use_earlier_training(config)
 
 
@@ -86,7 +99,8 @@ def use_dafl(config: ml_collections.ConfigDict) -> None:
 
 
 def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Sets temperature 1, λ² = 1 in Eq. 16, and no refinement."""
+  """Sets temperature 1, λ² = 1 in Eq. 16, no refinement, no augmentation."""
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0
+  config.augmentation = Augmentation().model_dump()

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
@@ -121,6 +122,7 @@ def regroup_blocks(
       lambda: distillation.DistillationInputs(
         teachers.relevant_teachers, trained.frozen
       ),
+      context.config.augmentation,
       temperature=context.config.temperature,
       steps=num_steps,
       batch_size=config.batch,
@@ -176,6 +178,8 @@ def refine_students(
 ) -> Students:
   """Refines the compact TargetNet against a generator that seeks its errors.
 
+  The branched TargetNet then learns from images that this generator has made.
+
   Args:
     context: context of the run.
     teachers: outcome of `pretrain`.
@@ -183,8 +187,8 @@ def refine_students(
     students: outcome of `targetnet`.
 
   Returns:
-    The students, with the refined one as `compact`; unchanged if the stage has
-    no steps.
+    The students, with the refined ones in their places; unchanged if the stage
+    has no steps.
   """
   config, nets = context.config.refine, context.nets
   if not config.steps:
@@ -198,6 +202,7 @@ def refine_students(
     nets.label_map,
     context.config.objective,
     config,
+    context.config.augmentation,
     image_shape=nets.image_shape,
     temperature=context.config.temperature,
     optimisers={
@@ -220,4 +225,39 @@ def refine_students(
     'compact_before_refine': unrefined_model,
     'compact': Model(unrefined_model.apply, refined_variables),
   }
+  if 'branched' in models and config.branched_steps:
+    models['branched'] = _refine_branched(
+      context, teachers, trained, models['branched'], state.pool
+    )
   return dataclasses.replace(students, models=models)
+
+
+def _refine_branched(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  model: Model,
+  replay_buffer: np.ndarray,
+) -> Model:
+  """Trains the branched TargetNet on the replay buffer of the compact one."""
+  config = context.config.refine
+  num_batches = min(config.steps, config.replay_buffer_batches)
+  stored_images = replay_buffer[: num_batches * config.batch]
+  phase = distillation.phase(
+    'refine/branched',
+    model.apply,
+    lambda key: model.variables,
+    distillation.draw_stored,
+    context.nets.label_map,
+    lambda: distillation.DistillationInputs(
+      teachers.all_teachers,
+      distillation.StoredImages(stored_images, trained.frozen),
+    ),
+    context.config.augmentation,
+    temperature=context.config.temperature,
+    steps=config.branched_steps,
+    batch_size=config.batch,
+    optimiser=adam(config.learning_rate, config.branched_steps),
+  )
+  state = context.train(phase)
+  return Model(model.apply, join(state.params, state.batch_stats))

@@ -38,8 +38,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = builders.conv((16, 24, 56), strides)
   config.pretrain.steps = 2400
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 
@@ -59,7 +59,6 @@ def _may_be_empty(config: ml_collections.ConfigDict) -> None:
   """Takes pseudo labels as Eq. 5 has them, of which there may be none."""
   config.objective.name = 'may_be_empty'
   config.objective.never_empty = False
-  config.baselines.steps = 0  # they never see an image of the generator's
 
 
 VARIANTS = {
