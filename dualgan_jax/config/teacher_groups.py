@@ -25,6 +25,12 @@ from dualgan_jax.config.value_types import (
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.networks.classifier import KINDS
 
+_ImageMean = Annotated[
+  Mean, Field(description='Mean to subtract from images in [0, 1].')
+]
+_ImageStd = Annotated[
+  Std, Field(description='Standard deviation to divide them by then.')
+]
 # Of a teacher that is not trained here.
 _TrainingSet = Annotated[
   OptionalText,
@@ -71,12 +77,8 @@ class TrainedTeacher(Net):
   single_label: Flag = Field(
     False, description='Whether its labels exclude one another (softmax).'
   )
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
-  )
-  std: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
+  mean: _ImageMean = (0.0,)
+  std: _ImageStd = (1.0,)
 
 
 class ExternalTeacher(Group):
@@ -108,12 +110,8 @@ class FileTeacher(ExternalTeacher):
   )
   data: _TrainingSet = None
   # How the images were prepared that it was trained on.
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
-  )
-  std: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
+  mean: _ImageMean = (0.0,)
+  std: _ImageStd = (1.0,)
   merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
     (), description='Numbers of blocks to merge with the next one.'
   )
