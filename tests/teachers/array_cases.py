@@ -196,6 +196,7 @@ CASES = {
   'new_full.default': [(ROWS, [2, 3], 2.5)],
   'linspace.default': [(-1, 2.0, 5)],
   'eye.default': [(3,)],
+  'eye.m': [(2, 3)],
   'zeros.default': [([2, 3],)],
   'ones.default': [([2, 3],)],
   'full.default': [([2, 3], 4.5)],

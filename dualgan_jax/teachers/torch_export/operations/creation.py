@@ -131,6 +131,13 @@ def eye(length: int, dtype: jnp.dtype | None = None) -> chex.Array:
   return jnp.eye(length, dtype=dtype or jnp.float32)
 
 
+def eye_of_shape(
+  height: int, width: int, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Makes a matrix of any shape with 1 in its diagonal and 0 elsewhere."""
+  return jnp.eye(height, width, dtype=dtype or jnp.float32)
+
+
 def arange(end: int, dtype: jnp.dtype | None = None) -> chex.Array:
   """Makes the numbers 0, 1, … before end."""
   return jnp.arange(end, dtype=dtype)
@@ -176,6 +183,7 @@ OPERATIONS = {
   'new_full.default': new_full,
   'linspace.default': linspace,
   'eye.default': eye,
+  'eye.m': eye_of_shape,
   'arange.default': arange,
   'arange.start': arange_from,
   'arange.start_step': arange_from,

@@ -128,14 +128,17 @@ def _interpolated(
       places = (rows + np.float32(0.5)) * step - np.float32(0.5)
       if taps is _linear_taps:
         places = np.maximum(places, 0)
-    weights = np.zeros((num_rows, length), images.dtype)
+    weights = np.zeros((num_rows, length), np.float32)
     first_rows = np.floor(places).astype(np.int64)
     for offset, shares in taps(places).items():
       sources = np.clip(first_rows + offset, 0, length - 1)
       np.add.at(weights, (np.arange(num_rows), sources), shares)
     images = jnp.moveaxis(
       jnp.tensordot(
-        images, weights, ((axis + 2,), (1,)), precision=lax.Precision.HIGHEST
+        images,
+        weights.astype(images.dtype),
+        ((axis + 2,), (1,)),
+        precision=lax.Precision.HIGHEST,
       ),
       *(-1, axis + 2),
     )
