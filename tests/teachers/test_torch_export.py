@@ -37,9 +37,9 @@ def test_a_teacher_keeps_to_the_protocol_and_shows_its_batch_norms():
   protocol.check_teacher('f', teacher, (8, 8, 3))
   assert (teacher.name, teacher.image_shape) == ('mine', (8, 8, 3))
   images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 3))
-  # The stem's, and one per unit; each sees the image's rows alone.
+  # The images', the stem's, and one per unit; each sees the image's rows alone.
   moments = forward.ladder(teacher, images, {}).moments
-  assert len(moments) == 4
+  assert len(moments) == 5
   stem = teacher.variables[0]['params']['stem']['0']
   mean = np.array([0.5, 0.4, 0.3], np.float32).reshape(1, 1, 1, 3)
   shown = (images - mean) / 0.25
@@ -47,7 +47,10 @@ def test_a_teacher_keeps_to_the_protocol_and_shows_its_batch_norms():
     shown.transpose(0, 3, 1, 2), stem['weight'], (1, 1), 'SAME'
   )
   np.testing.assert_allclose(
-    moments[0].mean,
+    moments[0].mean, shown.mean((0, 1, 2)), rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_allclose(
+    moments[1].mean,
     convolved.mean((0, 2, 3)) + stem['bias'],
     rtol=1e-4,
     atol=1e-5,
