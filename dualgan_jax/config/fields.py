@@ -96,4 +96,9 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
+  distillation: Annotated[str, choice('labels', 'class')] = Field(
+    'labels',
+    description='Distillation loss: label by label; or, of a student that ends '
+    'in a softmax, of one class per image.',
+  )
   objective: Objective = Objective()

@@ -259,11 +259,16 @@ def _write_students(
     'image_shape': config.image_shape,
     'origin': origin | results['versions'],
   }
+  # Versions without `hidden_widths` read the folders that do not need it.
+  unneeded = set() if config.student.hidden_widths else {'hidden_widths'}
   # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**dict(config.student), 'single_label': single_label},
+    net={
+      **config.student.model_dump(exclude=unneeded),
+      'single_label': single_label,
+    },
     card_facts=card_facts,
     **common_arguments,
   )

@@ -257,7 +257,7 @@ def _list_trained_stages(
   for stage in stage_table.STAGES:
     if not stage.has_batch:
       continue
-    # A stage with 0 steps trains nothing; `targetnet` always has some.
+    # A stage with 0 steps trains nothing; `targetnet` has no such field.
     has_training = getattr(getattr(config, stage.name), 'steps', True)
     if stage.name == 'pretrain':
       has_training = nets.classifiers

@@ -195,6 +195,7 @@ def train_baselines(
       steps=config.steps,
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
+      distillation_loss=context.distillation_loss,
     )
     state = context.train(phase)
     models[name] = Model(

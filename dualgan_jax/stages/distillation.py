@@ -26,6 +26,8 @@ from dualgan_jax.training.phase import Phase, first_state, train_step
 # (origin, teachers, label_map, key, batch_size) -> this device's share of a
 # batch: images, and the teachers' logits on Y_cst for them
 DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
+# (logits, targets, temperature=) -> scalar
+DistillationLoss = Callable[..., chex.Array]
 
 
 @struct.dataclass
@@ -53,8 +55,9 @@ def phase(
   steps: int,
   batch_size: int,
   optimiser: optax.GradientTransformation,
+  distillation_loss: DistillationLoss = losses.distillation,
 ) -> Phase:
-  """Trains a net under the distillation loss.
+  """Trains a net under a distillation loss.
 
   Args:
     name: the phase's.
@@ -67,6 +70,7 @@ def phase(
     steps: training steps.
     batch_size: images per step.
     optimiser: of the net's parameters.
+    distillation_loss: `losses.distillation` or `losses.class_distillation`.
   """
 
   def init(key):
@@ -78,7 +82,7 @@ def phase(
         frozen.origin, frozen.teachers, label_map, key, batch_size
       )
       logits, variables = apply(join(params, batch_stats), images, train=True)
-      loss = losses.distillation(logits, targets, temperature=temperature)
+      loss = distillation_loss(logits, targets, temperature=temperature)
       # The loss of a perfect student is not 0; this share is 1.
       metrics = {'agreement': agreement(logits, targets)}
       return loss, (split(variables)[1], metrics)
