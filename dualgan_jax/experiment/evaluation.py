@@ -72,7 +72,10 @@ def measure(
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
   images, ensemble_logits = draw_samples(
-    context, teachers.all_teachers, trained.frozen, config.labels
+    context,
+    teachers.all_teachers,
+    students.generator or trained.frozen,
+    config.labels,
   )
 
   # The order of the rows is that of the tables: teachers come first.

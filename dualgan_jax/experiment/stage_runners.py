@@ -137,7 +137,7 @@ def train_generator(
     state.params['filters'],
   )
   # Hours before the evaluation, the images show whether the training goes well.
-  if parallel.is_first() and not is_finished:
+  if config.generator.steps and parallel.is_first() and not is_finished:
     labels = nets.label_map.union
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',

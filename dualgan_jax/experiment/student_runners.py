@@ -222,4 +222,11 @@ def refine_students(
   if context.config.targetnet.compact_steps or context.config.dual.steps:
     models['compact_before_refine'] = unrefined_model
   models['compact'] = Model(unrefined_model.apply, refined_variables)
-  return dataclasses.replace(students, models=models)
+  refined_generator = None
+  if not context.config.generator.steps:
+    refined_generator = trained.frozen.replace(
+      variables=join(state.params['generator'], state.batch_stats['generator'])
+    )
+  return dataclasses.replace(
+    students, models=models, generator=refined_generator
+  )

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.networks.head import Head
 from dualgan_jax.networks.normalization import normalize
 
 # By collection: 'params', and 'batch_stats' if there is batch norm.
@@ -95,36 +96,6 @@ class LeNetBlock(_Block):
     # `nn.max_pool` drops a last odd row or column.
     window = (self.stride, self.stride)
     return nn.max_pool(features, window_shape=window, strides=window)
-
-
-class Head(nn.Module):
-  """Dense layers on all features, or on their spatial mean.
-
-  Attributes:
-    num_labels: number of logits.
-    pool: whether to average over space first, as residual nets do. A head that
-      sees every position knows where strokes belong, and so does a generator
-      that is trained against it.
-    hidden_widths: of dense layers with a ReLU, before the one of the logits.
-  """
-
-  num_labels: int
-  pool: bool
-  hidden_widths: tuple[int, ...] = ()
-
-  @nn.compact
-  def __call__(self, features: chex.Array) -> chex.Array:
-    """Maps [N, h, w, c] to logits [N, num_labels], in float32."""
-    # Half precision would round the mean, and the logits.
-    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
-    features = (
-      jnp.mean(features, axis=(1, 2))
-      if self.pool
-      else features.reshape(features.shape[0], -1)
-    )
-    for width in self.hidden_widths:
-      features = nn.relu(nn.Dense(width)(features))
-    return nn.Dense(self.num_labels)(features)
 
 
 def one_against_rest(scores: chex.Array) -> chex.Array:

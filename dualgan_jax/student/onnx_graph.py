@@ -249,7 +249,7 @@ def _write_head(
   *,
   pool: bool,
 ) -> str:
-  """Writes a `classifier.Head`, and returns the name of its logits."""
+  """Writes a `head.Head`, and returns the name of its logits."""
   layers = [params[f'Dense_{number}'] for number in range(len(params))]
   kernel, name = layers[0]['kernel'], features.name
   if pool:

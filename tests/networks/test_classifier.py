@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dualgan_jax.networks import classifier
-from dualgan_jax.networks.classifier import ConvBlock, Head, ResidualBlock
+from dualgan_jax.networks.classifier import ConvBlock, ResidualBlock
+from dualgan_jax.networks.head import Head
 from dualgan_jax.reporting import cost
 from dualgan_jax.training import parallel
 from tests import tiny
