@@ -20,7 +20,12 @@ from absl import flags, logging
 
 import dualgan_jax
 from dualgan_jax import errors
-from dualgan_jax.cli import experiment_flags, help_pages, signals
+from dualgan_jax.cli import (
+  cpu_devices,
+  experiment_flags,
+  help_pages,
+  signals,
+)
 from dualgan_jax.cli.experiment_flags import CONFIG, MULTIHOST, WORKDIR
 from dualgan_jax.display import printable
 from dualgan_jax.multihost import cluster, meeting, peers
@@ -98,6 +103,8 @@ def run(
     _check_arguments(positional_arguments, needs_workdir)
     if MULTIHOST.value:
       run_peers = _meet_peers()
+    elif needs_workdir:
+      cpu_devices.use_cores(CONFIG.value, WORKDIR.value)
     # Without any device it raises an error of one sentence.
     parallel.check_shares(parallel.choose_devices())
     output = run_command()

@@ -3,8 +3,11 @@
 Where the weights come from: experiments/notes/objectives.md
 """
 
+import math
+
 import ml_collections
 
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 
 
@@ -13,25 +16,32 @@ def default() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(Objective().model_dump())
 
 
-def paper() -> ml_collections.ConfigDict:
+def paper(num_labels: int) -> ml_collections.ConfigDict:
   """Returns Eq. 8 and 11 as printed: no prior, and Eq. 5 may find no label.
 
-  The paper does not publish its weights; real images of `digits` chose these.
+  The paper does not publish its weights. α and β are those of DAFL's code. With
+  the entropy of each label, γ·L_dis + β·L_ie is least where each label is on
+  with probability σ(-γ/β): γ = β·ln(L - 1) asks for one label per image.
+
+  Args:
+    num_labels: L, labels of all teachers, two or more.
   """
+  beta = 5.0
   # All fields are written out, so that other defaults change no baseline.
   return ml_collections.ConfigDict(
     {
       'name': 'paper',
-      'oracle': True,
+      'oracle': False,
       'alpha': 0.1,
-      'beta': 1.0,
-      'gamma': 1.0,
+      'beta': beta,
+      'gamma': beta * math.log(num_labels - 1),
       'entropy': 'bernoulli',
       'bn_prior_weight': 0.0,
       'one_hot': 'labels',
       'never_empty': False,
       'groups': True,
-      'image_filter': True,
+      # The student would not see what the teachers see behind it.
+      'image_filter': False,
       'routing': 'off',
     }
   )
@@ -69,11 +79,15 @@ def use_paper(config: ml_collections.ConfigDict) -> None:
   Args:
     config: the config, which is changed in place.
   """
-  config.objective = paper()
+  union = {
+    label for teacher in config.teachers.values() for label in teacher.labels
+  }
+  config.objective = paper(len(union))
   # As all configs had at first.
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0
+  config.augmentation = Augmentation().model_dump()
 
 
 def use_dafl(
@@ -109,8 +123,6 @@ def use_dafl(
   config.refine.adversarial_weight = 0.0
   config.refine.replay_steps = 0
   config.refine.replay_buffer_batches = 1
-  config.refine.shift = 0
-  config.refine.flip = False
-  config.refine.mixup = 0.0
+  config.augmentation = Augmentation().model_dump()
   config.temperature = 1.0
   config.distillation = 'class'

@@ -7,7 +7,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config import renamed_fields
+from dualgan_jax.config import renamed_fields, stage_fields, training_budget
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
@@ -67,10 +67,10 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
     _check_image_statistics,
     _check_dual,
     _check_untrained,
-    _check_refine,
+    _check_augmentation,
   ):
     check_rule(experiment)
-  return _fill_in_features(experiment)
+  return _fill_in_baseline_steps(_fill_in_features(experiment))
 
 
 def _fill_in_features(experiment: Experiment) -> Experiment:
@@ -82,6 +82,19 @@ def _fill_in_features(experiment: Experiment) -> Experiment:
   features = experiment.student.widths[:-1]
   return experiment.model_copy(
     update={'generator': generator.model_copy(update={'features': features})}
+  )
+
+
+def _fill_in_baseline_steps(experiment: Experiment) -> Experiment:
+  """Gives baselines as many steps as the student has, if they are left open."""
+  baselines = experiment.baselines
+  if not baselines.enabled or baselines.steps is not None:
+    return experiment
+  steps = training_budget.num_student_steps(
+    stage_fields.flatten_fields(experiment)
+  )
+  return experiment.model_copy(
+    update={'baselines': baselines.model_copy(update={'steps': steps})}
   )
 
 
@@ -244,11 +257,12 @@ def _check_image_statistics(experiment: Experiment) -> None:
       )
 
 
-def _check_refine(experiment: Experiment) -> None:
+def _check_augmentation(experiment: Experiment) -> None:
   """Checks that no shift moves all pixels out of an image."""
   height, width, _ = experiment.image_shape
-  if experiment.refine.shift >= min(height, width):
+  shift = experiment.augmentation.shift
+  if shift >= min(height, width):
     raise UserError(
-      f'refine.shift: {experiment.refine.shift} pixels move an image of '
-      f'{height}×{width} out of sight; take fewer.'
+      f'augmentation.shift: {shift} pixels move an image of {height}×{width} '
+      'out of sight; take fewer.'
     )

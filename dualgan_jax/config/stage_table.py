@@ -15,11 +15,11 @@ from dualgan_jax.config.value_types import (
   Count,
   Flag,
   Group,
+  OptionalCount,
   OptionalMean,
   OptionalSizes,
   OptionalStd,
   Rate,
-  Share,
   Size,
   Sizes,
   Steps,
@@ -132,25 +132,26 @@ class Refine(Group):
     description='Steps of the student on replayed images, for each step of the '
     'generator.',
   )
-  # Augmentation of replayed images.
-  shift: Count = Field(
-    0, description='Pixels that replayed images move by, at most.'
-  )
-  flip: Flag = Field(
-    False, description='Whether half of the replayed images are mirrored.'
-  )
-  mixup: Share = Field(
-    0.0, description='Share of replayed images that is blended with another.'
-  )
   replay_buffer_batches: Steps = Field(
     300, description='Batches that are kept for replay.'
+  )
+  branched_steps: Count = Field(
+    600,
+    description='Steps of the branched TargetNet on replayed images.',
   )
 
 
 class Baselines(Group):
   """Stage `baselines`."""
 
-  steps: Count = Field(1800, description='Training steps of each baseline.')
+  enabled: Flag = Field(
+    False,
+    description='Whether the same student also learns from noise and, if there '
+    'are any, from real images, to compare with.',
+  )
+  steps: OptionalCount = Field(
+    None, description="Steps of each baseline; None: as many as the student's."
+  )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
 
@@ -236,9 +237,7 @@ def _generator_dependencies(config: 'Experiment') -> Dependencies:
 
 def _baselines_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all data sets, and those of teachers from files."""
-  picked_fields = _pick(
-    *_STUDENT_GROUPS, *_DISTILLATION_FIELDS, 'data', 'baselines'
-  )(config)
+  picked_fields = _pick(*_DISTILLATION_GROUPS, 'data', 'baselines')(config)
   teachers = {
     name: {'data': teacher.data}
     for name, teacher in config.teachers.items()
@@ -258,8 +257,13 @@ def _evaluate_dependencies(config: 'Experiment') -> Dependencies:
 _OBJECTIVE_TEXTS = {'name', 'oracle'}
 # Fields that every training of a student depends on.
 _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
-# Fields that the student's loss depends on, where it learns end to end.
-_DISTILLATION_FIELDS = ('temperature', 'distillation')
+# Fields that every training of a whole student depends on.
+_DISTILLATION_GROUPS = (
+  *_STUDENT_GROUPS,
+  'temperature',
+  'distillation',
+  'augmentation',
+)
 
 STAGES = (
   Stage(
@@ -282,13 +286,13 @@ STAGES = (
   ),
   Stage(
     'targetnet',
-    _pick(*_STUDENT_GROUPS, *_DISTILLATION_FIELDS, 'targetnet'),
+    _pick(*_DISTILLATION_GROUPS, 'targetnet'),
     batch_is_shared_by='relevant teachers',
     is_of_student=True,
   ),
   Stage(
     'refine',
-    _pick(*_STUDENT_GROUPS, *_DISTILLATION_FIELDS, 'refine'),
+    _pick(*_DISTILLATION_GROUPS, 'refine'),
     batch_is_shared_by='all teachers',
     is_of_student=True,
   ),

@@ -53,6 +53,12 @@ class TrainedTeacher(Net):
   single_label: Flag = Field(
     False, description='Whether its labels exclude one another (softmax).'
   )
+  mean: Mean = Field(
+    (0.0,), description='Mean to subtract from images in [0, 1].'
+  )
+  std: Std = Field(
+    (1.0,), description='Standard deviation to divide them by then.'
+  )
 
 
 class ExternalTeacher(Group):

@@ -25,8 +25,9 @@ from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator, ImageStatistics
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.teachers import agreement, forward
-from dualgan_jax.teachers.teacher import Teacher, from_classifier
+from dualgan_jax.teachers import agreement, forward, preparation
+from dualgan_jax.teachers.preparation import Preparation
+from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 from dualgan_jax.training.phase import Phase, adam
 
 
@@ -170,6 +171,24 @@ def abstract_teacher(
   return from_classifier(name, tuple(labels), net, variables)
 
 
+def preparation_of(
+  name: str, teacher: TrainedTeacher, image_shape: tuple[int, int, int]
+) -> Preparation:
+  """Makes the preparation of the images that a teacher is trained on.
+
+  Args:
+    name: name of the teacher.
+    teacher: its group of the config.
+    image_shape: (height, width, channels).
+
+  Raises:
+    UserError: its mean or std does not fit the images.
+  """
+  return preparation.make(
+    f'teachers.{name}.', image_shape, teacher.mean, teacher.std
+  )
+
+
 def _build_classifiers(
   config: Experiment,
 ) -> dict[str, Classifier]:
@@ -197,8 +216,11 @@ def _build_teachers(
     match entry:
       case TrainedTeacher():
         # Stage `pretrain` makes its variables.
-        teachers[name] = abstract_teacher(
-          name, entry.labels, classifiers[name], config.image_shape
+        teachers[name] = prepared(
+          abstract_teacher(
+            name, entry.labels, classifiers[name], config.image_shape
+          ),
+          preparation_of(name, entry, config.image_shape),
         )
       case WeightsTeacher():
         teachers[name], unmerged[name] = weight_teachers.build(
@@ -276,13 +298,16 @@ def _has_single_label(
 ) -> bool:
   """Returns whether exactly one of the student's labels is right for an image.
 
-  It is, where no teacher answers independent labels, each image belongs to one
-  teacher, and Y_cst has all labels. The student then ends in a softmax.
+  It is, where no teacher answers independent labels, Y_cst has all labels, and
+  all teachers answer the same ones or each image belongs to one teacher. The
+  student then ends in a softmax.
   """
+  teachers = tuple(teachers)
+  label_sets = {frozenset(teacher.labels) for teacher in teachers}
   return (
     all(teacher.single_label for teacher in teachers)
     and {*label_map.customised} == {*label_map.union}
-    and (len(label_map.teachers) == 1 or routing in ('auto', 'on'))
+    and (len(label_sets) == 1 or routing in ('auto', 'on'))
   )
 
 

@@ -16,7 +16,7 @@ from dualgan_jax.config import builders, objectives
 ANIMALS = ('bird', 'cat', 'deer', 'dog', 'frog', 'horse')
 VEHICLES = ('airplane', 'automobile', 'ship', 'truck')
 _OTHER_PARTS = ('generator', 'dual', 'targetnet', 'refine', 'baselines')
-_REPLAYED = {'shift': 2, 'flip': True, 'mixup': 0.5}
+_AUGMENTATION = {'shift': 2, 'flip': True, 'mixup': 0.5}
 
 
 def get_config(variants: str = '') -> ml_collections.ConfigDict:
@@ -50,8 +50,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.compact_steps = 4000
   config.targetnet.branched_steps = 1000
   config.refine.steps = 16_000
-  config.refine.update(_REPLAYED)
-  config.baselines.steps = 4000
+  config.augmentation.update(_AUGMENTATION)
   return builders.apply_variants(config, variants, VARIANTS)
 
 
@@ -82,7 +81,7 @@ def _laptop(config: ml_collections.ConfigDict) -> None:
   config.generator.latent_dim = 128
   config.refine.steps = 3000
   config.refine.replay_steps = 4
-  config.refine.update(_REPLAYED)
+  config.augmentation.update(_AUGMENTATION)
 
 
 def _dafl(config: ml_collections.ConfigDict) -> None:

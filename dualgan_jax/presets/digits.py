@@ -40,8 +40,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     ),
   }
   config.student = builders.conv((16, 32, 64), strides)
-  config.refine.shift = 1
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 1
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 
@@ -53,6 +53,8 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
   config.generator.widths = (16, 8, 8)
   for part in ('pretrain', 'generator', 'dual', 'refine', 'baselines'):
     config[part].steps = 20
+  config.refine.branched_steps = 20
+  config.baselines.enabled = True
   config.targetnet.compact_steps = config.targetnet.branched_steps = 20
   config.generator.probe_steps = 20
   config.log_every = 5

@@ -58,9 +58,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.dual.steps = 150
   config.refine.steps = 2800
   config.refine.replay_steps = 4
-  config.refine.shift = 2
-  config.refine.flip = True
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.flip = True
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 

@@ -29,13 +29,18 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.data = {'mnist': builders.data_set('ylecun/mnist', shift=2)}
   config.teachers = {
     'lenet5': builders.teacher(
-      DIGITS, 'mnist', _lenet((6, 16, 120), 84), single_label=True
+      DIGITS,
+      'mnist',
+      _lenet((6, 16, 120), 84),
+      single_label=True,
+      mean=_MEAN,
+      std=_STD,
     )
   }
   config.student = _lenet((3, 8, 60), 42)
   config.pretrain.steps = 3000
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 

@@ -39,8 +39,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 9000
   config.refine.steps = 720
   config.refine.replay_steps = 8
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
 
 

@@ -54,9 +54,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.pretrain.steps = 4000
   config.refine.steps = 1200
   config.refine.replay_steps = 8
-  config.refine.shift = 2
-  config.refine.flip = True
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.flip = True
+  config.augmentation.mixup = 0.5
   for part in ('generator', 'dual', 'targetnet', 'refine'):
     config[part].batch = 126  # three equal shares, should images be routed
   return builders.apply_variants(config, variants, VARIANTS)

@@ -71,7 +71,6 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 4000
   config.refine.replay_steps = 4
   config.refine.replay_buffer_batches = 100
-  config.baselines.steps = 4000
   return builders.apply_variants(config, variants, VARIANTS)
 
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from dualgan_jax.display import format_shape, printable
 from dualgan_jax.errors import UserError
+from dualgan_jax.teachers import preparation, weight_files
 from dualgan_jax.teachers import teacher as teachers
-from dualgan_jax.teachers import weight_files
-from dualgan_jax.teachers.preparation import Preparation, check_channels
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.teachers.torch_export import exported_net
 from dualgan_jax.teachers.torch_export.block import GraphBlock
@@ -77,9 +76,8 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
       f'{field}labels: {len(options.labels)}, but {net.path} gives '
       f'{net.num_logits} logits; name one label for each, in their order.'
     )
-  channels = net.image_shape[-1]
-  check_channels(f'{field}mean', options.mean, channels)
-  check_channels(f'{field}std', options.std, channels)
+  # What images need before the net sees them: all that the file cannot say.
+  prepare = preparation.make(field, net.image_shape, options.mean, options.std)
   cuts = net.choose_cuts(options.cut_after)
   functions, variables = net.cut(cuts, options.dtype)
   # In half precision, they are not exact enough to be compared.
@@ -101,9 +99,7 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
     variables,
     image_shape=net.image_shape,
   )
-  # What images need before the net sees them: all that the file cannot say.
-  preparation = Preparation(net.image_shape, options.mean, options.std)
-  teacher = teachers.prepared(teacher, preparation)
+  teacher = teachers.prepared(teacher, prepare)
   return teachers.single_label(teacher) if options.single_label else teacher
 
 

@@ -56,13 +56,11 @@ def _images(config: ml_collections.ConfigDict) -> None:
   """Routes the generator only; all teachers answer for every image."""
   config.objective.routing = 'images'
   config.objective.name = 'images_routed'
-  config.baselines.steps = 0  # the default's are there to compare with
 
 
 def _off(config: ml_collections.ConfigDict) -> None:
   config.objective.routing = 'off'
   config.objective.name = 'not_routed'
-  config.baselines.steps = 0  # the default's are there to compare with
 
 
 VARIANTS = {

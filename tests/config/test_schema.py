@@ -37,6 +37,7 @@ def test_a_good_config_comes_back_frozen(experiment, variants):
   config = experiment.get_config(variants)
   checked = schema.check(config)
   config.generator.features = config.student.widths[:-1]
+  config.baselines.steps = checked.baselines.steps
   assert checked.model_dump() == config.to_dict()
   with pytest.raises(pydantic.ValidationError, match='frozen'):
     checked.seed = 1
@@ -47,6 +48,20 @@ def test_the_generators_features_are_as_wide_as_the_student():
   assert schema.check(config).generator.features == (24, 48)
   config.generator.features = (4, 4)
   assert schema.check(config).generator.features == (4, 4)
+
+
+def test_baselines_have_as_many_steps_as_the_student():
+  config = make_config(
+    dual__steps=5,
+    targetnet__compact_steps=30,
+    refine__steps=100,
+    refine__replay_steps=4,
+    baselines__enabled=True,
+    baselines__steps=None,
+  )
+  assert schema.check(config).baselines.steps == 5 + 30 + 100 * 5
+  config.baselines.steps = 7
+  assert schema.check(config).baselines.steps == 7
 
 
 def test_teachers_from_files_need_no_data():
@@ -288,10 +303,10 @@ def test_a_right_value_is_taken(field, value):
     ('temperature', 0.0, 'above 0'),
     ('refine__steps', -1, 'from 0'),
     ('refine__replay_buffer_batches', 0, 'from 1'),
-    ('refine__shift', -1, 'from 0'),
-    ('refine__shift', 16, 'move an image of 16×16 out of sight'),
-    ('refine__flip', 1, 'True or False'),
-    ('refine__mixup', 1.0, 'from 0, less than 1'),
+    ('augmentation__shift', -1, 'from 0'),
+    ('augmentation__shift', 16, 'move an image of 16×16 out of sight'),
+    ('augmentation__flip', 1, 'True or False'),
+    ('augmentation__mixup', 1.0, 'from 0, less than 1'),
     ('refine__adversarial_weight', -0.5, 'a number from 0'),
     ('baselines__learning_rate', 0.0, 'above 0'),
     ('generator__b1', 0.5, 'no such field'),

@@ -377,7 +377,7 @@ def test_others_teachers_and_no_data(tmp_path):
   done = _launch(
     workdir,
     '--config.data.digits.test_fraction=0.5',
-    '--config.baselines.steps=0',
+    '--config.baselines.enabled=False',
     config=f'{tested}:{file}',
   )
   assert done.returncode == 2
@@ -406,7 +406,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   }
   config.labels = ('0', 'left')
   config.objective.routing = 'off'
-  config.dual.steps = config.refine.steps = config.baselines.steps = 0
+  config.dual.steps = config.refine.steps = 0
   metrics = run(config, str(tmp_path / 'run'))['metrics']
   low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
@@ -558,7 +558,7 @@ def test_a_teacher_of_whom_nothing_is_asked_is_left_out(finished, tmp_path):
     tmp_path / 'low',
     f'--init_from={finished[0]}',
     "--config.labels=('4', '0')",
-    '--config.baselines.steps=0',
+    '--config.baselines.enabled=False',
   )
   assert done.returncode == 0, done.stderr
   results = json.loads((tmp_path / 'low' / 'results.json').read_text())
