@@ -62,6 +62,9 @@ class Net(Group):
     description='Convolutions, or residual units, of each block.'
   )
   strides: Sizes = Field(description='Stride of each block.')
+  hidden_widths: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = (
+    Field((), description='Widths of dense layers before that of the logits.')
+  )
   batch_norm: Flag = Field(
     True, description='Whether batch norm follows each convolution.'
   )

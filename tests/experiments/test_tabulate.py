@@ -141,7 +141,12 @@ def _docstring(name):
 
 
 # Configs that nobody has run to the end.
-_CONFIGS_WITHOUT_RESULTS = ('public_cifar10', 'pytorch_cifar10', 'voc2007')
+_CONFIGS_WITHOUT_RESULTS = (
+  'lenet',
+  'public_cifar10',
+  'pytorch_cifar10',
+  'voc2007',
+)
 # `cifar10` itself has no results, and states those of its variant.
 _STATED_EXPERIMENTS = {'cifar10': 'cifar10_laptop'}
 
