@@ -39,6 +39,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   }
   config.student = _lenet((3, 8, 60), 42)
   config.pretrain.steps = 3000
+  # Images need more channels than the student has after its first block.
+  config.generator.features = (16, 32)
   config.augmentation.shift = 2
   config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)
