@@ -24,7 +24,7 @@ from dualgan_jax.stages import (
 from dualgan_jax.training.phase import adam
 
 # Number of batches that branch losses are measured on.
-_BRANCH_LOSS_BATCHES = 8
+BRANCH_LOSS_BATCHES = 8
 # The generator has learned already: half of stage `generator`'s rate.
 _REFINED_GENERATOR_RATE = 1e-3
 
@@ -158,7 +158,7 @@ def measure_branch_points(
       context.nets.student,
       teachers.relevant_labels,
       branch_points.BranchPointInputs(frozen, blocks.filters),
-      num_batches=_BRANCH_LOSS_BATCHES,
+      num_batches=BRANCH_LOSS_BATCHES,
       batch_size=config.batch,
     )
   )
