@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -206,6 +207,10 @@ def _use_compilation_cache() -> None:
     jax.config.update('jax_compilation_cache_dir', str(cache_folder))
     # A folder that the user has named may hold files that we must not delete.
     jax.config.update('jax_compilation_cache_max_size', _MAX_CACHE_BYTES)
+  # Another process may just have removed a file; the program is compiled then.
+  warnings.filterwarnings(
+    'ignore', 'Error (read|writ)ing persistent compilation cache'
+  )
   # By default JAX stores only programs that take a second to compile.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -97,8 +97,9 @@ class RunContext:
       self._log.close()
     if not is_finished:
       self.workdir.finish(stage, fields, self._seconds)
-      # Of several processes, only the first one writes pictures.
+      # Of several processes, only the first one writes tables and pictures.
       if parallel.is_first():
+        metrics_log.write_csv(self.workdir.stage(stage))
         plots.draw_curves(self.workdir.stage(stage))
       console.say(f'{stage}: done in {format_seconds(self._seconds)}')
     if stage == self.last_stage:

@@ -262,7 +262,7 @@ def _announce(
   stages_to_do = [name for name in stages if not run_folder.finished(name)]
   outlook = run_plan.make_outlook(nets, config, stages_to_do)
   for line in run_plan.describe_run(
-    str(run_folder.path), devices, config.precision, stages_to_do, outlook
+    nets, config, devices, str(run_folder.path), stages_to_do, outlook
   ):
     console.say(line)
   return outlook

@@ -38,18 +38,20 @@ def make_outlook(
 
 
 def describe_run(
-  workdir: str,
+  nets: Nets,
+  config: Experiment,
   devices: Sequence[jax.Device],
-  precision: str,
+  workdir: str,
   stages_to_do: Sequence[str],
   outlook: Outlook,
 ) -> list[str]:
   """Describes a run that begins now: versions, devices, stages and time.
 
   Args:
-    workdir: path of the run's folder.
+    nets: as `build_nets` returns them.
+    config: the config that they were built from, with all batches filled in.
     devices: devices to train on.
-    precision: as in the config.
+    workdir: path of the run's folder.
     stages_to_do: names of the stages that are not finished.
     outlook: of these stages.
 
@@ -67,7 +69,7 @@ def describe_run(
     lines.append(f'not now:  {", ".join(done_stages)}')
   lines.append(f'to do:    {", ".join(stages_to_do)}')
   if outlook.total_flops:
-    speed = workload.measure_speed(devices, precision)
+    speed = workload.measure_speed(nets, config, devices)
     lines.append(
       f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
       f'{outlook.num_phases} programs and evaluating come on top'
@@ -94,9 +96,9 @@ def describe_plan(
     stages with their work and time.
   """
   flops_by_stage = workload.sum_by_stage(workload.count_flops(nets, config))
-  speed = workload.measure_speed(devices, config.precision)
+  speed = workload.measure_speed(nets, config, devices)
   table_rows = [
-    ['stage', 'batch', 'TFLOP', 'expected time'],
+    ['stage', 'batch', 'GFLOP', 'expected time'],
     ['---', '---:', '---:', '---:'],
   ]
   for stage, flops in flops_by_stage.items():
@@ -105,7 +107,7 @@ def describe_plan(
       [
         stage,
         str(getattr(config, stage).batch),
-        f'{flops / 1e12:,.3g}',
+        f'{flops / 1e9:,.0f}',
         'done' if is_finished else describe_time(flops, speed),
       ]
     )
@@ -115,8 +117,8 @@ def describe_plan(
     if stage not in finished_stages
   )
   return [
-    f'devices: {describe_devices(devices)}, {speed / 1e12:.2g} TFLOP/s in one '
-    'matrix product',
+    f'devices: {describe_devices(devices)}, {speed / 1e9:,.3g} GFLOP/s as the '
+    'student answers',
     _describe_memory(nets, config, devices),
     f'routing: {_describe_routing(nets, config)}',
     align(table_rows),

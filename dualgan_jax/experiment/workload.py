@@ -27,13 +27,12 @@ from dualgan_jax.teachers.teacher import Teacher
 
 # Passes of a net that is trained, and of a frozen one that the gradient passes.
 _TRAINED, _PASSED = 3, 2
-# The least and the largest share of the speed of one matrix product that steps
-# have reached; docs/performance.md has a table.
-_SPEED_SHARES = 0.25, 0.6
-# Side of the product that the speed is measured by, on a CPU and elsewhere.
-_PRODUCT_SIZES = {'cpu': 1024}
-_LARGE_PRODUCT_SIZE = 8192
-_PRODUCT_REPEATS = 3
+# The least and the largest share of the speed of the student's forward pass
+# that training steps have reached, on CPUs.
+_SPEED_SHARES = 0.3, 0.8
+# A CPU takes the more images at once the smaller the net is.
+_MOST_CPU_FLOPS = 5e9
+_NUM_REPEATS = 3
 
 
 class _NetCosts(NamedTuple):
@@ -72,9 +71,6 @@ def count_flops(nets: Nets, config: Experiment) -> dict[str, int]:
     By name of the phase, in the order of the run.
   """
   teachers = list(nets.teachers.values())
-  student = abstract_teacher(
-    'student', config.labels, nets.student, nets.image_shape
-  )
   teacher_costs = {
     teacher.name: _count_net(teacher, nets.image_shape) for teacher in teachers
   }
@@ -84,7 +80,7 @@ def count_flops(nets: Nets, config: Experiment) -> dict[str, int]:
       teacher_costs[teachers[index].name]
       for index in nets.label_map.relevant_teachers
     ],
-    _count_net(student, nets.image_shape),
+    _count_net(_make_student(nets, config), nets.image_shape),
     _count_generator(nets, config),
   )
   return {
@@ -108,34 +104,51 @@ def sum_by_stage(flops_by_phase: Mapping[str, int]) -> dict[str, int]:
   return flops_by_stage
 
 
-def measure_speed(devices: Sequence[jax.Device], precision: str) -> float:
-  """Measures the FLOPs per second of all devices, by one matrix product.
+def measure_speed(
+  nets: Nets, config: Experiment, devices: Sequence[jax.Device]
+) -> float:
+  """Measures the FLOPs per second of all devices, by the student's answers.
+
+  Small nets reach a small share of what a machine can do, so that nothing else
+  tells as much. It takes about a second, most of it to compile.
 
   Args:
-    devices: that share a batch; the first of them is measured.
-    precision: as in the config.
+    nets: as `build_nets` returns them.
+    config: the config that they were built from, with all batches filled in.
+    devices: that share a batch; one of them is measured.
   """
   local_devices = [
     device for device in devices if device.process_index == jax.process_index()
   ]
   device = local_devices[0]
-  size = _PRODUCT_SIZES.get(device.platform, _LARGE_PRODUCT_SIZE)
-  dtype = jnp.bfloat16 if precision == 'bfloat16' else jnp.float32
-  matrix = jax.device_put(jnp.ones((size, size), dtype), device)
-  product = jax.jit(jnp.dot)
-  product(matrix, matrix).block_until_ready()
+  student_costs = _count_net(_make_student(nets, config), nets.image_shape)
+  batch = max(config.targetnet.batch // len(devices), 1)
+  if device.platform == 'cpu':
+    batch = max(min(batch, int(_MOST_CPU_FLOPS / student_costs.after(0))), 1)
+  # The values do not matter for the time.
+  variables = jax.tree.map(
+    lambda leaf: jnp.ones(leaf.shape, leaf.dtype),
+    _make_student(nets, config).variables,
+  )
+  variables, images = jax.device_put(
+    (variables, jnp.ones((batch, *nets.image_shape))), device
+  )
+  answer = jax.jit(
+    lambda variables, images: nets.student.apply(
+      variables, images, train=False
+    )[0]
+  )
+  answer(variables, images).block_until_ready()
   durations = []
-  for _ in range(_PRODUCT_REPEATS):
+  for _ in range(_NUM_REPEATS):
     start_time = time.perf_counter()
-    product(matrix, matrix).block_until_ready()
+    answer(variables, images).block_until_ready()
     durations.append(time.perf_counter() - start_time)
   # Simulated devices share the cores of their process.
-  num_workers = (
-    len(devices) / len(local_devices)
-    if device.platform == 'cpu'
-    else len(devices)
-  )
-  return num_workers * 2 * size**3 / min(durations)
+  num_workers = len(devices)
+  if device.platform == 'cpu':
+    num_workers //= len(local_devices)
+  return num_workers * batch * student_costs.after(0) / min(durations)
 
 
 def estimate_seconds(flops: float, speed: float) -> tuple[float, float]:
@@ -274,6 +287,13 @@ def _count_baselines(
 def _count_ladder(teacher_costs: _NetCosts) -> int:
   """Counts one pass over an image, and features that enter after each block."""
   return sum(map(teacher_costs.after, range(len(teacher_costs.blocks))))
+
+
+def _make_student(nets: Nets, config: Experiment) -> Teacher:
+  """Makes the student, with shapes instead of variables."""
+  return abstract_teacher(
+    'student', config.labels, nets.student, nets.image_shape
+  )
 
 
 def _count_net(

@@ -187,7 +187,11 @@ def warn(line: str) -> None:
 def _log(level: int, line: str) -> None:
   """Logs a line for the module that has called this module."""
   caller = sys._getframe(2).f_globals['__name__']
-  logging.getLogger(caller).log(level, line, stacklevel=3)
+  # Code outside of the package has no handler there.
+  is_ours = caller.partition('.')[0] == _ROOT_NAME
+  logging.getLogger(caller if is_ours else _ROOT_NAME).log(
+    level, line, stacklevel=3
+  )
 
 
 def is_verbose() -> bool:

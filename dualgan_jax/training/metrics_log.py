@@ -1,8 +1,9 @@
-"""A stage's metrics on disk: JSON lines, and events for TensorBoard.
+"""A stage's metrics on disk: JSON lines, CSV, and events for TensorBoard.
 
 Of several processes only the first writes.
 """
 
+import csv
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,6 +124,31 @@ def read_metrics(stage_folder: pathlib.Path) -> dict[str, list[dict]]:
     phase_name: [rows_by_step[step] for step in sorted(rows_by_step)]
     for phase_name, rows_by_step in rows_by_phase.items()
   }
+
+
+def write_csv(stage_folder: pathlib.Path) -> None:
+  """Writes the scalars of a stage into `metrics.csv`, for spreadsheets.
+
+  A row per phase and step; a metric that a phase does not have is empty.
+  Vectors stand in `metrics.jsonl` only.
+
+  Args:
+    stage_folder: the stage's, which holds its `metrics.jsonl`.
+  """
+  rows = [row for rows in read_metrics(stage_folder).values() for row in rows]
+  # A dict, unlike a set, keeps the order in which metrics were written.
+  columns = dict.fromkeys(
+    name
+    for row in rows
+    for name, value in row.items()
+    if not isinstance(value, list)
+  )
+  if not rows:
+    return
+  with (stage_folder / 'metrics.csv').open('w', newline='') as file:
+    writer = csv.DictWriter(file, columns, extrasaction='ignore')
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def _scalars_by_tag(

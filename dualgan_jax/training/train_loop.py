@@ -120,8 +120,7 @@ def train(
       # The phase is done, but the run is not to begin another one.
       if is_stopping():
         raise _stopped(phase, phase.steps, log)
-      elapsed = time.monotonic() - start_time
-      return host_state, earlier_seconds + elapsed
+      return host_state, earlier_seconds + time.monotonic() - start_time
 
 
 def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:
