@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -137,6 +137,20 @@ class RunContext:
   def add_seconds(self, seconds: float) -> None:
     """Adds to the seconds that the current stage has taken."""
     self._seconds += seconds
+
+  def log_results(self, results: Mapping[str, Any]) -> None:
+    """Logs config and final scores, for tables over many runs.
+
+    Args:
+      results: content of `results.json`.
+    """
+    scores = {
+      f'{model_name}/{score}': row[score]
+      for model_name, row in results['metrics'].items()
+      for score in ('top1', 'mAP', 'agreement')
+      if row.get(score) is not None
+    }
+    self._log.write_hyperparameters(results['config'], scores)
 
   def key(self, name: str) -> jax.Array:
     """Makes the PRNG key that belongs to a name.

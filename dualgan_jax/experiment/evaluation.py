@@ -117,6 +117,7 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+    context.log_results(results)
 
 
 def _write_samples(

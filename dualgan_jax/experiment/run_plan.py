@@ -70,9 +70,10 @@ def describe_run(
   lines.append(f'to do:    {", ".join(stages_to_do)}')
   if outlook.total_flops:
     speed = workload.measure_speed(nets, config, devices)
+    plural = '' if outlook.num_phases == 1 else 's'
     lines.append(
       f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
-      f'{outlook.num_phases} programs and evaluating come on top'
+      f'{outlook.num_phases} program{plural} and evaluating come on top'
     )
   return lines
 

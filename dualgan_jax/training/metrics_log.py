@@ -7,6 +7,7 @@ import csv
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,13 +78,8 @@ class MetricsLog:
     }
     row = {'phase': phase_name, 'step': step, **metric_values}
     self._json_lines.write(json.dumps(row) + '\n')
-    # Opened here, since only now it is known where the phase resumes.
-    if phase_name not in self._event_files:
-      self._event_files[phase_name] = EventFile(
-        self._stage_folder, phase_name, first_step=step
-      )
     scalars = _scalars_by_tag(metric_values, label_names)
-    self._event_files[phase_name].write(step, scalars)
+    self._open_event_file(phase_name, step).write(step, scalars)
     if self._on_metrics is None or self.failure is not None:
       return
     arrays = {name: np.asarray(value) for name, value in metrics.items()}
@@ -95,6 +91,39 @@ class MetricsLog:
       self._on_metrics(phase_name, step, shown)
     except Exception as error:  # whatever the user's code may raise
       self.failure = error
+
+  def write_image(self, phase_name: str, step: int, image: np.ndarray) -> None:
+    """Writes a picture for TensorBoard.
+
+    Args:
+      phase_name: like 'generator/train'.
+      step: number of steps done.
+      image: uint8 [height, width, 1 or 3].
+    """
+    if self._json_lines is not None:
+      self._open_event_file(phase_name, step).write_image(
+        step, 'generated', image
+      )
+
+  def write_hyperparameters(
+    self, fields: Mapping[str, Any], scores: Mapping[str, float]
+  ) -> None:
+    """Writes the config of a run and its final scores for TensorBoard.
+
+    Args:
+      fields: by name, the fields of the config.
+      scores: by name, such as 'compact/top1'.
+    """
+    if self._json_lines is not None:
+      self._open_event_file('results', 0).write_hyperparameters(fields, scores)
+
+  def _open_event_file(self, phase_name: str, step: int) -> EventFile:
+    """Opens a phase's events, when it is known at which step it resumes."""
+    if phase_name not in self._event_files:
+      self._event_files[phase_name] = EventFile(
+        self._stage_folder, phase_name, first_step=step
+      )
+    return self._event_files[phase_name]
 
   def close(self) -> None:
     """Closes the files."""

@@ -74,6 +74,7 @@ def train(
     host_state = parallel.first_replica(state)
     elapsed = time.monotonic() - start_time
     checkpoints.save(step, host_state, earlier_seconds + elapsed)
+    _write_picture(phase, step, host_state, log)
     return host_state
 
   # One call does several steps, and each device holds a copy of everything.
@@ -84,7 +85,6 @@ def train(
   call = parallel.compile_step(
     parallel.repeat(phase.step, call_steps, platform), devices
   )
-  pending_metrics = None
   with contextlib.closing(
     console.Progress(phase.name, steps_done, phase.steps, outlook)
   ) as progress:
@@ -95,6 +95,7 @@ def train(
     state = parallel.replicate(
       _first_state(phase, key) if state is None else state, devices
     )
+    pending_metrics = None
     with _catch_signals() as is_signalled:
 
       def is_stopping():
@@ -102,8 +103,7 @@ def train(
 
       for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
         state, metrics = call(frozen_arrays, state)
-        if pending_metrics is None:
-          # The first call has compiled the step.
+        if pending_metrics is None:  # the first call has compiled the step
           progress.start_clock(step)
         # Read one call late: the devices already work on the next.
         report(pending_metrics)
@@ -116,17 +116,25 @@ def train(
         if step % save_every < call_steps and step < phase.steps:
           save(state, step)
       report(pending_metrics)
-      host_state = save(state, phase.steps)
+      state = save(state, phase.steps)
       # The phase is done, but the run is not to begin another one.
       if is_stopping():
         raise _stopped(phase, phase.steps, log)
-      return host_state, earlier_seconds + time.monotonic() - start_time
+  return state, earlier_seconds + time.monotonic() - start_time
 
 
 def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:
   """Compiles and runs the phase's `init`."""
   init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)
   return init(key)
+
+
+def _write_picture(
+  phase: Phase, step: int, state: TrainState, log: metrics_log.MetricsLog
+) -> None:
+  """Writes the picture of an unreplicated state, if the phase draws any."""
+  if phase.draw is not None and parallel.is_first():
+    log.write_image(phase.name, step, phase.draw(state))
 
 
 def _report(
