@@ -73,7 +73,7 @@ def describe_run(
     plural = '' if outlook.num_phases == 1 else 's'
     lines.append(
       f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
-      f'{outlook.num_phases} program{plural} and evaluating come on top'
+      f'{outlook.num_phases} program{plural} comes on top'
     )
   return lines
 
