@@ -15,9 +15,9 @@ if TYPE_CHECKING:
   from dualgan_jax.experiment.run import dry_run, run
   from dualgan_jax.student.student import Student, load
   from dualgan_jax.student.student_teacher import load_teacher
-  from dualgan_jax.teachers.forward import name_tensor
   from dualgan_jax.teachers.preparation import Preparation
   from dualgan_jax.teachers.teacher import Teacher, prepared, single_label
+  from dualgan_jax.teachers.tensor_names import name_tensor
 
 _MODULES = {
   'InterruptedRun': 'errors',
@@ -30,7 +30,7 @@ _MODULES = {
   'dry_run': 'experiment.run',
   'load': 'student.student',
   'load_teacher': 'student.student_teacher',
-  'name_tensor': 'teachers.forward',
+  'name_tensor': 'teachers.tensor_names',
   'prepared': 'teachers.teacher',
   'run': 'experiment.run',
   'single_label': 'teachers.teacher',

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from dualgan_jax import display
+from dualgan_jax.config import renamed_fields, training_budget
 from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.reporting.spread import mean_and_std
 
@@ -99,7 +100,9 @@ def _row_key(run: dict) -> tuple[str, str]:
 
 def _list_differences(run: dict, row_run: dict) -> list[str]:
   """Lists the fields in which two runs differ, but for the seed."""
-  config, row_config = run['config'], row_run['config']
+  config, row_config = (
+    renamed_fields.rename_flat(either['config']) for either in (run, row_run)
+  )
   common_fields = config.keys() & row_config.keys() - {'seed'}
   return [
     f'{field} ({row_config[field]!r} with seed {row_run["seed"]}, '
@@ -175,7 +178,7 @@ def format_table(experiment: str) -> str:
     seconds = [_data_free_seconds(run) for run in runs]
     notes.append(
       f'`{objective}`: seeds {seeds}; {" + ".join(_DATA_FREE_STAGES)} took '
-      f'{mean_and_std(seconds, digits=0)} s.'
+      f'{mean_and_std(seconds, digits=0)} s. {_describe_budget(runs[0])}'
     )
     # Only where teachers were trained on different data sets.
     measure = 'right_world'
@@ -257,6 +260,19 @@ def format_summary(experiments: Sequence[str]) -> str:
         ]
       )
   return display.align(table_rows)
+
+
+def _describe_budget(run: dict) -> str:
+  """Describes how many steps student and baselines took, in a sentence."""
+  fields = renamed_fields.rename_flat(run['config'])
+  num_steps = training_budget.num_student_steps(fields)
+  num_images = training_budget.num_generated_images(fields)
+  sentence = (
+    f'The student took {num_steps:,} steps, on {num_images:,} generated images'
+  )
+  if 'noise' in run['metrics']:
+    sentence += f', each baseline {fields["baselines.steps"]:,} steps'
+  return f'{sentence}.'
 
 
 def _data_free_seconds(run: dict) -> float:

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from dualgan_jax.config import stage_table
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.method import branched
 from dualgan_jax.stages import (
   branch_points,
@@ -14,6 +15,7 @@ from dualgan_jax.stages import (
   pretrain,
   routing_probe,
 )
+from dualgan_jax.teachers.preparation import Preparation
 from dualgan_jax.training.image_batches import RealImages
 from tests import tiny
 from tests.stages import test_refine
@@ -30,7 +32,7 @@ def _pretrain():
   return pretrain.phase(
     'pretrain/one',
     tiny.net((4, 6, 8), 3, kind='residual'),
-    tiny.IMAGE,
+    Preparation(tiny.IMAGE),
     lambda: RealImages(tiny.images(), targets, shift=1, flip=True),
     stage_table.Pretrain(steps=3, batch=tiny.BATCH),
     tiny.keep_gradient(),
@@ -68,6 +70,7 @@ def _distil(draw, origin, net=None):
     draw,
     tiny.LABEL_MAP,
     lambda: distillation.DistillationInputs(tiny.both_teachers(), origin),
+    Augmentation(shift=1, flip=True, mixup=0.5),
     temperature=2.0,
     steps=3,
     batch_size=tiny.BATCH,
@@ -128,6 +131,11 @@ PHASES = {
   ),
   'branched on routed images': lambda: _distil(
     distillation.draw_generated, tiny.source(routed=True), 'branched'
+  ),
+  'branched on stored images': lambda: _distil(
+    distillation.draw_stored,
+    distillation.StoredImages(tiny.images(), tiny.source(routed=True)),
+    'branched',
   ),
   'refine': lambda: test_refine.phase(optimiser=tiny.keep_gradient()),
   'refine, routed': lambda: test_refine.phase(

@@ -24,7 +24,12 @@ from absl import logging as absl_logging
 
 import dualgan_jax
 from dualgan_jax import errors
-from dualgan_jax.cli import experiment_flags, help_pages, signals
+from dualgan_jax.cli import (
+  cpu_devices,
+  experiment_flags,
+  help_pages,
+  signals,
+)
 from dualgan_jax.cli.experiment_flags import (
   CONFIG,
   LOG_LEVEL,
@@ -118,6 +123,8 @@ def run(
     _check_arguments(positional_arguments, needs_workdir)
     if MULTIHOST.value:
       run_peers = _meet_peers()
+    elif needs_workdir:
+      cpu_devices.use_cores(CONFIG.value, WORKDIR.value)
     # Without any device it raises an error of one sentence.
     parallel.check_shares(parallel.choose_devices())
     output = run_command()

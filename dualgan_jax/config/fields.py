@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.config.stage_table import StageGroups
 from dualgan_jax.config.teacher_groups import Net, Teacher
@@ -96,4 +97,10 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
+  distillation: Annotated[str, choice('labels', 'class')] = Field(
+    'labels',
+    description='Distillation loss: label by label; or, of a student that ends '
+    'in a softmax, of one class per image.',
+  )
+  augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

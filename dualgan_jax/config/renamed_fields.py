@@ -8,32 +8,35 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# By former path, the present name; NAME stands for any name.
-_PRESENT_NAMES = {
+# By former path, the present one; NAME stands for any name.
+_PRESENT_PATHS = {
   'image': 'image_shape',
-  'generator.noise': 'latent_dim',
-  'dual.filters': 'filter_start',
-  'objective.prior': 'bn_prior_weight',
-  'refine.disagreement': 'adversarial_weight',
-  'refine.replays': 'replay_steps',
-  'refine.pool_batches': 'replay_buffer_batches',
-  'teachers.NAME.size': 'image_shape',
-  'teachers.NAME.deviation': 'std',
+  'generator.noise': 'generator.latent_dim',
+  'dual.filters': 'dual.filter_start',
+  'objective.prior': 'objective.bn_prior_weight',
+  'refine.disagreement': 'refine.adversarial_weight',
+  'refine.replays': 'refine.replay_steps',
+  'refine.pool_batches': 'refine.replay_buffer_batches',
+  'refine.shift': 'augmentation.shift',
+  'refine.flip': 'augmentation.flip',
+  'refine.mixup': 'augmentation.mixup',
+  'teachers.NAME.size': 'teachers.NAME.image_shape',
+  'teachers.NAME.deviation': 'teachers.NAME.std',
 }
 
 
 def present_path(field_path: str) -> str:
-  """Returns the path of a field by its present name.
+  """Returns the present path of a field.
 
   Args:
     field_path: such as 'teachers.low.deviation' or 'generator.noise'.
   """
-  group_path, dot, _ = field_path.rpartition('.')
   parts = field_path.split('.')
-  if parts[0] == 'teachers' and len(parts) == 3:
+  name = parts[1] if parts[0] == 'teachers' and len(parts) == 3 else ''
+  if name:
     parts[1] = 'NAME'
-  name = _PRESENT_NAMES.get('.'.join(parts))
-  return field_path if name is None else f'{group_path}{dot}{name}'
+  path = _PRESENT_PATHS.get('.'.join(parts))
+  return field_path if path is None else path.replace('NAME', name)
 
 
 def warn(field_path: str) -> None:
@@ -50,32 +53,43 @@ def warn(field_path: str) -> None:
   )
 
 
-def rename(
-  config_values: Mapping[str, Any], group_path: str = ''
-) -> dict[str, Any]:
+def rename(config_values: Mapping[str, Any]) -> dict[str, Any]:
   """Renames the fields of a config that have a former name, and warns.
 
   Args:
     config_values: values and groups of values by name; of any kind where the
       config is wrong.
-    group_path: such as 'generator'; '' for the top.
 
   Returns:
     The same values. A former name takes precedence: the builders give the
     present one a default.
   """
-  values, former_values = {}, {}
+  former_values: dict[str, Any] = {}
+  values = _take_former('', config_values, former_values)
+  for path, value in former_values.items():
+    *group_names, name = path.split('.')
+    group = values
+    for group_name in group_names:
+      group = group.setdefault(group_name, {})
+    group[name] = value
+  return values
+
+
+def _take_former(
+  prefix: str, config_values: Mapping[str, Any], former_values: dict[str, Any]
+) -> dict[str, Any]:
+  """Moves the values that have a former name to `former_values`, by path."""
+  values: dict[str, Any] = {}
   for name, value in config_values.items():
-    field_path = f'{group_path}.{name}' if group_path else str(name)
+    path = f'{prefix}{name}'
     if isinstance(value, dict):
-      value = rename(value, field_path)
-    present_name = present_path(field_path).rpartition('.')[2]
-    if present_name == str(name):
+      values[name] = _take_former(f'{path}.', value, former_values)
+    elif present_path(path) == path:
       values[name] = value
     else:
-      warn(field_path)
-      former_values[present_name] = value
-  return values | former_values
+      warn(path)
+      former_values[present_path(path)] = value
+  return values
 
 
 def rename_flat(fields: Mapping[str, Any]) -> dict[str, Any]:

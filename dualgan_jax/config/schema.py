@@ -7,7 +7,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
-from dualgan_jax.config import renamed_fields
+from dualgan_jax.config import renamed_fields, stage_fields, training_budget
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
@@ -64,11 +64,13 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
     _check_teachers,
     _check_data,
     _check_nets,
+    _check_image_statistics,
     _check_dual,
-    _check_refine,
+    _check_untrained,
+    _check_augmentation,
   ):
     check_rule(experiment)
-  return _fill_in_features(experiment)
+  return _fill_in_baseline_steps(_fill_in_features(experiment))
 
 
 def _fill_in_features(experiment: Experiment) -> Experiment:
@@ -80,6 +82,19 @@ def _fill_in_features(experiment: Experiment) -> Experiment:
   features = experiment.student.widths[:-1]
   return experiment.model_copy(
     update={'generator': generator.model_copy(update={'features': features})}
+  )
+
+
+def _fill_in_baseline_steps(experiment: Experiment) -> Experiment:
+  """Gives baselines as many steps as the student has, if they are left open."""
+  baselines = experiment.baselines
+  if not baselines.enabled or baselines.steps is not None:
+    return experiment
+  steps = training_budget.num_student_steps(
+    stage_fields.flatten_fields(experiment)
+  )
+  return experiment.model_copy(
+    update={'baselines': baselines.model_copy(update={'steps': steps})}
   )
 
 
@@ -204,11 +219,50 @@ def _check_dual(experiment: Experiment) -> None:
     )
 
 
-def _check_refine(experiment: Experiment) -> None:
+def _check_untrained(experiment: Experiment) -> None:
+  """Checks that generator and student learn somewhere."""
+  dual_steps = experiment.dual.steps
+  compact_steps = experiment.targetnet.compact_steps
+  refine_steps = experiment.refine.steps
+  if not experiment.generator.steps and (
+    dual_steps or compact_steps or not refine_steps
+  ):
+    raise UserError(
+      'generator.steps: with 0 of them only stage refine trains the generator; '
+      'set dual.steps and targetnet.compact_steps to 0, too, and refine.steps '
+      'above 0.'
+    )
+  if not (dual_steps or compact_steps or refine_steps):
+    raise UserError(
+      'targetnet.compact_steps: the compact TargetNet learns nothing if it, '
+      'dual.steps and refine.steps are 0; set one of them above 0.'
+    )
+
+
+def _check_image_statistics(experiment: Experiment) -> None:
+  """Checks that generated images have both statistics or none."""
+  generator = experiment.generator
+  if (generator.image_mean is None) != (generator.image_std is None):
+    raise UserError(
+      'generator.image_mean: it goes with generator.image_std; set both, or '
+      'leave both at None.'
+    )
+  for name in ('image_mean', 'image_std'):
+    values = getattr(generator, name) or ()
+    if len(values) > 1 and len(values) != experiment.image_shape[-1]:
+      raise UserError(
+        f'generator.{name}: {len(values)} values for '
+        f'{experiment.image_shape[-1]} channel(s); give one for all, or one '
+        'for each.'
+      )
+
+
+def _check_augmentation(experiment: Experiment) -> None:
   """Checks that no shift moves all pixels out of an image."""
   height, width, _ = experiment.image_shape
-  if experiment.refine.shift >= min(height, width):
+  shift = experiment.augmentation.shift
+  if shift >= min(height, width):
     raise UserError(
-      f'refine.shift: {experiment.refine.shift} pixels move an image of '
-      f'{height}×{width} out of sight; take fewer.'
+      f'augmentation.shift: {shift} pixels move an image of {height}×{width} '
+      'out of sight; take fewer.'
     )

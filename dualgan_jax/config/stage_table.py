@@ -15,9 +15,11 @@ from dualgan_jax.config.value_types import (
   Count,
   Flag,
   Group,
+  OptionalCount,
+  OptionalMean,
   OptionalSizes,
+  OptionalStd,
   Rate,
-  Share,
   Size,
   Sizes,
   Steps,
@@ -51,7 +53,9 @@ class Pretrain(Group):
 class Generator(Group):
   """Stage `generator`."""
 
-  steps: Steps = Field(1000, description='Training steps.')
+  steps: Count = Field(
+    1000, description='Training steps; 0: `refine` trains it from the start.'
+  )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
   latent_dim: Size = Field(64, description='Size of the random part of z.')
@@ -60,6 +64,15 @@ class Generator(Group):
     None,
     description='Channels of its features, by block but the last; None: '
     'student.widths. Set it to use one generator for students of other widths.',
+  )
+  # Both or none of these; then images may leave [0, 1].
+  image_mean: OptionalMean = Field(
+    None,
+    description='Mean that a last batch norm, without scale and bias, gives '
+    'its images; None: a sigmoid makes them.',
+  )
+  image_std: OptionalStd = Field(
+    None, description='Standard deviation that it gives them; None: as above.'
   )
   # Only read where `objective.routing` is 'auto'.
   probe_steps: Steps = Field(
@@ -85,7 +98,7 @@ class TargetNet(Group):
   """Stage `targetnet`."""
 
   # Both TargetNets are distilled from the teachers, one after the other.
-  compact_steps: Steps = Field(
+  compact_steps: Count = Field(
     1800, description='Training steps of the compact TargetNet.'
   )
   branched_steps: Steps = Field(
@@ -107,34 +120,38 @@ class Refine(Group):
   )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
+  generator_learning_rate: Rate = Field(
+    1e-3, description='Learning rate of the generator.'
+  )
   # Generator and student train in turn.
   adversarial_weight: Weight = Field(
     1.0, description="Weight of the generator's reward for disagreement."
   )
-  replay_steps: Steps = Field(
+  replay_steps: Count = Field(
     1,
     description='Steps of the student on replayed images, for each step of the '
     'generator.',
   )
-  # Augmentation of replayed images.
-  shift: Count = Field(
-    0, description='Pixels that replayed images move by, at most.'
-  )
-  flip: Flag = Field(
-    False, description='Whether half of the replayed images are mirrored.'
-  )
-  mixup: Share = Field(
-    0.0, description='Share of replayed images that is blended with another.'
-  )
   replay_buffer_batches: Steps = Field(
     300, description='Batches that are kept for replay.'
+  )
+  branched_steps: Count = Field(
+    600,
+    description='Steps of the branched TargetNet on replayed images.',
   )
 
 
 class Baselines(Group):
   """Stage `baselines`."""
 
-  steps: Count = Field(1800, description='Training steps of each baseline.')
+  enabled: Flag = Field(
+    False,
+    description='Whether the same student also learns from noise and, if there '
+    'are any, from real images, to compare with.',
+  )
+  steps: OptionalCount = Field(
+    None, description="Steps of each baseline; None: as many as the student's."
+  )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
 
@@ -220,9 +237,7 @@ def _generator_dependencies(config: 'Experiment') -> Dependencies:
 
 def _baselines_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all data sets, and those of teachers from files."""
-  picked_fields = _pick(*_STUDENT_GROUPS, 'data', 'temperature', 'baselines')(
-    config
-  )
+  picked_fields = _pick(*_DISTILLATION_GROUPS, 'data', 'baselines')(config)
   teachers = {
     name: {'data': teacher.data}
     for name, teacher in config.teachers.items()
@@ -242,6 +257,13 @@ def _evaluate_dependencies(config: 'Experiment') -> Dependencies:
 _OBJECTIVE_TEXTS = {'name', 'oracle'}
 # Fields that every training of a student depends on.
 _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
+# Fields that every training of a whole student depends on.
+_DISTILLATION_GROUPS = (
+  *_STUDENT_GROUPS,
+  'temperature',
+  'distillation',
+  'augmentation',
+)
 
 STAGES = (
   Stage(
@@ -264,13 +286,13 @@ STAGES = (
   ),
   Stage(
     'targetnet',
-    _pick(*_STUDENT_GROUPS, 'temperature', 'targetnet'),
+    _pick(*_DISTILLATION_GROUPS, 'targetnet'),
     batch_is_shared_by='relevant teachers',
     is_of_student=True,
   ),
   Stage(
     'refine',
-    _pick(*_STUDENT_GROUPS, 'temperature', 'refine'),
+    _pick(*_DISTILLATION_GROUPS, 'refine'),
     batch_is_shared_by='all teachers',
     is_of_student=True,
   ),

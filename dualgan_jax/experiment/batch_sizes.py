@@ -10,6 +10,8 @@ from dualgan_jax.errors import UserError
 
 # Upper bound of the batch that a config leaves open with 0.
 _MAX_DEFAULT_BATCH = 128
+# Images per step that keep a core of a CPU busy.
+_MIN_SHARE = 16
 
 
 def equal_parts(
@@ -42,6 +44,48 @@ def equal_parts(
     for stage in stage_table.STAGES
     if stage.has_batch
   }
+
+
+def most_devices(
+  config: Experiment,
+  max_devices: int,
+  recorded_batches: Mapping[str, int] = MappingProxyType({}),
+) -> int:
+  """Finds on how many devices of a CPU a run is best shared.
+
+  Args:
+    config: a checked config.
+    max_devices: upper bound of the number, such as that of cores.
+    recorded_batches: by stage, the batch that it was begun with earlier.
+
+  Returns:
+    The largest power of 2 that cuts all batches into equal parts of 16 images
+    or more; 1 if there is none.
+  """
+  num_devices = 2 ** int(math.log2(max_devices))
+  while num_devices > 1:
+    # How many teachers are relevant may stand in a user's code only.
+    candidates = [
+      equal_parts(config, num_devices, num_relevant)
+      for num_relevant in range(1, len(config.teachers) + 1)
+    ]
+    if all(
+      _can_share(config, num_parts, num_devices, recorded_batches)
+      for num_parts in candidates
+    ):
+      break
+    num_devices //= 2
+  return num_devices
+
+
+def _can_share(config, num_parts, num_devices, recorded_batches):
+  """Returns whether devices get equal parts of all batches, large enough."""
+  filled = fill_in(config, num_parts, recorded_batches)
+  batches = {stage: getattr(filled, stage).batch for stage in num_parts}
+  return all(
+    batch % num_parts[stage] == 0 and batch // num_devices >= _MIN_SHARE
+    for stage, batch in batches.items()
+  )
 
 
 def fill_in(

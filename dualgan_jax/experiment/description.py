@@ -81,7 +81,7 @@ def describe(nets: Nets, config: Experiment) -> str:
 def list_missing_priors(
   config: Experiment, teachers: Sequence[Teacher]
 ) -> list[str]:
-  """Lists the teachers that have no statistics for the prior to match.
+  """Lists the teachers without statistics of features for the prior to match.
 
   Args:
     config: a checked config.
@@ -94,7 +94,12 @@ def list_missing_priors(
     return []
   return [
     f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
-    'the objective goes without the statistics prior for it'
+    'the statistics prior '
+    + (
+      'matches the mean and std of its images only'
+      if teacher.statistics
+      else 'does without it'
+    )
     for teacher in teachers
     if not forward.has_batch_norm(teacher, config.image_shape)
   ]

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dualgan_jax.config import stage_fields, stage_table
+from dualgan_jax.config import stage_fields, stage_table, training_budget
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import real_data, versions
 from dualgan_jax.experiment.context import RunContext
@@ -37,7 +37,8 @@ _NUM_STORED = 256  # of these images
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
   *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
-  *('branch_losses', 'seconds', 'devices', 'versions', 'config'),
+  *('branch_losses', 'student_steps', 'generated_images', 'seconds'),
+  *('devices', 'versions', 'config'),
 )
 
 
@@ -71,8 +72,9 @@ def measure(
   # Models are scored on real images, if there are any, and compared with the
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
+  generator = students.generator or trained.frozen
   images, ensemble_logits = draw_samples(
-    context, teachers.all_teachers, trained.frozen, config.labels
+    context, teachers.all_teachers, generator, config.labels
   )
 
   # The order of the rows is that of the tables: teachers come first.
@@ -193,7 +195,7 @@ def _describe_run(
   """Lists what a run was made with, and how long its stages took."""
   config = context.config
   earlier_stages = [name for name in stage_table.NAMES if name != 'evaluate']
-  fields = {}
+  all_fields, fields = stage_fields.flatten_fields(config), {}
   # Not the whole config: files may lie elsewhere on another machine.
   for fields_of_stage in stage_fields.by_stage(config).values():
     fields.update(fields_of_stage)
@@ -207,6 +209,8 @@ def _describe_run(
     'misfits': dict(trained.statistics_gaps),
     'branch_points': students.branch_points,
     'branch_losses': students.branch_losses,
+    'student_steps': training_budget.num_student_steps(all_fields),
+    'generated_images': training_budget.num_generated_images(all_fields),
     'seconds': {
       **{name: context.workdir.seconds(name) for name in earlier_stages},
       'evaluate': round(seconds, 1),
@@ -260,11 +264,16 @@ def _write_students(
     'image_shape': config.image_shape,
     'origin': origin | results['versions'],
   }
+  # Versions without `hidden_widths` read the folders that do not need it.
+  unneeded = set() if config.student.hidden_widths else {'hidden_widths'}
   # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**dict(config.student), 'single_label': single_label},
+    net={
+      **config.student.model_dump(exclude=unneeded),
+      'single_label': single_label,
+    },
     card_facts=card_facts,
     **common_arguments,
   )

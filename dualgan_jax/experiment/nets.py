@@ -8,6 +8,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   ExternalTeacher,
@@ -22,10 +23,11 @@ from dualgan_jax.experiment import exported_teachers, weight_teachers
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
-from dualgan_jax.networks.generator import Generator
+from dualgan_jax.networks.generator import Generator, ImageStatistics
 from dualgan_jax.stages import generator as generator_stage
-from dualgan_jax.teachers import agreement, forward
-from dualgan_jax.teachers.teacher import Teacher, from_classifier
+from dualgan_jax.teachers import agreement, forward, preparation
+from dualgan_jax.teachers.preparation import Preparation
+from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 from dualgan_jax.training.phase import Phase, adam
 
 
@@ -169,6 +171,24 @@ def abstract_teacher(
   return from_classifier(name, tuple(labels), net, variables)
 
 
+def preparation_of(
+  name: str, teacher: TrainedTeacher, image_shape: tuple[int, int, int]
+) -> Preparation:
+  """Makes the preparation of the images that a teacher is trained on.
+
+  Args:
+    name: name of the teacher.
+    teacher: its group of the config.
+    image_shape: (height, width, channels).
+
+  Raises:
+    UserError: its mean or std does not fit the images.
+  """
+  return preparation.make(
+    f'teachers.{name}.', image_shape, teacher.mean, teacher.std
+  )
+
+
 def _build_classifiers(
   config: Experiment,
 ) -> dict[str, Classifier]:
@@ -196,8 +216,11 @@ def _build_teachers(
     match entry:
       case TrainedTeacher():
         # Stage `pretrain` makes its variables.
-        teachers[name] = abstract_teacher(
-          name, entry.labels, classifiers[name], config.image_shape
+        teachers[name] = prepared(
+          abstract_teacher(
+            name, entry.labels, classifiers[name], config.image_shape
+          ),
+          preparation_of(name, entry, config.image_shape),
         )
       case WeightsTeacher():
         teachers[name], unmerged[name] = weight_teachers.build(
@@ -236,8 +259,18 @@ def _build_generator(
     sizes=tuple(shape[:2] for shape in group_shapes),
     channels=(*reversed(config.generator.features), config.image_shape[-1]),
     widths=config.generator.widths,
+    image_statistics=_image_statistics(config.generator),
     dtype=_compute_dtype(config.precision),
   )
+
+
+def _image_statistics(
+  config: stage_table.Generator,
+) -> ImageStatistics | None:
+  """Returns mean and std of generated images, if a batch norm sets them."""
+  if config.image_mean is None or config.image_std is None:
+    return None
+  return config.image_mean, config.image_std
 
 
 def _check_feature_sizes(
@@ -265,13 +298,16 @@ def _has_single_label(
 ) -> bool:
   """Returns whether exactly one of the student's labels is right for an image.
 
-  It is, where no teacher answers independent labels, each image belongs to one
-  teacher, and Y_cst has all labels. The student then ends in a softmax.
+  It is, where no teacher answers independent labels, Y_cst has all labels, and
+  all teachers answer the same ones or each image belongs to one teacher. The
+  student then ends in a softmax.
   """
+  teachers = tuple(teachers)
+  label_sets = {frozenset(teacher.labels) for teacher in teachers}
   return (
     all(teacher.single_label for teacher in teachers)
     and {*label_map.customised} == {*label_map.union}
-    and (len(label_map.teachers) == 1 or routing in ('auto', 'on'))
+    and (len(label_sets) == 1 or routing in ('auto', 'on'))
   )
 
 
@@ -287,6 +323,7 @@ def _build_classifier(
     widths=net_config.widths,
     depths=net_config.depths,
     strides=net_config.strides,
+    hidden_widths=net_config.hidden_widths,
     batch_norm=net_config.batch_norm,
     num_labels=num_labels,
     single_label=single_label,

@@ -158,7 +158,7 @@ def load_for_baseline(
     The images, with answer masks [N, M] per set.
 
   Raises:
-    UserError: the data cannot be read, or an augmentation does not fit them.
+    UserError: the data cannot be read.
   """
   data_sets = []
   for name in config.data:
@@ -177,7 +177,8 @@ def load_for_baseline(
           # It has never learned to answer other images.
           targets = split.label_targets(teacher.labels)
           answer_mask[:, column] = targets.any(axis=1)
-    data_sets.append(_augment(config, name, split, answer_mask))
+    # Real images are changed as generated ones, and not as the teachers' were.
+    data_sets.append(RealImages(split.images, answer_mask))
   return distillation.RealImageSets(tuple(data_sets), config.image_shape[:2])
 
 

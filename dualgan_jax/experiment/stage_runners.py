@@ -6,6 +6,7 @@ config nor files.
 """
 
 import contextlib
+import dataclasses
 import functools
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from dualgan_jax.config import stage_table
 from dualgan_jax.experiment import description, evaluation, real_data
 from dualgan_jax.experiment.context import LastStageDone, RunContext
-from dualgan_jax.experiment.nets import generator_phase
+from dualgan_jax.experiment.nets import generator_phase, preparation_of
 from dualgan_jax.experiment.outcomes import (
   Model,
   Teachers,
@@ -29,7 +30,6 @@ from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.reporting import plots
 from dualgan_jax.stages import distillation, pretrain
-from dualgan_jax.teachers.teacher import from_classifier
 from dualgan_jax.training import console, parallel
 from dualgan_jax.training.phase import adam
 
@@ -86,20 +86,14 @@ def pretrain_teachers(context: RunContext) -> Teachers:
     phase = pretrain.phase(
       f'pretrain/{name}',
       nets.classifiers[name],
-      config.image_shape,
+      preparation_of(name, config.teachers[name], config.image_shape),
       functools.partial(load, name),
       config.pretrain,
       adam(config.pretrain.learning_rate, config.pretrain.steps),
     )
     state = context.train(phase)
-    all_teachers.append(
-      from_classifier(
-        name,
-        teacher.labels,
-        nets.classifiers[name],
-        join(state.params, state.batch_stats),
-      )
-    )
+    variables = join(state.params, state.batch_stats)
+    all_teachers.append(dataclasses.replace(teacher, variables=variables))
   return Teachers(
     tuple(all_teachers),
     tuple(all_teachers[index] for index in nets.label_map.relevant_teachers),
@@ -137,7 +131,7 @@ def train_generator(
     state.params['filters'],
   )
   # Hours before the evaluation, the images show whether the training goes well.
-  if parallel.is_first() and not is_finished:
+  if config.generator.steps and parallel.is_first() and not is_finished:
     labels = nets.label_map.union
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
@@ -161,7 +155,7 @@ def train_baselines(
     The models, by their names in the results.
   """
   config, nets = context.config.baselines, context.nets
-  if not config.steps:
+  if not config.enabled or not config.steps:
     return {}
   # By name, how a batch is drawn, and from which origin.
   baselines = {
@@ -191,10 +185,12 @@ def train_baselines(
       lambda make_origin=make_origin: distillation.DistillationInputs(
         teachers.relevant_teachers, make_origin()
       ),
+      context.config.augmentation,
       temperature=context.config.temperature,
       steps=config.steps,
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
+      distillation_loss=context.distillation_loss,
     )
     state = context.train(phase)
     models[name] = Model(

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
@@ -25,8 +26,6 @@ from dualgan_jax.training.phase import adam
 
 # Number of batches that branch losses are measured on.
 BRANCH_LOSS_BATCHES = 8
-# The generator has learned already: half of stage `generator`'s rate.
-_REFINED_GENERATOR_RATE = 1e-3
 
 
 def learn_blocks(
@@ -121,10 +120,12 @@ def regroup_blocks(
       lambda: distillation.DistillationInputs(
         teachers.relevant_teachers, trained.frozen
       ),
+      context.config.augmentation,
       temperature=context.config.temperature,
       steps=num_steps,
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, num_steps),
+      distillation_loss=context.distillation_loss,
     )
     state = context.train(phase)
     models[name] = Model(apply, join(state.params, state.batch_stats))
@@ -176,6 +177,8 @@ def refine_students(
 ) -> Students:
   """Refines the compact TargetNet against a generator that seeks its errors.
 
+  The branched TargetNet then learns from images that this generator has made.
+
   Args:
     context: context of the run.
     teachers: outcome of `pretrain`.
@@ -183,8 +186,8 @@ def refine_students(
     students: outcome of `targetnet`.
 
   Returns:
-    The students, with the refined one as `compact`; unchanged if the stage has
-    no steps.
+    The students, with the refined ones in their places; unchanged if the stage
+    has no steps.
   """
   config, nets = context.config.refine, context.nets
   if not config.steps:
@@ -198,26 +201,73 @@ def refine_students(
     nets.label_map,
     context.config.objective,
     config,
+    context.config.augmentation,
     image_shape=nets.image_shape,
     temperature=context.config.temperature,
     optimisers={
       'generator': adam(
-        _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1
+        config.generator_learning_rate,
+        config.steps,
+        b1=generator.ADAM_B1,
       ),
       # Per step of the generator, one on its images, and some on replays.
       'student': adam(
         config.learning_rate, (1 + config.replay_steps) * config.steps
       ),
     },
+    distillation_loss=context.distillation_loss,
   )
   state = context.train(phase)
   refined_variables = join(
     state.params['student'], state.batch_stats['student']
   )
-  models = {
-    **students.models,
-    # The results show what the refinement has gained.
-    'compact_before_refine': unrefined_model,
-    'compact': Model(unrefined_model.apply, refined_variables),
-  }
-  return dataclasses.replace(students, models=models)
+  models = dict(students.models)
+  # The results show what the refinement has gained, on a student that knew
+  # something before it.
+  if context.config.targetnet.compact_steps or context.config.dual.steps:
+    models['compact_before_refine'] = unrefined_model
+  models['compact'] = Model(unrefined_model.apply, refined_variables)
+  if 'branched' in models and config.branched_steps:
+    models['branched'] = _refine_branched(
+      context, teachers, trained, models['branched'], state.pool
+    )
+  refined_generator = None
+  if not context.config.generator.steps:
+    refined_generator = trained.frozen.replace(
+      variables=join(state.params['generator'], state.batch_stats['generator'])
+    )
+  return dataclasses.replace(
+    students, models=models, generator=refined_generator
+  )
+
+
+def _refine_branched(
+  context: RunContext,
+  teachers: Teachers,
+  trained: TrainedGenerator,
+  model: Model,
+  replay_buffer: np.ndarray,
+) -> Model:
+  """Trains the branched TargetNet on the replay buffer of the compact one."""
+  config = context.config.refine
+  num_batches = min(config.steps, config.replay_buffer_batches)
+  stored_images = replay_buffer[: num_batches * config.batch]
+  phase = distillation.phase(
+    'refine/branched',
+    model.apply,
+    lambda key: model.variables,
+    distillation.draw_stored,
+    context.nets.label_map,
+    lambda: distillation.DistillationInputs(
+      teachers.all_teachers,
+      distillation.StoredImages(stored_images, trained.frozen),
+    ),
+    context.config.augmentation,
+    temperature=context.config.temperature,
+    steps=config.branched_steps,
+    batch_size=config.batch,
+    optimiser=adam(config.learning_rate, config.branched_steps),
+    distillation_loss=context.distillation_loss,
+  )
+  state = context.train(phase)
+  return Model(model.apply, join(state.params, state.batch_stats))

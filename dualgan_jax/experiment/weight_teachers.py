@@ -10,12 +10,12 @@ from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.teachers import (
+  preparation,
   reference_logits,
   weight_files,
   weight_matching,
 )
 from dualgan_jax.teachers.merging import merge_blocks
-from dualgan_jax.teachers.preparation import Preparation, check_channels
 from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 
 
@@ -44,7 +44,9 @@ def build(
   field = f'teachers.{name}.weights'
   image_shape = tuple(teacher_config.image_shape or default_image_shape)
   _check_image_size(name, teacher_config.architecture, image_shape)
-  _check_statistics(name, teacher_config, image_shape)
+  prepare = preparation.make(
+    f'teachers.{name}.', image_shape, teacher_config.mean, teacher_config.std
+  )
   variant, variables = weight_matching.load_variables(
     field,
     teacher_config.architecture,
@@ -58,7 +60,7 @@ def build(
   )
   # In full precision, whatever the config says, to be compared with PyTorch.
   make_teacher = functools.partial(
-    _make_teacher, name, teacher_config, image_shape, variant, variables
+    _make_teacher, name, teacher_config, prepare, variant, variables
   )
   unmerged = make_teacher(dtype=None)
   if teacher_config.reference:
@@ -71,9 +73,7 @@ def build(
   return teacher, unmerged
 
 
-def _make_teacher(
-  name, teacher_config, image_shape, variant, variables, *, dtype
-):
+def _make_teacher(name, teacher_config, prepare, variant, variables, *, dtype):
   """Makes a teacher that prepares its images as the weights expect it."""
   # Without the field, an architecture decides on its pool itself.
   stem_pool = teacher_config.stem_pool
@@ -84,9 +84,7 @@ def _make_teacher(
   )
   return prepared(
     from_classifier(name, tuple(teacher_config.labels), net, variables),
-    Preparation(
-      image_shape, tuple(teacher_config.mean), tuple(teacher_config.std)
-    ),
+    prepare,
   )
 
 
@@ -103,13 +101,3 @@ def _check_image_size(name, architecture, image_shape):
     f'{"small" if is_small else "large"} for a {architecture}, which takes '
     f'{min_length}×{min_length} {upper_bound}.'
   )
-
-
-def _check_statistics(name, teacher_config, image_shape):
-  """Checks that mean and std fit the channels of the images."""
-  for statistic in ('mean', 'std'):
-    check_channels(
-      f'teachers.{name}.{statistic}',
-      getattr(teacher_config, statistic),
-      image_shape[-1],
-    )

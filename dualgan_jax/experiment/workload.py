@@ -240,9 +240,9 @@ def _count_student_phases(
     * config.targetnet.batch
     * (answered + _TRAINED * student.after(0)),
   )
+  # The largest branched net: branch points are not known yet.
+  branched = student.blocks[0] + sum(teacher.after(1) for teacher in teachers)
   if config.dual.steps:
-    # The largest branched net: branch points are not known yet.
-    branched = student.blocks[0] + sum(teacher.after(1) for teacher in teachers)
     yield (
       'targetnet/branched',
       config.targetnet.branched_steps
@@ -263,13 +263,20 @@ def _count_student_phases(
         + config.refine.replay_steps * student_step
       ),
     )
+    if config.dual.steps and config.refine.branched_steps:
+      yield (
+        'refine/branched',
+        config.refine.branched_steps
+        * config.refine.batch
+        * (all_answers + _TRAINED * branched),
+      )
 
 
 def _count_baselines(
   config: Experiment, costs: _RunCosts
 ) -> Iterator[tuple[str, int]]:
   """Counts the FLOPs of stage `baselines`."""
-  if not config.baselines.steps:
+  if not config.baselines.enabled or not config.baselines.steps:
     return
   flops = (
     config.baselines.steps

@@ -7,6 +7,8 @@ It is sized for one GPU, and has no results: the project has had no VOC images.
 Variants, and where the labels' split is from: experiments/notes/voc2007.md
 """
 
+import functools
+
 import ml_collections
 
 from dualgan_jax.config import builders, objectives
@@ -69,8 +71,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.refine.steps = 4000
   config.refine.replay_steps = 4
   config.refine.replay_buffer_batches = 100
-  config.baselines.steps = 4000
   return builders.apply_variants(config, variants, VARIANTS)
 
 
-VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}
+VARIANTS = {
+  'dafl': functools.partial(
+    objectives.use_dafl, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+  ),
+  'paper': objectives.use_paper,
+}

@@ -24,7 +24,11 @@ def format_summary(results: Mapping[str, Any], folder: pathlib.Path) -> str:
     meaning, and where student and report are.
   """
   lines = [format_table(results), '']
-  num_steps = results['config'].get('generator.steps', _LEAST_STEPS)
+  # Without a stage of its own, the generator learns in `refine`.
+  num_steps = max(
+    results['config'].get(f'{stage}.steps', _LEAST_STEPS)
+    for stage in ('generator', 'refine')
+  )
   if num_steps < _LEAST_STEPS:
     lines += [
       f'The generator was trained for {num_steps} steps only: this run shows '

@@ -1,6 +1,7 @@
 """Distillation: a net learns the teachers' answers to images, end to end.
 
-The stages `targetnet` and `baselines` do so, on images of different origin.
+The stages `targetnet`, `refine` and `baselines` do so, on images of different
+origin.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,19 +14,23 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
-from dualgan_jax.method import discriminators
+from dualgan_jax.config.augmentation_group import Augmentation
+from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import join, split
+from dualgan_jax.stages.augmentation import augment_batch, draw_augmented
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import image_batches, parallel
 from dualgan_jax.training.image_batches import RealImages
 from dualgan_jax.training.phase import Phase, first_state, train_step
 
-# (origin, teachers, label_map, key, batch_size) -> this device's share of a
-# batch: images, and the teachers' logits on Y_cst for them
+# (origin, teachers, label_map, key, batch_size, augmentation) -> this device's
+# share of a batch: images, and the teachers' logits on Y_cst for them
 DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
+# (logits, targets, temperature=) -> scalar
+DistillationLoss = Callable[..., chex.Array]
 
 
 @struct.dataclass
@@ -48,25 +53,29 @@ def phase(
   draw: DrawFn,
   label_map: LabelMap,
   make_inputs: Callable[[], DistillationInputs],
+  augmentation: Augmentation,
   *,
   temperature: float,
   steps: int,
   batch_size: int,
   optimiser: optax.GradientTransformation,
+  distillation_loss: DistillationLoss = losses.distillation,
 ) -> Phase:
-  """Trains a net under the distillation loss.
+  """Trains a net under a distillation loss.
 
   Args:
     name: the phase's.
     apply: `(variables, images, train=) -> (logits [N, |Y_cst|], variables)`.
     first_variables: `key -> variables` to start from.
-    draw: `draw_generated`, `draw_noise` or `draw_real`.
+    draw: `draw_generated`, `draw_stored`, `draw_noise` or `draw_real`.
     label_map: the teachers in the same order.
     make_inputs: gives teachers and the origin that `draw` takes.
+    augmentation: of the images, before teachers and net see them.
     temperature: of the loss.
     steps: training steps.
     batch_size: images per step.
     optimiser: of the net's parameters.
+    distillation_loss: `losses.distillation` or `losses.class_distillation`.
   """
 
   def init(key):
@@ -75,10 +84,15 @@ def phase(
   def step(frozen, state):
     def loss_fn(params, batch_stats, key):
       images, targets = draw(
-        frozen.origin, frozen.teachers, label_map, key, batch_size
+        frozen.origin,
+        frozen.teachers,
+        label_map,
+        key,
+        batch_size,
+        augmentation,
       )
       logits, variables = apply(join(params, batch_stats), images, train=True)
-      loss = losses.distillation(logits, targets, temperature=temperature)
+      loss = distillation_loss(logits, targets, temperature=temperature)
       # The loss of a perfect student is not 0; this share is 1.
       metrics = {'agreement': agreement(logits, targets)}
       return loss, (split(variables)[1], metrics)
@@ -114,6 +128,7 @@ def draw_generated(
   label_map: LabelMap,
   key: chex.PRNGKey,
   batch_size: int,
+  augmentation: Augmentation,
 ) -> tuple[chex.Array, chex.Array]:
   """Draws images I_g of fresh noise.
 
@@ -123,12 +138,69 @@ def draw_generated(
     label_map: the teachers in the same order.
     key: the step's.
     batch_size: images in the whole batch.
+    augmentation: of the images.
 
   Returns:
     Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
   """
   images = generator.features(key, batch_size)[-1]
+  # Without routing there is one kind of image.
+  images = augment_batch(
+    images,
+    _augmentation_key(key),
+    batch_size,
+    augmentation,
+    jnp.asarray(
+      routing.answer_mask(len(images), max(1, len(generator.routed_teachers)))
+    ),
+  )
   return images, generator.ensemble_logits(teachers, images, label_map)
+
+
+@struct.dataclass
+class StoredImages:
+  """Generated images that were stored.
+
+  Attributes:
+    images: uint8 [n, h, w, c]; if the generator is routed, image i belongs to
+      teacher i mod M.
+    generator: whose filters and routing the images are of.
+  """
+
+  images: chex.Array
+  generator: FrozenGenerator
+
+
+def draw_stored(
+  origin: StoredImages,
+  teachers: Sequence[Teacher],
+  label_map: LabelMap,
+  key: chex.PRNGKey,
+  batch_size: int,
+  augmentation: Augmentation,
+) -> tuple[chex.Array, chex.Array]:
+  """Draws generated images that were stored.
+
+  Args:
+    origin: the images.
+    teachers: M of them, all that the generator was trained with.
+    label_map: the teachers in the same order.
+    key: the step's.
+    batch_size: images in the whole batch.
+    augmentation: of the images.
+
+  Returns:
+    Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
+  """
+  images = draw_augmented(
+    origin.images,
+    len(origin.images),
+    key,
+    batch_size,
+    augmentation,
+    len(teachers) if origin.generator.routed_teachers else 1,
+  )
+  return images, origin.generator.ensemble_logits(teachers, images, label_map)
 
 
 def draw_noise(
@@ -137,6 +209,7 @@ def draw_noise(
   label_map: LabelMap,
   key: chex.PRNGKey,
   batch_size: int,
+  augmentation: Augmentation,
 ) -> tuple[chex.Array, chex.Array]:
   """Draws images whose pixels are independent and uniform in [0, 1].
 
@@ -146,6 +219,7 @@ def draw_noise(
     label_map: the teachers in the same order.
     key: the step's.
     batch_size: images in the whole batch.
+    augmentation: of the images.
 
   Returns:
     Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
@@ -155,6 +229,13 @@ def draw_noise(
   images = jax.vmap(
     lambda sample_key: jax.random.uniform(sample_key, example_image.shape)
   )(sample_keys)
+  images = augment_batch(
+    images,
+    _augmentation_key(key),
+    batch_size,
+    augmentation,
+    jnp.ones((len(images), 1), bool),
+  )
   # Noise has no filters before it, and belongs to no teacher.
   owners = label_map.owners(label_map.customised)
   logits = discriminators.ensemble_logits(
@@ -182,6 +263,7 @@ def draw_real(
   label_map: LabelMap,
   key: chex.PRNGKey,
   batch_size: int,
+  augmentation: Augmentation,
 ) -> tuple[chex.Array, chex.Array]:
   """Draws real images; only teachers that the answer mask marks answer each.
 
@@ -191,12 +273,16 @@ def draw_real(
     label_map: the teachers in the same order.
     key: the step's.
     batch_size: images in the whole batch.
+    augmentation: of the images.
 
   Returns:
     Images [share, h, w, c], and the teachers' logits [share, |Y_cst|].
   """
   images, answer_mask = image_batches.draw_batch(
     origin.sets, key, batch_size, origin.size
+  )
+  images = augment_batch(
+    images, _augmentation_key(key), batch_size, augmentation, answer_mask
   )
   teacher_logits = [
     forward.tail(teacher, teacher.variables, images, 0) for teacher in teachers
@@ -206,3 +292,8 @@ def draw_real(
   return images, discriminators.combine_logits(
     teacher_logits, owners, answer_mask
   )
+
+
+def _augmentation_key(key: chex.PRNGKey) -> chex.PRNGKey:
+  """Makes a key of its own for what changes a batch that `key` has drawn."""
+  return jax.random.fold_in(key, 1)

@@ -4,9 +4,9 @@ The generator's objective of stage `generator` stays. A reward joins it where
 student and teachers disagree: data-free adversarial distillation (DFAD, Fang et
 al. 2019, arXiv 1912.11006). For each generator step the student takes one step
 on these images, and some on images of earlier steps (`replay_buffer`), which
-are cheap beside the generator's. The teachers answer replayed images as they
-are after augmentation: the student is to be the same function as they are, not
-only where generated images lie (Beyer et al. 2022, arXiv 2106.05237).
+are cheap beside the generator's. Replayed images are augmented. Without reward
+and replays, both nets learn from each batch once, as in DAFL's code (Chen et
+al., ICCV 2019).
 
 A routed generator makes images for all teachers, also for irrelevant ones,
 which answer no label of Y_cst: on these images all labels of Y_cst are absent.
@@ -23,18 +23,17 @@ import optax
 from flax import struct
 
 from dualgan_jax import losses
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.config.stage_table import Refine
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
+from dualgan_jax.stages.augmentation import draw_augmented
+from dualgan_jax.stages.distillation import DistillationLoss
 from dualgan_jax.stages.generator_loss import l_joint
-from dualgan_jax.stages.replay_buffer import (
-  Augmentation,
-  draw_replayed,
-  insert_batch,
-)
+from dualgan_jax.stages.replay_buffer import insert_batch
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training.phase import Metrics, Phase, TrainState, descend
 
@@ -70,8 +69,10 @@ class _Refinement:
   label_map: LabelMap
   objective: Objective
   training: Refine
+  augmentation: Augmentation
   temperature: float
   optimisers: dict[str, optax.GradientTransformation]
+  distillation_loss: DistillationLoss
 
   def step(self, frozen: Any, state: Any) -> tuple[RefineState, Metrics]:
     """Takes one step of the generator, and then those of the student."""
@@ -91,14 +92,12 @@ class _Refinement:
     num_filled = jnp.minimum(state.step + 1, buffer_batches) * batch_size
     # The new images may be drawn, too, so that a first step has some.
     replayed_images = [
-      draw_replayed(
+      draw_augmented(
         replay_buffer,
         num_filled,
         replay_key,
         batch_size,
-        Augmentation(
-          self.training.shift, self.training.flip, self.training.mixup
-        ),
+        self.augmentation,
         self.num_teachers if self.generator.routed_teachers else 1,
       )
       for replay_key in replay_keys
@@ -228,7 +227,7 @@ class _Refinement:
     logits, variables = self.student.apply(
       join(params, batch_stats), images, train=True
     )
-    loss = losses.distillation(logits, targets, temperature=self.temperature)
+    loss = self.distillation_loss(logits, targets, temperature=self.temperature)
     return loss, split(variables)[1]
 
   def _ensemble_logits(self, frozen: Any, images: chex.Array) -> chex.Array:
@@ -253,10 +252,12 @@ def phase(
   label_map: LabelMap,
   objective: Objective,
   training: Refine,
+  augmentation: Augmentation,
   *,
   image_shape: tuple[int, int, int],
   temperature: float,
   optimisers: dict[str, optax.GradientTransformation],
+  distillation_loss: DistillationLoss = losses.distillation,
 ) -> Phase:
   """Trains generator and compact student in turn.
 
@@ -268,10 +269,12 @@ def phase(
     teachers: all of them, frozen.
     label_map: the teachers in the same order.
     objective: of the generator; its groups are not judged any more.
-    training: steps, batch, reward, and what is replayed.
+    training: steps, batch, reward, and how much is replayed.
+    augmentation: of replayed images.
     image_shape: (height, width, channels).
     temperature: of the student's loss.
     optimisers: for 'generator' and 'student'.
+    distillation_loss: of the student, as in `distillation.phase`.
   """
   refinement = _Refinement(
     student,
@@ -280,8 +283,10 @@ def phase(
     label_map,
     objective,
     training,
+    augmentation,
     temperature,
     optimisers,
+    distillation_loss,
   )
 
   replay_buffer_size = training.replay_buffer_batches * training.batch

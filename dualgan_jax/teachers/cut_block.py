@@ -8,7 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from dualgan_jax.teachers import forward
+from dualgan_jax.teachers import tensor_names
 
 # A submodule, by its attributes or names from the model's root on.
 Path = tuple[str, ...]
@@ -67,7 +67,7 @@ class Model:
         return output
 
       images = jax.ShapeDtypeStruct((num_rows, *self.image_shape), jnp.float32)
-      with forward.placeholders():
+      with tensor_names.placeholders():
         jax.eval_shape(
           lambda variables, images: self.apply(variables, images, record),
           self.variables,
@@ -127,7 +127,7 @@ class CutBlock:
         raise _BlockEnd(output)
       return output
 
-    with forward.placeholders() as set_placeholders:
+    with tensor_names.placeholders() as set_placeholders:
       set_placeholders(not has_entered)
       try:
         return self.model.apply(variables, images, run_part)

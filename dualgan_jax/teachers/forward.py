@@ -5,9 +5,8 @@ for generator group j (Eq. 4), and D_d^{b,m}, the blocks after the student's
 block b (Eq. 12), which is D_m^{B-b}.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,13 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from dualgan_jax.losses import Moments
-from dualgan_jax.teachers.teacher import BlockFn, Teacher
-
-_ON_PLACEHOLDERS = contextvars.ContextVar('_ON_PLACEHOLDERS', default=False)
-# Takes a tensor and its name, where somebody listens.
-_LISTENER: contextvars.ContextVar[Callable[[chex.Array, str], None] | None] = (
-  contextvars.ContextVar('_LISTENER', default=None)
-)
+from dualgan_jax.teachers import tensor_names
+from dualgan_jax.teachers.teacher import NORMALISED_IMAGE, BlockFn, Teacher
 
 
 class Ladder(NamedTuple):
@@ -160,7 +154,7 @@ def record_moments(
     if (
       isinstance(context.module, nn.BatchNorm)
       and context.method_name == '__call__'
-      and not _ON_PLACEHOLDERS.get()
+      and not tensor_names.are_placeholders()
     ):
       add_moments(
         args[0] if args else kwargs['x'],
@@ -174,54 +168,8 @@ def record_moments(
     if name in statistics:
       add_moments(tensor, -1, *statistics[name])
 
-  with nn.intercept_methods(read_moments), _listening(read_named):
+  with nn.intercept_methods(read_moments), tensor_names.listening(read_named):
     return block(variables, features), moments
-
-
-def name_tensor(tensor: chex.Array, name: str) -> chex.Array:
-  """Names a tensor inside a teacher's function, for `Teacher.statistics`.
-
-  Args:
-    tensor: [rows, ..., channels], what a batch norm normalises; the rows are
-      those of the images, or places of them in the images' order.
-    name: a key of the teacher's `statistics`; any other name does nothing.
-
-  Returns:
-    The tensor, unchanged.
-  """
-  listener = _LISTENER.get()
-  if listener is not None and not _ON_PLACEHOLDERS.get():
-    listener(tensor, name)
-  return tensor
-
-
-@contextlib.contextmanager
-def _listening(listener: Callable[[chex.Array, str], None]) -> Iterator[None]:
-  """Lets a function hear of the tensors that are named meanwhile."""
-  token = _LISTENER.set(listener)
-  try:
-    yield
-  finally:
-    _LISTENER.reset(token)
-
-
-@contextlib.contextmanager
-def placeholders() -> Iterator[Callable[[bool], None]]:
-  """Hides the statistics of placeholder images from `record_moments`.
-
-  Yields:
-    A function that sets whether placeholders run from now on; they do first.
-  """
-
-  def set_flag(on_placeholders: bool) -> None:
-    _ON_PLACEHOLDERS.set(on_placeholders)
-
-  # A context variable: threads may trace different teachers.
-  token = _ON_PLACEHOLDERS.set(True)
-  try:
-    yield set_flag
-  finally:
-    _ON_PLACEHOLDERS.reset(token)
 
 
 def feature_shapes(
@@ -247,7 +195,9 @@ def feature_shapes(
 
 
 def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
-  """Returns whether the teacher has statistics for the prior to match.
+  """Returns whether the teacher has statistics of features.
+
+  Those of its normalised images are not counted.
 
   Args:
     teacher: variables may be abstract (`jax.ShapeDtypeStruct`).
@@ -258,6 +208,12 @@ def has_batch_norm(teacher: Teacher, image_shape: tuple[int, int, int]) -> bool:
     images = jnp.zeros((1, *image_shape))
     return ladder(teacher, images, {}).moments
 
+  statistics = {
+    name: pair
+    for name, pair in teacher.statistics.items()
+    if name != NORMALISED_IMAGE
+  }
+  teacher = dataclasses.replace(teacher, statistics=statistics)
   # Only the number of entries counts: nothing is computed.
   return bool(jax.eval_shape(moments_of_zeros, teacher))
 
@@ -280,7 +236,7 @@ def named_tensors(
     channels_by_name[name] = tensor.shape[-1]
 
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  with _listening(note):
+  with tensor_names.listening(note):
     jax.eval_shape(
       lambda variables, images: tail(teacher, variables, images, 0),
       teacher.variables,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers import forward
+from dualgan_jax.teachers import tensor_names
 from dualgan_jax.teachers.cut_block import Interceptor
 from dualgan_jax.teachers.cut_model import trained_arguments
 
@@ -135,7 +135,7 @@ def _intercept(
       if isinstance(self, nnx.BatchNorm):
         inputs = args[0] if args else kwargs['x']
         channels_last = jnp.moveaxis(inputs, self.axis, -1)
-        forward.name_tensor(channels_last, '/'.join(path))
+        tensor_names.name_tensor(channels_last, '/'.join(path))
       return module_class.__call__(self, *args, **kwargs)
 
     return interceptor(path, '__call__', run)

@@ -72,6 +72,11 @@ class Preparation:
         'above 0, of images in [0, 1].'
       )
 
+  @property
+  def normalises(self) -> bool:
+    """Whether it subtracts a mean, or divides by a standard deviation."""
+    return any(self.mean) or any(value != 1 for value in self.std)
+
   def __call__(self, images: chex.Array) -> chex.Array:
     """Maps images [N, h, w, c] in [0, 1] to [N, *image_shape]."""
     num_images, *image_size, num_channels = images.shape
@@ -91,22 +96,28 @@ class Preparation:
     return (images - mean) / std
 
 
-def check_channels(
-  field: str, channel_values: Sequence[float], num_channels: int
-) -> None:
-  """Checks that a mean or standard deviation fits the channels of images.
+def make(
+  field: str,
+  image_shape: tuple[int, int, int],
+  mean: Sequence[float],
+  std: Sequence[float],
+) -> Preparation:
+  """Makes a preparation from fields of a config, or from arguments.
 
   Args:
-    field: of the config or argument, for the message.
-    channel_values: one for all channels, or one for each.
-    num_channels: of the images.
+    field: where mean and std stand, such as 'teachers.mine.', for messages.
+    image_shape: see `Preparation`.
+    mean: see `Preparation`.
+    std: see `Preparation`.
 
   Raises:
-    UserError: there are more or fewer.
+    UserError: there are more values, or fewer, than the images have channels.
   """
-  num_values = len(channel_values)
-  if num_values not in (1, num_channels):
-    raise UserError(
-      f'{field}: {num_values} values for {num_channels} channel(s); give one '
-      'for all, or one for each.'
-    )
+  for name, channel_values in (('mean', mean), ('std', std)):
+    num_values = len(channel_values)
+    if num_values not in (1, image_shape[-1]):
+      raise UserError(
+        f'{field}{name}: {num_values} values for {image_shape[-1]} channel(s); '
+        'give one for all, or one for each.'
+      )
+  return Preparation(image_shape, tuple(mean), tuple(std))

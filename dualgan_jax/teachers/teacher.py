@@ -8,12 +8,16 @@ from typing import Any, cast
 import chex
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from dualgan_jax.networks.classifier import Classifier, one_against_rest
 from dualgan_jax.teachers.preparation import Preparation
+from dualgan_jax.teachers.tensor_names import name_tensor
 
 BlockFn = Callable[[Any, chex.Array], chex.Array]
+# Name of what a preparation that normalises gives to the first block.
+NORMALISED_IMAGE = 'normalised image'
 
 
 @struct.dataclass
@@ -37,7 +41,8 @@ class Teacher:
       known.
     statistics: by the name that `name_tensor` gives a tensor [..., c] inside
       the functions, its mean and variance [c] in training, for the statistics
-      prior; that of Linen's `nn.BatchNorm` is read anyway.
+      prior; that of Linen's `nn.BatchNorm` is read anyway, and `prepared`
+      adds that of normalised images.
   """
 
   name: str = struct.field(pytree_node=False)
@@ -148,9 +153,8 @@ class Teacher:
       softmax=single_label,
       preparation=preparation,
     )
-    return dataclasses.replace(
-      teacher, statistics=nnx_model.batch_statistics(module)
-    )
+    statistics = teacher.statistics | nnx_model.batch_statistics(module)
+    return dataclasses.replace(teacher, statistics=statistics)
 
   @classmethod
   def from_torch_export(
@@ -189,8 +193,9 @@ class Teacher:
 
     Raises:
       UserError: the file is damaged, or has operations that are not known; it
-        cannot be cut there; labels, mean or std don't fit it; or its stored
-        logits differ from the teacher's.
+        cannot be cut there; labels, mean or std don't fit it; its stored logits
+        differ from the teacher's; or an image gets another answer beside
+        another image.
     """
     # They make teachers.
     from dualgan_jax.teachers import exported_teacher, merging
@@ -252,11 +257,15 @@ class _PreparedBlock:
   block: BlockFn
 
   def __call__(self, variables: Any, images: chex.Array) -> chex.Array:
-    return self.block(variables, self.preparation(images))
+    images = name_tensor(self.preparation(images), NORMALISED_IMAGE)
+    return self.block(variables, images)
 
 
 def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
   """Prepares images before a teacher's first block.
+
+  Where the preparation normalises, the teacher's training images had mean 0 and
+  variance 1 after it, which the statistics prior then asks of generated ones.
 
   Args:
     teacher: takes images as it was trained on, of another size or range.
@@ -268,7 +277,12 @@ def prepared(teacher: Teacher, preparation: Preparation) -> Teacher:
   first_block, *other_blocks = teacher.blocks
   prepared_block: BlockFn = _PreparedBlock(preparation, first_block)
   blocks = (prepared_block, *other_blocks)
-  return dataclasses.replace(teacher, blocks=blocks)
+  statistics = teacher.statistics
+  if preparation.normalises:
+    num_channels = preparation.image_shape[-1]
+    pair = jnp.zeros(num_channels), jnp.ones(num_channels)
+    statistics = {**statistics, NORMALISED_IMAGE: pair}
+  return dataclasses.replace(teacher, blocks=blocks, statistics=statistics)
 
 
 def _from_model(

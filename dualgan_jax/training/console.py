@@ -65,6 +65,8 @@ class Progress:
     # Step and time from which the steps are timed.
     self._timed_from: tuple[int, float] | None = None
     self._bar = None
+    if not num_steps:
+      return
     if is_verbose() and _TERMINAL.is_terminal and parallel.is_first():
       self._bar = _make_bar()
       self._task = self._bar.add_task(

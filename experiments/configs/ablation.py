@@ -31,7 +31,6 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.compact_steps = 400
   config.targetnet.branched_steps = 200
   config.refine.steps = 300
-  config.baselines.steps = 0
   return builders.apply_variants(config, variants, VARIANTS)
 
 
@@ -45,7 +44,7 @@ def _no_refine(config: ml_collections.ConfigDict) -> None:
 
 def _paper(config: ml_collections.ConfigDict) -> None:
   _no_refine(config)
-  config.objective = objectives.paper()
+  config.objective = objectives.paper(len(mnist.DIGITS))
 
 
 def _paper_prior(config: ml_collections.ConfigDict) -> None:
@@ -88,8 +87,8 @@ def _temperature_1(config: ml_collections.ConfigDict) -> None:
 
 def _still_replays(config: ml_collections.ConfigDict) -> None:
   config.objective.name = 'still_replays'
-  config.refine.shift = 0
-  config.refine.mixup = 0.0
+  config.augmentation.shift = 0
+  config.augmentation.mixup = 0.0
 
 
 VARIANTS = {

@@ -36,6 +36,6 @@ def get_config() -> ml_collections.ConfigDict:
     }
   }
   config.student = builders.conv((16, 24, 56), (2, 2, 2))
-  config.refine.shift = 2
-  config.refine.mixup = 0.5
+  config.augmentation.shift = 2
+  config.augmentation.mixup = 0.5
   return config

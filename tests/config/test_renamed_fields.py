@@ -11,6 +11,7 @@ _FORMER = {
   'teachers.low.deviation': 'teachers.low.std',
   'teachers.low.size': 'teachers.low.image_shape',
   'objective.prior': 'objective.bn_prior_weight',
+  'refine.shift': 'augmentation.shift',
 }
 
 
@@ -31,6 +32,16 @@ def test_a_users_config_may_have_a_former_name():
   with pytest.warns(DeprecationWarning, match=r'generator\.noise is now gen'):
     checked = schema.check(config)
   assert checked.generator.latent_dim == 7
+
+
+def test_a_field_may_have_moved_to_another_group():
+  config = digits.get_config()
+  del config.augmentation
+  with config.unlocked():
+    config.refine.shift = 3
+  with pytest.warns(DeprecationWarning, match=r'refine\.shift is now augment'):
+    checked = schema.check(config)
+  assert checked.augmentation.shift == 3
 
 
 def test_a_teacher_may_have_a_former_name():

@@ -37,6 +37,7 @@ def test_a_good_config_comes_back_frozen(experiment, variants):
   config = experiment.get_config(variants)
   checked = schema.check(config)
   config.generator.features = config.student.widths[:-1]
+  config.baselines.steps = checked.baselines.steps
   assert checked.model_dump() == config.to_dict()
   with pytest.raises(pydantic.ValidationError, match='frozen'):
     checked.seed = 1
@@ -47,6 +48,20 @@ def test_the_generators_features_are_as_wide_as_the_student():
   assert schema.check(config).generator.features == (24, 48)
   config.generator.features = (4, 4)
   assert schema.check(config).generator.features == (4, 4)
+
+
+def test_baselines_have_as_many_steps_as_the_student():
+  config = make_config(
+    dual__steps=5,
+    targetnet__compact_steps=30,
+    refine__steps=100,
+    refine__replay_steps=4,
+    baselines__enabled=True,
+    baselines__steps=None,
+  )
+  assert schema.check(config).baselines.steps == 5 + 30 + 100 * 5
+  config.baselines.steps = 7
+  assert schema.check(config).baselines.steps == 7
 
 
 def test_teachers_from_files_need_no_data():
@@ -70,6 +85,59 @@ def test_blocks_need_something_to_learn():
     schema.check(config)
   config.dual.steps = 0
   schema.check(config)
+
+
+def test_dafl_trains_generator_and_student_together():
+  config = schema.check(digits.get_config('dafl'))
+  assert not (
+    config.generator.steps
+    or config.dual.steps
+    or config.targetnet.compact_steps
+  )
+  default = digits.get_config()
+  # The generator sees as many images, in batches of DAFL's size.
+  assert config.refine.batch == 512
+  assert config.refine.steps * 512 == sum(
+    default[stage].steps * default[stage].batch
+    for stage in ('generator', 'refine')
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'generator': 0}, r'^generator\.steps: with 0 of them only stage refine'),
+    (
+      {'generator': 0, 'dual': 0, 'compact': 0, 'refine': 0},
+      r'^generator\.steps: with 0 of them only stage refine',
+    ),
+    (
+      {'dual': 0, 'compact': 0, 'refine': 0},
+      r'^targetnet\.compact_steps: the compact TargetNet learns nothing',
+    ),
+  ],
+)
+def test_generator_and_student_learn_somewhere(changes, message):
+  config = make_config()
+  config.targetnet.compact_steps = changes.pop('compact', 1)
+  for stage, steps in changes.items():
+    config[stage].steps = steps
+  with pytest.raises(UserError, match=message):
+    schema.check(config)
+
+
+@pytest.mark.parametrize(
+  ('mean', 'std', 'message'),
+  [
+    ((0.5,), None, r'image_mean: it goes with generator\.image_std; set both'),
+    (None, (0.5,), r'image_mean: it goes with generator\.image_std; set both'),
+    ((0.5,), (0.2, 0.2, 0.2), r'image_std: 3 values for 1 channel\(s\)'),
+  ],
+)
+def test_images_have_both_statistics_or_none(mean, std, message):
+  config = make_config(generator__image_mean=mean, generator__image_std=std)
+  with pytest.raises(UserError, match=rf'^generator\.{message}'):
+    schema.check(config)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +190,6 @@ def test_variants_may_come_in_any_order():
     one = digits.get_config(pair)
     two = digits.get_config(','.join(reversed(pair.split(','))))
     assert one.to_dict() == two.to_dict()
-    assert one.refine.steps == 0
     schema.check(one)
 
 
@@ -236,10 +303,10 @@ def test_a_right_value_is_taken(field, value):
     ('temperature', 0.0, 'above 0'),
     ('refine__steps', -1, 'from 0'),
     ('refine__replay_buffer_batches', 0, 'from 1'),
-    ('refine__shift', -1, 'from 0'),
-    ('refine__shift', 16, 'move an image of 16×16 out of sight'),
-    ('refine__flip', 1, 'True or False'),
-    ('refine__mixup', 1.0, 'from 0, less than 1'),
+    ('augmentation__shift', -1, 'from 0'),
+    ('augmentation__shift', 16, 'move an image of 16×16 out of sight'),
+    ('augmentation__flip', 1, 'True or False'),
+    ('augmentation__mixup', 1.0, 'from 0, less than 1'),
     ('refine__adversarial_weight', -0.5, 'a number from 0'),
     ('baselines__learning_rate', 0.0, 'above 0'),
     ('generator__b1', 0.5, 'no such field'),

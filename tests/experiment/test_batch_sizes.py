@@ -83,3 +83,28 @@ def test_a_stage_begun_on_other_devices_is_not_begun_anew_without_a_word():
     UserError, match='dual.batch: .* begun with batches of 64'
   ):
     batch_sizes.check(config, PARTS, ['dual'], 3, {'dual': 64})
+
+
+@pytest.mark.parametrize(
+  ('num_cores', 'batches', 'num_devices'),
+  [
+    (1, {}, 1),
+    (2, {}, 2),
+    (6, {}, 4),
+    (64, {}, 8),  # shares of 16 images
+    (8, {'generator': 124}, 2),  # two teachers on each device
+    (8, {'generator': 126}, 1),
+    (8, {'baselines': 33}, 1),
+  ],
+)
+def test_cores_share_batches_as_far_as_they_can(
+  num_cores, batches, num_devices
+):
+  config = _config(**batches)
+  assert batch_sizes.most_devices(config, num_cores) == num_devices
+
+
+def test_a_stage_goes_on_with_the_batch_that_it_was_begun_with():
+  # Three devices began it, elsewhere.
+  config = _config(generator=0)
+  assert batch_sizes.most_devices(config, 4, {'generator': 126}) == 1

@@ -97,7 +97,7 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
 
 @pytest.mark.slow
 def test_a_whole_run_by_two_is_that_of_one(tmp_path):
-  flags = [processes.SMOKE_CONFIG, '--config.baselines.steps=0']
+  flags = [processes.SMOKE_CONFIG, '--config.baselines.enabled=False']
   codes, tables, errors = processes.wait_for_all(
     processes.start_pair(
       *processes.MULTIHOST_PROGRAM, *flags, f'--workdir={tmp_path}/two'

@@ -12,7 +12,9 @@ from dualgan_jax.presets import digits
 @pytest.fixture(scope='module')
 def smoke():
   """The nets and the config of a smoke run."""
-  config = schema.check(digits.get_config('smoke'))
+  config = digits.get_config('smoke')
+  config.baselines.enabled = True
+  config = schema.check(config)
   return build_nets(config), config
 
 
@@ -41,7 +43,7 @@ def test_phases_are_those_of_a_run_in_their_order(smoke):
     *('generator/probe', 'generator/misfit', 'generator/train'),
     *('dual/block_1', 'dual/block_2', 'dual/block_3'),
     *('targetnet/branch_points', 'targetnet/compact', 'targetnet/branched'),
-    *('refine', 'baselines/noise', 'baselines/real_data'),
+    *('refine', 'refine/branched', 'baselines/noise', 'baselines/real_data'),
   ]
 
 
@@ -50,7 +52,7 @@ def test_stages_without_steps_and_routed_images_cost_less():
   for routing in ('on', 'off'):
     config = digits.get_config('smoke')
     config.objective.routing = routing
-    config.dual.steps = config.refine.steps = config.baselines.steps = 0
+    config.dual.steps = config.refine.steps = 0
     checked_config = schema.check(config)
     flops = workload.count_flops(build_nets(checked_config), checked_config)
     assert list(flops)[2:] == ['generator/train', 'targetnet/compact']

@@ -10,7 +10,12 @@ import sys
 
 import pytest
 
-from dualgan_jax.config import builders, schema, stage_fields
+from dualgan_jax.config import (
+  builders,
+  renamed_fields,
+  schema,
+  stage_fields,
+)
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import configs, tabulate
 from tests.paths import ROOT
@@ -75,7 +80,9 @@ def _checked_configs():
 
 def _effective_fields(fields):
   """Leaves out the fields of refinement where there is none."""
-  ignored_prefixes = () if fields['refine.steps'] else ('refine.',)
+  ignored_prefixes = (
+    () if fields['refine.steps'] else ('refine.', 'augmentation.')
+  )
   return {
     name: value
     for name, value in fields.items()
@@ -91,7 +98,11 @@ def _effective_fields(fields):
 def test_a_stored_run_had_a_config_of_ours(path):
   run = json.loads(path.read_text())
   # Before there were these fields, replayed images were left as they were.
-  old_defaults = {'refine.shift': 0, 'refine.flip': False, 'refine.mixup': 0.0}
+  old_defaults = {
+    'augmentation.shift': 0,
+    'augmentation.flip': False,
+    'augmentation.mixup': 0.0,
+  }
   # ... and each data set had default values.
   data_sets = {
     name.split('.')[1] for name in run['config'] if name.startswith('data.')
@@ -102,7 +113,11 @@ def test_a_stored_run_had_a_config_of_ours(path):
       for name, value in builders.data_set('').items()
       if name != 'path'
     }
-  run_fields = _effective_fields({**old_defaults, **run['config']})
+  fields_of_run = renamed_fields.rename_flat(run['config'])
+  # ... and baselines always had 1,800 steps, as their row's note says.
+  if 'baselines.enabled' not in fields_of_run:
+    fields_of_run |= {'baselines.enabled': False, 'baselines.steps': None}
+  run_fields = _effective_fields({**old_defaults, **fields_of_run})
   differences = []
   for config in _checked_configs():
     fields = {}
@@ -126,7 +141,12 @@ def _docstring(name):
 
 
 # Configs that nobody has run to the end.
-_CONFIGS_WITHOUT_RESULTS = ('pytorch_cifar10', 'voc2007')
+_CONFIGS_WITHOUT_RESULTS = (
+  'lenet',
+  'public_cifar10',
+  'pytorch_cifar10',
+  'voc2007',
+)
 # `cifar10` itself has no results, and states those of its variant.
 _STATED_EXPERIMENTS = {'cifar10': 'cifar10_laptop'}
 
@@ -172,7 +192,18 @@ def _results(objective, seed, top1, steps=10):
     'objective': objective,
     'oracle': objective == 'paper',
     'seed': seed,
-    'config': {'seed': seed, 'generator.steps': steps},
+    'config': {
+      'seed': seed,
+      'generator.steps': steps,
+      'student.widths': [4, 8],
+      'dual.steps': 20,
+      'dual.batch': 64,
+      'targetnet.compact_steps': 100,
+      'targetnet.batch': 128,
+      'refine.steps': 10,
+      'refine.batch': 32,
+      'refine.replay_steps': 4,
+    },
     'metrics': {
       'teachers': {**row, 'params': 100, 'flops': 1000},
       'compact': {**row, 'params': 25, 'flops': 500},
@@ -203,6 +234,8 @@ def test_results_are_stored_by_experiment_objective_and_seed(
   assert '50%' in compact
   assert 'compact, `paper` objective, oracle weights' in text
   assert 'dual + targetnet + refine took 16 ± 0 s' in text
+  # 20 + 100 + 10 · 5 steps; 2 · 20 · 64 + 100 · 128 + 10 · 32 images.
+  assert 'The student took 170 steps, on 15,680 generated images.' in text
   default, paper = tabulate.format_summary(['digits']).splitlines()[2:]
   assert '| 0.850 ± 0.071 |' in default
   assert default.startswith('| `digits` ')

@@ -54,9 +54,12 @@ def _results(**changes):
     'misfits': {'low': 1.75, 'high': 1.5},
     'branch_points': {'low': 2, 'high': 1},
     'branch_losses': {'low': [0.5, 0.25], 'high': [0.125, 1.0]},
+    'student_steps': 4000,
+    'generated_images': 512_000,
     'seconds': {'pretrain': 12.3, 'evaluate': 4.6},
     'devices': '8 × cpu',
     'versions': {'python': '3.11.7', 'jax': '0.10.2'},
+    'config': {'baselines.enabled': True, 'baselines.steps': 3000},
     **changes,
   }
 
@@ -172,6 +175,13 @@ def test_the_report_says_how_many_images_there_were(tmp_path):
 def test_without_branches_the_report_has_no_points(tmp_path):
   report.write(tmp_path, _results(branch_points={}, branch_losses={}))
   assert 'Branch points' not in (tmp_path / 'report.md').read_text()
+
+
+def test_the_report_says_how_long_students_and_baselines_trained(tmp_path):
+  report.write(tmp_path, _results())
+  text = (tmp_path / 'report.md').read_text()
+  assert '4,000 training steps, on 512,000 generated images' in text
+  assert 'each baseline 3,000 steps.' in text
 
 
 def test_the_report_describes_routing(tmp_path):

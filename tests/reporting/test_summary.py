@@ -9,7 +9,8 @@ def _results(num_steps=1000, name='low', top1=0.5):
   scores = {'top1': top1, 'mAP': top1, 'params': 1_234_567, 'flops': 200}
   metrics = {'teachers': scores, name: {**scores, 'flops': 100}}
   metrics['compact'] = {**scores, 'agreement': 0.25, 'flops': 10}
-  return {'metrics': metrics, 'config': {'generator.steps': num_steps}}
+  fields = {'generator.steps': num_steps, 'refine.steps': 0}
+  return {'metrics': metrics, 'config': fields}
 
 
 def test_the_summary_by_hand():

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from dualgan_jax import losses
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.method import discriminators
 from dualgan_jax.networks.classifier import split
 from dualgan_jax.stages import distillation
@@ -24,6 +25,7 @@ def _phase(draw, origin, optimiser):
     draw,
     tiny.LABEL_MAP,
     lambda: distillation.DistillationInputs(tiny.both_teachers(), origin),
+    Augmentation(),
     temperature=2.0,
     steps=30,
     batch_size=tiny.BATCH,
@@ -106,7 +108,7 @@ def test_noise_is_uniform_and_new_each_time():
   draw = parallel.compile_step(
     lambda frozen, key: (
       key,
-      distillation.draw_noise(*frozen, tiny.LABEL_MAP, key, 64),
+      distillation.draw_noise(*frozen, tiny.LABEL_MAP, key, 64, Augmentation()),
     ),
     devices,
   )
@@ -140,7 +142,7 @@ def test_real_images_have_the_answers_of_the_teachers_that_count():
   def answers(answer_mask):
     def share(frozen, key):
       return key, distillation.draw_real(
-        *frozen, tiny.LABEL_MAP, key, tiny.BATCH
+        *frozen, tiny.LABEL_MAP, key, tiny.BATCH, Augmentation()
       )
 
     _, (x, logits) = parallel.compile_step(share, devices)(

@@ -1,11 +1,13 @@
 """Stage `pretrain`, and what all phases share."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.stages import pretrain
+from dualgan_jax.teachers.preparation import Preparation
 from dualgan_jax.training import parallel
 from dualgan_jax.training import phase as phases
 from dualgan_jax.training.image_batches import RealImages
@@ -18,7 +20,7 @@ def _phase(steps=40):
   return pretrain.phase(
     'pretrain/one',
     tiny.net((4, 6), 1, depths=(1, 1), strides=(2, 2)),
-    tiny.IMAGE,
+    Preparation(tiny.IMAGE),
     lambda: RealImages(tiny.images(), targets),
     stage_table.Pretrain(steps=steps, batch=32),
     phases.adam(3e-2, steps),
@@ -30,6 +32,31 @@ def test_a_teacher_learns_its_labels():
   assert metrics['label_accuracy'] > 0.9
   first = jax.jit(_phase().init)(jax.random.PRNGKey(0))
   assert tiny.all_moved(first.batch_stats, state.batch_stats)
+
+
+class _MeanPixel:
+  """Answers one label by the mean of what it is given."""
+
+  def init(self, key, image_shape):
+    return ({'params': jnp.zeros(())},)
+
+  def apply(self, variables, images, *, train):
+    return images.mean((1, 2, 3))[:, None] + variables[0]['params'], variables
+
+
+def test_a_teacher_sees_prepared_images():
+  white = np.full((8, *tiny.IMAGE), 255, np.uint8)
+  phase = pretrain.phase(
+    'pretrain/one',
+    _MeanPixel(),
+    Preparation(tiny.IMAGE, mean=(0.5,), std=(0.25,)),
+    lambda: RealImages(white, np.ones((8, 1), np.float32)),
+    stage_table.Pretrain(steps=1, batch=32),
+    optax.sgd(0.0),
+  )
+  _, metrics = tiny.run(phase, steps=1)
+  # A logit of (1 - 0.5) / 0.25 = 2, of a label that is there.
+  np.testing.assert_allclose(metrics['loss'], np.log1p(np.exp(-2)), rtol=1e-5)
 
 
 def test_the_same_key_and_step_do_the_same():

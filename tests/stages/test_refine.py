@@ -7,14 +7,17 @@ import pytest
 
 from dualgan_jax import losses
 from dualgan_jax.config import stage_table
+from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.stages import generator_loss, refine, replay_buffer
+from dualgan_jax.stages import generator_loss, refine
+from dualgan_jax.stages.augmentation import draw_augmented
+from dualgan_jax.stages.replay_buffer import insert_batch
 from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import adam
 from tests import tiny
 
-_ALL = replay_buffer.Augmentation(shift=1, flip=True, mixup=0.5)
+_ALL = Augmentation(shift=1, flip=True, mixup=0.5)
 
 
 def phase(
@@ -28,6 +31,7 @@ def phase(
   optimiser=None,
   routed=False,
   absent=True,
+  **options,
 ):
   """The stage on the tiny nets."""
   student = tiny.student()
@@ -44,14 +48,13 @@ def phase(
       batch=tiny.BATCH,
       adversarial_weight=disagreement,
       replay_steps=replays,
-      shift=shift,
-      flip=flip,
-      mixup=mixup,
       replay_buffer_batches=2,
     ),
+    Augmentation(shift=shift, flip=flip, mixup=mixup),
     image_shape=tiny.IMAGE,
     temperature=2.0,
     optimisers={'generator': optimiser, 'student': optimiser},
+    **options,
   )
 
 
@@ -134,6 +137,32 @@ def test_the_student_learns_what_the_teachers_say():
   assert last['replay_loss'] < first['replay_loss']
 
 
+def test_without_replays_both_nets_learn_from_each_batch_once():
+  # As in DAFL's code, with its loss of the student.
+  without_reward = phase(
+    disagreement=0.0,
+    replays=0,
+    distillation_loss=losses.class_distillation,
+    optimiser=adam(1e-2, 100),
+  )
+  state, metrics = tiny.run(without_reward)
+  assert 'replay_loss' not in metrics
+  assert {name: x[0].count for name, x in state.opt_state.items()} == {
+    'generator': 1,
+    'student': 1,
+  }
+  student = tiny.student()
+  images = state.pool[: tiny.BATCH] / 255.0
+  logits, _ = student.apply(tiny.variables_of(student), images, train=True)
+  targets = tiny.source().ensemble_logits(
+    tiny.both_teachers(), images, tiny.LABEL_MAP
+  )
+  expected = losses.class_distillation(logits, targets, temperature=2.0)
+  # The pool's images are rounded to 256 steps.
+  np.testing.assert_allclose(metrics['loss'], expected, rtol=2e-2)
+  assert tiny.run(without_reward, steps=30)[1]['loss'] < metrics['loss']
+
+
 @pytest.mark.parametrize('replays', [1, 3])
 def test_the_student_steps_once_and_for_each_replay(replays):
   state, _ = tiny.run(phase(optimiser=adam(1e-3, 9), replays=replays))
@@ -185,7 +214,7 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
       return losses.cross_entropy(logits / 2, jax.nn.sigmoid(targets / 2))
 
     # Of both batches that were made.
-    replayed = replay_buffer.draw_replayed(
+    replayed = draw_augmented(
       pool, 2 * tiny.BATCH, replay_key, tiny.BATCH, _ALL, num_teachers
     )
     return pool, (loss(pool[tiny.BATCH :] / 255.0), loss(replayed))
@@ -200,65 +229,10 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
   np.testing.assert_allclose(metrics['replay_loss'], replay[0], rtol=1e-4)
 
 
-def _replayed(
-  pool, held, *, devices=1, batch=64, teachers=1, width=1, **changes
-):
-  """A draw from images of one row of pixels, mostly of one."""
-  images = np.array(pool, np.uint8).reshape(-1, 1, width, 1)
-  augmentation = replay_buffer.Augmentation(**changes)
-  chosen = jax.local_devices()[:devices]
-
-  def draw(key, images):
-    return images, replay_buffer.draw_replayed(
-      images, held, key, batch, augmentation, teachers
-    )
-
-  _, drawn = parallel.compile_step(draw, chosen)(
-    parallel.replicate(jax.random.PRNGKey(0), chosen),
-    parallel.replicate(images, chosen),
-  )
-  return np.asarray(drawn).reshape(batch, width) * 255
-
-
-def test_replayed_images_are_those_of_the_pool_that_were_made():
-  drawn = _replayed([10, 20, 30, 255], 3)
-  np.testing.assert_allclose(np.unique(drawn), [10, 20, 30], rtol=1e-6)
-
-
-def test_replayed_images_are_moved_and_mirrored():
-  drawn = _replayed([1, 2, 3], 1, width=3, shift=1, flip=True).round()
-  actual = {tuple(int(pixel) for pixel in x) for x in drawn}
-  moved = {(0, 1, 2), (1, 2, 3), (2, 3, 0), (0, 0, 0)}  # up or down: all 0
-  assert actual == moved | {x[::-1] for x in moved}
-
-
-def test_a_blend_lies_between_two_images():
-  drawn = _replayed([100, 200], 2, mixup=1.0)
-  assert ((drawn >= 100 - 1e-3) & (drawn <= 200 + 1e-3)).all()
-  assert len(np.unique(drawn)) > 20  # half of all pairs are of one image
-
-
-def test_mixup_is_the_share_that_is_blended():
-  drawn = _replayed([0, 255], 2, batch=4096, mixup=0.5)
-  # Half of the blends are of an image with itself.
-  between = (drawn > 0.5) & (drawn < 254.5)
-  assert abs(between.mean() - 0.25) < 0.03
-
-
-@pytest.mark.parametrize('mixup', [0.0, 1.0])
-def test_replayed_images_belong_to_the_teachers_in_turn(mixup):
-  drawn = _replayed([10, 100, 11, 101, 0, 255], 4, teachers=2, mixup=mixup)
-  assert ((drawn[0::2] > 9.9) & (drawn[0::2] < 11.1)).all()
-  assert ((drawn[1::2] > 99.9) & (drawn[1::2] < 101.1)).all()
-
-
-def test_a_replayed_sample_is_the_same_on_any_number_of_devices():
-  pool = range(0, 250, 10)
-  np.testing.assert_allclose(
-    _replayed(pool, 20, devices=4, mixup=0.5),
-    _replayed(pool, 20, devices=1, mixup=0.5),
-    rtol=1e-5,
-  )
+def test_images_beyond_0_and_1_are_clipped_in_the_pool():
+  images = np.array([-0.3, 0.0, 1.0, 1.7]).reshape(4, 1, 1, 1)
+  pool = insert_batch(np.ones((5, 1, 1, 1), np.uint8), 0, images)
+  np.testing.assert_array_equal(pool.ravel(), [0, 0, 255, 255, 1])
 
 
 def test_nothing_is_replayed_that_was_not_made():

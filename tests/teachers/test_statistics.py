@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import dualgan_jax
+from dualgan_jax import losses
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import fingerprint, forward, protocol
 from dualgan_jax.teachers.merging import merged
+from dualgan_jax.teachers.preparation import Preparation
 from dualgan_jax.teachers.teacher import Teacher, prepared, single_label
 
 _MEAN = np.array([0.5, 0.25], np.float32)
@@ -64,9 +66,7 @@ def test_the_moments_of_a_named_tensor_are_those_of_the_images():
   [
     lambda teacher: merged(teacher, 1),
     single_label,
-    lambda teacher: prepared(
-      teacher, dualgan_jax.Preparation((4, 6, 2), mean=(0.5,))
-    ),
+    lambda teacher: prepared(teacher, Preparation((4, 6, 2))),
     lambda teacher: protocol.normalize_teacher('f', teacher, 'it'),
   ],
 )
@@ -124,3 +124,33 @@ def test_other_statistics_are_another_teacher():
     for statistics in ({}, None, {'norm': (_MEAN, _VARIANCE + 1)})
   }
   assert len(sums) == 3
+
+
+def _ladder_of_normalised(images):
+  preparation = Preparation((4, 6, 2), mean=(0.5, 0.25), std=(0.5, 0.125))
+  teacher = prepared(_plain_teacher(statistics={}), preparation)
+  assert not forward.has_batch_norm(teacher, (4, 6, 2))
+  return forward.ladder(teacher, images, {})
+
+
+def test_normalised_images_have_mean_0_and_variance_1():
+  half = np.ones((3, 2, 6, 2), np.float32)
+  # Half of the pixels a deviation above the mean, half of them one below.
+  images = np.concatenate([half * (1.0, 0.375), half * (0.0, 0.125)], 1)
+  (moments,) = _ladder_of_normalised(images).moments
+  np.testing.assert_allclose(losses.statistics_prior([moments]), 0, atol=2e-6)
+
+
+def test_images_that_are_too_bright_miss_the_statistics():
+  images = np.ones((3, 4, 6, 2)) * (1.0, 0.5)
+  (moments,) = _ladder_of_normalised(images).moments
+  # Means of 1 and 2 instead of 0; variances of 0 instead of 1.
+  expected = np.sqrt(1 + 4) + np.sqrt(1 + 1)
+  np.testing.assert_allclose(
+    losses.statistics_prior([moments]), expected, rtol=1e-5
+  )
+
+
+def test_a_preparation_that_leaves_images_as_they_are_has_no_statistics():
+  teacher = prepared(_plain_teacher(), Preparation((4, 6, 2)))
+  assert teacher.statistics.keys() == {'norm'}

@@ -35,7 +35,7 @@ def test_an_empty_generator_is_noticed_within_200_steps(
 ):
   config = _config()
   # "No label at all" is the optimum of Eq. 6 and 7 alone.
-  config.objective = objectives.paper()
+  config.objective = objectives.paper(num_labels=10)
   config.objective.update({'alpha': 0.0, 'beta': 0.0, 'gamma': 10.0})
   (line,) = _warnings(config, teachers, tmp_path, capsys)
   assert line.startswith('generator/train: warning: at step 1')
