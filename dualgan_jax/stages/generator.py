@@ -156,12 +156,13 @@ def tile_images(images: chex.Array) -> np.ndarray:
   """Tiles images into one picture, row by row.
 
   Args:
-    images: float [N, h, w, c] in [0, 1].
+    images: float [N, h, w, c]; what leaves [0, 1] is clipped.
 
   Returns:
     uint8, of ⌈N / columns⌉ rows; channels beyond the third are left out.
   """
-  pixels = np.rint(255 * np.asarray(images, np.float32)).astype(np.uint8)
+  values = np.clip(np.asarray(images, np.float32), 0, 1)
+  pixels = np.rint(255 * values).astype(np.uint8)
   num_images, height, width, channels = pixels.shape
   # TensorBoard shows grey pictures and coloured ones.
   pixels = pixels[..., :3] if channels >= 3 else pixels[..., :1]

@@ -53,6 +53,7 @@ def test_stages_without_steps_and_routed_images_cost_less():
     config = digits.get_config('smoke')
     config.objective.routing = routing
     config.dual.steps = config.refine.steps = 0
+    config.baselines.enabled = False
     checked_config = schema.check(config)
     flops = workload.count_flops(build_nets(checked_config), checked_config)
     assert list(flops)[2:] == ['generator/train', 'targetnet/compact']
