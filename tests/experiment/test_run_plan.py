@@ -97,7 +97,7 @@ def test_a_run_tells_what_is_done_and_what_is_to_do(smoke):
     'to do:    refine, evaluate',
   ]
   assert lines[4] == (
-    'expected: less than a minute; compiling 1 program comes on top'
+    'expected: less than a minute; compiling 2 programs comes on top'
   )
 
 
