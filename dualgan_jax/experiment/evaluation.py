@@ -60,9 +60,8 @@ def measure(
     students: outcome of `refine`.
     baselines: outcome of `baselines`, by name.
   """
-  # Nothing builds on this stage, so there is nothing to read.
   if context.workdir.finished('evaluate'):
-    return
+    return  # Nothing builds on this stage, so there is nothing to read.
   start_time = time.monotonic()
   config = context.config
   train_splits, test_splits = (
@@ -119,6 +118,7 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+    context.log_results(results)
 
 
 def _write_samples(

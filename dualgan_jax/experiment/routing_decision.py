@@ -11,7 +11,7 @@ from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
 
 # Batches that the gaps of the teachers' statistics are measured on.
-_PROBE_BATCHES = 16
+PROBE_BATCHES = 16
 
 
 def decide_routing(
@@ -42,10 +42,7 @@ def decide_routing(
       )
     return is_routed, {}
   # The gap compares statistics that only the prior makes images match.
-  if not config.objective.bn_prior_weight or not any(
-    forward.has_batch_norm(teacher, config.image_shape)
-    for teacher in all_teachers
-  ):
+  if not has_prior(config, all_teachers):
     if is_new:
       console.say(
         'generator: routing is off; without the statistics prior nothing tells '
@@ -63,7 +60,7 @@ def decide_routing(
       config.generator.latent_dim,
       all_teachers,
       probe_state,
-      num_batches=_PROBE_BATCHES,
+      num_batches=PROBE_BATCHES,
       batch_size=config.generator.batch,
     )
   )
@@ -82,6 +79,19 @@ def decide_routing(
       + f'; it is on where their mean is above {routing_probe.ROUTE_ABOVE}'
     )
   return is_routed, statistics_gaps
+
+
+def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
+  """Returns whether the objective has the statistics prior of some teacher.
+
+  Args:
+    config: a checked config.
+    all_teachers: all teachers, with variables or with shapes only.
+  """
+  return bool(config.objective.bn_prior_weight) and any(
+    forward.has_batch_norm(teacher, config.image_shape)
+    for teacher in all_teachers
+  )
 
 
 def configured_routing(
