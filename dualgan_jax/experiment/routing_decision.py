@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import generator_phase
+from dualgan_jax.method.labels import have_same_labels
 from dualgan_jax.stages import routing_probe
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
@@ -31,15 +32,8 @@ def decide_routing(
   is_new = not context.workdir.finished('generator')
   is_routed = configured_routing(config, all_teachers)
   if is_routed is not None:
-    if is_new and is_routed and config.objective.routing == 'auto':
-      names = ', '.join(
-        teacher.name for teacher in all_teachers if teacher.single_label
-      )
-      console.say(
-        'generator: routing is on; a teacher with one label per image '
-        f'({names}) names one whatever it is shown. If all teachers describe '
-        'the same images, set objective.routing=off.'
-      )
+    if is_new and config.objective.routing == 'auto':
+      _report_decision(all_teachers, is_routed=is_routed)
     return is_routed, {}
   # The gap compares statistics that only the prior makes images match.
   if not has_prior(config, all_teachers):
@@ -94,6 +88,26 @@ def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
   )
 
 
+def _report_decision(
+  all_teachers: Sequence[Teacher], *, is_routed: bool
+) -> None:
+  """Reports what the teachers' labels have decided, and how to change it."""
+  if is_routed:
+    names = ', '.join(
+      teacher.name for teacher in all_teachers if teacher.single_label
+    )
+    console.say(
+      'generator: routing is on; a teacher with one label per image '
+      f'({names}) names one whatever it is shown. If all teachers describe '
+      'the same images, set objective.routing=off.'
+    )
+  elif len(all_teachers) > 1:
+    console.say(
+      'generator: routing is off; all teachers answer the same labels. If '
+      'they were trained on images of unlike kinds, set objective.routing=on.'
+    )
+
+
 def configured_routing(
   config: Experiment, all_teachers: Sequence[Teacher]
 ) -> bool | None:
@@ -105,7 +119,10 @@ def configured_routing(
   """
   if config.objective.routing != 'auto':
     return config.objective.routing != 'off'
-  if len(all_teachers) == 1:
+  # One teacher; or several of the same kind of images, as the clients of
+  # federated learning: routed, each image would be judged by one client, which
+  # may have seen few of its label.
+  if have_same_labels(teacher.labels for teacher in all_teachers):
     return False
   # A teacher with one label per image names a label for any image, also for
   # images of other teachers.

@@ -33,13 +33,30 @@ def test_one_teacher_needs_no_routes():
 
 def test_teachers_of_one_label_per_image_need_routes(capsys):
   teachers = tuple(
-    types.SimpleNamespace(name=name, single_label=name == 'one')
+    types.SimpleNamespace(
+      name=name, labels=(name, 'rest'), single_label=name == 'one'
+    )
     for name in ('one', 'two')
   )
   assert _decide(teachers=teachers) == (True, {})
   assert 'routing is on; a teacher with one label per image (one)' in (
     capsys.readouterr().err
   )
+
+
+def test_teachers_of_the_same_labels_are_not_routed(capsys):
+  teachers = tuple(
+    types.SimpleNamespace(name=name, labels=labels, single_label=True)
+    for name, labels in (('one', ('a', 'b')), ('two', ('b', 'a')))
+  )
+  assert _decide(teachers=teachers) == (False, {})
+  assert 'routing is off; all teachers answer the same labels' in (
+    capsys.readouterr().err
+  )
+  # Labels in part the same are those of teachers with data of their own.
+  other = types.SimpleNamespace(name='c', labels=('a', 'c'), single_label=True)
+  assert _decide(teachers=(*teachers, other)) == (True, {})
+  assert _decide('on', teachers=teachers) == (True, {})
 
 
 def test_without_the_prior_nothing_tells(capsys):
