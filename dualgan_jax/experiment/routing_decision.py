@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import TrainedTeacher
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import generator_phase
 from dualgan_jax.method.labels import have_same_labels
@@ -33,7 +34,7 @@ def decide_routing(
   is_routed = configured_routing(config, all_teachers)
   if is_routed is not None:
     if is_new and config.objective.routing == 'auto':
-      _report_decision(all_teachers, is_routed=is_routed)
+      _report_decision(config, all_teachers, is_routed=is_routed)
     return is_routed, {}
   # The gap compares statistics that only the prior makes images match.
   if not has_prior(config, all_teachers):
@@ -89,9 +90,9 @@ def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
 
 
 def _report_decision(
-  all_teachers: Sequence[Teacher], *, is_routed: bool
+  config: Experiment, all_teachers: Sequence[Teacher], *, is_routed: bool
 ) -> None:
-  """Reports what the teachers' labels have decided, and how to change it."""
+  """Reports what has decided without a training, and how to change it."""
   if is_routed:
     names = ', '.join(
       teacher.name for teacher in all_teachers if teacher.single_label
@@ -100,6 +101,10 @@ def _report_decision(
       'generator: routing is on; a teacher with one label per image '
       f'({names}) names one whatever it is shown. If all teachers describe '
       'the same images, set objective.routing=off.'
+    )
+  elif _have_same_images(config):
+    console.say(
+      'generator: routing is off; all teachers learned from the same images'
     )
   elif len(all_teachers) > 1:
     console.say(
@@ -124,7 +129,24 @@ def configured_routing(
   # may have seen few of its label.
   if have_same_labels(teacher.labels for teacher in all_teachers):
     return False
+  if _have_same_images(config):
+    return False
   # A teacher with one label per image names a label for any image, also for
   # images of other teachers.
   has_single_label = any(teacher.single_label for teacher in all_teachers)
   return True if has_single_label else None
+
+
+def _have_same_images(config: Experiment) -> bool:
+  """Returns whether several teachers are trained here on all of one set."""
+  teachers = list(config.teachers.values())
+  return (
+    len(teachers) > 1
+    and config.pretrain.teacher_data == 'shared'
+    # One of several labels per image: only images that carry one are shown.
+    and all(
+      isinstance(teacher, TrainedTeacher) and not teacher.single_label
+      for teacher in teachers
+    )
+    and len({(teacher.data, teacher.client) for teacher in teachers}) == 1
+  )

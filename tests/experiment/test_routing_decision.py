@@ -4,16 +4,18 @@ import types
 
 import pytest
 
+from dualgan_jax.config import schema
 from dualgan_jax.experiment.routing_decision import decide_routing
+from dualgan_jax.presets import digits
 from tests import tiny
 
 
-def _decide(routing='auto', prior=0.3, teachers=None):
+def _decide(routing='auto', prior=0.3, teachers=None, teacher_data='own'):
+  config = digits.get_config()
+  config.objective.routing, config.objective.bn_prior_weight = routing, prior
+  config.pretrain.teacher_data = teacher_data
   context = types.SimpleNamespace(
-    config=types.SimpleNamespace(
-      image=tiny.IMAGE,
-      objective=types.SimpleNamespace(routing=routing, bn_prior_weight=prior),
-    ),
+    config=schema.check(config),
     nets=None,
     workdir=types.SimpleNamespace(finished=lambda stage: False),
   )
@@ -57,6 +59,11 @@ def test_teachers_of_the_same_labels_are_not_routed(capsys):
   other = types.SimpleNamespace(name='c', labels=('a', 'c'), single_label=True)
   assert _decide(teachers=(*teachers, other)) == (True, {})
   assert _decide('on', teachers=teachers) == (True, {})
+
+
+def test_teachers_of_the_same_images_are_not_routed(capsys):
+  assert _decide(teacher_data='shared') == (False, {})
+  assert 'all teachers learned from the same images' in capsys.readouterr().err
 
 
 def test_without_the_prior_nothing_tells(capsys):
