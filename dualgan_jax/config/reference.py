@@ -8,12 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dualgan_jax.config import (
-  fields,
-  objective_group,
-  stage_table,
-  teacher_groups,
-)
+from dualgan_jax.config import fields, teacher_groups
 from dualgan_jax.config.value_types import Group, Kind
 
 _PAGE_HEAD = """# Fields of a config
@@ -35,10 +30,10 @@ GROUPS: dict[str, type[Group]] = {
   "teachers.NAME, from a student's folder": teacher_groups.StudentTeacher,
   'teachers.NAME, in memory': teacher_groups.GivenTeacher,
   'data.NAME': fields.DataSet,
-  'objective': objective_group.Objective,
   **{
     name: type(field.default)
-    for name, field in stage_table.StageGroups.model_fields.items()
+    for name, field in fields.Experiment.model_fields.items()
+    if isinstance(field.default, Group)
   },
 }
 

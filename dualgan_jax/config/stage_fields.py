@@ -15,6 +15,8 @@ _REMOVED = {
   'generator.b1': 0.5,
   'targetnet.measure_batches': 8,
 }
+# Fields of this version, and what held before there were these.
+_BEFORE_THERE_WERE = {'refine.branched_steps': 0}
 
 
 def flatten_fields(config: Experiment) -> dict[str, Any]:
@@ -55,6 +57,11 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     One text per field, with both values.
   """
   old = renamed_fields.rename_flat(old)
+  # A record without them is of a version whose stage did not depend on them.
+  earlier_values = {
+    field: value for field, value in _BEFORE_THERE_WERE.items() if field in new
+  }
+  old = {**_later_dependencies(new), **earlier_values, **old}
   old = {**_missing_defaults(new, old), **old}
   new = {**_missing_defaults(old, new), **new}
   differences = []
@@ -67,6 +74,15 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
       f'now{_find_cause(field)})'
     )
   return differences
+
+
+def _later_dependencies(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """Selects the fields that some stages depend on only by now."""
+  return {
+    field: value
+    for field, value in fields.items()
+    if field.startswith('augmentation.')
+  }
 
 
 def _missing_defaults(

@@ -1,6 +1,5 @@
 """Measures the models of a run, and writes results, report and students."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,12 @@ import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table, training_budget
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import ensemble_rows, real_data, versions
+from dualgan_jax.experiment import (
+  ensemble_rows,
+  generated_samples,
+  real_data,
+  versions,
+)
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
   Model,
@@ -20,19 +24,16 @@ from dualgan_jax.experiment.outcomes import (
   TrainedGenerator,
 )
 from dualgan_jax.experiment.scorer import Scorer
-from dualgan_jax.method import discriminators, routing
-from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.method import discriminators
 from dualgan_jax.reporting import plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images, student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
-from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
 
-# Images drawn for the pictures, and for the agreement with the teachers.
-_NUM_SAMPLES = 512
-_NUM_STORED = 256  # of these images
+# Of the images that are drawn, those for a quantised student.
+_NUM_STORED = 256
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
@@ -72,7 +73,7 @@ def measure(
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
   generator = students.generator or trained.frozen
-  images, ensemble_logits = draw_samples(
+  images, ensemble_logits = generated_samples.draw(
     context, teachers.all_teachers, generator, config.labels
   )
 
@@ -80,14 +81,13 @@ def measure(
   rows = _measure_teachers(scorer, teachers)
   count_images = functools.partial(real_data.count_images, config, train_splits)
   rows |= ensemble_rows.measure(scorer, config, teachers, count_images)
-  for name, model in {**students.models, **baselines}.items():
-    answer = jax.jit(functools.partial(_model_logits, model.apply))
-    logits = answer(model.variables, images)
-    # Of trained models only: teachers agree with themselves.
-    agreement = distillation.agreement(logits, ensemble_logits)
-    row = scorer.measure(name, answer, model.variables, config.labels)
-    rows[name] = {**row, 'agreement': float(agreement)}
-    scorer.logits.setdefault(name, logits)
+  rows |= _measure_models(
+    scorer,
+    {**students.models, **baselines},
+    config.labels,
+    images,
+    ensemble_logits,
+  )
   scorer.logits.setdefault('teachers', ensemble_logits)
 
   # Of several processes, only the first writes into the folder.
@@ -96,7 +96,7 @@ def measure(
       context,
       images,
       ensemble_logits,
-      real_data.sample(config, train_splits, _NUM_SAMPLES)
+      real_data.sample(config, train_splits, generated_samples.NUM_SAMPLES)
       if test_splits
       else None,
     )
@@ -121,6 +121,26 @@ def measure(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
     context.log_results(results)
+
+
+def _measure_models(
+  scorer: Scorer,
+  models: Mapping[str, Model],
+  labels: Sequence[str],
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
+) -> dict[str, dict[str, Any]]:
+  """Measures the models that were trained here, also on generated images."""
+  rows = {}
+  for name, model in models.items():
+    answer = jax.jit(functools.partial(_model_logits, model.apply))
+    logits = answer(model.variables, images)
+    # Of trained models only: teachers agree with themselves.
+    agreement = distillation.agreement(logits, ensemble_logits)
+    row = scorer.measure(name, answer, model.variables, labels)
+    rows[name] = {**row, 'agreement': float(agreement)}
+    scorer.logits.setdefault(name, logits)
+  return rows
 
 
 def _write_samples(
@@ -293,55 +313,3 @@ def _write_students(
   # A teacher whose code cannot be exported costs no other result.
   except UserError as error:
     console.say(f'evaluate: {error}')
-
-
-def draw_samples(
-  context: RunContext,
-  all_teachers: Sequence[Teacher],
-  generator: FrozenGenerator,
-  labels: tuple[str, ...],
-) -> tuple[np.ndarray, np.ndarray]:
-  """Draws generated images, and the teachers' logits of some labels.
-
-  If routed, each image belongs to a teacher that answers one of the labels: an
-  image of another teacher would show none of them.
-
-  Args:
-    context: context of the run.
-    all_teachers: all teachers, in the config's order.
-    generator: the trained generator.
-    labels: the labels that logits are returned of.
-
-  Returns:
-    Images [N, height, width, channels] in [0, 1], and logits [N, |labels|].
-  """
-  label_map = dataclasses.replace(context.nets.label_map, customised=labels)
-  relevant_teachers = tuple(
-    all_teachers[index] for index in label_map.relevant_teachers
-  )
-  label_columns = label_map.restrict_to_relevant().owners(labels)
-  # Every teacher gets as many images.
-  num_images = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant_teachers)
-
-  @jax.jit
-  def draw(generator, relevant_teachers, key):
-    latents = routing.condition_latents(
-      jax.random.normal(key, (num_images, generator.latent_dim)),
-      label_map.relevant_teachers if generator.routed_teachers else (),
-      generator.num_teachers,
-    )
-    images = generator.module.apply(generator.variables, latents, train=False)[
-      -1
-    ]
-    filtered_images = [
-      generator.filtered_image(teacher, images) for teacher in relevant_teachers
-    ]
-    return images, discriminators.ensemble_logits(
-      relevant_teachers,
-      filtered_images,
-      label_columns,
-      routed=generator.foreign_labels_absent,
-    )
-
-  images, logits = draw(generator, relevant_teachers, context.key('samples'))
-  return np.asarray(images), np.asarray(logits)

@@ -192,7 +192,7 @@ def test_help_with_a_config_explains_its_fields(outcomes):
   assert (exit_code, stderr) == (0, '')
   lines = page.splitlines()
   row = lines.index('--config.generator.steps=1000')
-  assert lines[row + 1] == ('    Training steps. Takes a whole number from 1.')
+  assert lines[row + 1].startswith('    Training steps; 0: ')
   # A changed field has its new value.
   assert '--config.seed=7' in lines
   # Each field has a meaning, and what it takes, after it.

@@ -196,7 +196,7 @@ def _launch(*flags):
     (['--grid=generator.stepz=1'], '--grid: no such field: generator.stepz.'),
     (['--grid=generator.steps.x=1'], 'no such field: generator.steps.x.'),
     (['--grid=generator.steps=few'], '--grid: '),
-    (['--grid=generator.steps=0'], 'generator.steps: 0'),
+    (['--grid=pretrain.steps=0'], 'pretrain.steps: 0'),
     (['--grid=generator.batch=7'], 'generator.batch (7): '),
     (['--grid=student={}'], 'student.'),
     ([f'--grid=labels={("0",) * 90}'], 'too long for the name of a folder'),

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dualgan_jax.experiment import evaluation
+from dualgan_jax.experiment import generated_samples
 from dualgan_jax.method import discriminators
 from tests import tiny
 
@@ -20,7 +20,7 @@ def test_samples_are_of_relevant_teachers(routed):
   teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
 
   def samples(labels):
-    return evaluation.draw_samples(context, teachers, generator, labels)
+    return generated_samples.draw(context, teachers, generator, labels)
 
   images, logits = samples(('a',))  # the teacher `one` has it
   assert images.shape == (512, *tiny.IMAGE)

@@ -19,7 +19,9 @@ def folder(tmp_path):
 
 def test_a_finished_run_is_done_already(folder, capsys):
   before = (folder / 'results.json').read_text()
-  results = run(digits.get_config('smoke'), str(folder))
+  config = digits.get_config('smoke')
+  config.refine.branched_steps = 0  # there were none then
+  results = run(config, str(folder))
   assert results == json.loads(before)
   stderr = capsys.readouterr().err
   assert stderr.endswith(f'evaluate: done already in {folder}\n')
@@ -28,6 +30,12 @@ def test_a_finished_run_is_done_already(folder, capsys):
 def test_its_student_answers(folder):
   for name in ('student', 'branched'):
     assert load(folder / name).labels == tuple('0123456789')
+
+
+def test_a_branched_net_that_was_not_refined_is_none_that_was(folder):
+  message = r'^refine\.branched_steps \(0 there, 20 now\)'
+  with pytest.raises(UserError, match=message):
+    run(digits.get_config('smoke'), str(folder))
 
 
 def test_another_value_of_a_field_is_refused(folder):

@@ -14,6 +14,7 @@ def smoke():
   """The nets and the config of a smoke run."""
   config = digits.get_config('smoke')
   config.baselines.enabled = True
+  config.pretrain.teacher_data = 'own'  # then a short training may route
   config = schema.check(config)
   return build_nets(config), config
 

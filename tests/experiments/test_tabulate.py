@@ -15,6 +15,7 @@ from dualgan_jax.config import (
   renamed_fields,
   schema,
   stage_fields,
+  stage_table,
 )
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import configs, tabulate
@@ -115,6 +116,9 @@ def test_a_stored_run_had_a_config_of_ours(path):
       if name != 'path'
     }
   fields_of_run = renamed_fields.rename_flat(run['config'])
+  # ... and no branched net was refined, as the note of its row says.
+  default = stage_table.Refine().branched_steps
+  fields_of_run.setdefault('refine.branched_steps', default)
   run_fields = _effective_fields({**old_defaults, **fields_of_run})
   differences = []
   for config in _checked_configs():
