@@ -206,6 +206,7 @@ def _results(objective, seed, top1, steps=10):
       'refine.steps': 10,
       'refine.batch': 32,
       'refine.replay_steps': 4,
+      'refine.branched_steps': 5,
     },
     'metrics': {
       'teachers': {**row, 'params': 100, 'flops': 1000},
