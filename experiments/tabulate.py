@@ -273,9 +273,13 @@ def _describe_budget(run: dict) -> str:
   if 'noise' in run['metrics']:
     sentence += f', each baseline {fields["baselines.steps"]:,} steps'
   # Runs of earlier versions have no such field.
-  if fields['refine.steps'] and not fields.get('refine.branched_steps'):
-    if 'branched' in run['metrics']:
-      sentence += '; the branched net was not refined'
+  lacks_branched_steps = not fields.get('refine.branched_steps')
+  if (
+    fields['refine.steps']
+    and lacks_branched_steps
+    and 'branched' in run['metrics']
+  ):
+    sentence += '; the branched net was not refined'
   return f'{sentence}.'
 
 
