@@ -8,7 +8,7 @@ from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import dry_run, run
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import diagnosis, report
 
 _USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -77,4 +77,10 @@ def _train() -> str:
     return dry_run(config, workdir, init_from=_INIT_FROM.value)
   results = run(config, workdir, stage=_STAGE.value, init_from=_INIT_FROM.value)
   # A single stage, other than the last one, has no results yet.
-  return report.results_table(results) if results else ''
+  if not results:
+    return ''
+  return '\n\n'.join(
+    filter(
+      None, (report.results_table(results), diagnosis.verdict_line(results))
+    )
+  )

@@ -1,9 +1,8 @@
 """Measures the models of a run, and writes results, report and students."""
 
-import dataclasses
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table, training_budget
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import real_data, versions
+from dualgan_jax.experiment import generated_samples, real_data, versions
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
   Model,
@@ -20,25 +19,22 @@ from dualgan_jax.experiment.outcomes import (
   TrainedGenerator,
 )
 from dualgan_jax.experiment.scorer import Scorer
-from dualgan_jax.method import discriminators, routing
-from dualgan_jax.method.frozen_generator import FrozenGenerator
-from dualgan_jax.reporting import plots, report
+from dualgan_jax.method import discriminators
+from dualgan_jax.reporting import diagnosis, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images, student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
-from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, parallel
 
-# Images drawn for the pictures, and for the agreement with the teachers.
-_NUM_SAMPLES = 512
-_NUM_STORED = 256  # of these images
+_NUM_STORED = 256  # images, of those that are drawn
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
-  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
-  *('branch_losses', 'student_steps', 'generated_images', 'seconds'),
-  *('devices', 'versions', 'config'),
+  *('diagnosis', 'metrics', 'intervals', 'per_label', 'confusion'),
+  *('calibration', 'routed', 'misfits', 'branch_points', 'branch_losses'),
+  *('student_steps', 'generated_images', 'seconds', 'devices'),
+  *('versions', 'config'),
 )
 
 
@@ -72,15 +68,16 @@ def measure(
   # Models are scored on real images, if there are any, and compared with the
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
-  images, ensemble_logits = draw_samples(
+  images, ensemble_logits = generated_samples.draw_samples(
     context, teachers.all_teachers, trained.frozen, config.labels
   )
 
   # The order of the rows is that of the tables: teachers come first.
-  rows = _measure_teachers(scorer, teachers)
+  rows, generated_answers = _measure_teachers(scorer, teachers), {}
   for name, model in {**students.models, **baselines}.items():
     answer = jax.jit(functools.partial(_model_logits, model.apply))
     logits = answer(model.variables, images)
+    generated_answers[name] = np.asarray(logits)
     # Of trained models only: teachers agree with themselves.
     agreement = distillation.agreement(logits, ensemble_logits)
     row = scorer.measure(name, answer, model.variables, config.labels)
@@ -94,10 +91,18 @@ def measure(
       context,
       images,
       ensemble_logits,
-      real_data.sample(config, train_splits, _NUM_SAMPLES)
+      real_data.sample(config, train_splits, generated_samples.NUM_SAMPLES)
       if test_splits
       else None,
     )
+  findings = diagnosis.examine(
+    config.labels,
+    generated_answers['compact'],
+    ensemble_logits,
+    generated_samples.owner_logits(
+      context, teachers.all_teachers, trained.frozen, images
+    ),
+  )
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
@@ -110,10 +115,13 @@ def measure(
       )
     },
     'metrics': rows,
+    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
     'per_label': scorer.per_label(),
+    **scorer.answer_tables(rows['compact']),
+    'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
   }
   if parallel.is_first():
-    card_facts = _gather_card_facts(context, teachers, scorer, results)
+    card_facts = _gather_card_facts(context, teachers, results)
     _write_students(context, students, results, card_facts)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
@@ -222,12 +230,11 @@ def _describe_run(
 def _gather_card_facts(
   context: RunContext,
   teachers: Teachers,
-  scorer: Scorer,
   results: Mapping[str, Any],
 ) -> CardFacts:
   """Gathers what the student's model card says of the run."""
   student_scores = results['metrics']['compact']
-  intervals = scorer.intervals('compact', student_scores)
+  intervals = results['intervals'].get('compact', {})
   return CardFacts(
     teachers={
       teacher.name: teacher.labels for teacher in teachers.relevant_teachers
@@ -290,55 +297,3 @@ def _write_students(
   # A teacher whose code cannot be exported costs no other result.
   except UserError as error:
     console.say(f'evaluate: {error}')
-
-
-def draw_samples(
-  context: RunContext,
-  all_teachers: Sequence[Teacher],
-  generator: FrozenGenerator,
-  labels: tuple[str, ...],
-) -> tuple[np.ndarray, np.ndarray]:
-  """Draws generated images, and the teachers' logits of some labels.
-
-  If routed, each image belongs to a teacher that answers one of the labels: an
-  image of another teacher would show none of them.
-
-  Args:
-    context: context of the run.
-    all_teachers: all teachers, in the config's order.
-    generator: the trained generator.
-    labels: the labels that logits are returned of.
-
-  Returns:
-    Images [N, height, width, channels] in [0, 1], and logits [N, |labels|].
-  """
-  label_map = dataclasses.replace(context.nets.label_map, customised=labels)
-  relevant_teachers = tuple(
-    all_teachers[index] for index in label_map.relevant_teachers
-  )
-  label_columns = label_map.restrict_to_relevant().owners(labels)
-  # Every teacher gets as many images.
-  num_images = _NUM_SAMPLES - _NUM_SAMPLES % len(relevant_teachers)
-
-  @jax.jit
-  def draw(generator, relevant_teachers, key):
-    latents = routing.condition_latents(
-      jax.random.normal(key, (num_images, generator.latent_dim)),
-      label_map.relevant_teachers if generator.routed_teachers else (),
-      generator.num_teachers,
-    )
-    images = generator.module.apply(generator.variables, latents, train=False)[
-      -1
-    ]
-    filtered_images = [
-      generator.filtered_image(teacher, images) for teacher in relevant_teachers
-    ]
-    return images, discriminators.ensemble_logits(
-      relevant_teachers,
-      filtered_images,
-      label_columns,
-      routed=generator.foreign_labels_absent,
-    )
-
-  images, logits = draw(generator, relevant_teachers, context.key('samples'))
-  return np.asarray(images), np.asarray(logits)

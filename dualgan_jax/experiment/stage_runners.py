@@ -12,7 +12,12 @@ import functools
 import numpy as np
 
 from dualgan_jax.config import stage_table
-from dualgan_jax.experiment import description, evaluation, real_data
+from dualgan_jax.experiment import (
+  description,
+  evaluation,
+  generated_samples,
+  real_data,
+)
 from dualgan_jax.experiment.context import LastStageDone, RunContext
 from dualgan_jax.experiment.nets import generator_phase, preparation_of
 from dualgan_jax.experiment.outcomes import (
@@ -136,7 +141,9 @@ def train_generator(
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
       labels,
-      *evaluation.draw_samples(context, teachers.all_teachers, frozen, labels),
+      *generated_samples.draw_samples(
+        context, teachers.all_teachers, frozen, labels
+      ),
     )
   return TrainedGenerator(frozen, statistics_gaps)
 
