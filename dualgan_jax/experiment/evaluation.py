@@ -2,8 +2,8 @@
 
 import functools
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -27,6 +27,9 @@ from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
 from dualgan_jax.training import console, parallel
 
+if TYPE_CHECKING:
+  from dualgan_jax.data.sources import Split
+
 _NUM_STORED = 256  # images, of those that are drawn
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
@@ -34,7 +37,7 @@ _RESULT_KEYS = (
   *('diagnosis', 'metrics', 'intervals', 'per_label', 'confusion'),
   *('calibration', 'routed', 'misfits', 'branch_points', 'branch_losses'),
   *('student_steps', 'generated_images', 'seconds', 'devices'),
-  *('versions', 'config'),
+  *('versions', 'command', 'config'),
 )
 
 
@@ -75,14 +78,9 @@ def measure(
   # The order of the rows is that of the tables: teachers come first.
   rows, generated_answers = _measure_teachers(scorer, teachers), {}
   for name, model in {**students.models, **baselines}.items():
-    answer = jax.jit(functools.partial(_model_logits, model.apply))
-    logits = answer(model.variables, images)
-    generated_answers[name] = np.asarray(logits)
-    # Of trained models only: teachers agree with themselves.
-    agreement = distillation.agreement(logits, ensemble_logits)
-    row = scorer.measure(name, answer, model.variables, config.labels)
-    rows[name] = {**row, 'agreement': float(agreement)}
-    scorer.logits.setdefault(name, logits)
+    rows[name], generated_answers[name] = _measure_model(
+      scorer, name, model, config.labels, images, ensemble_logits
+    )
   scorer.logits.setdefault('teachers', ensemble_logits)
 
   # Of several processes, only the first writes into the folder.
@@ -95,30 +93,26 @@ def measure(
       if test_splits
       else None,
     )
-  findings = diagnosis.examine(
-    config.labels,
-    generated_answers['compact'],
-    ensemble_logits,
-    generated_samples.owner_logits(
-      context, teachers.all_teachers, trained.frozen, images
-    ),
+  owner_logits = generated_samples.owner_logits(
+    context, teachers.all_teachers, trained.frozen, images
   )
-  # The results state the seconds, so what follows is not counted.
-  seconds = time.monotonic() - start_time
-  context.add_seconds(seconds)
-  results = {
-    **_describe_run(context, trained, students, seconds),
-    'images': {
-      name: {'train': len(train.images), 'test': len(test.images)}
-      for name, train, test in zip(
-        config.data, train_splits, test_splits, strict=True
-      )
-    },
+  findings = diagnosis.examine(
+    config.labels, generated_answers['compact'], ensemble_logits, owner_logits
+  )
+  measurements = {
+    'images': _count_images(config.data, train_splits, test_splits),
     'metrics': rows,
     'intervals': scorer.all_intervals(rows, teachers.all_teachers),
     'per_label': scorer.per_label(),
     **scorer.answer_tables(rows['compact']),
     'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
+  }
+  # The results state the seconds, so what follows is not counted.
+  seconds = time.monotonic() - start_time
+  context.add_seconds(seconds)
+  results = {
+    **_describe_run(context, trained, students, seconds),
+    **measurements,
   }
   if parallel.is_first():
     card_facts = _gather_card_facts(context, teachers, results)
@@ -126,6 +120,18 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+
+
+def _count_images(
+  names: Iterable[str],
+  train_splits: Sequence['Split'],
+  test_splits: Sequence['Split'],
+) -> dict[str, dict[str, int]]:
+  """Counts the real images by data set."""
+  return {
+    name: {'train': len(train.images), 'test': len(test.images)}
+    for name, train, test in zip(names, train_splits, test_splits, strict=True)
+  }
 
 
 def _write_samples(
@@ -182,6 +188,24 @@ def _measure_teachers(
   return rows
 
 
+def _measure_model(
+  scorer: Scorer,
+  name: str,
+  model: Model,
+  labels: tuple[str, ...],
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
+) -> tuple[dict[str, Any], np.ndarray]:
+  """Measures a trained model, and returns its logits of generated images."""
+  answer = jax.jit(functools.partial(_model_logits, model.apply))
+  logits = np.asarray(answer(model.variables, images))
+  # Of trained models only: teachers agree with themselves.
+  agreement = distillation.agreement(logits, ensemble_logits)
+  row = scorer.measure(name, answer, model.variables, labels)
+  scorer.logits.setdefault(name, logits)
+  return {**row, 'agreement': float(agreement)}, logits
+
+
 def _model_logits(apply, variables, images):
   """Returns the logits of a model, without its updated variables."""
   return apply(variables, images, train=False)[0]
@@ -223,6 +247,7 @@ def _describe_run(
     },
     'devices': f'{len(context.devices)} × {context.devices[0].device_kind}',
     'versions': versions.list_versions(),
+    'command': versions.find_command(),
     'config': fields,
   }
 

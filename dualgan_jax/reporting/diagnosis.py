@@ -148,40 +148,43 @@ def contradiction_share(owner_logits: np.ndarray) -> float | None:
 
 
 def judge(
-  findings: Findings, kept: float | None = None
+  findings: Findings, score_share: float | None = None
 ) -> tuple[str, list[str]]:
   """Gives the verdict, and its reasons in words.
 
   Args:
     findings: of `examine`.
-    kept: share of the teachers' score on real images that the student keeps;
-      None if there are none.
+    score_share: share of the teachers' score on real images that the student
+      keeps; None if there are none.
 
   Returns:
     `USABLE`, `DOUBTFUL` or `NOT_USABLE`, and sentences without a full stop, the
     gravest first.
   """
   fatal, doubts = _judge_labels(findings)
-  if kept is not None and kept < MIN_KEPT:
-    (fatal if kept < MIN_KEPT_FATAL else doubts).append(
-      f'on real test images the student keeps {kept:.0%} of the teachers’ score'
+  if score_share is not None and score_share < MIN_KEPT:
+    (fatal if score_share < MIN_KEPT_FATAL else doubts).append(
+      f'on real test images the student keeps {score_share:.0%} of the '
+      'teachers’ score'
     )
   doubts += _judge_answers(findings)
   if fatal:
     return NOT_USABLE, fatal + doubts
   if doubts:
     return DOUBTFUL, doubts
-  return USABLE, [_describe_success(findings, kept)]
+  return USABLE, [_describe_success(findings, score_share)]
 
 
-def diagnose(findings: Findings, kept: float | None = None) -> dict[str, Any]:
+def diagnose(
+  findings: Findings, score_share: float | None = None
+) -> dict[str, Any]:
   """Returns the entry `diagnosis` of `results.json`.
 
   Args:
     findings: of `examine`.
-    kept: see `judge`.
+    score_share: see `judge`.
   """
-  verdict, reasons = judge(findings, kept)
+  verdict, reasons = judge(findings, score_share)
   return {
     'verdict': verdict,
     'reasons': reasons,
@@ -293,18 +296,18 @@ def _judge_answers(findings: Findings) -> list[str]:
   return doubts
 
 
-def _describe_success(findings: Findings, kept: float | None) -> str:
+def _describe_success(findings: Findings, score_share: float | None) -> str:
   """Describes what speaks for a student, and what is not known."""
   shown = (
     'generated images show every label'
     if len(findings.label_counts) > 1
     else 'some generated images show the label, and some do not'
   )
-  if kept is None:
+  if score_share is None:
     return f'{shown}; how it does on real images was not measured'
   return (
-    f'{shown}, and on real test images the student keeps {kept:.1%} of the '
-    'teachers’ score'
+    f'{shown}, and on real test images the student keeps {score_share:.1%} of '
+    'the teachers’ score'
   )
 
 

@@ -72,7 +72,7 @@ def test_nothing_against_it_is_usable():
     'generated images show every label; how it does on real images was not '
     'measured'
   ]
-  _, reasons = diagnosis.judge(_findings(), kept=0.998)
+  _, reasons = diagnosis.judge(_findings(), score_share=0.998)
   assert reasons == [
     'generated images show every label, and on real test images the student '
     'keeps 99.8% of the teachers’ score'
@@ -116,7 +116,7 @@ def test_each_reason_to_doubt(changes, reason):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'kept', 'reason'),
+  ('changes', 'score_share', 'reason'),
   [
     (
       {'empty_share': 0.95},
@@ -136,9 +136,9 @@ def test_each_reason_to_doubt(changes, reason):
     ),
   ],
 )
-def test_each_fatal_reason(changes, kept, reason):
+def test_each_fatal_reason(changes, score_share, reason):
   findings = _findings(**{'label_agreement': {}, **changes})
-  assert diagnosis.judge(findings, kept) == ('not usable', [reason])
+  assert diagnosis.judge(findings, score_share) == ('not usable', [reason])
 
 
 def test_many_labels_are_not_all_named():
@@ -173,10 +173,14 @@ def test_the_bounds_fit_the_stored_results():
   for path in ROOT.glob('experiments/results/*/*.json'):
     metrics = json.loads(path.read_text())['metrics']
     if metrics['compact'].get('agreement') is not None:
-      kept = diagnosis.kept_share(metrics)
-      runs.append((kept, metrics['compact']['agreement']))
-  good = [agreement for kept, agreement in runs if kept >= diagnosis.MIN_KEPT]
-  bad = [agreement for kept, agreement in runs if kept < 0.6]
+      score_share = diagnosis.kept_share(metrics)
+      runs.append((score_share, metrics['compact']['agreement']))
+  good = [
+    agreement
+    for score_share, agreement in runs
+    if score_share >= diagnosis.MIN_KEPT
+  ]
+  bad = [agreement for score_share, agreement in runs if score_share < 0.6]
   # No good student agrees less, and agreement does not tell the bad ones.
   assert min(good) > diagnosis.MIN_AGREEMENT
   assert min(bad) > np.median(good) - 0.1
