@@ -11,7 +11,7 @@ import jinja2
 from dualgan_jax.config import stage_table
 from dualgan_jax.reporting import calibration, charts, curves, diagnosis
 
-_SCORE_NAMES = {
+SCORE_NAMES = {
   'top1': 'top-1 accuracy',
   'mAP': 'mean average precision',
   'agreement': 'agreement with the teachers on generated images',
@@ -48,7 +48,7 @@ def render(
     diagnosis=results.get('diagnosis'),
     label_counts=_count_bars(results.get('diagnosis')),
     chart=charts.interval_chart(_chart_rows(results)),
-    score_name=_SCORE_NAMES[main_score(results)],
+    score_name=SCORE_NAMES[main_score(results)],
     main_score=main_score(results),
     label_bars=_label_bars(results),
     confusion=results.get('confusion'),
@@ -132,7 +132,7 @@ def headline(results: Mapping[str, Any]) -> str:
   score_share = diagnosis.kept_share(results['metrics'])
   share = (
     f'The student keeps {score_share:.1%} of the teachers’ '
-    f'{_SCORE_NAMES[name]}{size}.'
+    f'{SCORE_NAMES[name]}{size}.'
     if score_share is not None
     else ''
   )

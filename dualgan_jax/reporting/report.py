@@ -103,7 +103,8 @@ def load_templates() -> dict[str, jinja2.Template]:
   environment.filters['escaped'] = _escaped
   environment.filters['shown'] = printable
   return {
-    name: environment.get_template(name) for name in ('report.md', 'page.html')
+    name: environment.get_template(name)
+    for name in ('report.md', 'page.html', 'comparison.html')
   }
 
 
