@@ -7,8 +7,9 @@ from absl import flags
 from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
-from dualgan_jax.reporting import diagnosis, report
+from dualgan_jax.reporting import diagnosis, summary
 
 _USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -22,7 +23,7 @@ resumes the run in DIR; finished stages are not run again.
   --init_from=DIR       take teachers and generator from the run in this folder
   --dry_run             show what would be trained, and stop
   --multihost           train together with the same command on other hosts
-
+{help_pages.LOG_FLAGS}
 {help_pages.CONFIG_NOTES}{help_pages.TRAINING_NOTES}"""
 _DRY_RUN_USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -33,7 +34,7 @@ Nothing is trained.
   --workdir=DIR         folder that the run would have
   --init_from=DIR       take teachers and generator from the run in this folder
   --multihost           join the same command on other hosts
-
+{help_pages.LOG_FLAGS}
 {help_pages.CONFIG_NOTES}\
 Exit codes: 0 done, 2 something to put right, 75 by SIGTERM, 130 by Ctrl-C.
 """
@@ -65,7 +66,7 @@ def dry_run_main(argv: Sequence[str]) -> None:
 
 
 def _train() -> str:
-  """Runs an experiment as the flags say, and returns a table or description."""
+  """Runs an experiment as the flags say; returns a summary or description."""
   config = experiment_flags.CONFIG.value
   workdir = experiment_flags.WORKDIR.value
   # An empty shell variable would silently train the teachers anew.
@@ -79,8 +80,5 @@ def _train() -> str:
   # A single stage, other than the last one, has no results yet.
   if not results:
     return ''
-  return '\n\n'.join(
-    filter(
-      None, (report.results_table(results), diagnosis.verdict_line(results))
-    )
-  )
+  text = summary.format_summary(results, stage_records.absolute(workdir))
+  return f'{text}\n{diagnosis.verdict_line(results)}'.rstrip()

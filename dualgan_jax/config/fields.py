@@ -63,6 +63,17 @@ class DataSet(Group):
   overlay: Count = Field(
     0, description='How often each training image is laid over another.'
   )
+  # Federated learning: each client trains a teacher on its own share.
+  clients: Count = Field(
+    0,
+    description='Number of clients that the training images are split over; '
+    '0: they are not.',
+  )
+  alpha: Rate = Field(
+    0.5,
+    description='Concentration of the Dirichlet distribution that draws the '
+    "shares; the smaller, the more unlike are the clients' labels.",
+  )
 
 
 class Experiment(StageGroups):
@@ -97,5 +108,10 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
+  distillation: Annotated[str, choice('labels', 'class')] = Field(
+    'labels',
+    description='Distillation loss: label by label; or, of a student that ends '
+    'in a softmax, of one class per image.',
+  )
   augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

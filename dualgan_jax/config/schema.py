@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
 from dualgan_jax.config import renamed_fields, stage_fields, training_budget
-from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.fields import DataSet, Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
@@ -24,6 +24,9 @@ from dualgan_jax.networks.architectures import ARCHITECTURES
 # Rows of the results beside those of single teachers, by model.
 MODEL_ROWS = (
   'teachers',
+  'fedavg',
+  'mean_logits',
+  'entropy_weights',
   'compact',
   'compact_before_refine',
   'branched',
@@ -64,7 +67,9 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
     _check_teachers,
     _check_data,
     _check_nets,
+    _check_image_statistics,
     _check_dual,
+    _check_untrained,
     _check_augmentation,
   ):
     check_rule(experiment)
@@ -151,6 +156,8 @@ def _check_teachers(experiment: Experiment) -> None:
         f'{show_value(teacher.data)}; there are '
         f'{", ".join(experiment.data) or "none"}.'
       )
+    if isinstance(teacher, TrainedTeacher):
+      _check_client(teacher_path, teacher, experiment.data[teacher.data])
     if (
       isinstance(teacher, WeightsTeacher)
       and teacher.stem_pool is not None
@@ -168,6 +175,24 @@ def _check_teachers(experiment: Experiment) -> None:
         f'{teacher_path}.single_label: it has one label only, which a softmax '
         'always gives; name all its labels, or set it to False.'
       )
+
+
+def _check_client(
+  teacher_path: str, teacher: TrainedTeacher, data_set: DataSet
+) -> None:
+  """Checks that a teacher names a client if, and only if, its set is split."""
+  num_clients, client = data_set.clients, teacher.client
+  if not num_clients and client is not None:
+    raise UserError(
+      f'{teacher_path}.client: data.{teacher.data} is not split over clients; '
+      f'set data.{teacher.data}.clients to their number, or leave it out.'
+    )
+  if num_clients and (client is None or client >= num_clients):
+    raise UserError(
+      f'{teacher_path}.client: {client}, but data.{teacher.data} is split over '
+      f'{num_clients} clients; give the number of one, from 0 to '
+      f'{num_clients - 1}.'
+    )
 
 
 def _check_data(experiment: Experiment) -> None:
@@ -215,6 +240,44 @@ def _check_dual(experiment: Experiment) -> None:
       'dual.lambda_own: blocks learn nothing if it and dual.lambda_generated '
       'are 0; set one of them above 0, or dual.steps to 0.'
     )
+
+
+def _check_untrained(experiment: Experiment) -> None:
+  """Checks that generator and student learn somewhere."""
+  dual_steps = experiment.dual.steps
+  compact_steps = experiment.targetnet.compact_steps
+  refine_steps = experiment.refine.steps
+  if not experiment.generator.steps and (
+    dual_steps or compact_steps or not refine_steps
+  ):
+    raise UserError(
+      'generator.steps: with 0 of them only stage refine trains the generator; '
+      'set dual.steps and targetnet.compact_steps to 0, too, and refine.steps '
+      'above 0.'
+    )
+  if not (dual_steps or compact_steps or refine_steps):
+    raise UserError(
+      'targetnet.compact_steps: the compact TargetNet learns nothing if it, '
+      'dual.steps and refine.steps are 0; set one of them above 0.'
+    )
+
+
+def _check_image_statistics(experiment: Experiment) -> None:
+  """Checks that generated images have both statistics or none."""
+  generator = experiment.generator
+  if (generator.image_mean is None) != (generator.image_std is None):
+    raise UserError(
+      'generator.image_mean: it goes with generator.image_std; set both, or '
+      'leave both at None.'
+    )
+  for name in ('image_mean', 'image_std'):
+    values = getattr(generator, name) or ()
+    if len(values) > 1 and len(values) != experiment.image_shape[-1]:
+      raise UserError(
+        f'generator.{name}: {len(values)} values for '
+        f'{experiment.image_shape[-1]} channel(s); give one for all, or one '
+        'for each.'
+      )
 
 
 def _check_augmentation(experiment: Experiment) -> None:

@@ -10,7 +10,12 @@ import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table, training_budget
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import generated_samples, real_data, versions
+from dualgan_jax.experiment import (
+  ensemble_rows,
+  generated_samples,
+  real_data,
+  versions,
+)
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
   Model,
@@ -59,9 +64,8 @@ def measure(
     students: outcome of `refine`.
     baselines: outcome of `baselines`, by name.
   """
-  # Nothing builds on this stage, so there is nothing to read.
   if context.workdir.finished('evaluate'):
-    return
+    return  # Nothing builds on this stage, so there is nothing to read.
   start_time = time.monotonic()
   config = context.config
   train_splits, test_splits = (
@@ -71,12 +75,15 @@ def measure(
   # Models are scored on real images, if there are any, and compared with the
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
+  generator = students.generator or trained.frozen
   images, ensemble_logits = generated_samples.draw_samples(
-    context, teachers.all_teachers, trained.frozen, config.labels
+    context, teachers.all_teachers, generator, config.labels
   )
 
   # The order of the rows is that of the tables: teachers come first.
   rows, generated_answers = _measure_teachers(scorer, teachers), {}
+  count_images = functools.partial(real_data.count_images, config, train_splits)
+  rows |= ensemble_rows.measure(scorer, config, teachers, count_images)
   for name, model in {**students.models, **baselines}.items():
     rows[name], generated_answers[name] = _measure_model(
       scorer, name, model, config.labels, images, ensemble_logits
@@ -94,7 +101,7 @@ def measure(
       else None,
     )
   owner_logits = generated_samples.owner_logits(
-    context, teachers.all_teachers, trained.frozen, images
+    context, teachers.all_teachers, generator, images
   )
   findings = diagnosis.examine(
     config.labels, generated_answers['compact'], ensemble_logits, owner_logits
@@ -120,6 +127,7 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+    context.log_results(results)
 
 
 def _count_images(
@@ -181,7 +189,7 @@ def _measure_teachers(
   for teacher in teachers.all_teachers:
     rows[teacher.name] = scorer.measure(
       teacher.name,
-      functools.partial(_teacher_logits, teacher),
+      functools.partial(forward.tail, teacher, after=0),
       teacher.variables,
       teacher.labels,
     )
@@ -209,11 +217,6 @@ def _measure_model(
 def _model_logits(apply, variables, images):
   """Returns the logits of a model, without its updated variables."""
   return apply(variables, images, train=False)[0]
-
-
-def _teacher_logits(teacher, variables, images):
-  """Returns the logits of a teacher."""
-  return forward.tail(teacher, variables, images, 0)
 
 
 def _describe_run(
@@ -294,11 +297,16 @@ def _write_students(
     'image_shape': config.image_shape,
     'origin': origin | results['versions'],
   }
+  # Versions without `hidden_widths` read the folders that do not need it.
+  unneeded = set() if config.student.hidden_widths else {'hidden_widths'}
   # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**dict(config.student), 'single_label': single_label},
+    net={
+      **config.student.model_dump(exclude=unneeded),
+      'single_label': single_label,
+    },
     card_facts=card_facts,
     **common_arguments,
   )

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   ExternalTeacher,
@@ -19,10 +20,10 @@ from dualgan_jax.config.teacher_groups import (
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import exported_teachers, weight_teachers
-from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.labels import LabelMap, have_same_labels
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
-from dualgan_jax.networks.generator import Generator
+from dualgan_jax.networks.generator import Generator, ImageStatistics
 from dualgan_jax.stages import generator as generator_stage
 from dualgan_jax.teachers import agreement, forward, preparation
 from dualgan_jax.teachers.preparation import Preparation
@@ -258,8 +259,18 @@ def _build_generator(
     sizes=tuple(shape[:2] for shape in group_shapes),
     channels=(*reversed(config.generator.features), config.image_shape[-1]),
     widths=config.generator.widths,
+    image_statistics=_image_statistics(config.generator),
     dtype=_compute_dtype(config.precision),
   )
+
+
+def _image_statistics(
+  config: stage_table.Generator,
+) -> ImageStatistics | None:
+  """Returns mean and std of generated images, if a batch norm sets them."""
+  if config.image_mean is None or config.image_std is None:
+    return None
+  return config.image_mean, config.image_std
 
 
 def _check_feature_sizes(
@@ -292,11 +303,13 @@ def _has_single_label(
   student then ends in a softmax.
   """
   teachers = tuple(teachers)
-  label_sets = {frozenset(teacher.labels) for teacher in teachers}
   return (
     all(teacher.single_label for teacher in teachers)
     and {*label_map.customised} == {*label_map.union}
-    and (len(label_sets) == 1 or routing in ('auto', 'on'))
+    and (
+      have_same_labels(teacher.labels for teacher in teachers)
+      or routing in ('auto', 'on')
+    )
   )
 
 
@@ -312,6 +325,7 @@ def _build_classifier(
     widths=net_config.widths,
     depths=net_config.depths,
     strides=net_config.strides,
+    hidden_widths=net_config.hidden_widths,
     batch_norm=net_config.batch_norm,
     num_labels=num_labels,
     single_label=single_label,

@@ -10,7 +10,7 @@ import pytest
 
 from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
-from dualgan_jax.presets import cifar10, digits, fashion_mnist, mnist
+from dualgan_jax.presets import cifar10, digits, fashion_mnist, federated, mnist
 from experiments.configs import ablation, strangers
 from tests.config.configs import MISSING, config_with_weights, make_config
 from tests.trials import odd_settings
@@ -30,13 +30,15 @@ from tests.trials import odd_settings
     (strangers, 'off'),
     (cifar10, ''),
     (cifar10, 'laptop,dafl'),
+    (federated, 'fashion_mnist,alpha_0.1'),
     (ablation, 'paper_prior_labels'),
   ],
 )
 def test_a_good_config_comes_back_frozen(experiment, variants):
   config = experiment.get_config(variants)
   checked = schema.check(config)
-  config.generator.features = config.student.widths[:-1]
+  if config.generator.features is None:
+    config.generator.features = config.student.widths[:-1]
   config.baselines.steps = checked.baselines.steps
   assert checked.model_dump() == config.to_dict()
   with pytest.raises(pydantic.ValidationError, match='frozen'):
@@ -85,6 +87,59 @@ def test_blocks_need_something_to_learn():
     schema.check(config)
   config.dual.steps = 0
   schema.check(config)
+
+
+def test_dafl_trains_generator_and_student_together():
+  config = schema.check(digits.get_config('dafl'))
+  assert not (
+    config.generator.steps
+    or config.dual.steps
+    or config.targetnet.compact_steps
+  )
+  default = digits.get_config()
+  # The generator sees as many images, in batches of DAFL's size.
+  assert config.refine.batch == 512
+  assert config.refine.steps * 512 == sum(
+    default[stage].steps * default[stage].batch
+    for stage in ('generator', 'refine')
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'generator': 0}, r'^generator\.steps: with 0 of them only stage refine'),
+    (
+      {'generator': 0, 'dual': 0, 'compact': 0, 'refine': 0},
+      r'^generator\.steps: with 0 of them only stage refine',
+    ),
+    (
+      {'dual': 0, 'compact': 0, 'refine': 0},
+      r'^targetnet\.compact_steps: the compact TargetNet learns nothing',
+    ),
+  ],
+)
+def test_generator_and_student_learn_somewhere(changes, message):
+  config = make_config()
+  config.targetnet.compact_steps = changes.pop('compact', 1)
+  for stage, steps in changes.items():
+    config[stage].steps = steps
+  with pytest.raises(UserError, match=message):
+    schema.check(config)
+
+
+@pytest.mark.parametrize(
+  ('mean', 'std', 'message'),
+  [
+    ((0.5,), None, r'image_mean: it goes with generator\.image_std; set both'),
+    (None, (0.5,), r'image_mean: it goes with generator\.image_std; set both'),
+    ((0.5,), (0.2, 0.2, 0.2), r'image_std: 3 values for 1 channel\(s\)'),
+  ],
+)
+def test_images_have_both_statistics_or_none(mean, std, message):
+  config = make_config(generator__image_mean=mean, generator__image_std=std)
+  with pytest.raises(UserError, match=rf'^generator\.{message}'):
+    schema.check(config)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +192,6 @@ def test_variants_may_come_in_any_order():
     one = digits.get_config(pair)
     two = digits.get_config(','.join(reversed(pair.split(','))))
     assert one.to_dict() == two.to_dict()
-    assert one.refine.steps == 0
     schema.check(one)
 
 
@@ -148,6 +202,31 @@ def test_variants_may_come_in_any_order():
 def test_variants_that_exclude_one_another_are_refused(experiment, variants):
   with pytest.raises(ValueError, match=f'^{variants}: .* exclude one another'):
     experiment.get_config(variants)
+
+
+@pytest.mark.parametrize(
+  ('clients', 'client', 'message'),
+  [
+    (0, None, None),
+    (5, 4, None),
+    (0, 0, 'data.digits is not split over clients; set data.digits.clients to'),
+    (5, None, 'None, but .* over 5 clients; give the number of one, from 0 to'),
+    (5, 5, '5, but data.digits is split over 5 clients; .* from 0 to 4.'),
+  ],
+)
+def test_teachers_name_clients_where_their_set_is_split(
+  clients, client, message
+):
+  config = make_config(
+    data__digits__clients=clients,
+    teachers__low__client=client,
+    teachers__high__client=1 if clients else None,
+  )
+  if message is None:
+    schema.check(config)
+    return
+  with pytest.raises(UserError, match=rf'^teachers\.low\.client: {message}'):
+    schema.check(config)
 
 
 @pytest.mark.parametrize('teachers', [{}, None])
