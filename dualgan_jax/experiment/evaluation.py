@@ -92,14 +92,7 @@ def measure(
 
   # Of several processes, only the first writes into the folder.
   if parallel.is_first():
-    _write_samples(
-      context,
-      images,
-      ensemble_logits,
-      real_data.sample(config, train_splits, generated_samples.NUM_SAMPLES)
-      if test_splits
-      else None,
-    )
+    _write_samples(context, images, ensemble_logits, train_splits)
   owner_logits = generated_samples.owner_logits(
     context, teachers.all_teachers, generator, images
   )
@@ -146,10 +139,17 @@ def _write_samples(
   context: RunContext,
   images: np.ndarray,
   ensemble_logits: np.ndarray,
-  real_images: Any,
+  train_splits: Sequence['Split'],
 ) -> None:
   """Writes generated images, as a picture and for a quantised student."""
   folder = context.workdir.stage('evaluate')
+  real_images = (
+    real_data.sample(
+      context.config, train_splits, generated_samples.NUM_SAMPLES
+    )
+    if train_splits
+    else None
+  )
   plots.draw_samples(
     folder / 'samples.png',
     context.config.labels,

@@ -3,9 +3,10 @@
 The verdict is one of three. It is 'not usable' if a number is beyond its
 `*_FATAL` bound, 'doubtful' if one is beyond its other bound, and else 'usable'.
 
-How the bounds were chosen: the 79 stored results with an agreement
-(`experiments/results`) were sorted by the share of the teachers' top-1 accuracy
-(or mAP) that the student keeps on real images.
+How the bounds were chosen: 79 results with an agreement (`experiments/results`
+of commit 7b9bfe1, where failed objectives are stored, too) were sorted by the
+share of the teachers' top-1 accuracy, or mAP, that the student keeps on real
+images.
 
 * Agreement on generated images. The 49 students that keep 90 % or more agree
   on 0.52 to 0.98 of the images, the 20 that keep less than 60 % on 0.81 to

@@ -168,20 +168,13 @@ def test_the_kept_share_is_of_top1_or_else_of_map():
   assert diagnosis.kept_share({'teachers': {}, 'compact': {}}) is None
 
 
-def test_the_bounds_fit_the_stored_results():
+def test_no_good_student_of_the_stored_results_is_doubted_for_agreement():
   runs = []
   for path in ROOT.glob('experiments/results/*/*.json'):
     metrics = json.loads(path.read_text())['metrics']
     if metrics['compact'].get('agreement') is not None:
       score_share = diagnosis.kept_share(metrics)
       runs.append((score_share, metrics['compact']['agreement']))
-  good = [
-    agreement
-    for score_share, agreement in runs
-    if score_share >= diagnosis.MIN_KEPT
-  ]
-  bad = [agreement for score_share, agreement in runs if score_share < 0.6]
-  # No good student agrees less, and agreement does not tell the bad ones.
+  good = [agreement for share, agreement in runs if share >= diagnosis.MIN_KEPT]
+  assert len(good) > 10
   assert min(good) > diagnosis.MIN_AGREEMENT
-  assert min(bad) > np.median(good) - 0.1
-  assert max(bad) > max(good)
