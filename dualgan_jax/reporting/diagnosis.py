@@ -16,8 +16,8 @@ images.
 * Kept accuracy, where there are real images. A student that keeps less than
   half is of no use, whatever the generated images say.
 * Provisional: missing and rare labels, sure and contradictory teachers. Stored
-  results do not hold them. The bounds of empty images and of few labels are
-  those of `training.health`, which warns in training.
+  results do not hold them. The bound of empty images is that of
+  `training.health`, which warns in training.
 """
 
 import dataclasses
