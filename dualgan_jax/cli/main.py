@@ -15,6 +15,7 @@ COMMANDS = {
   'train': ('train', 'main', 'train an experiment, or resume it'),
   'dry-run': ('train', 'dry_run_main', 'show what would be trained'),
   'sweep': ('sweep', 'main', 'train with several seeds and values of fields'),
+  'report': ('report', 'main', 'compare finished runs in one page'),
   'show-config': ('show_config', 'main', 'print all fields of a config'),
   'export': ('export', 'main', 'write a student as StableHLO or ONNX'),
   'inspect': ('inspect', 'main', 'show the net of a torch.export file'),

@@ -9,13 +9,16 @@ from absl import flags
 from dualgan_jax import errors
 from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.experiment import sweep
+from dualgan_jax.reporting import comparison
 from dualgan_jax.stdout import printing
+from dualgan_jax.training import parallel
 
 _USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
 Trains a config with several seeds, and with every combination of the values in
---grid; prints mean ± standard deviation over seeds. Each run has a folder,
-DIR/[FIELD=VALUE,...]/seed-N. The same command resumes the sweep.
+--grid; prints mean ± standard deviation over seeds, and compares the runs in
+DIR/comparison.html. Their folders are DIR/[FIELD=VALUE,...]/seed-N. The same
+command resumes the sweep.
 
 {help_pages.CONFIG_FLAGS}\
   --workdir=DIR         folder of the sweep
@@ -52,6 +55,15 @@ def _run_sweep() -> str:
   ]
   root_folder = pathlib.Path(os.path.expanduser(experiment_flags.WORKDIR.value))
   arm_results, failures = sweep.run_all(root_folder, run_configs)
+  if parallel.is_first() and arm_results:
+    comparison.write(
+      root_folder / comparison.NAME,
+      [
+        comparison.Run(arm_name or results['experiment'], results)
+        for arm_name, run_results in arm_results.items()
+        for results in run_results
+      ],
+    )
   if failures:
     # The results of the other runs have cost hours; show them all the same.
     with printing():

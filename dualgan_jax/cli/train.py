@@ -9,7 +9,7 @@ from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
-from dualgan_jax.reporting import summary
+from dualgan_jax.reporting import diagnosis, summary
 
 _USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -80,4 +80,5 @@ def _train() -> str:
   # A single stage, other than the last one, has no results yet.
   if not results:
     return ''
-  return summary.format_summary(results, stage_records.absolute(workdir))
+  text = summary.format_summary(results, stage_records.absolute(workdir))
+  return f'{text}\n{diagnosis.verdict_line(results)}'.rstrip()

@@ -2,8 +2,8 @@
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -25,21 +25,24 @@ from dualgan_jax.experiment.outcomes import (
 )
 from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.method import discriminators
-from dualgan_jax.reporting import plots, report
+from dualgan_jax.reporting import diagnosis, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images, student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.teachers import forward
 from dualgan_jax.training import console, parallel
 
-# Of the images that are drawn, those for a quantised student.
-_NUM_STORED = 256
+if TYPE_CHECKING:
+  from dualgan_jax.data.sources import Split
+
+_NUM_STORED = 256  # images, of those that are drawn
 # Keys of `results.json`, in their order.
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
-  *('metrics', 'per_label', 'routed', 'misfits', 'branch_points'),
-  *('branch_losses', 'student_steps', 'generated_images', 'seconds'),
-  *('devices', 'versions', 'config'),
+  *('diagnosis', 'metrics', 'intervals', 'per_label', 'confusion'),
+  *('calibration', 'routed', 'misfits', 'branch_points', 'branch_losses'),
+  *('student_steps', 'generated_images', 'seconds', 'devices'),
+  *('versions', 'command', 'config'),
 )
 
 
@@ -73,49 +76,46 @@ def measure(
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
   generator = students.generator or trained.frozen
-  images, ensemble_logits = generated_samples.draw(
+  images, ensemble_logits = generated_samples.draw_samples(
     context, teachers.all_teachers, generator, config.labels
   )
 
   # The order of the rows is that of the tables: teachers come first.
-  rows = _measure_teachers(scorer, teachers)
+  rows, generated_answers = _measure_teachers(scorer, teachers), {}
   count_images = functools.partial(real_data.count_images, config, train_splits)
   rows |= ensemble_rows.measure(scorer, config, teachers, count_images)
-  rows |= _measure_models(
-    scorer,
-    {**students.models, **baselines},
-    config.labels,
-    images,
-    ensemble_logits,
-  )
+  for name, model in {**students.models, **baselines}.items():
+    rows[name], generated_answers[name] = _measure_model(
+      scorer, name, model, config.labels, images, ensemble_logits
+    )
   scorer.logits.setdefault('teachers', ensemble_logits)
 
   # Of several processes, only the first writes into the folder.
   if parallel.is_first():
-    _write_samples(
-      context,
-      images,
-      ensemble_logits,
-      real_data.sample(config, train_splits, generated_samples.NUM_SAMPLES)
-      if test_splits
-      else None,
-    )
+    _write_samples(context, images, ensemble_logits, train_splits)
+  owner_logits = generated_samples.owner_logits(
+    context, teachers.all_teachers, generator, images
+  )
+  findings = diagnosis.examine(
+    config.labels, generated_answers['compact'], ensemble_logits, owner_logits
+  )
+  measurements = {
+    'images': _count_images(config.data, train_splits, test_splits),
+    'metrics': rows,
+    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
+    'per_label': scorer.per_label(),
+    **scorer.answer_tables(rows['compact']),
+    'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
+  }
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
   results = {
     **_describe_run(context, trained, students, seconds),
-    'images': {
-      name: {'train': len(train.images), 'test': len(test.images)}
-      for name, train, test in zip(
-        config.data, train_splits, test_splits, strict=True
-      )
-    },
-    'metrics': rows,
-    'per_label': scorer.per_label(),
+    **measurements,
   }
   if parallel.is_first():
-    card_facts = _gather_card_facts(context, teachers, scorer, results)
+    card_facts = _gather_card_facts(context, teachers, results)
     _write_students(context, students, results, card_facts)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
@@ -123,34 +123,33 @@ def measure(
     context.log_results(results)
 
 
-def _measure_models(
-  scorer: Scorer,
-  models: Mapping[str, Model],
-  labels: Sequence[str],
-  images: np.ndarray,
-  ensemble_logits: np.ndarray,
-) -> dict[str, dict[str, Any]]:
-  """Measures the models that were trained here, also on generated images."""
-  rows = {}
-  for name, model in models.items():
-    answer = jax.jit(functools.partial(_model_logits, model.apply))
-    logits = answer(model.variables, images)
-    # Of trained models only: teachers agree with themselves.
-    agreement = distillation.agreement(logits, ensemble_logits)
-    row = scorer.measure(name, answer, model.variables, labels)
-    rows[name] = {**row, 'agreement': float(agreement)}
-    scorer.logits.setdefault(name, logits)
-  return rows
+def _count_images(
+  names: Iterable[str],
+  train_splits: Sequence['Split'],
+  test_splits: Sequence['Split'],
+) -> dict[str, dict[str, int]]:
+  """Counts the real images by data set."""
+  return {
+    name: {'train': len(train.images), 'test': len(test.images)}
+    for name, train, test in zip(names, train_splits, test_splits, strict=True)
+  }
 
 
 def _write_samples(
   context: RunContext,
   images: np.ndarray,
   ensemble_logits: np.ndarray,
-  real_images: Any,
+  train_splits: Sequence['Split'],
 ) -> None:
   """Writes generated images, as a picture and for a quantised student."""
   folder = context.workdir.stage('evaluate')
+  real_images = (
+    real_data.sample(
+      context.config, train_splits, generated_samples.NUM_SAMPLES
+    )
+    if train_splits
+    else None
+  )
   plots.draw_samples(
     folder / 'samples.png',
     context.config.labels,
@@ -197,6 +196,24 @@ def _measure_teachers(
   return rows
 
 
+def _measure_model(
+  scorer: Scorer,
+  name: str,
+  model: Model,
+  labels: tuple[str, ...],
+  images: np.ndarray,
+  ensemble_logits: np.ndarray,
+) -> tuple[dict[str, Any], np.ndarray]:
+  """Measures a trained model, and returns its logits of generated images."""
+  answer = jax.jit(functools.partial(_model_logits, model.apply))
+  logits = np.asarray(answer(model.variables, images))
+  # Of trained models only: teachers agree with themselves.
+  agreement = distillation.agreement(logits, ensemble_logits)
+  row = scorer.measure(name, answer, model.variables, labels)
+  scorer.logits.setdefault(name, logits)
+  return {**row, 'agreement': float(agreement)}, logits
+
+
 def _model_logits(apply, variables, images):
   """Returns the logits of a model, without its updated variables."""
   return apply(variables, images, train=False)[0]
@@ -233,6 +250,7 @@ def _describe_run(
     },
     'devices': f'{len(context.devices)} × {context.devices[0].device_kind}',
     'versions': versions.list_versions(),
+    'command': versions.find_command(),
     'config': fields,
   }
 
@@ -240,12 +258,11 @@ def _describe_run(
 def _gather_card_facts(
   context: RunContext,
   teachers: Teachers,
-  scorer: Scorer,
   results: Mapping[str, Any],
 ) -> CardFacts:
   """Gathers what the student's model card says of the run."""
   student_scores = results['metrics']['compact']
-  intervals = scorer.intervals('compact', student_scores)
+  intervals = results['intervals'].get('compact', {})
   return CardFacts(
     teachers={
       teacher.name: teacher.labels for teacher in teachers.relevant_teachers

@@ -1,21 +1,23 @@
-"""Draws images from a trained generator, to look at and to compare answers."""
+"""Draws generated images of a finished generator, and the teachers' answers."""
 
 import dataclasses
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 
-# Images drawn for the pictures, and for the agreement with the teachers.
+# Images drawn for the pictures, and to compare student and teachers.
 NUM_SAMPLES = 512
 
 
-def draw(
+def draw_samples(
   context: RunContext,
   all_teachers: Sequence[Teacher],
   generator: FrozenGenerator,
@@ -44,7 +46,7 @@ def draw(
   num_images = NUM_SAMPLES - NUM_SAMPLES % len(relevant_teachers)
 
   @jax.jit
-  def draw_images(generator, relevant_teachers, key):
+  def draw(generator, relevant_teachers, key):
     latents = routing.condition_latents(
       jax.random.normal(key, (num_images, generator.latent_dim)),
       label_map.relevant_teachers if generator.routed_teachers else (),
@@ -63,7 +65,51 @@ def draw(
       routed=generator.foreign_labels_absent,
     )
 
-  images, logits = draw_images(
-    generator, relevant_teachers, context.key('samples')
-  )
+  images, logits = draw(generator, relevant_teachers, context.key('samples'))
   return np.asarray(images), np.asarray(logits)
+
+
+def owner_logits(
+  context: RunContext,
+  all_teachers: Sequence[Teacher],
+  generator: FrozenGenerator,
+  images: np.ndarray,
+) -> np.ndarray | None:
+  """Computes what each teacher says of the student's labels that it answers.
+
+  Args:
+    context: context of the run.
+    all_teachers: all teachers, in the config's order.
+    generator: the trained generator.
+    images: of `draw_samples`.
+
+  Returns:
+    Logits [N, L, K], K the most teachers that answer one of the L labels, NaN
+    for labels of fewer; None if no label is shared, or if only one teacher
+    answers for each image.
+  """
+  label_map = context.nets.label_map.restrict_to_relevant()
+  label_columns = label_map.owners(label_map.customised)
+  if label_columns.shape[1] == 1 or generator.foreign_labels_absent:
+    return None
+  relevant_teachers = tuple(
+    all_teachers[index] for index in context.nets.label_map.relevant_teachers
+  )
+
+  @jax.jit
+  def answer(generator, relevant_teachers, images):
+    return jnp.concatenate(
+      [
+        forward.tail(
+          teacher,
+          teacher.variables,
+          generator.filtered_image(teacher, images),
+          0,
+        )
+        for teacher in relevant_teachers
+      ],
+      axis=-1,
+    )[:, label_columns]
+
+  answers = np.asarray(answer(generator, relevant_teachers, images))
+  return np.where(label_columns >= 0, answers, np.nan)

@@ -7,7 +7,14 @@ import jax
 import numpy as np
 
 from dualgan_jax.config.fields import Experiment
-from dualgan_jax.reporting import confidence, cost, scores
+from dualgan_jax.reporting import (
+  calibration,
+  confidence,
+  confusion,
+  cost,
+  scores,
+)
+from dualgan_jax.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -69,32 +76,66 @@ class Scorer:
       self._targets(labels) if self._splits else None,
     )
 
-  def intervals(
-    self, name: str, scores: Mapping[str, Any]
-  ) -> dict[str, confidence.Interval]:
-    """Computes 95 % confidence intervals of a model's scores.
+  def all_intervals(
+    self, rows: Mapping[str, Mapping[str, Any]], teachers: Sequence[Teacher]
+  ) -> dict[str, dict[str, confidence.Interval]]:
+    """Computes 95 % confidence intervals of the scores of all models.
 
     Args:
-      name: name of a model that answers all labels of the config.
-      scores: its row of the results.
+      rows: the rows of the results, by name of the model.
+      teachers: those that have a row, each on its own labels; the other models
+        answer all labels of the config.
 
     Returns:
-      By name of the metric, lower and upper bound; without metrics that are
-      None, and empty without real images.
+      By name of the model and of the metric, lower and upper bound; without
+      metrics that are None, and empty without real images.
     """
     if not self._splits:
       return {}
+    teacher_labels = {teacher.name: teacher.labels for teacher in teachers}
+    return {
+      name: self._intervals(
+        name, row, self._targets(teacher_labels.get(name, self._config.labels))
+      )
+      for name, row in rows.items()
+    }
+
+  def answer_tables(self, student_row: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts the compact student's answers to real images.
+
+    Args:
+      student_row: its row of the results.
+
+    Returns:
+      `confusion`, of `confusion.count_answers`, and `calibration`, of
+      `calibration.count_bins`; None without real images.
+    """
+    if not self._splits:
+      return {'confusion': None, 'calibration': None}
+    logits = self.logits['compact']
     targets = self._targets(self._config.labels)
+    one_label = student_row['top1'] is not None
+    return {
+      'confusion': confusion.count_answers(
+        logits, targets, one_label=one_label
+      ),
+      'calibration': calibration.count_bins(
+        logits, targets, one_label=one_label
+      ),
+    }
+
+  def _intervals(self, name, row, targets):
+    """Computes the intervals of one model's scores."""
     intervals = {
       # Only images with one of the labels count in top-1 accuracy.
-      'top1': scores['top1'] is not None
+      'top1': row['top1'] is not None
       and confidence.share_interval(
-        scores['top1'], int((targets > 0.5).any(axis=1).sum())
+        row['top1'], int((targets > 0.5).any(axis=1).sum())
       ),
-      'mAP': scores['mAP'] is not None
+      'mAP': row['mAP'] is not None
       and confidence.mean_precision_interval(self.logits[name], targets),
-      'exact_match': scores['exact_match'] is not None
-      and confidence.share_interval(scores['exact_match'], len(targets)),
+      'exact_match': row['exact_match'] is not None
+      and confidence.share_interval(row['exact_match'], len(targets)),
     }
     return {
       metric: interval for metric, interval in intervals.items() if interval

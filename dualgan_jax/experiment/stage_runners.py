@@ -141,7 +141,9 @@ def train_generator(
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
       labels,
-      *generated_samples.draw(context, teachers.all_teachers, frozen, labels),
+      *generated_samples.draw_samples(
+        context, teachers.all_teachers, frozen, labels
+      ),
     )
   return TrainedGenerator(frozen, statistics_gaps)
 

@@ -3,7 +3,9 @@
 import importlib.metadata
 import pathlib
 import platform
+import shlex
 import subprocess
+import sys
 
 from dualgan_jax.version import __version__
 
@@ -22,6 +24,20 @@ def list_versions() -> dict[str, str]:
     **{name: _version(name) for name in _PACKAGES},
     'commit': commit(pathlib.Path(__file__)),
   }
+
+
+def find_command() -> str | None:
+  """Finds the command that this process was started with.
+
+  Returns:
+    The command; None if it is not `dualgan train`, as in a sweep or where
+    Python code starts the run.
+  """
+  program, *arguments = sys.argv
+  is_ours = pathlib.Path(program).name in ('dualgan', '__main__.py')
+  if not is_ours or arguments[:1] != ['train']:
+    return None
+  return shlex.join(['dualgan', *arguments])
 
 
 def _version(distribution: str) -> str:

@@ -1,16 +1,17 @@
 """Writes the results of a run: `results.json`, tables and the report."""
 
-import base64
 import json
 import pathlib
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import jinja2
-from markdown_it import MarkdownIt
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.display import align, printable
+from dualgan_jax.reporting import page
 from dualgan_jax.reporting.scores import COLUMNS
 
 # Captions of pictures, by their paths in the folder of a run.
@@ -39,24 +40,41 @@ _MODEL_NOTES = {
 }
 
 
+# Entries that results of earlier versions lack.
+_MISSING_ENTRIES: Mapping[str, Any] = MappingProxyType(
+  {
+    'images': {},
+    'intervals': {},
+    'per_label': {},
+    'confusion': None,
+    'calibration': None,
+    'diagnosis': None,
+    'student_steps': None,
+    'generated_images': None,
+    'command': None,
+  }
+)
+
+
 def write(folder: pathlib.Path, results: Mapping) -> None:
   """Writes `results.json`, and the report as `report.md` and `report.html`.
 
   Args:
     folder: the run's. `report.html` embeds the pictures that are in it.
-    results: content of `results.json`.
+    results: content of `results.json`, of this version or an earlier one.
   """
   json_text = json.dumps(results, indent=1, ensure_ascii=False)
   (folder / 'results.json').write_text(json_text + '\n', encoding='utf-8')
+  results = {**_MISSING_ENTRIES, **results}
   pictures = {
     path: caption
     for path, caption in _CAPTIONS.items()
     if (folder / path).exists()
   }
   table = results_table(results, _escaped)
-  report_text = load_templates()['report.md'].render(
-    # Results that were written by an earlier version have no counts of images.
-    {'images': {}, **results},
+  templates = load_templates()
+  report_text = templates['report.md'].render(
+    results,
     table=table,
     has_real_images='mAP' in table,
     label_table=label_table(results),
@@ -64,9 +82,15 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
     pictures=pictures,
   )
   (folder / 'report.md').write_text(report_text, encoding='utf-8')
-  title = f'{results["experiment"]}, seed {results["seed"]}'
-  page = _page(folder, title, report_text)
-  (folder / 'report.html').write_text(page, encoding='utf-8')
+  page_text = page.render(
+    templates['page.html'],
+    folder,
+    results,
+    score_rows=_score_rows(results),
+    label_rows=_label_rows(results),
+    model_notes=_MODEL_NOTES,
+  )
+  (folder / 'report.html').write_text(page_text, encoding='utf-8')
 
 
 def load_templates() -> dict[str, jinja2.Template]:
@@ -82,24 +106,11 @@ def load_templates() -> dict[str, jinja2.Template]:
     keep_trailing_newline=True,
   )
   environment.filters['escaped'] = _escaped
+  environment.filters['shown'] = printable
   return {
-    name: environment.get_template(name) for name in ('report.md', 'page.html')
+    name: environment.get_template(name)
+    for name in ('report.md', 'page.html', 'comparison.html')
   }
-
-
-def _page(folder: pathlib.Path, title: str, markdown: str) -> str:
-  """Renders a Markdown text and its pictures as one page of HTML."""
-  # HTML in it is shown as text: labels come from outside.
-  renderer = MarkdownIt('commonmark', {'html': False}).enable('table')
-  body = renderer.render(markdown)
-
-  def embedded_picture(match):
-    picture = base64.b64encode((folder / match[1]).read_bytes()).decode()
-    return f'src="data:image/png;base64,{picture}"'
-
-  # Embedded, so that the page can be sent to others as one file.
-  body = re.sub(r'src="([^"]+\.png)"', embedded_picture, body)
-  return load_templates()['page.html'].render(title=title, body=body)
 
 
 def results_table(
@@ -112,6 +123,13 @@ def results_table(
     escape: function that escapes a model's name, for a terminal or for
       Markdown.
   """
+  head, *rows = _score_rows(results)
+  rule = ['---'] + ['---:'] * (len(head) - 1)
+  return align([head, rule, *([escape(name), *cells] for name, *cells in rows)])
+
+
+def _score_rows(results: Mapping) -> list[list[str]]:
+  """Lists the cells of the table of models, its head first."""
   teacher_scores = results['metrics']['teachers']
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
@@ -121,7 +139,6 @@ def results_table(
   columns = COLUMNS if has_real_images else ('agreement',)
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],
-    ['---'] + ['---:'] * (len(columns) + 2),
   ]
   for model_name, scores in results['metrics'].items():
     score_cells = [
@@ -135,8 +152,8 @@ def results_table(
       else f'{scores[name]:,}'
       for name, total in total_costs.items()
     ]
-    table_rows.append([escape(model_name), *score_cells, *cost_cells])
-  return align(table_rows)
+    table_rows.append([model_name, *score_cells, *cost_cells])
+  return table_rows
 
 
 def label_table(results: Mapping) -> str:
@@ -145,13 +162,22 @@ def label_table(results: Mapping) -> str:
   Args:
     results: content of `results.json`.
   """
+  head, *rows = _label_rows(results)
+  rule = ['---'] + ['---:'] * (len(head) - 1)
+  return align(
+    [head, rule, *([_escaped(label), *cells] for label, *cells in rows)]
+  )
+
+
+def _label_rows(results: Mapping) -> list[list[str]]:
+  """Lists the cells of the table of labels, its head first."""
   columns = {
     'student_ap': 'AP, student',
     'teachers_ap': 'AP, teachers',
     'student_only': 'only the student says so',
     'teachers_only': 'only the teachers do',
   }
-  table_rows = [['label', *columns.values()], ['---'] + ['---:'] * len(columns)]
+  table_rows = [['label', *columns.values()]]
   for label, scores in results['per_label'].items():
     # Precisions are unknown where no image carries the label.
     values = [scores[column] for column in columns]
@@ -159,8 +185,8 @@ def label_table(results: Mapping) -> str:
       '–' if value is None else f'{value:.4f}' for value in values[:2]
     ]
     share_cells = [f'{value:.2%}' for value in values[2:]]
-    table_rows.append([_escaped(label), *precision_cells, *share_cells])
-  return align(table_rows)
+    table_rows.append([label, *precision_cells, *share_cells])
+  return table_rows
 
 
 def _escaped(text: str) -> str:

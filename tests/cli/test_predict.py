@@ -272,7 +272,6 @@ _TRAINING_PACKAGES = {
   *('huggingface_hub', 'sklearn', 'pandas', 'datasets', 'tqdm'),
   *(
     'ml_collections',
-    'markdown_it',
     'pydantic',
     'onnx',
     'onnxruntime',

@@ -1,0 +1,198 @@
+"""The page says what was measured, and fits on a phone."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from dualgan_jax.reporting import (
+  calibration,
+  confusion,
+  curves,
+  diagnosis,
+  page,
+  report,
+)
+from dualgan_jax.reporting.charts import (
+  IntervalRow,
+  calibration_chart,
+  curve_chart,
+  interval_chart,
+)
+from tests.paths import ROOT
+
+_CHROMIUM = shutil.which('chromium')
+# As wide as a phone: 360 pixels, in which the page may scroll downwards only.
+_PHONE = """<iframe width="360" height="640" style="border:0"></iframe><script>
+const frame = document.querySelector('iframe');
+frame.onload = () => {{
+  const page = frame.contentDocument;
+  page.querySelectorAll('details').forEach(part => {{ part.open = true; }});
+  const root = page.documentElement;
+  document.title = `${{root.scrollWidth}} of ${{root.clientWidth}}`;
+}};
+frame.srcdoc = {page};
+</script>"""
+
+
+def _results(labels):
+  """Results of a stored run, with what this version adds."""
+  path = ROOT / 'experiments/results/digits/default-seed0.json'
+  results = json.loads(path.read_text())
+  num_labels = len(labels)
+  targets = np.eye(num_labels)[np.arange(540) % num_labels]
+  logits = 8 * targets - 4
+  # One label of the ten is never made.
+  made_logits = np.where(np.arange(num_labels) == 9, -4, logits)
+  findings = diagnosis.examine(labels, logits, made_logits)
+  comparison = {
+    'student_ap': 0.75,
+    'teachers_ap': 0.875,
+    'student_only': 0.0125,
+    'teachers_only': 0.0,
+  }
+  return {
+    **results,
+    'labels': labels,
+    'images': {'digits': {'train': 1257, 'test': 540}},
+    'per_label': dict.fromkeys(labels, comparison),
+    'intervals': {'compact': {'top1': [0.9814, 0.9971]}},
+    'confusion': confusion.count_answers(logits, targets, one_label=True),
+    'calibration': calibration.count_bins(logits, targets, one_label=True),
+    'diagnosis': diagnosis.diagnose(findings),
+    'command': 'dualgan train --config=digits --workdir=' + 'long/' * 40,
+  }
+
+
+def _write_metrics(stage_folder: pathlib.Path, rows):
+  stage_folder.mkdir()
+  lines = [json.dumps(row) + '\n' for row in rows]
+  (stage_folder / 'metrics.jsonl').write_text(''.join(lines))
+
+
+def test_the_headline_by_hand():
+  assert page.headline(_results(tuple('0123456789'))) == (
+    'The student keeps 99.8% of the teachers’ top-1 accuracy with 28% of their '
+    'parameters. Its own is 99.3% (95 % interval 98.1% to 99.7%; 540 test '
+    'images).'
+  )
+
+
+def test_the_headline_without_data():
+  metrics = {'teachers': {'params': 200}, 'compact': {'params': 50}}
+  metrics['compact']['agreement'] = 0.87
+  results = {'metrics': metrics, 'diagnosis': {'num_images': 512}}
+  assert page.headline(results) == (
+    'The student gives the same label as the teachers on 87.0% of 512 '
+    'generated images, with 25% of their parameters. There were no real images '
+    'to measure on.'
+  )
+
+
+def test_the_page_says_the_verdict_and_how_to_go_on(tmp_path):
+  report.write(tmp_path, _results(tuple('0123456789')))
+  text = (tmp_path / 'report.html').read_text()
+  assert 'Verdict: doubtful' in text
+  assert '<li>no generated image shows 9: the student has not learned it.' in (
+    text
+  )
+  for part in ('Confusion matrix', 'Calibration', 'dualgan predict student'):
+    assert part in text
+  assert '<pre>dualgan train --config=digits --workdir=long/' in text
+  markdown = (tmp_path / 'report.md').read_text()
+  assert '**Verdict: doubtful.** no generated image shows 9' in markdown
+
+
+def test_of_many_labels_the_worst_are_shown(tmp_path):
+  labels = tuple(f'label {number}' for number in range(60))
+  results = _results(labels)
+  report.write(tmp_path, results)
+  text = (tmp_path / 'report.html').read_text()
+  assert 'The 40 labels, of 60, that the student answers worst.' in text
+  assert 'The 40 rarest of 60 labels.' in text
+
+
+def test_curves_that_say_nothing_are_left_out(tmp_path):
+  rows = [
+    {
+      'phase': 'dual/block_1',
+      'step': step,
+      'loss': 1.0 / step,
+      'l_d_own': 1.0 / step,
+      'firing_rate': [0.5],
+      'diversity': float('nan'),
+      'mine': float(step),
+    }
+    for step in (1, 5, 10)
+  ]
+  rows += [{'phase': 'dual/block_2', 'step': s, 'loss': 2.0} for s in (1, 2)]
+  _write_metrics(tmp_path / 'dual', rows)
+  loss, unknown = curves.select_curves(tmp_path / 'dual')
+  assert loss.title == 'Loss'
+  # The second block has two points only; `l_d_own` is the loss.
+  assert loss.lines == [('block_1', [(1, 1.0), (5, 0.2), (10, 0.1)])]
+  assert unknown.title == 'mine'
+  assert curves.select_curves(tmp_path) == []
+
+
+def test_a_long_curve_is_thinned_out_and_keeps_its_end(tmp_path):
+  rows = [{'phase': 'refine', 'step': s, 'loss': 1.0 * s} for s in range(1001)]
+  _write_metrics(tmp_path / 'refine', rows)
+  ((_, _, (line,)),) = curves.select_curves(tmp_path / 'refine')
+  assert line.name == ''
+  assert len(line.points) <= 300
+  assert line.points[-1] == (1000, 1000.0)
+
+
+def test_places_in_charts_by_hand():
+  chart = interval_chart([IntervalRow('a', 0.75, (0.6, 0.8))])
+  assert chart['start'] == 0.6
+  (row,) = chart['rows']
+  assert (row['x'], row['low'], row['high']) == (37.5, 0.0, 50.0)
+  assert interval_chart([IntervalRow('a', 1.0, None)])['start'] == 0.9
+
+  answer_bins = [
+    {'confidence': 0.5, 'accuracy': 0.25, 'count': 4},
+    {'confidence': 0.75, 'accuracy': 1.0, 'count': 16},
+    {'confidence': None, 'accuracy': None, 'count': 0},
+  ]
+  places = [
+    (b['x'], b['y'], b['radius']) for b in calibration_chart(answer_bins)
+  ]
+  assert places == [(50.0, 75.0, 2.0), (75.0, 0.0, 4.0)]
+
+  line = curves.Line('', [(0, 3.0), (5, 1.0), (10, 2.0)])
+  chart = curve_chart(curves.Curve('title', 'caption', [line]))
+  assert (chart['low'], chart['high'], chart['last_step']) == (1.0, 3.0, 10)
+  assert chart['lines'][0]['points'] == '0.00,5.00 50.00,95.00 100.00,50.00'
+  constant = curves.Curve('title', '', [curves.Line('', [(0, 1.0), (1, 1.0)])])
+  points = curve_chart(constant)['lines'][0]['points']
+  assert points == '0.00,50.00 100.00,50.00'
+
+
+@pytest.mark.skipif(not _CHROMIUM, reason='Chromium is not installed')
+def test_on_a_phone_nothing_reaches_over_the_edge(tmp_path):
+  labels = tuple(f'a_label_without_any_gap_{n}' * 3 for n in range(10))
+  _write_metrics(
+    tmp_path / 'refine',
+    [{'phase': 'refine', 'step': s, 'loss': 1.0 * s} for s in range(5)],
+  )
+  report.write(tmp_path, _results(labels))
+  text = json.dumps((tmp_path / 'report.html').read_text())
+  phone = tmp_path / 'phone.html'
+  phone.write_text(_PHONE.format(page=text))
+  arguments = ['--headless', '--no-sandbox', '--hide-scrollbars', '--dump-dom']
+  process = subprocess.run(
+    [
+      *(_CHROMIUM, *arguments, f'--user-data-dir={tmp_path / "profile"}'),
+      *('--virtual-time-budget=5000', phone.as_uri()),
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=True,
+  )
+  assert '<title>360 of 360</title>' in process.stdout
