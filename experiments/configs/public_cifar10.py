@@ -64,6 +64,17 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   return builders.apply_variants(config, variants, VARIANTS)
 
 
+# SHA-256 of the files, from which the repository names them.
+_DIGESTS = {
+  'resnet20': (
+    '12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8'
+  ),
+  'resnet56': (
+    '4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367'
+  ),
+}
+
+
 def _resnet(name: str) -> dict:
   """Describes a teacher of the repository; its file gets the same name."""
   return {
@@ -72,6 +83,7 @@ def _resnet(name: str) -> dict:
       f'cifar_{name}',
       f'{name}.th',
       single_label=True,
+      sha256=_DIGESTS[name],
       mean=(0.485, 0.456, 0.406),
       std=(0.229, 0.224, 0.225),
     ),

@@ -59,7 +59,8 @@ def _config_modules():
   return {
     name: module
     for name, module in modules.items()
-    if hasattr(module, 'VARIANTS')
+    if (tabulate.NOTES[0].parent / f'{name}.md').exists()
+    and hasattr(module, 'get_config')
   }
 
 
@@ -69,9 +70,10 @@ def _checked_configs():
   checked_configs = []
   for module in _config_modules().values():
     for num_variants in range(3):
-      for variants in itertools.combinations(module.VARIANTS, num_variants):
+      names = getattr(module, 'VARIANTS', {})
+      for variants in itertools.combinations(names, num_variants):
         try:
-          config = module.get_config(','.join(variants))
+          config = module.get_config(*filter(None, [','.join(variants)]))
         except ValueError:  # they exclude one another
           assert num_variants == 2
           continue
@@ -172,6 +174,9 @@ def test_a_config_states_its_stored_results(name):
     ('compact', 'compact TargetNet'),
     ('branched', 'branched'),
   ):
+    # Without blocks that were trained one by one there are no branches.
+    if model not in runs[0]['metrics']:
+      continue
     rows = [run['metrics'][model] for run in runs]
     # Where an image has several labels, none of them is the top one.
     measure = 'mAP' if rows[0]['top1'] is None else 'top1'
