@@ -163,17 +163,23 @@ def format_overview(
   Returns:
     A Markdown table.
   """
+  runs_by_experiment = {name: load_runs(name) for name in experiments}
+  # A column that nobody has run yet says nothing.
+  columns = {
+    name: column
+    for name, column in _COLUMNS.items()
+    if any(_scores(runs, *column) for runs in runs_by_experiment.values())
+  }
   table_rows = [
-    ['task', *_COLUMNS, 'minutes'],
-    ['---', *['---:'] * (len(_COLUMNS) + 1)],
+    ['task', *columns, 'minutes'],
+    ['---', *['---:'] * (len(columns) + 1)],
   ]
-  for experiment in experiments:
-    runs = load_runs(experiment)
+  for experiment, runs in runs_by_experiment.items():
     minutes = [count_seconds(run) / 60 for run in runs['default']]
     table_rows.append(
       [
         TASKS[experiment],
-        *(_cell(_scores(runs, *column)) for column in _COLUMNS.values()),
+        *(_cell(_scores(runs, *column)) for column in columns.values()),
         f'{statistics.mean(minutes):.0f}',
       ]
     )
@@ -252,15 +258,20 @@ def draw_chart(
       f'y2="{bottom}"/>',
       svg.text(x, bottom + 20, f'{tenth / 10:.1f}', 'faint'),
     ]
-  for number, (label, (_, _, colours, radius)) in enumerate(_MARKS.items()):
+  runs_by_experiment = {name: load_runs(name) for name in experiments}
+  marks = {
+    label: mark
+    for label, mark in _MARKS.items()
+    if any(_scores(runs, *mark[:2]) for runs in runs_by_experiment.values())
+  }
+  for number, (label, (_, _, colours, radius)) in enumerate(marks.items()):
     x = 30 + 215 * number
     shapes += [
       f'<circle class="{colours}" cx="{x}" cy="36" r="{radius}"/>',
       svg.text(x + 14, 41, label, anchor='start'),
     ]
-  for number, experiment in enumerate(experiments):
+  for number, (experiment, runs) in enumerate(runs_by_experiment.items()):
     y = top + row_height * (number + 0.5)
-    runs = load_runs(experiment)
     shapes.append(svg.text(left - 16, y + 5, TASKS[experiment], anchor='end'))
     teachers = statistics.mean(_scores(runs, 'default', 'teachers').values())
     x = left + (right - left) * teachers
@@ -269,7 +280,7 @@ def draw_chart(
       'height="24"/>'
     )
     # Ours is drawn last, above the others.
-    for objective, model, colours, radius in reversed(_MARKS.values()):
+    for objective, model, colours, radius in reversed(marks.values()):
       scores = _scores(runs, objective, model)
       if scores:
         x = left + (right - left) * statistics.mean(scores.values())

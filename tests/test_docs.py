@@ -3,7 +3,8 @@
 A block marked `bash` is run as it stands, in one folder for all pages, by one
 rule: every experiment becomes `digits.py:smoke`. All blocks of a page that are
 marked `python` are one program. A comment before a block that begins with `not
-run:` or `command:` says why it isn't, or that .ci/run does it.
+run:` or `command:` says why it isn't, or that .ci/run does it. Other languages
+are not run: they need what no environment of the tests has, npm or IREE.
 """
 
 import os
@@ -87,6 +88,16 @@ def test_the_python_of_a_page_runs(page, tmp_path):
 def test_there_are_blocks_that_run():
   assert len(_commands(ROOT / 'docs' / 'quickstart.md')) == 5
   assert len(_blocks(ROOT / 'docs' / 'api.md', 'python')) == 4
+
+
+def test_docs_say_why_other_languages_are_not_run():
+  for page in (ROOT / 'docs').glob('*.md'):
+    # The first line of a block has a language; the last one has none.
+    for line, start in re.findall(
+      r'^(.*)\n(```\w+)$', page.read_text(), re.MULTILINE
+    ):
+      is_run = start in ('```bash', '```python')
+      assert is_run or line.startswith('<!-- not run: '), (page, start)
 
 
 @pytest.mark.parametrize('page', _PAGES, ids=lambda p: p.stem)

@@ -416,6 +416,50 @@ class SoftTargetTest(chex.TestCase):
     _close(grad, [[0.0, 0.0, 1 / 4, -1 / 4]])
 
 
+_CLASS_DISTILLATIONS = (
+  ('class_distillation', losses.class_distillation),
+  # At T = 2 the probabilities 9/10, 1/10 become 3/4, 1/4.
+  (
+    'class_distillation_at_2',
+    lambda x, y: losses.class_distillation(2 * x, 2 * y, temperature=2.0),
+  ),
+)
+
+
+class ClassDistillationTest(chex.TestCase):
+  """The logits of each image are those of a softmax: log p - log(1 - p)."""
+
+  @chex.all_variants
+  @parameterized.named_parameters(*_CLASS_DISTILLATIONS)
+  def test_by_hand(self, loss):
+    # p = (3/4, 1/4), then both agree.
+    student = jnp.array([[LN3, -LN3], [-LN3, LN3]])
+    teachers = jnp.array([[0.0, 0.0], [-LN3, LN3]])
+    # 1/2 log(1/2 : 3/4) + 1/2 log(1/2 : 1/4) = 1/2 log(4/3), over two images.
+    _close(self.variant(loss)(student, teachers), (LN4 - LN3) / 4)
+
+  @chex.all_variants
+  def test_gradient(self):
+    grad_fn = jax.grad(losses.class_distillation, argnums=(0, 1))
+    grad, target_grad = self.variant(grad_fn)(
+      jnp.array([[LN3, -LN3], [-LN3, LN3]]),
+      jnp.array([[0.0, 0.0], [-LN3, LN3]]),
+    )
+    # (p - q) (1 - p) / 2: nothing to learn where both agree.
+    _close(grad, [[1 / 32, -3 / 32], [0.0, 0.0]])
+    _close(target_grad, np.zeros((2, 2)))
+
+  @chex.all_variants
+  def test_extreme(self):
+    value, grad = self.variant(jax.value_and_grad(losses.class_distillation))(
+      jnp.array([[HUGE, -HUGE], [HUGE, -HUGE]]),
+      jnp.array([[HUGE, -HUGE], [-HUGE, HUGE]]),
+    )
+    # Sure and right, then sure and wrong.
+    _close(value, HUGE / 2)
+    _close(grad, [[0.0, 0.0], [0.0, -1 / 2]])
+
+
 class DisagreementTest(chex.TestCase):
   @chex.all_variants
   def test_by_hand(self):

@@ -97,5 +97,10 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
+  distillation: Annotated[str, choice('labels', 'class')] = Field(
+    'labels',
+    description='Distillation loss: label by label; or, of a student that ends '
+    'in a softmax, of one class per image.',
+  )
   augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

@@ -48,7 +48,7 @@ def paper(num_labels: int) -> ml_collections.ConfigDict:
 
 
 def dafl() -> ml_collections.ConfigDict:
-  """Returns DAFL's (Chen et al., ICCV 2019), as its code has it.
+  """Returns DAFL's (Chen et al., ICCV 2019), as its code has it for MNIST.
 
   One-hot loss + 0.1 · activation loss + 5 · information entropy with log10. It
   has no groups and no prior. The teachers judge the image by one softmax over
@@ -83,24 +83,46 @@ def use_paper(config: ml_collections.ConfigDict) -> None:
     label for teacher in config.teachers.values() for label in teacher.labels
   }
   config.objective = paper(len(union))
-  _use_earlier_training(config)
-
-
-def use_dafl(config: ml_collections.ConfigDict) -> None:
-  """Gives a config DAFL's objective; the student learns end to end only.
-
-  Args:
-    config: the config, which is changed in place.
-  """
-  config.objective = dafl()
-  # Without groups there are no features that blocks could learn from.
-  config.dual.steps = 0
-  _use_earlier_training(config)
-
-
-def _use_earlier_training(config: ml_collections.ConfigDict) -> None:
-  """Sets temperature 1, λ² = 1 in Eq. 16, no refinement, no augmentation."""
+  # As all configs had at first.
   config.dual.lambda_generated = 1.0
   config.temperature = 1.0
   config.refine.steps = 0
   config.augmentation = Augmentation().model_dump()
+
+
+def use_dafl(
+  config: ml_collections.ConfigDict,
+  mean: tuple[float, ...],
+  std: tuple[float, ...],
+) -> None:
+  """Gives a config DAFL's objective, and trains as DAFL's code does.
+
+  Generator and student start together, and learn from each batch once, in stage
+  `refine`. The generator sees as many images as with the config's objective.
+
+  Args:
+    config: the config, which is changed in place.
+    mean: of the data that the teachers learned from, images in [0, 1], per
+      channel or one for all; the generator's last batch norm gives it.
+    std: standard deviation of these data, likewise.
+  """
+  config.objective = dafl()
+  num_images = sum(
+    group.steps * group.batch for group in (config.generator, config.refine)
+  )
+  config.generator.image_mean, config.generator.image_std = mean, std
+  # Only stage `refine` trains.
+  config.generator.steps = 0
+  config.dual.steps = 0
+  config.targetnet.compact_steps = 0
+  config.refine.batch = 512
+  config.refine.steps = max(num_images // config.refine.batch, 1)
+  config.refine.learning_rate = 2e-3
+  config.refine.generator_learning_rate = 0.2
+  # No reward and no replay: a buffer of one batch is the smallest.
+  config.refine.adversarial_weight = 0.0
+  config.refine.replay_steps = 0
+  config.refine.replay_buffer_batches = 1
+  config.augmentation = Augmentation().model_dump()
+  config.temperature = 1.0
+  config.distillation = 'class'

@@ -64,7 +64,9 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
     _check_teachers,
     _check_data,
     _check_nets,
+    _check_image_statistics,
     _check_dual,
+    _check_untrained,
     _check_augmentation,
   ):
     check_rule(experiment)
@@ -215,6 +217,44 @@ def _check_dual(experiment: Experiment) -> None:
       'dual.lambda_own: blocks learn nothing if it and dual.lambda_generated '
       'are 0; set one of them above 0, or dual.steps to 0.'
     )
+
+
+def _check_untrained(experiment: Experiment) -> None:
+  """Checks that generator and student learn somewhere."""
+  dual_steps = experiment.dual.steps
+  compact_steps = experiment.targetnet.compact_steps
+  refine_steps = experiment.refine.steps
+  if not experiment.generator.steps and (
+    dual_steps or compact_steps or not refine_steps
+  ):
+    raise UserError(
+      'generator.steps: with 0 of them only stage refine trains the generator; '
+      'set dual.steps and targetnet.compact_steps to 0, too, and refine.steps '
+      'above 0.'
+    )
+  if not (dual_steps or compact_steps or refine_steps):
+    raise UserError(
+      'targetnet.compact_steps: the compact TargetNet learns nothing if it, '
+      'dual.steps and refine.steps are 0; set one of them above 0.'
+    )
+
+
+def _check_image_statistics(experiment: Experiment) -> None:
+  """Checks that generated images have both statistics or none."""
+  generator = experiment.generator
+  if (generator.image_mean is None) != (generator.image_std is None):
+    raise UserError(
+      'generator.image_mean: it goes with generator.image_std; set both, or '
+      'leave both at None.'
+    )
+  for name in ('image_mean', 'image_std'):
+    values = getattr(generator, name) or ()
+    if len(values) > 1 and len(values) != experiment.image_shape[-1]:
+      raise UserError(
+        f'generator.{name}: {len(values)} values for '
+        f'{experiment.image_shape[-1]} channel(s); give one for all, or one '
+        'for each.'
+      )
 
 
 def _check_augmentation(experiment: Experiment) -> None:

@@ -14,7 +14,6 @@ StageFields = Mapping[str, Mapping[str, Any]]
 _REMOVED = {
   'generator.b1': 0.5,
   'targetnet.measure_batches': 8,
-  'refine.generator_learning_rate': 1e-3,
 }
 
 

@@ -16,7 +16,9 @@ from dualgan_jax.config.value_types import (
   Flag,
   Group,
   OptionalCount,
+  OptionalMean,
   OptionalSizes,
+  OptionalStd,
   Rate,
   Size,
   Sizes,
@@ -51,7 +53,9 @@ class Pretrain(Group):
 class Generator(Group):
   """Stage `generator`."""
 
-  steps: Steps = Field(1000, description='Training steps.')
+  steps: Count = Field(
+    1000, description='Training steps; 0: `refine` trains it from the start.'
+  )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description=_LEARNING_RATE)
   latent_dim: Size = Field(64, description='Size of the random part of z.')
@@ -60,6 +64,15 @@ class Generator(Group):
     None,
     description='Channels of its features, by block but the last; None: '
     'student.widths. Set it to use one generator for students of other widths.',
+  )
+  # Both or none of these; then images may leave [0, 1].
+  image_mean: OptionalMean = Field(
+    None,
+    description='Mean that a last batch norm, without scale and bias, gives '
+    'its images; None: a sigmoid makes them.',
+  )
+  image_std: OptionalStd = Field(
+    None, description='Standard deviation that it gives them; None: as above.'
   )
   # Only read where `objective.routing` is 'auto'.
   probe_steps: Steps = Field(
@@ -85,7 +98,7 @@ class TargetNet(Group):
   """Stage `targetnet`."""
 
   # Both TargetNets are distilled from the teachers, one after the other.
-  compact_steps: Steps = Field(
+  compact_steps: Count = Field(
     1800, description='Training steps of the compact TargetNet.'
   )
   branched_steps: Steps = Field(
@@ -107,11 +120,14 @@ class Refine(Group):
   )
   batch: Count = Field(128, description=_BATCH)
   learning_rate: Rate = Field(2e-3, description='Learning rate of the student.')
+  generator_learning_rate: Rate = Field(
+    1e-3, description='Learning rate of the generator.'
+  )
   # Generator and student train in turn.
   adversarial_weight: Weight = Field(
     1.0, description="Weight of the generator's reward for disagreement."
   )
-  replay_steps: Steps = Field(
+  replay_steps: Count = Field(
     1,
     description='Steps of the student on replayed images, for each step of the '
     'generator.',
@@ -242,7 +258,12 @@ _OBJECTIVE_TEXTS = {'name', 'oracle'}
 # Fields that every training of a student depends on.
 _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
 # Fields that every training of a whole student depends on.
-_DISTILLATION_GROUPS = (*_STUDENT_GROUPS, 'temperature', 'augmentation')
+_DISTILLATION_GROUPS = (
+  *_STUDENT_GROUPS,
+  'temperature',
+  'distillation',
+  'augmentation',
+)
 
 STAGES = (
   Stage(

@@ -25,6 +25,33 @@ from dualgan_jax.config.value_types import (
 from dualgan_jax.networks.architectures import ARCHITECTURES
 from dualgan_jax.networks.classifier import KINDS
 
+_ImageMean = Annotated[
+  Mean, Field(description='Mean to subtract from images in [0, 1].')
+]
+_ImageStd = Annotated[
+  Std, Field(description='Standard deviation to divide them by then.')
+]
+# Of a teacher that is not trained here.
+_TrainingSet = Annotated[
+  OptionalText,
+  Field(description='Set of `data` that it was trained on, if known.'),
+]
+
+
+def _labels_field(origin: str) -> Any:
+  """Declares the labels of a teacher that knows its own."""
+  return Field(
+    None, description=f'Labels, in the order of its logits; None: {origin}.'
+  )
+
+
+def _sum_field(subject: str) -> Any:
+  """Declares the sum that a teacher's parts must have.
+
+  It is filled in when a run begins, so that a change is noticed later.
+  """
+  return Field(None, description=f'SHA-256 of {subject}; None: any.')
+
 
 class Net(Group):
   """A classifier that is trained here: `student`, and trained teachers."""
@@ -35,6 +62,9 @@ class Net(Group):
     description='Convolutions, or residual units, of each block.'
   )
   strides: Sizes = Field(description='Stride of each block.')
+  hidden_widths: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = (
+    Field((), description='Widths of dense layers before that of the logits.')
+  )
   batch_norm: Flag = Field(
     True, description='Whether batch norm follows each convolution.'
   )
@@ -50,12 +80,8 @@ class TrainedTeacher(Net):
   single_label: Flag = Field(
     False, description='Whether its labels exclude one another (softmax).'
   )
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
-  )
-  std: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
+  mean: _ImageMean = (0.0,)
+  std: _ImageStd = (1.0,)
 
 
 class ExternalTeacher(Group):
@@ -85,16 +111,10 @@ class FileTeacher(ExternalTeacher):
   reference: OptionalText = Field(
     None, description='Path of an .npz with images and logits to compare with.'
   )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
+  data: _TrainingSet = None
   # How the images were prepared that it was trained on.
-  mean: Mean = Field(
-    (0.0,), description='Mean to subtract from images in [0, 1].'
-  )
-  std: Std = Field(
-    (1.0,), description='Standard deviation to divide them by then.'
-  )
+  mean: _ImageMean = (0.0,)
+  std: _ImageStd = (1.0,)
   merge: Annotated[tuple[int, ...], size_tuple(may_be_empty=True)] = Field(
     (), description='Numbers of blocks to merge with the next one.'
   )
@@ -143,16 +163,9 @@ class ModuleTeacher(ExternalTeacher):
 
   origin_field = 'module'
   module: Text = Field(description='Path of the Python file.')
-  labels: OptionalLabels = Field(
-    None,
-    description='Labels, in the order of its logits; None: as the file says.',
-  )
-  sha256: OptionalText = Field(
-    None, description='SHA-256 of file and variables; None: any.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
+  labels: OptionalLabels = _labels_field('as the file says')
+  sha256: OptionalText = _sum_field('file and variables')
+  data: _TrainingSet = None
 
 
 class StudentTeacher(ExternalTeacher):
@@ -160,16 +173,9 @@ class StudentTeacher(ExternalTeacher):
 
   origin_field = 'student'
   student: Text = Field(description='Folder of the student, like DIR/student.')
-  labels: OptionalLabels = Field(
-    None,
-    description='Labels, in the order of its logits; None: those that it has.',
-  )
-  sha256: OptionalText = Field(
-    None, description='SHA-256 of config and variables; None: any.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
+  labels: OptionalLabels = _labels_field('those that it has')
+  sha256: OptionalText = _sum_field('config and variables')
+  data: _TrainingSet = None
 
 
 class GivenTeacher(ExternalTeacher):
@@ -177,16 +183,9 @@ class GivenTeacher(ExternalTeacher):
 
   origin_field = 'given'
   given: Flag = Field(description='True; says that the teacher is passed.')
-  labels: OptionalLabels = Field(
-    None,
-    description='Labels, in the order of its logits; None: those that it has.',
-  )
-  sha256: OptionalText = Field(
-    None, description='SHA-256 of functions and variables; None: any.'
-  )
-  data: OptionalText = Field(
-    None, description='Set of `data` that it was trained on, if known.'
-  )
+  labels: OptionalLabels = _labels_field('those that it has')
+  sha256: OptionalText = _sum_field('functions and variables')
+  data: _TrainingSet = None
 
 
 _EXTERNAL_TEACHERS = (

@@ -239,6 +239,10 @@ def _check_std(value):
 
 _TEXT = Kind('a text', _check_text)
 _LABELS = Kind("a tuple of texts, like ('0', '1')", _check_labels)
+_MEAN = Kind(
+  'a tuple of one number up to 1, or of one per channel', _check_mean
+)
+_STD = Kind('a tuple of one number above 0, or of one per channel', _check_std)
 _IMAGE_SHAPE = Kind(
   'a tuple (height, width, channels), channels 1 or 3', _check_image_shape
 )
@@ -256,14 +260,8 @@ Sizes = Annotated[tuple[int, ...], size_tuple()]
 Rate = Annotated[float, number(0, above=True)]
 Weight = Annotated[float, number(0)]
 Share = Annotated[float, number(0, 1)]
-Mean = Annotated[
-  tuple[float, ...],
-  Kind('a tuple of one number up to 1, or of one per channel', _check_mean),
-]
-Std = Annotated[
-  tuple[float, ...],
-  Kind('a tuple of one number above 0, or of one per channel', _check_std),
-]
+Mean = Annotated[tuple[float, ...], _MEAN]
+Std = Annotated[tuple[float, ...], _STD]
 # Fields that may be left open.
 OptionalText = Annotated[str | None, optional(_TEXT)]
 OptionalTexts = Annotated[
@@ -277,6 +275,8 @@ OptionalImageShape = Annotated[
 OptionalFlag = Annotated[
   bool | None, optional(Kind('True or False', _check_flag))
 ]
+OptionalMean = Annotated[tuple[float, ...] | None, optional(_MEAN)]
+OptionalStd = Annotated[tuple[float, ...] | None, optional(_STD)]
 OptionalCount = Annotated[int | None, optional(whole_number(0))]
 OptionalShare = Annotated[float | None, optional(number(0, 1, above=True))]
 OptionalSizes = Annotated[tuple[int, ...] | None, optional(size_tuple())]

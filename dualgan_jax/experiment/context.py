@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import jax
 
+from dualgan_jax import losses
 from dualgan_jax.config import stage_fields, stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.workdir import Workdir
 from dualgan_jax.reporting import plots
+from dualgan_jax.stages.distillation import DistillationLoss
 from dualgan_jax.training import console, metrics_log, parallel, train_loop
 from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.phase import Phase, TrainState
@@ -125,6 +127,13 @@ class RunContext:
       )
     self.add_seconds(seconds)
     return state
+
+  @property
+  def distillation_loss(self) -> DistillationLoss:
+    """Returns the loss of students that learn end to end."""
+    if self.config.distillation == 'class' and self.nets.student.single_label:
+      return losses.class_distillation
+    return losses.distillation
 
   def add_seconds(self, seconds: float) -> None:
     """Adds to the seconds that the current stage has taken."""

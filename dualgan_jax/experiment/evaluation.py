@@ -72,8 +72,9 @@ def measure(
   # Models are scored on real images, if there are any, and compared with the
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
+  generator = students.generator or trained.frozen
   images, ensemble_logits = draw_samples(
-    context, teachers.all_teachers, trained.frozen, config.labels
+    context, teachers.all_teachers, generator, config.labels
   )
 
   # The order of the rows is that of the tables: teachers come first.
@@ -262,11 +263,16 @@ def _write_students(
     'image_shape': config.image_shape,
     'origin': origin | results['versions'],
   }
+  # Versions without `hidden_widths` read the folders that do not need it.
+  unneeded = set() if config.student.hidden_widths else {'hidden_widths'}
   # The compact net is one of ours, so its folder needs no exported code.
   student.write(
     folder / 'student',
     students.models['compact'].variables,
-    net={**dict(config.student), 'single_label': single_label},
+    net={
+      **config.student.model_dump(exclude=unneeded),
+      'single_label': single_label,
+    },
     card_facts=card_facts,
     **common_arguments,
   )

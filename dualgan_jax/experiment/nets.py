@@ -8,6 +8,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import (
   ExternalTeacher,
@@ -22,7 +23,7 @@ from dualgan_jax.experiment import exported_teachers, weight_teachers
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
-from dualgan_jax.networks.generator import Generator
+from dualgan_jax.networks.generator import Generator, ImageStatistics
 from dualgan_jax.stages import generator as generator_stage
 from dualgan_jax.teachers import agreement, forward, preparation
 from dualgan_jax.teachers.preparation import Preparation
@@ -258,8 +259,18 @@ def _build_generator(
     sizes=tuple(shape[:2] for shape in group_shapes),
     channels=(*reversed(config.generator.features), config.image_shape[-1]),
     widths=config.generator.widths,
+    image_statistics=_image_statistics(config.generator),
     dtype=_compute_dtype(config.precision),
   )
+
+
+def _image_statistics(
+  config: stage_table.Generator,
+) -> ImageStatistics | None:
+  """Returns mean and std of generated images, if a batch norm sets them."""
+  if config.image_mean is None or config.image_std is None:
+    return None
+  return config.image_mean, config.image_std
 
 
 def _check_feature_sizes(
@@ -312,6 +323,7 @@ def _build_classifier(
     widths=net_config.widths,
     depths=net_config.depths,
     strides=net_config.strides,
+    hidden_widths=net_config.hidden_widths,
     batch_norm=net_config.batch_norm,
     num_labels=num_labels,
     single_label=single_label,

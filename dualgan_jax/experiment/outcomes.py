@@ -75,8 +75,11 @@ class Students:
       refinement, compact_before_refine.
     branch_losses: L_d^{b,m} for each block b < B, by teacher's name.
     branch_points: p_m, by teacher's name.
+    generator: that of stage `refine`, if stage `generator` took no steps; else
+      None.
   """
 
   models: Mapping[str, Model]
   branch_losses: Mapping[str, Sequence[float]]
   branch_points: Mapping[str, int]
+  generator: FrozenGenerator | None = None

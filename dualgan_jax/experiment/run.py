@@ -257,7 +257,7 @@ def _list_trained_stages(
   for stage in stage_table.STAGES:
     if not stage.has_batch:
       continue
-    # A stage with 0 steps trains nothing; `targetnet` always has some.
+    # A stage with 0 steps trains nothing; `targetnet` has no such field.
     group = getattr(config, stage.name)
     has_training = getattr(group, 'steps', True) and (
       group is not config.baselines or config.baselines.enabled

@@ -131,7 +131,7 @@ def train_generator(
     state.params['filters'],
   )
   # Hours before the evaluation, the images show whether the training goes well.
-  if parallel.is_first() and not is_finished:
+  if config.generator.steps and parallel.is_first() and not is_finished:
     labels = nets.label_map.union
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
@@ -190,6 +190,7 @@ def train_baselines(
       steps=config.steps,
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
+      distillation_loss=context.distillation_loss,
     )
     state = context.train(phase)
     models[name] = Model(

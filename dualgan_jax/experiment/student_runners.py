@@ -26,8 +26,6 @@ from dualgan_jax.training.phase import adam
 
 # Number of batches that branch losses are measured on.
 _BRANCH_LOSS_BATCHES = 8
-# The generator has learned already: half of stage `generator`'s rate.
-_REFINED_GENERATOR_RATE = 1e-3
 
 
 def learn_blocks(
@@ -127,6 +125,7 @@ def regroup_blocks(
       steps=num_steps,
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, num_steps),
+      distillation_loss=context.distillation_loss,
     )
     state = context.train(phase)
     models[name] = Model(apply, join(state.params, state.batch_stats))
@@ -207,29 +206,39 @@ def refine_students(
     temperature=context.config.temperature,
     optimisers={
       'generator': adam(
-        _REFINED_GENERATOR_RATE, config.steps, b1=generator.ADAM_B1
+        config.generator_learning_rate,
+        config.steps,
+        b1=generator.ADAM_B1,
       ),
       # Per step of the generator, one on its images, and some on replays.
       'student': adam(
         config.learning_rate, (1 + config.replay_steps) * config.steps
       ),
     },
+    distillation_loss=context.distillation_loss,
   )
   state = context.train(phase)
   refined_variables = join(
     state.params['student'], state.batch_stats['student']
   )
-  models = {
-    **students.models,
-    # The results show what the refinement has gained.
-    'compact_before_refine': unrefined_model,
-    'compact': Model(unrefined_model.apply, refined_variables),
-  }
+  models = dict(students.models)
+  # The results show what the refinement has gained, on a student that knew
+  # something before it.
+  if context.config.targetnet.compact_steps or context.config.dual.steps:
+    models['compact_before_refine'] = unrefined_model
+  models['compact'] = Model(unrefined_model.apply, refined_variables)
   if 'branched' in models and config.branched_steps:
     models['branched'] = _refine_branched(
       context, teachers, trained, models['branched'], state.pool
     )
-  return dataclasses.replace(students, models=models)
+  refined_generator = None
+  if not context.config.generator.steps:
+    refined_generator = trained.frozen.replace(
+      variables=join(state.params['generator'], state.batch_stats['generator'])
+    )
+  return dataclasses.replace(
+    students, models=models, generator=refined_generator
+  )
 
 
 def _refine_branched(
@@ -258,6 +267,7 @@ def _refine_branched(
     steps=config.branched_steps,
     batch_size=config.batch,
     optimiser=adam(config.learning_rate, config.branched_steps),
+    distillation_loss=context.distillation_loss,
   )
   state = context.train(phase)
   return Model(model.apply, join(state.params, state.batch_stats))

@@ -37,6 +37,7 @@ from dualgan_jax.losses.generator_terms import (
   pseudo_labels,
 )
 from dualgan_jax.losses.student_terms import (
+  class_distillation,
   cross_entropy,
   distillation,
   dual,
@@ -51,6 +52,7 @@ __all__ = [
   'GeneratedBatch',
   'Moments',
   'activation',
+  'class_distillation',
   'consistency',
   'cross_entropy',
   'disagreement',

@@ -110,3 +110,34 @@ def distillation(
   return cross_entropy(
     student_logits / temperature, jax.lax.stop_gradient(targets)
   )
+
+
+def class_distillation(
+  student_logits: chex.Array,
+  teacher_logits: chex.Array,
+  *,
+  temperature: float = 1.0,
+) -> chex.Array:
+  """Computes the divergence from the teachers' soft class to the student's.
+
+  `mean KL(q ‖ p)`, p = softmax(log σ(x) / T) of the student's logits x and q
+  likewise of the teachers' y: DAFL's code has it with T = 1 (Chen et al., ICCV
+  2019). Where σ(x) are the probabilities of a softmax, log σ(x) are its scores
+  but for a constant.
+
+  Args:
+    student_logits: x, [N, L], of a student that ends in a softmax.
+    teacher_logits: y, the teachers' combined answers (Eq. 10) on Y_cst, [N, L];
+      no gradient.
+    temperature: T > 0.
+
+  Returns:
+    A scalar, nats per image; 0 where both agree.
+  """
+  chex.assert_rank([student_logits, teacher_logits], 2)
+  chex.assert_equal_shape([student_logits, teacher_logits])
+  log_p, log_q = (
+    jax.nn.log_softmax(jax.nn.log_sigmoid(logits) / temperature)
+    for logits in (student_logits, jax.lax.stop_gradient(teacher_logits))
+  )
+  return jnp.mean(optax.losses.kl_divergence_with_log_targets(log_p, log_q))

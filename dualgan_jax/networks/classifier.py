@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dualgan_jax.networks.head import Head
 from dualgan_jax.networks.normalization import normalize
 
 # By collection: 'params', and 'batch_stats' if there is batch norm.
@@ -82,7 +83,8 @@ class LeNetBlock(_Block):
   """5×5 convolutions without padding, `depth` in number, then a max pool.
 
   As in LeNet-5 (LeCun et al., 1998), whose features of 32×32 images are 14, 5
-  and 1 high: depths (1, 1, 1), strides (2, 2, 1).
+  and 1 high: widths (6, 16, 120), depths (1, 1, 1), strides (2, 2, 1), and a
+  head of hidden widths (84,).
   """
 
   @nn.compact
@@ -94,32 +96,6 @@ class LeNetBlock(_Block):
     # `nn.max_pool` drops a last odd row or column.
     window = (self.stride, self.stride)
     return nn.max_pool(features, window_shape=window, strides=window)
-
-
-class Head(nn.Module):
-  """A dense layer on all features, or on their spatial mean.
-
-  Attributes:
-    num_labels: number of logits.
-    pool: whether to average over space first, as residual nets do. A head that
-      sees every position knows where strokes belong, and so does a generator
-      that is trained against it.
-  """
-
-  num_labels: int
-  pool: bool
-
-  @nn.compact
-  def __call__(self, features: chex.Array) -> chex.Array:
-    """Maps [N, h, w, c] to logits [N, num_labels], in float32."""
-    # Half precision would round the mean, and the logits.
-    features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
-    features = (
-      jnp.mean(features, axis=(1, 2))
-      if self.pool
-      else features.reshape(features.shape[0], -1)
-    )
-    return nn.Dense(self.num_labels)(features)
 
 
 def one_against_rest(scores: chex.Array) -> chex.Array:
@@ -236,6 +212,7 @@ def create(
   depths: tuple[int, ...],
   strides: tuple[int, ...],
   num_labels: int,
+  hidden_widths: tuple[int, ...] = (),
   batch_norm: bool = True,
   single_label: bool = False,
   dtype: jnp.dtype | None = None,
@@ -248,6 +225,7 @@ def create(
     depths: convolutions, or units ('residual'), of each block.
     strides: stride of each block.
     num_labels: logits of the head.
+    hidden_widths: see `Head`.
     batch_norm, dtype: see `_Block`.
     single_label: see `Classifier`.
 
@@ -262,7 +240,8 @@ def create(
     make_block(width=width, depth=depth, stride=stride)
     for width, depth, stride in zip(widths, depths, strides, strict=True)
   )
-  return Classifier(blocks, Head(num_labels, head_pools), single_label)
+  head = Head(num_labels, head_pools, hidden_widths)
+  return Classifier(blocks, head, single_label)
 
 
 def apply_block(

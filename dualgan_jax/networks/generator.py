@@ -10,6 +10,9 @@ import jax.numpy as jnp
 from dualgan_jax.networks.cpu_convolution import conv_general_dilated
 from dualgan_jax.networks.normalization import normalize
 
+# Mean and standard deviation of images, per channel or one for all.
+ImageStatistics = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 class Group(nn.Module):
   """A group G^j: resizes, convolves to `width`, convolves to `channels`.
@@ -18,8 +21,9 @@ class Group(nn.Module):
     size: (height, width) of its output.
     width: channels inside.
     channels: channels of its output F_g^j.
-    is_image: whether its output is the image, in [0, 1]; otherwise it is
-      features, which are not negative, like the output of a block.
+    is_image: whether its output is the image; otherwise it is features, which
+      are not negative, like the output of a block.
+    image_statistics: see `Generator`.
     dtype: that it computes in, that of its input if None; parameters, batch
       moments and the image stay float32.
   """
@@ -28,6 +32,7 @@ class Group(nn.Module):
   width: int
   channels: int
   is_image: bool = False
+  image_statistics: ImageStatistics | None = None
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -64,9 +69,14 @@ class Group(nn.Module):
     # The last group has a bias and a sigmoid instead of batch norm and ReLU.
     if self.is_image:
       features = conv(self.channels)(features)
-      return nn.sigmoid(
-        features.astype(jnp.promote_types(features.dtype, jnp.float32))
+      features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
+      if self.image_statistics is None:
+        return nn.sigmoid(features)
+      mean, std = (
+        jnp.asarray(values, features.dtype).reshape(1, 1, 1, -1)
+        for values in self.image_statistics
       )
+      return mean + std * norm(jnp.tanh(features), dtype=None, affine=False)
     features = conv(self.channels, use_bias=False)(features)
     return nn.relu(norm(features))
 
@@ -78,6 +88,10 @@ class Generator(nn.Module):
     sizes: (height, width) of F_g^1 .. F_g^B, the last that of the image.
     channels: channels of F_g^1 .. F_g^B, the last those of the image.
     widths: channels inside each group.
+    image_statistics: mean and standard deviation that a batch norm without
+      scale and bias gives each channel of the images, after a tanh, as DAFL's
+      code has it (Chen et al., ICCV 2019); these images may leave [0, 1]. None:
+      a sigmoid makes the images.
     dtype: that it computes in, that of its input if None; parameters, batch
       moments and the image stay float32.
   """
@@ -85,6 +99,7 @@ class Generator(nn.Module):
   sizes: tuple[tuple[int, int], ...]
   channels: tuple[int, ...]
   widths: tuple[int, ...]
+  image_statistics: ImageStatistics | None = None
   dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -102,7 +117,7 @@ class Generator(nn.Module):
 
     Returns:
       (F_g^1, ..., F_g^B), F_g^j of shape [N, *sizes[j-1], channels[j-1]];
-      F_g^B = I_g is the image, in [0, 1].
+      F_g^B = I_g is the image, in [0, 1] but for `image_statistics`.
     """
     # Groups have names, from which parameters get their paths.
     group_outputs, group_output = [], noise
@@ -115,6 +130,7 @@ class Generator(nn.Module):
         width,
         channels,
         is_image=group_number == len(self.sizes),
+        image_statistics=self.image_statistics,
         dtype=self.dtype,
         name=f'group_{group_number}',
       )(group_output, train=train)

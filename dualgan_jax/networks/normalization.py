@@ -8,7 +8,11 @@ from dualgan_jax.training import parallel
 
 
 def normalize(
-  features: chex.Array, *, train: bool, dtype: jnp.dtype | None = None
+  features: chex.Array,
+  *,
+  train: bool,
+  dtype: jnp.dtype | None = None,
+  affine: bool = True,
 ) -> chex.Array:
   """Normalises features; called inside a module's `nn.compact` method.
 
@@ -19,6 +23,7 @@ def normalize(
       the running averages are used.
     dtype: to compute in, that of `features` if None; parameters and moments
       stay float32.
+    affine: whether a learned scale and bias follow.
 
   Returns:
     Normalised features, [N, ..., c].
@@ -29,4 +34,6 @@ def normalize(
     # None where no device axis is mapped, as in a user's `jax.jit`.
     axis_name=parallel.device_axis(),
     dtype=dtype,
+    use_scale=affine,
+    use_bias=affine,
   )(features)

@@ -7,6 +7,8 @@ It is sized for one GPU, and has no results: the project has had no VOC images.
 Variants, and where the labels' split is from: experiments/notes/voc2007.md
 """
 
+import functools
+
 import ml_collections
 
 from dualgan_jax.config import builders, objectives
@@ -72,4 +74,9 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   return builders.apply_variants(config, variants, VARIANTS)
 
 
-VARIANTS = {'dafl': objectives.use_dafl, 'paper': objectives.use_paper}
+VARIANTS = {
+  'dafl': functools.partial(
+    objectives.use_dafl, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+  ),
+  'paper': objectives.use_paper,
+}

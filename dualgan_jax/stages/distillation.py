@@ -29,6 +29,8 @@ from dualgan_jax.training.phase import Phase, first_state, train_step
 # (origin, teachers, label_map, key, batch_size, augmentation) -> this device's
 # share of a batch: images, and the teachers' logits on Y_cst for them
 DrawFn = Callable[..., tuple[chex.Array, chex.Array]]
+# (logits, targets, temperature=) -> scalar
+DistillationLoss = Callable[..., chex.Array]
 
 
 @struct.dataclass
@@ -57,8 +59,9 @@ def phase(
   steps: int,
   batch_size: int,
   optimiser: optax.GradientTransformation,
+  distillation_loss: DistillationLoss = losses.distillation,
 ) -> Phase:
-  """Trains a net under the distillation loss.
+  """Trains a net under a distillation loss.
 
   Args:
     name: the phase's.
@@ -72,6 +75,7 @@ def phase(
     steps: training steps.
     batch_size: images per step.
     optimiser: of the net's parameters.
+    distillation_loss: `losses.distillation` or `losses.class_distillation`.
   """
 
   def init(key):
@@ -88,7 +92,7 @@ def phase(
         augmentation,
       )
       logits, variables = apply(join(params, batch_stats), images, train=True)
-      loss = losses.distillation(logits, targets, temperature=temperature)
+      loss = distillation_loss(logits, targets, temperature=temperature)
       # The loss of a perfect student is not 0; this share is 1.
       metrics = {'agreement': agreement(logits, targets)}
       return loss, (split(variables)[1], metrics)

@@ -4,7 +4,9 @@ The generator's objective of stage `generator` stays. A reward joins it where
 student and teachers disagree: data-free adversarial distillation (DFAD, Fang et
 al. 2019, arXiv 1912.11006). For each generator step the student takes one step
 on these images, and some on images of earlier steps (`replay_buffer`), which
-are cheap beside the generator's. Replayed images are augmented.
+are cheap beside the generator's. Replayed images are augmented. Without reward
+and replays, both nets learn from each batch once, as in DAFL's code (Chen et
+al., ICCV 2019).
 
 A routed generator makes images for all teachers, also for irrelevant ones,
 which answer no label of Y_cst: on these images all labels of Y_cst are absent.
@@ -29,6 +31,7 @@ from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages.augmentation import draw_augmented
+from dualgan_jax.stages.distillation import DistillationLoss
 from dualgan_jax.stages.generator_loss import l_joint
 from dualgan_jax.stages.replay_buffer import insert_batch
 from dualgan_jax.teachers.teacher import Teacher
@@ -69,6 +72,7 @@ class _Refinement:
   augmentation: Augmentation
   temperature: float
   optimisers: dict[str, optax.GradientTransformation]
+  distillation_loss: DistillationLoss
 
   def step(self, frozen: Any, state: Any) -> tuple[RefineState, Metrics]:
     """Takes one step of the generator, and then those of the student."""
@@ -223,7 +227,7 @@ class _Refinement:
     logits, variables = self.student.apply(
       join(params, batch_stats), images, train=True
     )
-    loss = losses.distillation(logits, targets, temperature=self.temperature)
+    loss = self.distillation_loss(logits, targets, temperature=self.temperature)
     return loss, split(variables)[1]
 
   def _ensemble_logits(self, frozen: Any, images: chex.Array) -> chex.Array:
@@ -253,6 +257,7 @@ def phase(
   image_shape: tuple[int, int, int],
   temperature: float,
   optimisers: dict[str, optax.GradientTransformation],
+  distillation_loss: DistillationLoss = losses.distillation,
 ) -> Phase:
   """Trains generator and compact student in turn.
 
@@ -269,6 +274,7 @@ def phase(
     image_shape: (height, width, channels).
     temperature: of the student's loss.
     optimisers: for 'generator' and 'student'.
+    distillation_loss: of the student, as in `distillation.phase`.
   """
   refinement = _Refinement(
     student,
@@ -280,6 +286,7 @@ def phase(
     augmentation,
     temperature,
     optimisers,
+    distillation_loss,
   )
 
   replay_buffer_size = training.replay_buffer_batches * training.batch

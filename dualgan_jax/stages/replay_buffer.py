@@ -18,12 +18,14 @@ def insert_batch(
   Args:
     replay_buffer: uint8 [size, h, w, c].
     first_row: where the first image goes; the whole batch fits behind it.
-    images: this device's share, [share, h, w, c] in [0, 1].
+    images: this device's share, [share, h, w, c]; values beyond [0, 1] are
+      clipped.
 
   Returns:
     The new buffer.
   """
-  batch = parallel.gather(jnp.round(images * 255).astype(replay_buffer.dtype))
+  pixels = jnp.round(jnp.clip(images, 0, 1) * 255)
+  batch = parallel.gather(pixels.astype(replay_buffer.dtype))
   rows = first_row + jnp.arange(len(batch))
   # A scatter: on a CPU, dynamic_update_slice would copy the whole buffer.
   return jnp.asarray(replay_buffer).at[rows].set(batch, unique_indices=True)

@@ -198,7 +198,7 @@ def build(
     features = _BLOCK_WRITERS[net['kind']](writer, features, depth, stride)
   _, head_pools = KINDS[net['kind']]
   logits = _write_head(
-    graph, features, variables[-1]['params']['Dense_0'], pool=head_pools
+    graph, features, variables[-1]['params'], pool=head_pools
   )
   # Folders of the first version do not have the field.
   is_single_label = net.get('single_label', False)
@@ -245,12 +245,13 @@ def _write_input(graph: _Graph, image_shape: Sequence[int]) -> _Features:
 def _write_head(
   graph: _Graph,
   features: _Features,
-  dense: Mapping[str, np.ndarray],
+  params: Mapping[str, Mapping[str, np.ndarray]],
   *,
   pool: bool,
 ) -> str:
-  """Writes a `classifier.Head`, and returns the name of its logits."""
-  kernel, name = dense['kernel'], features.name
+  """Writes a `head.Head`, and returns the name of its logits."""
+  layers = [params[f'Dense_{number}'] for number in range(len(params))]
+  kernel, name = layers[0]['kernel'], features.name
   if pool:
     name = graph.add('GlobalAveragePool', 'head/mean', [name])
   else:
@@ -258,16 +259,24 @@ def _write_head(
     height, width, channels = features.height, features.width, features.channels
     kernel = kernel.reshape(height, width, channels, -1)
     kernel = kernel.transpose(2, 0, 1, 3).reshape(height * width * channels, -1)
-  flat = graph.add('Flatten', 'head/flat', [name])
-  return graph.add(
-    'Gemm',
-    'logits',
-    [
-      flat,
-      graph.add_constant('head/kernel', kernel),
-      graph.add_constant('head/bias', dense['bias']),
-    ],
-  )
+  name = graph.add('Flatten', 'head/flat', [name])
+  # The first layer's kernel is in the order of ONNX now.
+  kernels = [kernel, *(layer['kernel'] for layer in layers[1:])]
+  for number, (kernel, layer) in enumerate(zip(kernels, layers, strict=True)):
+    is_last = number == len(layers) - 1
+    prefix = 'head' if is_last else f'head/Dense_{number}'
+    name = graph.add(
+      'Gemm',
+      'logits' if is_last else prefix,
+      [
+        name,
+        graph.add_constant(f'{prefix}/kernel', kernel),
+        graph.add_constant(f'{prefix}/bias', layer['bias']),
+      ],
+    )
+    if not is_last:
+      name = graph.add('Relu', f'{name}/relu', [name])
+  return name
 
 
 def _fold_batch_norm(

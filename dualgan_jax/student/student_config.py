@@ -25,6 +25,8 @@ _MAX_WIDTH = 2**16
 _MAX_FEATURES = 2**26
 _MAX_TEXT_LENGTH = 1000
 _NET_FIELDS = {'kind', 'widths', 'depths', 'strides', 'batch_norm'}
+# The first folders had none of these.
+_LATER_NET_FIELDS = {'single_label', 'hidden_widths'}
 _SHA256_DIGEST = re.compile('[0-9a-f]{64}')
 
 
@@ -88,8 +90,7 @@ def net_fault(config: Mapping[str, Any]) -> str | None:
     The fault, as the end of a sentence, or None.
   """
   net = config['net']
-  # The first folders had no field `single_label`.
-  if net.keys() - {'single_label'} != _NET_FIELDS:
+  if net.keys() - _LATER_NET_FIELDS != _NET_FIELDS:
     return f'`net` must have the fields {", ".join(sorted(_NET_FIELDS))}'
   # `in` a list accepts values that cannot be hashed, and a mapping does not.
   if net['kind'] not in [*KINDS]:
@@ -101,8 +102,9 @@ def net_fault(config: Mapping[str, Any]) -> str | None:
     ('widths', _MAX_WIDTH),
     ('depths', _MAX_CONVOLUTIONS),
     ('strides', _MAX_WIDTH),
+    ('hidden_widths', _MAX_WIDTH),
   ):
-    if not _are_integers(net[field], largest):
+    if not _are_integers(net.get(field, ()), largest):
       return f'`net.{field}` must be a list of integers from 1 to {largest:,}'
   block_counts = {len(net[field]) for field in ('widths', 'depths', 'strides')}
   if len(block_counts) != 1 or not 1 <= max(block_counts) <= _MAX_BLOCKS:
@@ -110,6 +112,8 @@ def net_fault(config: Mapping[str, Any]) -> str | None:
       '`net.widths`, `net.depths` and `net.strides` must have one number per '
       f'block, of {_MAX_BLOCKS} blocks at most'
     )
+  if len(net.get('hidden_widths', ())) > _MAX_BLOCKS:
+    return f'`net.hidden_widths` must have {_MAX_BLOCKS} numbers at most'
   if sum(net['depths']) > _MAX_CONVOLUTIONS:
     return f'`net.depths` must not add up to more than {_MAX_CONVOLUTIONS}'
   return _features_fault(config['image'], net)

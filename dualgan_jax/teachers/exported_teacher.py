@@ -12,6 +12,7 @@ from dualgan_jax.display import format_shape, printable
 from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import preparation, weight_files
 from dualgan_jax.teachers import teacher as teachers
+from dualgan_jax.teachers.independence import check_independence
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.teachers.torch_export import exported_net
 from dualgan_jax.teachers.torch_export.block import GraphBlock
@@ -68,7 +69,8 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
     options: see `Options`.
 
   Raises:
-    UserError: options don't fit the net, or stored logits differ.
+    UserError: options don't fit the net, stored logits differ, or an image's
+      logits depend on the others of its batch.
   """
   field = options.field
   if len(options.labels) != net.num_logits:
@@ -82,7 +84,7 @@ def make(name: str, net: ExportedNet, options: Options) -> Teacher:
   functions, variables = net.cut(cuts, options.dtype)
   # In half precision, they are not exact enough to be compared.
   difference = (
-    _compare_example(net, functions, variables) if options.dtype is None else 0
+    _try_out(net, functions, variables) if options.dtype is None else 0
   )
   # Not `>`, so that NaN is refused.
   if difference is not None and not difference <= _TOLERANCE:
@@ -113,7 +115,8 @@ def describe(
     cut_after: modules to cut after; None to let it choose.
 
   Raises:
-    UserError: it cannot be cut there.
+    UserError: it cannot be cut there, or an image's logits depend on the
+      others of its batch.
   """
   cuts = net.choose_cuts(cut_after)
   operations = ', '.join(
@@ -132,7 +135,7 @@ def describe(
     f'{net.count_batch_norms()} batch norms that the statistics prior sees',
     f'operations: {operations}',
   ]
-  difference = _compare_example(net, *net.cut(cuts))
+  difference = _try_out(net, *net.cut(cuts))
   lines.append(
     'no logits of its example to compare with; store them by '
     "extra_files={'logits.json': json.dumps(model(x).tolist())}"
@@ -142,7 +145,7 @@ def describe(
   return [printable(line) for line in lines]
 
 
-def _compare_example(
+def _try_out(
   net: ExportedNet,
   functions: Sequence[GraphBlock],
   variables: Sequence[Any],
@@ -156,10 +159,15 @@ def _compare_example(
 
   Returns:
     As a share of the largest logit; None if the file has no logits.
+
+  Raises:
+    UserError: the first image's logits depend on the others of its batch.
   """
-  if net.example is None:
-    return None
-  images, expected = net.example
+  numbers = np.random.default_rng(0)
+  images, expected = net.example or (
+    numbers.standard_normal((2, *net.image_shape), np.float32),
+    None,
+  )
 
   @jax.jit
   def forward_pass(variables, features):
@@ -167,7 +175,16 @@ def _compare_example(
       features = function(part, features)
     return features
 
+  # The same program answers both, so that the second time costs little.
+  others = numbers.standard_normal(images.shape, np.float32)
   # Accelerators would multiply float32 matrices in lower precision.
   with jax.default_matmul_precision('highest'):
-    errors = np.abs(np.asarray(forward_pass(variables, images)) - expected)
+    logits, other_logits = (
+      np.asarray(forward_pass(variables, batch))
+      for batch in (images, np.concatenate([images[:1], others[1:]]))
+    )
+  check_independence(str(net.path), logits[0], other_logits[0])
+  if expected is None:
+    return None
+  errors = np.abs(logits - expected)
   return float(errors.max() / max(np.abs(expected).max(), _MIN_LOGIT))

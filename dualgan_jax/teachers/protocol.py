@@ -13,6 +13,7 @@ from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.teachers import forward, statistics
+from dualgan_jax.teachers.independence import check_independence
 from dualgan_jax.teachers.teacher import Teacher, without_softmax
 from dualgan_jax.teachers.user_errors import user_errors
 from dualgan_jax.training import console
@@ -171,11 +172,7 @@ def _check_logits(field: str, teacher: Teacher, answers: _Answers) -> None:
   if not np.isfinite(logits).all():
     raise UserError(f'{field}: its logits are not finite; look at its weights.')
   # Features of others enter the same batch (`forward.ladder`).
-  if not np.allclose(logits[0], answers.single_logits[0], rtol=1e-3, atol=1e-3):
-    raise UserError(
-      f'{field}: an image gets another answer beside another image; let batch '
-      'norm use its running averages.'
-    )
+  check_independence(field, logits[0], answers.single_logits[0])
 
 
 def _check_scores(field: str, teacher: Teacher, scores: np.ndarray) -> None:

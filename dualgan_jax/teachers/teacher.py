@@ -193,8 +193,8 @@ class Teacher:
 
     Raises:
       UserError: the file is damaged, or has operations that are not known; it
-        cannot be cut there; labels, mean or std don't fit it; or its stored
-        logits differ from the teacher's.
+        cannot be cut there; labels, mean or std don't fit it; its stored logits
+        differ from the teacher's; or it mixes the images of a batch.
     """
     # They make teachers.
     from dualgan_jax.teachers import exported_teacher, merging

@@ -76,10 +76,10 @@ def adam(
 
   Args:
     learning_rate: at step 0.
-    steps: after which the rate is 0.
+    steps: after which the rate is 0; of 0 steps none is taken.
     b1: decay of the running average of gradients.
   """
-  schedule = optax.cosine_decay_schedule(learning_rate, steps)
+  schedule = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
   return optax.adam(schedule, b1=b1)
 
 

@@ -61,7 +61,7 @@ def train(
   steps_done, state, earlier_seconds = checkpoints.restore_newest(
     lambda: jax.eval_shape(phase.init, key)
   )
-  if steps_done >= phase.steps:
+  if state is not None and steps_done >= phase.steps:
     return state, earlier_seconds
   if state is None:
     init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)

@@ -87,6 +87,59 @@ def test_blocks_need_something_to_learn():
   schema.check(config)
 
 
+def test_dafl_trains_generator_and_student_together():
+  config = schema.check(digits.get_config('dafl'))
+  assert not (
+    config.generator.steps
+    or config.dual.steps
+    or config.targetnet.compact_steps
+  )
+  default = digits.get_config()
+  # The generator sees as many images, in batches of DAFL's size.
+  assert config.refine.batch == 512
+  assert config.refine.steps * 512 == sum(
+    default[stage].steps * default[stage].batch
+    for stage in ('generator', 'refine')
+  )
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'generator': 0}, r'^generator\.steps: with 0 of them only stage refine'),
+    (
+      {'generator': 0, 'dual': 0, 'compact': 0, 'refine': 0},
+      r'^generator\.steps: with 0 of them only stage refine',
+    ),
+    (
+      {'dual': 0, 'compact': 0, 'refine': 0},
+      r'^targetnet\.compact_steps: the compact TargetNet learns nothing',
+    ),
+  ],
+)
+def test_generator_and_student_learn_somewhere(changes, message):
+  config = make_config()
+  config.targetnet.compact_steps = changes.pop('compact', 1)
+  for stage, steps in changes.items():
+    config[stage].steps = steps
+  with pytest.raises(UserError, match=message):
+    schema.check(config)
+
+
+@pytest.mark.parametrize(
+  ('mean', 'std', 'message'),
+  [
+    ((0.5,), None, r'image_mean: it goes with generator\.image_std; set both'),
+    (None, (0.5,), r'image_mean: it goes with generator\.image_std; set both'),
+    ((0.5,), (0.2, 0.2, 0.2), r'image_std: 3 values for 1 channel\(s\)'),
+  ],
+)
+def test_images_have_both_statistics_or_none(mean, std, message):
+  config = make_config(generator__image_mean=mean, generator__image_std=std)
+  with pytest.raises(UserError, match=rf'^generator\.{message}'):
+    schema.check(config)
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
@@ -137,7 +190,6 @@ def test_variants_may_come_in_any_order():
     one = digits.get_config(pair)
     two = digits.get_config(','.join(reversed(pair.split(','))))
     assert one.to_dict() == two.to_dict()
-    assert one.refine.steps == 0
     schema.check(one)
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dualgan_jax.networks import classifier
-from dualgan_jax.networks.classifier import ConvBlock, Head, ResidualBlock
+from dualgan_jax.networks.classifier import ConvBlock, ResidualBlock
+from dualgan_jax.networks.head import Head
+from dualgan_jax.reporting import cost
 from dualgan_jax.training import parallel
 from tests import tiny
 
@@ -300,6 +302,35 @@ def test_a_lenet_pools_by_the_largest():
   pooled = block.apply({'params': params}, image, train=False)
   # Of rows 2 .. 5 and columns 2 .. 5, in squares of two.
   np.testing.assert_array_equal(pooled[0, :, :, 0], [[26, 28], [42, 44]])
+
+
+@pytest.mark.parametrize(
+  ('widths', 'hidden_width', 'num_parameters'),
+  [((6, 16, 120), 84, 61_706), ((3, 8, 60), 42, 15_738)],
+)
+def test_sizes_of_lenet_5_and_its_half(widths, hidden_width, num_parameters):
+  net = _net(
+    'lenet',
+    widths=widths,
+    depths=(1, 1, 1),
+    strides=(2, 2, 1),
+    num_labels=10,
+    hidden_widths=(hidden_width,),
+    batch_norm=False,
+  )
+  variables = jax.eval_shape(lambda: net.init(KEY, (32, 32, 1)))
+  assert cost.count_parameters(variables) == num_parameters
+
+
+def test_hidden_layers_of_a_head_have_a_relu():
+  head = Head(1, pool=False, hidden_widths=(2,))
+  params = {
+    'Dense_0': {'kernel': jnp.array([[1.0, -1.0]]), 'bias': jnp.zeros(2)},
+    'Dense_1': {'kernel': jnp.array([[3.0], [5.0]]), 'bias': jnp.zeros(1)},
+  }
+  features = jnp.array([2.0, -2.0]).reshape(2, 1, 1, 1)
+  logits = head.apply({'params': params}, features)
+  np.testing.assert_allclose(logits, [[6.0], [10.0]])
 
 
 def test_head_pools_over_all_places():

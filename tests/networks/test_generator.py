@@ -89,6 +89,35 @@ def test_pixels_can_be_darker_and_brighter_than_grey():
     np.testing.assert_allclose(image, brightness, atol=1e-3)
 
 
+def test_a_last_batch_norm_gives_images_their_mean_and_std():
+  statistics = ((0.5, 0.1, 0.4), (0.2, 0.3, 0.1))
+  generator = _generator(channels=(3, 2, 3), image_statistics=statistics)
+  variables = generator.init(KEY, _noise(), train=False)
+  features, updated = generator.apply(
+    variables, _noise(64), train=True, mutable=['batch_stats']
+  )
+  mean, std = (
+    measure(features[-1], (0, 1, 2)) for measure in (np.mean, np.std)
+  )
+  np.testing.assert_allclose(mean, statistics[0], atol=1e-5)
+  np.testing.assert_allclose(std, statistics[1], rtol=1e-2)
+  # It has running averages, and nothing to learn.
+  assert 'BatchNorm_1' not in variables['params']['group_3']
+  assert set(updated['batch_stats']['group_3']['BatchNorm_1']) == {
+    'mean',
+    'var',
+  }
+
+
+def test_batch_norm_of_images_keeps_the_parameters_of_a_sigmoid():
+  with_norm = _generator(image_statistics=((0.5,), (0.2,)))
+  params, expected_params = (
+    generator.init(KEY, _noise(), train=False)['params']
+    for generator in (with_norm, _generator())
+  )
+  chex.assert_trees_all_equal(params, expected_params)
+
+
 def test_each_group_takes_the_one_before():
   # Eq. 2: F_g^j = G^j(F_g^{j-1}).
   features = _generate(_noise())

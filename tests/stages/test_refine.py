@@ -12,6 +12,7 @@ from dualgan_jax.method import frozen_generator
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.stages import generator_loss, refine
 from dualgan_jax.stages.augmentation import draw_augmented
+from dualgan_jax.stages.replay_buffer import insert_batch
 from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import adam
 from tests import tiny
@@ -30,6 +31,7 @@ def phase(
   optimiser=None,
   routed=False,
   absent=True,
+  **options,
 ):
   """The stage on the tiny nets."""
   student = tiny.student()
@@ -52,6 +54,7 @@ def phase(
     image_shape=tiny.IMAGE,
     temperature=2.0,
     optimisers={'generator': optimiser, 'student': optimiser},
+    **options,
   )
 
 
@@ -134,6 +137,32 @@ def test_the_student_learns_what_the_teachers_say():
   assert last['replay_loss'] < first['replay_loss']
 
 
+def test_without_replays_both_nets_learn_from_each_batch_once():
+  # As in DAFL's code, with its loss of the student.
+  without_reward = phase(
+    disagreement=0.0,
+    replays=0,
+    distillation_loss=losses.class_distillation,
+    optimiser=adam(1e-2, 100),
+  )
+  state, metrics = tiny.run(without_reward)
+  assert 'replay_loss' not in metrics
+  assert {name: x[0].count for name, x in state.opt_state.items()} == {
+    'generator': 1,
+    'student': 1,
+  }
+  student = tiny.student()
+  images = state.pool[: tiny.BATCH] / 255.0
+  logits, _ = student.apply(tiny.variables_of(student), images, train=True)
+  targets = tiny.source().ensemble_logits(
+    tiny.both_teachers(), images, tiny.LABEL_MAP
+  )
+  expected = losses.class_distillation(logits, targets, temperature=2.0)
+  # The pool's images are rounded to 256 steps.
+  np.testing.assert_allclose(metrics['loss'], expected, rtol=2e-2)
+  assert tiny.run(without_reward, steps=30)[1]['loss'] < metrics['loss']
+
+
 @pytest.mark.parametrize('replays', [1, 3])
 def test_the_student_steps_once_and_for_each_replay(replays):
   state, _ = tiny.run(phase(optimiser=adam(1e-3, 9), replays=replays))
@@ -198,6 +227,12 @@ def test_the_losses_are_against_the_teachers_soft_answers(routed, absent):
   # The pool's images are rounded to 256 steps.
   np.testing.assert_allclose(metrics['loss'], fresh[0], rtol=1e-2)
   np.testing.assert_allclose(metrics['replay_loss'], replay[0], rtol=1e-4)
+
+
+def test_images_beyond_0_and_1_are_clipped_in_the_pool():
+  images = np.array([-0.3, 0.0, 1.0, 1.7]).reshape(4, 1, 1, 1)
+  pool = insert_batch(np.ones((5, 1, 1, 1), np.uint8), 0, images)
+  np.testing.assert_array_equal(pool.ravel(), [0, 0, 255, 255, 1])
 
 
 def test_nothing_is_replayed_that_was_not_made():

@@ -30,6 +30,7 @@ NETS = {
   'residual_single': (_net('residual', single_label=True), (8, 8, 3)),
   'lenet': (_net('lenet'), (23, 20, 1)),
   'lenet_plain': (_net('lenet', batch_norm=False), (24, 21, 3)),
+  'lenet_hidden': (_net('lenet', hidden_widths=(7, 5)), (22, 21, 1)),
 }
 LABELS = ('a', 'b', 'c')
 

@@ -1,6 +1,7 @@
 """Exported students answer as the live one does."""
 
 import hashlib
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from jax import export as jax_export
 
 from dualgan_jax.errors import UserError
 from dualgan_jax.student import export, student
+from tests.paths import ROOT
 from tests.student.test_student import IMAGE, LABELS, NET, write_toy
 
 _FORMATS = tuple(export.FORMATS)
@@ -42,6 +44,16 @@ def test_stablehlo_answers_any_number_of_images(folder, num_images):
   probabilities = jax.jit(model.call)(images)
   expected = student.load(folder).predict(images)
   np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_the_documented_code_reads_stablehlo(folder, monkeypatch):
+  page = (ROOT / 'docs' / 'student.md').read_text()
+  code = re.search(r'### StableHLO\n.*?```python\n(.*?)```', page, re.DOTALL)[1]
+  monkeypatch.chdir(folder)
+  names = {'images': _images(3)}
+  exec(code, names)
+  expected = student.load(folder).predict(names['images'])
+  np.testing.assert_allclose(names['probabilities'], expected, atol=1e-5)
 
 
 def test_stablehlo_of_a_fixed_number_of_images_takes_no_other(tmp_path):

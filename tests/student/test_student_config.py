@@ -57,6 +57,8 @@ def test_odd_values_are_one_sentence(folder, field):
     (('net', 'widths'), [4], 'must have one number per block'),
     (('net', 'depths', 0), 499, '`net.depths` must not add up to more than'),
     (('net', 'strides', 0), 0, '`net.strides` must be'),
+    (('net', 'hidden_widths'), [0], '`net.hidden_widths` must be a list'),
+    (('net', 'hidden_widths'), [1] * 101, '`net.hidden_widths` must have 100'),
     (('net', 'labels'), 3, '`net` must have the fields batch_norm, depths'),
     (('net', 'batch_norm'), 'yes', '`net.batch_norm` must be true or false'),
     (('net', 'single_label'), 1, '`net` must be'),

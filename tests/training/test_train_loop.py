@@ -107,6 +107,16 @@ def _newest_checkpoint(folder):
   return newest, checkpoints.restore(newest, abstract)[0]
 
 
+def test_a_phase_of_no_steps_gives_its_first_state(tmp_path):
+  no_steps = dataclasses.replace(PHASE, steps=0)
+  for _ in range(2):
+    log = RecordingLog()
+    state, _ = _train(tmp_path, log, no_steps)
+    assert log.rows == []
+    expected = jax.tree.map(np.asarray, _init(jax.random.PRNGKey(7)))
+    _assert_same(state, expected)
+
+
 def _signal_raiser(*signal_numbers):
   def act():
     for signal_number in signal_numbers:

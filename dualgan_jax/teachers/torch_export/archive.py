@@ -6,27 +6,29 @@ and each tensor is a member of the archive since 2.9.
 """
 
 import contextlib
+import functools
 import json
 import pathlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from dualgan_jax.display import printable
-from dualgan_jax.errors import UserError, first_line
+from dualgan_jax.errors import UserError
 from dualgan_jax.teachers import torch_file
 from dualgan_jax.teachers.stored_zip import StoredZip
 from dualgan_jax.teachers.torch_tensor import Storage, Tensor, make_tensor
+from dualgan_jax.teachers.user_errors import user_errors
 
 EXPORT_AGAIN = (
   'export it with PyTorch 2.8 or newer: torch.export.save(torch.export.export('
   "model.eval(), (x,), dynamic_shapes=({0: torch.export.Dim('n')},)), FILE)"
 )
 # By their numbers in a file (torch._export.serde.schema.ScalarType).
-DTYPES = {
+_DTYPES = {
   1: np.dtype(np.uint8),
   2: np.dtype(np.int8),
   3: np.dtype(np.int16),
@@ -46,13 +48,27 @@ _ARCHIVE_VERSION = b'0'
 _SCHEMA_VERSION = 8  # the major one; minor ones only add fields
 _STRIDED = 7  # torch._export.serde.schema.Layout
 _MAX_JSON_BYTES = 2**26
-_MAX_ERROR_LENGTH = 200
 # By a member that only it has, what else a zip archive of PyTorch may be.
 _OTHER_FILES = {
   'serialized_exported_program.json': 'written by PyTorch 2.7 or older',
   'constants.pkl': 'a file of TorchScript',
   'data.pkl': 'a file of torch.save',
 }
+
+
+class MissingKeyError(LookupError):
+  """A key that a JSON of the archive has not, as its message says."""
+
+
+class _JsonObject(dict[str, Any]):
+  """An object of a JSON, which says in which one a key is missing."""
+
+  def __init__(self, member_name: str, entries: Mapping[str, Any]):
+    super().__init__(entries)
+    self._member_name = member_name
+
+  def __missing__(self, key: str) -> Any:
+    raise MissingKeyError(f'{self._member_name} has no key {key!r}')
 
 
 class Archive:
@@ -134,7 +150,9 @@ class Archive:
     content = self._zip.read(member_name)
     if len(content) > _MAX_JSON_BYTES:
       raise ValueError(f'{member_name} is larger than any net needs')
-    return json.loads(content)
+    return json.loads(
+      content, object_hook=functools.partial(_JsonObject, member_name)
+    )
 
   def _read_tensors(self, folder: str) -> dict[str, np.ndarray]:
     """Reads the tensors of a folder, as PyTorch 2.8 or later wrote them."""
@@ -159,9 +177,9 @@ class Archive:
     if entry['use_pickle']:
       raise ValueError(f'{printable(name, 80)} is no plain tensor')
     meta = entry['tensor_meta']
-    if meta['layout'] != _STRIDED or meta['dtype'] not in DTYPES:
+    if meta['layout'] != _STRIDED or meta['dtype'] not in _DTYPES:
       raise ValueError(f'{printable(name, 80)} is sparse, or of unknown type')
-    dtype, key = DTYPES[meta['dtype']], folder + entry['path_name']
+    dtype, key = _DTYPES[meta['dtype']], folder + entry['path_name']
     length = len(self.storage_bytes(key)) // dtype.itemsize
     return make_tensor(
       self,
@@ -174,8 +192,9 @@ class Archive:
     )
 
 
-@contextlib.contextmanager
-def damage_as_user_error(path: pathlib.Path) -> Iterator[None]:
+def damage_as_user_error(
+  path: pathlib.Path,
+) -> contextlib.AbstractContextManager[None]:
   """Turns whatever a damaged file may raise into one sentence.
 
   Args:
@@ -184,15 +203,21 @@ def damage_as_user_error(path: pathlib.Path) -> Iterator[None]:
   Raises:
     UserError: if anything is raised inside.
   """
-  try:
-    yield
-  except UserError:
-    raise
-  except Exception as error:
-    raise UserError(
-      f'{path}: damaged, or not written by torch.export.save '
-      f'({printable(first_line(error), _MAX_ERROR_LENGTH)}); {EXPORT_AGAIN}.'
-    ) from error
+  return user_errors(
+    f'{path}: damaged, or not written by torch.export.save',
+    f'; {EXPORT_AGAIN}',
+  )
+
+
+def dtype_of(number: Any) -> np.dtype:
+  """Returns the type of numbers that has a number in a file.
+
+  Raises:
+    ValueError: there is none that nets are made of.
+  """
+  if number not in _DTYPES:
+    raise ValueError(f'its tensors of type {number} are not known')
+  return _DTYPES[number]
 
 
 def _check_kind(path: pathlib.Path) -> None:

@@ -1,158 +1,197 @@
 """Turns steps that change a tensor in place into steps without effects."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
-from dualgan_jax.teachers.torch_export.graph import Node, Reference
+from dualgan_jax.teachers.torch_export import views
+from dualgan_jax.teachers.torch_export.graph import Graph, Node, Reference
 from dualgan_jax.teachers.torch_export.operations import table
 
-_MAX_VIEWS = 2**6  # of one another
-_MAX_NAMES = 2**10  # of views and versions of one tensor
-# Results that may share their numbers with the first argument.
-_VIEWS = tuple(
-  f'torch.ops.aten.{name}.'
+_MAX_NODES = 2**14
+# They change the order of a tensor's axes, and no number.
+_REARRANGING = tuple(
+  f'torch.ops.aten.{name}_.'
   for name in (
-    *('view', 'reshape', 'flatten', 'unflatten', 'permute', 'transpose', 't'),
-    *('numpy_T', 'movedim', 'unsqueeze', 'squeeze', 'split', 'chunk', 'slice'),
-    *('split_with_sizes', 'unbind', 'select', 'narrow', 'expand', 'expand_as'),
-    *('dropout', 'feature_dropout', 'alpha_dropout', 'feature_alpha_dropout'),
-    *('contiguous', 'detach', 'alias', 'to', 'type_as', 'view_as', 'swapaxes'),
-    *('reshape_as',),
+    *('squeeze', 'unsqueeze', 'transpose', 'swapaxes', 'swapdims', 't'),
+    *('resize', 'as_strided'),
   )
 )
-_EINSUM = 'torch.ops.aten.einsum.default'
 
 
-def without_effects(
-  nodes: Sequence[Node], logits: str, stored: Mapping[str, str]
-) -> list[Node]:
+def without_effects(graph: Graph) -> Graph:
   """Turns operations that work in place into ones that do not.
 
-  Whoever reads the changed tensor afterwards gets the result instead.
+  Whoever reads the changed tensor afterwards gets the result instead. If it is
+  a view, or has views, that are read afterwards, these are computed anew.
 
   Args:
-    nodes: of a graph, in their order.
-    logits: name of the graph's result, which is read after all nodes.
-    stored: by the name of a parameter or buffer, which the next batch reads,
-      too, its name in PyTorch.
+    graph: of a file.
+
+  Returns:
+    A graph of the same logits, none of whose steps changes its arguments.
 
   Raises:
-    ValueError: a view of the changed tensor is read afterwards, or the changed
-      tensor is stored.
+    ValueError: a parameter or buffer is changed; or so is what might be a view
+      of a tensor that is read afterwards, or a copy.
   """
-  last_reads = {
-    name: index
-    for index, node in enumerate(nodes)
-    for name in node.references()
-  }
-  last_reads[logits] = len(nodes)
-  newest: dict[str, str] = {}
-  views = _Views()
-  pure_nodes = []
-  for index, node in enumerate(nodes):
-    pure_nodes.append(
-      dataclasses.replace(
-        node,
-        arguments=_rename(node.arguments, newest),
-        options=dict(
-          zip(
-            node.options,
-            _rename([*node.options.values()], newest),
-            strict=True,
-          )
-        ),
-      )
+  # What only checks would count as a reader.
+  graph = dataclasses.replace(
+    graph,
+    nodes=tuple(
+      node for node in graph.nodes if node.target not in table.CHECKS
+    ),
+  )
+  rewriting = _Rewriting(graph)
+  for index, node in enumerate(graph.nodes):
+    rewriting.add(index, node)
+  return rewriting.finish()
+
+
+class _Rewriting:
+  """A graph that is being written anew."""
+
+  def __init__(self, graph: Graph):
+    self._graph = graph
+    self._shapes = dict(graph.shapes)
+    self._nodes: list[Node] = []
+    self._views = views.Views()
+    # By a tensor's first name, that of its newest numbers.
+    self._newest: dict[str, str] = {}
+    self._last_reads = {
+      name: index
+      for index, node in enumerate(graph.nodes)
+      for name in node.references()
+    }
+    self._last_reads[graph.logits] = len(graph.nodes)
+
+  def finish(self) -> Graph:
+    """Returns the graph."""
+    return dataclasses.replace(
+      self._graph,
+      nodes=tuple(self._nodes),
+      logits=self._newest_name(self._graph.logits),
+      shapes=self._shapes,
     )
-    origin = next(node.references(), '')
-    if _is_view(node):
-      views.add(index, origin, node.outputs)
+
+  def add(self, index: int, node: Node) -> None:
+    """Adds a step of the old graph, and what it changes."""
+    self._append(self._with_newest(node))
     if table.is_inplace(node.target):
-      (result,), changed = node.outputs, newest.get(origin, origin)
-      views.add(index, changed, ())
-      for name in views.overlapping(changed):
-        if name in stored:
-          raise ValueError(
-            f'{node.target} changes {stored[name]}, so that logits depend on '
-            'earlier batches; call model.eval() before the export, and let '
-            'the model change no buffers'
-          )
-        is_renamed = newest.get(name, name) == changed
-        if not is_renamed and last_reads.get(name, -1) > index:
-          raise ValueError(
-            f'{node.target} changes {name}, too, which is read afterwards; '
-            'let the model change no views in place'
-          )
-      for name, newest_name in newest.items():
-        if newest_name == changed:
-          newest[name] = result
-      newest[changed] = result
-      views.rename(changed, result)
-  if logits in newest:
-    raise ValueError('its logits are changed in place after their last reading')
-  return pure_nodes
+      self._change(index, node)
+    elif views.is_view(node):
+      self._views.add(index, node)
 
+  def _change(self, index: int, node: Node) -> None:
+    """Lets all names of what a step changes mean its result."""
+    (result,), origin = node.outputs, next(node.references())
+    self._views.add_tensor(origin)
+    changed = self._views.first_name(origin)
+    overlapping = [*self._views.overlapping(changed)]
+    for name in overlapping:
+      if name in self._graph.tensor_names:
+        raise ValueError(
+          f'{node.target} changes {self._graph.tensor_names[name]}, so that '
+          'logits depend on earlier batches; call model.eval() before the '
+          'export, and let the model change no buffers'
+        )
+    stale = [
+      name
+      for name in overlapping
+      if name != changed and self._last_reads.get(name, -1) > index
+    ]
+    self._views.add_name(changed, result)
+    self._last_reads[changed] = max(
+      self._last_reads.get(name, -1) for name in (changed, result)
+    )
+    self._newest[changed] = result
+    if stale:
+      self._renew(node, changed, stale)
 
-def _is_view(node: Node) -> bool:
-  """Returns whether a result may share its numbers with the first argument."""
-  if node.target == _EINSUM:
-    # Of one tensor, it may only permute axes; of several, it multiplies.
-    return len([*node.references()]) == 1
-  return node.target.startswith(_VIEWS)
-
-
-class _Views:
-  """Tensors that may share numbers: views of views of one tensor each."""
-
-  def __init__(self):
-    # By name, the way from the whole tensor: steps, and the names they give.
-    self._paths: dict[str, tuple[tuple[int, str], ...]] = {}
-    # By the name of a whole tensor, it and its views.
-    self._members: dict[str, list[str]] = {}
-
-  def add(self, index: int, origin: str, names: Sequence[str]) -> None:
-    """Adds views of a tensor.
+  def _renew(self, node: Node, changed: str, stale: Sequence[str]) -> None:
+    """Computes other tensors anew that share numbers with a changed one.
 
     Args:
-      index: of the step that makes them.
-      origin: the tensor.
-      names: of the views, which share no numbers with one another.
+      node: the step that changes it.
+      changed: first name of the tensor.
+      stale: first names of the others that are read afterwards.
     """
-    if origin not in self._paths:
-      self._paths[origin] = ((-1, origin),)
-      self._members[origin] = [origin]
-    path = self._paths[origin]
-    if len(path) > _MAX_VIEWS:
-      raise ValueError('it has views of views of too many views')
+    path = self._views.path(changed)
+    paths = {name: self._views.path(name) for name in stale}
+    depths = {
+      name: views.num_common(path, other) for name, other in paths.items()
+    }
+    # First from the changed view up to the tensor that all of them share.
+    for base, view in reversed(
+      [*itertools.pairwise(path)][min(depths.values()) - 1 :]
+    ):
+      step = views.assign_to_base(
+        self._views.node(view), *map(self._newest_name, (base, view))
+      )
+      if step is None or node.target.startswith(_REARRANGING):
+        raise _ambiguous(node, base)
+      self._append_anew(step, (base,), node.modules)
+    # Then down to the others.
+    renewed = {*path}
+    for name, depth in depths.items():
+      for view in paths[name][depth:]:
+        if view in renewed:
+          continue
+        step = self._views.node(view)
+        is_certain = views.is_certain(step)
+        if not is_certain or node.target.startswith(_REARRANGING):
+          raise _ambiguous(node, view)
+        self._append_anew(self._with_newest(step), step.outputs, node.modules)
+        renewed.update(step.outputs)
+
+  def _append_anew(
+    self, step: Node, names: Sequence[str], modules: tuple[str, ...]
+  ) -> None:
+    """Adds a step whose results are the newest numbers of some tensors."""
+    outputs = []
     for name in names:
-      self._set_path(name, (*path, (index, name)))
+      new_name = f'{name}_{len(self._nodes)}'
+      while new_name in self._shapes:
+        new_name += '_'
+      if name in self._shapes:
+        self._shapes[new_name] = self._shapes[name]
+      self._newest[name] = new_name
+      outputs.append(new_name)
+    self._append(
+      dataclasses.replace(step, outputs=tuple(outputs), modules=modules)
+    )
 
-  def rename(self, name: str, new_name: str) -> None:
-    """Gives a tensor another name, beside its old one."""
-    self._set_path(new_name, self._paths[name])
-
-  def _set_path(self, name: str, path: tuple[tuple[int, str], ...]) -> None:
-    members = self._members[path[0][1]]
-    # Each change in place goes through all of them.
-    if len(members) >= _MAX_NAMES:
+  def _append(self, node: Node) -> None:
+    if len(self._nodes) >= _MAX_NODES:
       raise ValueError('it has too many views, or changes, of one tensor')
-    self._paths[name] = path
-    members.append(name)
+    self._nodes.append(node)
 
-  def overlapping(self, name: str) -> Iterator[str]:
-    """Yields the names of tensors that may share numbers with one."""
-    path = self._paths[name]
-    for other in self._members[path[0][1]]:
-      pairs = zip(path, self._paths[other], strict=False)
-      fork = next((pair for pair in pairs if pair[0] != pair[1]), None)
-      # Parts of one split have no number in common.
-      if fork is None or fork[0][0] != fork[1][0]:
-        yield other
+  def _newest_name(self, name: str) -> str:
+    first_name = self._views.first_name(name)
+    return self._newest.get(first_name, name)
+
+  def _with_newest(self, node: Node) -> Node:
+    """Lets a step read the newest numbers of its arguments."""
+    return dataclasses.replace(
+      node,
+      arguments=self._rename(node.arguments),
+      options={
+        name: self._rename(value) for name, value in node.options.items()
+      },
+    )
+
+  def _rename(self, value: Any) -> Any:
+    if isinstance(value, Reference):
+      return Reference(self._newest_name(value.name))
+    if isinstance(value, list | tuple):
+      return type(value)(self._rename(entry) for entry in value)
+    return value
 
 
-def _rename(value: Any, newest: Mapping[str, str]) -> Any:
-  if isinstance(value, Reference):
-    return Reference(newest.get(value.name, value.name))
-  if isinstance(value, list | tuple):
-    return type(value)(_rename(entry, newest) for entry in value)
-  return value
+def _ambiguous(node: Node, name: str) -> ValueError:
+  """Makes the error of a change that may reach another tensor, or not."""
+  return ValueError(
+    f'{node.target} changes {name}, too, which is read afterwards; let the '
+    'model change no views in place'
+  )

@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from dualgan_jax.display import printable
 from dualgan_jax.errors import UserError
-from dualgan_jax.teachers.torch_export import cuts, graph, program
+from dualgan_jax.teachers.torch_export import cuts, effects, graph, program
 from dualgan_jax.teachers.torch_export.archive import (
   Archive,
   damage_as_user_error,
@@ -23,9 +23,12 @@ from dualgan_jax.teachers.torch_export.graph import Graph, Rows
 from dualgan_jax.teachers.torch_export.layouts import Layout
 from dualgan_jax.teachers.torch_export.program import Step
 
-_BATCH_NORM = 'torch.ops.aten.batch_norm.default'
+_BATCH_NORMS = tuple(
+  f'torch.ops.aten.{name}.default'
+  for name in ('batch_norm', '_native_batch_norm_legit_no_training')
+)
 # Operations that make probabilities of logits.
-_PROBABILITIES = ('softmax', 'sigmoid', 'sigmoid_')
+_PROBABILITIES = ('softmax', '_softmax', 'sigmoid', 'sigmoid_')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class ExportedNet:
   def count_batch_norms(self) -> int:
     """Counts the batch norms whose statistics the prior can match."""
     return sum(
-      step.depends_on_images and step.node.target == _BATCH_NORM
+      step.depends_on_images and step.node.target in _BATCH_NORMS
       for step in self.steps
     )
 
@@ -173,6 +176,8 @@ def read(path: pathlib.Path) -> ExportedNet:
     module = archive.program['graph_module']
     try:
       parsed_graph = graph.parse(module)
+      program.check_operations(parsed_graph)
+      parsed_graph = effects.without_effects(parsed_graph)
       steps = program.link(parsed_graph)
       _check_logits(parsed_graph)
       program.check_shapes(parsed_graph, steps, archive.tensors)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dualgan_jax.teachers.torch_export.archive import DTYPES
+from dualgan_jax.teachers.torch_export.archive import dtype_of
 
 # More steps or numbers than any classifier of images needs.
 _MAX_NODES = 2**13
@@ -102,7 +102,7 @@ def parse(graph_module: Mapping[str, Any]) -> Graph:
   Raises:
     ValueError: it is no net of one batch of images to logits, its batch has a
       fixed size, or it holds what is not known.
-    KeyError, TypeError, AttributeError: it is damaged.
+    LookupError, TypeError, AttributeError: it is damaged.
   """
   graph, signature = graph_module['graph'], graph_module['signature']
   if len(graph['nodes']) > _MAX_NODES:
@@ -110,7 +110,7 @@ def parse(graph_module: Mapping[str, Any]) -> Graph:
   images, tensor_names, parameters = _parse_inputs(signature['input_specs'])
   logits = _parse_output(signature['output_specs'])
   image_entry = graph['tensor_values'][images]
-  if np.issubdtype(DTYPES[image_entry['dtype']], np.integer):
+  if np.issubdtype(dtype_of(image_entry['dtype']), np.integer):
     raise ValueError(
       'the model takes images of whole numbers; export it with x in float32, '
       'as it is after mean and standard deviation'
@@ -279,7 +279,7 @@ def _parse_argument(argument: Any) -> Any:
     case 'as_sym_ints' | 'as_sym_floats' | 'as_sym_bools':
       return [_parse_symbolic(entry) for entry in content]
     case 'as_scalar_type':
-      return DTYPES[content]
+      return dtype_of(content)
     case 'as_float':
       return float(content)  # infinity may be written as a text
     case 'as_int' | 'as_bool' | 'as_string' | 'as_ints' | 'as_bools':

@@ -23,9 +23,14 @@ class Layout(enum.Enum):
 _CHANNELS_FIRST = tuple(
   f'torch.ops.aten.{name}'
   for name in (
-    *('conv2d.', 'batch_norm.', 'max_pool2d.', 'avg_pool2d.', 'group_norm.'),
-    *('adaptive_avg_pool2d.', 'adaptive_max_pool2d.', 'instance_norm.'),
-    *('pixel_shuffle.', 'channel_shuffle.'),
+    *('conv2d.', 'convolution.', 'conv_transpose2d.', 'batch_norm.'),
+    *('_native_batch_norm_legit_no_training.', 'native_group_norm.'),
+    *('group_norm.', 'instance_norm.', 'max_pool2d.', 'avg_pool2d.'),
+    *('max_pool2d_with_indices.', 'adaptive_avg_pool2d.'),
+    *('_adaptive_avg_pool2d.', 'adaptive_max_pool2d.'),
+    *('upsample_nearest2d.', 'upsample_bilinear2d.'),
+    *('upsample_bicubic2d.', '_upsample_nearest_exact2d.', 'pixel_shuffle.'),
+    *('pixel_unshuffle.', 'channel_shuffle.', 'grid_sampler.'),
   )
 )
 # Operations after which axes may mean something else.
@@ -35,11 +40,16 @@ _REARRANGING = tuple(
     *('view.', 'reshape.', 'flatten.', 'unflatten.', 'permute.', 'transpose.'),
     *('movedim.', 'matmul.', 'bmm.', 'einsum.', 'stack.', 'unbind.', 'select.'),
     *('squeeze.', 'unsqueeze.', 'scaled_dot_product_attention.', 'index.'),
-    *('view_as.', 'reshape_as.', 'swapaxes.'),
+    *('view_as.', 'reshape_as.', 'swapaxes.', 'swapdims.', 'unfold.'),
+    *('meshgrid.', 'mT.', 'adjoint.', 'rot90.', 'diagonal.'),
+    *('affine_grid_generator.',),
   )
 )
 # It takes moments over the channels of each pixel, so that these are last.
-_LAYER_NORM = 'torch.ops.aten.layer_norm.default'
+_LAYER_NORMS = tuple(
+  f'torch.ops.aten.{name}.default'
+  for name in ('layer_norm', 'native_layer_norm')
+)
 _PERMUTE = 'torch.ops.aten.permute.default'
 
 
@@ -83,7 +93,7 @@ def _pass_on(
     for name in (next(node.references()), *node.outputs):
       if len(shapes.get(name, ())) == _NUM_AXES:
         layouts.setdefault(name, Layout.CHANNELS_FIRST)
-  elif node.target == _LAYER_NORM and len(node.arguments[1]) == 1:
+  elif node.target in _LAYER_NORMS and len(node.arguments[1]) == 1:
     for name in (next(node.references()), *node.outputs):
       if len(shapes.get(name, ())) == _NUM_AXES:
         layouts.setdefault(name, Layout.CHANNELS_LAST)

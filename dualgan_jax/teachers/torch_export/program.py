@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.errors import first_line
-from dualgan_jax.teachers.torch_export.effects import without_effects
 from dualgan_jax.teachers.torch_export.graph import (
   Graph,
   Length,
@@ -40,11 +39,11 @@ class Step:
   depends_on_images: bool
 
 
-def link(graph: Graph) -> tuple[Step, ...]:
-  """Makes a graph's steps.
+def check_operations(graph: Graph) -> None:
+  """Checks that all operations of a graph are known.
 
   Raises:
-    ValueError: it has unknown operations; the message names them all.
+    ValueError: some are not; the message names them all.
   """
   unknown = {
     node.target: ' in ' + node.modules[-1] if node.modules else ''
@@ -58,9 +57,16 @@ def link(graph: Graph) -> tuple[Step, ...]:
       f'{target}{place}' for target, place in sorted(unknown.items())
     )
     raise ValueError(f'it has operations that are not known: {listed}')
-  nodes = [node for node in graph.nodes if node.target not in table.CHECKS]
+
+
+def link(graph: Graph) -> tuple[Step, ...]:
+  """Makes a graph's steps.
+
+  Args:
+    graph: of known operations, none of which has an effect.
+  """
   steps, of_images = [], {graph.image}
-  for node in without_effects(nodes, graph.logits, graph.tensor_names):
+  for node in graph.nodes:
     node = _with_squeezed_axes(node, graph)
     is_size = node.target == table.SIZE
     depends_on_images = not is_size and not of_images.isdisjoint(
@@ -91,8 +97,15 @@ def check_shapes(
     tensors: of the file, by their names in PyTorch.
 
   Raises:
-    ValueError: an operation cannot take its arguments, or a shape differs.
+    ValueError: a tensor is missing, an operation cannot take its arguments, or
+      a shape differs.
   """
+  for tensor_name in graph.tensor_names.values():
+    if tensor_name not in tensors:
+      raise ValueError(
+        f'its weights have no {tensor_name}, which its graph needs; export it '
+        'again'
+      )
   inputs = {
     name: jax.ShapeDtypeStruct(
       tensors[tensor_name].shape,

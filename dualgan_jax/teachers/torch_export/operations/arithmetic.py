@@ -1,15 +1,10 @@
-"""Arithmetic number by number, and sums over axes, as PyTorch defines them."""
-
-from collections.abc import Sequence
+"""Arithmetic number by number, as PyTorch defines it."""
 
 import chex
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 Number = chex.Array | float
-# An axis, several, or all of them if None or ().
-Axes = int | Sequence[int] | None
 
 
 def add(left: Number, right: Number, alpha: float = 1) -> Number:
@@ -68,147 +63,36 @@ def add_product(
   return addend + value * (left * right)
 
 
+def add_quotient(
+  addend: Number, left: Number, right: Number, value: float = 1
+) -> Number:
+  """Computes addend + value * left / right."""
+  return addend + value * (left / right)
+
+
+def interpolate(start: Number, end: Number, weight: Number) -> Number:
+  """Computes start + weight * (end - start)."""
+  return start + weight * (end - start)
+
+
+def replace_nan(
+  values: chex.Array,
+  nan: float | None = None,
+  posinf: float | None = None,
+  neginf: float | None = None,
+) -> chex.Array:
+  """Computes nan, 0 if None, in place of NaN, and finite numbers of ±∞."""
+  return jnp.nan_to_num(values, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+
+
+def fractional_part(values: chex.Array) -> chex.Array:
+  """Computes values - trunc(values)."""
+  return values - jnp.trunc(values)
+
+
 def fill(values: chex.Array, filling: Number) -> chex.Array:
   """Computes filling in place of each value."""
   return jnp.full_like(values, filling)
-
-
-def cumulated(
-  values: chex.Array, axis: int, dtype: jnp.dtype | None = None
-) -> chex.Array:
-  """Computes the sums of all values up to each along an axis."""
-  return _summands(values, dtype).cumsum(axis)
-
-
-def _summands(values: chex.Array, dtype: jnp.dtype | None) -> chex.Array:
-  """Widens integers and truth values, whose sums PyTorch makes of int64."""
-  if dtype is None and not jnp.issubdtype(values.dtype, jnp.inexact):
-    dtype = jax.dtypes.canonicalize_dtype(jnp.int64)
-  return _cast(values, dtype)
-
-
-def _cast(values: chex.Array, dtype: jnp.dtype | None) -> chex.Array:
-  return values if dtype is None else values.astype(dtype)
-
-
-def _axes(values: chex.Array, axes: Axes) -> tuple[int, ...]:
-  """Lists axes; PyTorch writes all of them as None or ()."""
-  if axes is None or axes == [] or axes == ():
-    return tuple(range(values.ndim))
-  return (axes,) if isinstance(axes, int) else tuple(axes)
-
-
-def mean(
-  values: chex.Array,
-  axes: Axes = None,
-  keepdim: bool = False,
-  dtype: jnp.dtype | None = None,
-) -> chex.Array:
-  """Computes the mean over axes."""
-  return _cast(values, dtype).mean(_axes(values, axes), keepdims=keepdim)
-
-
-def total(
-  values: chex.Array,
-  axes: Axes = None,
-  keepdim: bool = False,
-  dtype: jnp.dtype | None = None,
-) -> chex.Array:
-  """Computes the sum over axes."""
-  return _summands(values, dtype).sum(_axes(values, axes), keepdims=keepdim)
-
-
-def variance(
-  values: chex.Array,
-  axes: Axes = None,
-  correction: float | None = None,
-  keepdim: bool = False,
-) -> chex.Array:
-  """Computes Σ (values - mean)² / (n - correction) over axes."""
-  return values.var(
-    _axes(values, axes),
-    ddof=1 if correction is None else correction,
-    keepdims=keepdim,
-  )
-
-
-def standard_deviation(
-  values: chex.Array,
-  axes: Axes = None,
-  correction: float | None = None,
-  keepdim: bool = False,
-) -> chex.Array:
-  """Computes √ of `variance`."""
-  return jnp.sqrt(variance(values, axes, correction, keepdim))
-
-
-def variance_and_mean(
-  values: chex.Array,
-  axes: Axes = None,
-  correction: float | None = None,
-  keepdim: bool = False,
-) -> tuple[chex.Array, chex.Array]:
-  """Computes `variance` and `mean`."""
-  return (
-    variance(values, axes, correction, keepdim),
-    mean(values, axes, keepdim),
-  )
-
-
-def norm(
-  values: chex.Array,
-  order: float = 2,
-  axes: Axes = None,
-  keepdim: bool = False,
-  dtype: jnp.dtype | None = None,
-) -> chex.Array:
-  """Computes (Σ |values|^order)^(1 / order) over axes.
-
-  Order 0 counts what is not zero; ±∞ give the maximum and the minimum.
-  """
-  magnitudes = jnp.abs(_cast(values, dtype))
-  axes = _axes(values, axes)
-  if order == 2:
-    sums = jnp.square(magnitudes).sum(axes, keepdims=keepdim)
-    return jnp.sqrt(sums)
-  if order == jnp.inf:
-    return magnitudes.max(axes, keepdims=keepdim)
-  if order == -jnp.inf:
-    return magnitudes.min(axes, keepdims=keepdim)
-  if order == 0:
-    return (magnitudes > 0).sum(axes, keepdims=keepdim).astype(values.dtype)
-  return (magnitudes**order).sum(axes, keepdims=keepdim) ** (1 / order)
-
-
-def log_of_total(
-  values: chex.Array, axes: Axes, keepdim: bool = False
-) -> chex.Array:
-  """Computes log Σ exp(values) over axes."""
-  return jax.nn.logsumexp(values, _axes(values, axes), keepdims=keepdim)
-
-
-def maximum_along(
-  values: chex.Array, axes: Axes = None, keepdim: bool = False
-) -> chex.Array:
-  """Computes the maximum over axes."""
-  return values.max(_axes(values, axes), keepdims=keepdim)
-
-
-def minimum_along(
-  values: chex.Array, axes: Axes = None, keepdim: bool = False
-) -> chex.Array:
-  """Computes the minimum over axes."""
-  return values.min(_axes(values, axes), keepdims=keepdim)
-
-
-def maximum_and_place(
-  values: chex.Array, axis: int, keepdim: bool = False
-) -> tuple[chex.Array, chex.Array]:
-  """Computes the maximum along an axis, and where it stands."""
-  return (
-    values.max(axis, keepdims=keepdim),
-    values.argmax(axis, keepdims=keepdim),
-  )
 
 
 _BINARY = {
@@ -217,6 +101,8 @@ _BINARY = {
   'rsub': subtract_from,
   'mul': multiply,
   'div': divide,
+  'remainder': jnp.remainder,
+  'fmod': jnp.fmod,
   'eq': jnp.equal,
   'ne': jnp.not_equal,
   'lt': jnp.less,
@@ -231,13 +117,28 @@ OPERATIONS = {
     for overload in ('Tensor', 'Scalar')
   },
   'div.Tensor_mode': divide,
+  'div.Scalar_mode': divide,
+  'floor_divide.default': jnp.floor_divide,
+  'floor_divide.Scalar': jnp.floor_divide,
+  'remainder.Scalar_Tensor': jnp.remainder,
   'pow.Tensor_Scalar': jnp.power,
   'pow.Tensor_Tensor': jnp.power,
   'pow.Scalar': jnp.power,
   'neg.default': jnp.negative,
   'abs.default': jnp.abs,
+  'sign.default': jnp.sign,
+  'floor.default': jnp.floor,
+  'ceil.default': jnp.ceil,
+  'round.default': jnp.round,
+  'trunc.default': jnp.trunc,
+  'frac.default': fractional_part,
   'exp.default': jnp.exp,
+  'exp2.default': jnp.exp2,
+  'expm1.default': jnp.expm1,
   'log.default': jnp.log,
+  'log2.default': jnp.log2,
+  'log10.default': jnp.log10,
+  'log1p.default': jnp.log1p,
   'sqrt.default': jnp.sqrt,
   'rsqrt.default': lax.rsqrt,
   'square.default': jnp.square,
@@ -245,6 +146,11 @@ OPERATIONS = {
   'erf.default': lax.erf,
   'sin.default': jnp.sin,
   'cos.default': jnp.cos,
+  'tan.default': jnp.tan,
+  'atan.default': jnp.arctan,
+  'atan2.default': jnp.arctan2,
+  'sinh.default': jnp.sinh,
+  'cosh.default': jnp.cosh,
   'clamp.default': clamp,
   'clamp.Tensor': clamp,
   'clamp_min.default': jnp.maximum,
@@ -254,28 +160,30 @@ OPERATIONS = {
   'max.other': jnp.maximum,
   'min.other': jnp.minimum,
   'where.self': jnp.where,
+  'where.Scalar': jnp.where,
+  'where.ScalarSelf': jnp.where,
+  'where.ScalarOther': jnp.where,
+  'nan_to_num.default': replace_nan,
+  'isnan.default': jnp.isnan,
   'masked_fill.Scalar': masked_fill,
   'masked_fill.Tensor': masked_fill,
   'logical_not.default': jnp.logical_not,
+  'logical_and.default': jnp.logical_and,
+  'logical_or.default': jnp.logical_or,
+  'logical_xor.default': jnp.logical_xor,
   'bitwise_not.default': jnp.bitwise_not,
+  'bitwise_and.Tensor': jnp.bitwise_and,
+  'bitwise_or.Tensor': jnp.bitwise_or,
+  'bitwise_xor.Tensor': jnp.bitwise_xor,
+  '__and__.Tensor': jnp.bitwise_and,
+  '__or__.Tensor': jnp.bitwise_or,
+  '__xor__.Tensor': jnp.bitwise_xor,
+  'hypot.default': jnp.hypot,
   'addcmul.default': add_product,
+  'addcdiv.default': add_quotient,
+  'lerp.Tensor': interpolate,
+  'lerp.Scalar': interpolate,
   'fill.Scalar': fill,
   'fill.Tensor': fill,
   'zero.default': jnp.zeros_like,
-  'cumsum.default': cumulated,
-  'mean.default': mean,
-  'mean.dim': mean,
-  'sum.default': total,
-  'sum.dim_IntList': total,
-  'var.correction': variance,
-  'std.correction': standard_deviation,
-  'var_mean.correction': variance_and_mean,
-  'linalg_vector_norm.default': norm,
-  'norm.ScalarOpt_dim': norm,
-  'amax.default': maximum_along,
-  'amin.default': minimum_along,
-  'max.default': maximum_along,
-  'min.default': minimum_along,
-  'max.dim': maximum_and_place,
-  'logsumexp.default': log_of_total,
 }

@@ -102,6 +102,42 @@ def new_ones(
   return jnp.ones(tuple(shape), dtype or tensor.dtype)
 
 
+def full_like(
+  tensor: chex.Array, filling: float, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Makes a tensor of one number in another's shape."""
+  return jnp.full_like(tensor, filling, dtype)
+
+
+def new_full(
+  tensor: chex.Array,
+  shape: Sequence[int],
+  filling: float,
+  dtype: jnp.dtype | None = None,
+) -> chex.Array:
+  """Makes a tensor of one number in another's type."""
+  return jnp.full(tuple(shape), filling, dtype or tensor.dtype)
+
+
+def linspace(
+  start: float, end: float, steps: int, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Makes numbers from start to end, all as far from the next one."""
+  return jnp.linspace(start, end, steps, dtype=dtype)
+
+
+def eye(length: int, dtype: jnp.dtype | None = None) -> chex.Array:
+  """Makes a matrix with 1 in its diagonal and 0 elsewhere."""
+  return jnp.eye(length, dtype=dtype or jnp.float32)
+
+
+def eye_of_shape(
+  height: int, width: int, dtype: jnp.dtype | None = None
+) -> chex.Array:
+  """Makes a matrix of any shape with 1 in its diagonal and 0 elsewhere."""
+  return jnp.eye(height, width, dtype=dtype or jnp.float32)
+
+
 def arange(end: int, dtype: jnp.dtype | None = None) -> chex.Array:
   """Makes the numbers 0, 1, … before end."""
   return jnp.arange(end, dtype=dtype)
@@ -137,8 +173,17 @@ OPERATIONS = {
   'scalar_tensor.default': scalar_tensor,
   'zeros_like.default': zeros_like,
   'ones_like.default': ones_like,
+  'full_like.default': full_like,
+  # What they hold is open until something is written there.
+  'empty.memory_format': zeros,
+  'empty_like.default': zeros_like,
+  'new_empty.default': new_zeros,
   'new_zeros.default': new_zeros,
   'new_ones.default': new_ones,
+  'new_full.default': new_full,
+  'linspace.default': linspace,
+  'eye.default': eye,
+  'eye.m': eye_of_shape,
   'arange.default': arange,
   'arange.start': arange_from,
   'arange.start_step': arange_from,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dualgan_jax.teachers.torch_export.operations import reductions
 from dualgan_jax.teachers.torch_export.operations.unsupported import (
   Unsupported,
 )
@@ -59,9 +60,89 @@ def convolution(
     feature_group_count=groups,
     dimension_numbers=(f'NC{axes}', f'OI{axes}', f'NC{axes}'),
   )
-  if bias is None:
-    return output
-  return output + bias.reshape(-1, *(1,) * num_axes)
+  return output if bias is None else output + _per_channel(bias, num_axes)
+
+
+def transposed_convolution(
+  features: chex.Array,
+  kernel: chex.Array,
+  bias: chex.Array | None = None,
+  stride: Lengths = 1,
+  padding: Lengths = 0,
+  output_padding: Lengths = 0,
+  groups: int = 1,
+  dilation: Lengths = 1,
+) -> chex.Array:
+  """Computes the transpose of `convolution` as a map of features, plus a bias.
+
+  Args:
+    features: [N, C, ...].
+    kernel: [C, O / groups, ...].
+    bias: [O].
+    stride: of the convolution, so that of the output's pixels.
+    padding: that the convolution adds, so that is cut off here.
+    output_padding: pixels more at the end of each axis.
+    groups: see `convolution`.
+    dilation: see `convolution`.
+  """
+  num_axes = features.ndim - 2
+  steps = per_axis(dilation, num_axes)
+  lengths = zip(
+    kernel.shape[2:],
+    steps,
+    per_axis(padding, num_axes),
+    per_axis(output_padding, num_axes),
+    strict=True,
+  )
+  pads = [
+    (step * (size - 1) - pad, step * (size - 1) - pad + extra)
+    for size, step, pad, extra in lengths
+  ]
+  # Each group's input and output channels change places, and taps turn round.
+  num_inputs, num_outputs, *kernel_size = kernel.shape
+  kernel = kernel.reshape(
+    groups, num_inputs // groups, num_outputs, *kernel_size
+  )
+  kernel = kernel.swapaxes(1, 2).reshape(
+    groups * num_outputs, num_inputs // groups, *kernel_size
+  )
+  axes = 'HW'[:num_axes]
+  output = lax.conv_general_dilated(
+    features,
+    jnp.flip(kernel, range(2, kernel.ndim)).astype(features.dtype),
+    (1,) * num_axes,
+    pads,
+    lhs_dilation=per_axis(stride, num_axes),
+    rhs_dilation=steps,
+    feature_group_count=groups,
+    dimension_numbers=(f'NC{axes}', f'OI{axes}', f'NC{axes}'),
+  )
+  return output if bias is None else output + _per_channel(bias, num_axes)
+
+
+def any_convolution(
+  features: chex.Array,
+  kernel: chex.Array,
+  bias: chex.Array | None,
+  stride: Lengths,
+  padding: Lengths,
+  dilation: Lengths,
+  transposed: bool,
+  output_padding: Lengths,
+  groups: int,
+) -> chex.Array:
+  """Computes `convolution`, or `transposed_convolution`."""
+  if transposed:
+    return transposed_convolution(
+      *(features, kernel, bias, stride, padding),
+      *(output_padding, groups, dilation),
+    )
+  return convolution(features, kernel, bias, stride, padding, dilation, groups)
+
+
+def _per_channel(bias: chex.Array, num_axes: int) -> chex.Array:
+  """Puts axes of length 1 behind a bias [O]."""
+  return bias.reshape(-1, *(1,) * num_axes)
 
 
 def linear(
@@ -76,6 +157,16 @@ def linear(
   """
   output = features @ kernel.T
   return output if bias is None else output + bias
+
+
+def matrix_times_vector(matrix: chex.Array, vector: chex.Array) -> chex.Array:
+  """Computes matrix [m, n] · vector [n]."""
+  return matrix @ vector
+
+
+def outer(left: chex.Array, right: chex.Array) -> chex.Array:
+  """Computes left [m] · right [n]ᵀ."""
+  return left[:, None] * right
 
 
 def addmm(
@@ -132,16 +223,80 @@ def attention(
   return weights @ values
 
 
+def norm_except(
+  weights: chex.Array, order: int = 2, axis: int = 0
+) -> chex.Array:
+  """Computes the norm of each part of an axis; -1 for that of all weights."""
+  if axis == -1:
+    return reductions.norm(weights, order)
+  parts = jnp.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
+  shape = [1] * weights.ndim
+  shape[axis] = -1
+  return reductions.norm(parts, order, 1).reshape(shape)
+
+
+def weight_norm(
+  directions: chex.Array, lengths: chex.Array, axis: int = 0
+) -> chex.Array:
+  """Computes lengths * directions / ‖directions‖, per part of an axis.
+
+  Args:
+    directions: [O, ...], of the weights.
+    lengths: [O, 1, ...]: of the weights' parts.
+    axis: whose parts have a length each; -1 for one length of them all.
+  """
+  return weight_norm_and_lengths(directions, lengths, axis)[0]
+
+
+def weight_norm_and_lengths(
+  directions: chex.Array, lengths: chex.Array, axis: int = 0
+) -> tuple[chex.Array, chex.Array]:
+  """Computes `weight_norm`, and ‖directions‖."""
+  norms = norm_except(directions, 2, axis)
+  return directions * (lengths / norms), norms
+
+
+def cosine_similarity(
+  left: chex.Array, right: chex.Array, axis: int = 1, eps: float = 1e-8
+) -> chex.Array:
+  """Computes Σ left * right / (‖left‖ * ‖right‖) along an axis.
+
+  Args:
+    left: any.
+    right: of a shape that broadcasts with it.
+    axis: of the vectors.
+    eps: least norm to divide by.
+  """
+  left, right = jnp.broadcast_arrays(left, right)
+  left, right = (
+    vectors / jnp.maximum(reductions.norm(vectors, 2, [axis], True), eps)
+    for vectors in (left, right)
+  )
+  return (left * right).sum(axis)
+
+
 OPERATIONS = {
   'conv1d.default': convolution,
   'conv1d.padding': convolution,
   'conv2d.default': convolution,
   'conv2d.padding': convolution,
+  'conv_transpose1d.default': transposed_convolution,
+  'conv_transpose2d.input': transposed_convolution,
+  'convolution.default': any_convolution,
   'linear.default': linear,
   'addmm.default': addmm,
+  'baddbmm.default': addmm,
   'matmul.default': jnp.matmul,
   'mm.default': jnp.matmul,
   'bmm.default': jnp.matmul,
+  'mv.default': matrix_times_vector,
+  'dot.default': jnp.dot,
+  'vdot.default': jnp.dot,
+  'outer.default': outer,
+  '_weight_norm.default': weight_norm,
+  '_weight_norm_interface.default': weight_norm_and_lengths,
+  'norm_except_dim.default': norm_except,
+  'cosine_similarity.default': cosine_similarity,
   'einsum.default': einsum,
   'scaled_dot_product_attention.default': attention,
 }

@@ -1,6 +1,7 @@
 """Normalisation, as PyTorch defines it; batch norm by way of Linen's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import chex
 import flax.linen as nn
@@ -197,11 +198,53 @@ def instance_norm(
     eps: is added to the variance.
     cudnn_enabled: has no effect.
   """
-  del running_mean, running_var, momentum, cudnn_enabled
-  if not use_input_stats:
-    raise Unsupported('instance norm by running averages')
-  axes = tuple(range(2, features.ndim))
-  return _affine(_normalize(features, axes, eps), scale, bias)
+  del momentum, cudnn_enabled
+  if use_input_stats:
+    axes = tuple(range(2, features.ndim))
+    return _affine(_normalize(features, axes, eps), scale, bias)
+  if running_mean is None or running_var is None:
+    raise Unsupported('instance norm without any moments')
+  inverse_std = lax.rsqrt(running_var + eps)
+  centered = _affine(features, None, -running_mean)
+  return _affine(_affine(centered, inverse_std, None), scale, bias)
+
+
+def decomposed_batch_norm(
+  features: chex.Array,
+  scale: chex.Array | None,
+  bias: chex.Array | None,
+  running_mean: chex.Array,
+  running_var: chex.Array,
+  momentum: float,
+  eps: float,
+) -> tuple[chex.Array, None, None]:
+  """Computes `batch_norm`, and None instead of moments, which none has."""
+  normalized = batch_norm(
+    features, scale, bias, running_mean, running_var, False, momentum, eps
+  )
+  return normalized, None, None
+
+
+def decomposed_layer_norm(
+  features: chex.Array, *options: Any
+) -> tuple[chex.Array, None, None]:
+  """Computes `layer_norm`, and None instead of its moments."""
+  return layer_norm(features, *options), None, None
+
+
+def decomposed_group_norm(
+  features: chex.Array,
+  scale: chex.Array | None,
+  bias: chex.Array | None,
+  num_rows: int,
+  num_channels: int,
+  num_pixels: int,
+  num_groups: int,
+  eps: float,
+) -> tuple[chex.Array, None, None]:
+  """Computes `group_norm`, and None instead of its moments."""
+  del num_rows, num_channels, num_pixels
+  return group_norm(features, num_groups, scale, bias, eps), None, None
 
 
 def _last_axes(shape: Sequence[int]) -> tuple[int, ...]:
@@ -235,4 +278,8 @@ OPERATIONS = {
   'rms_norm.default': rms_norm,
   'group_norm.default': group_norm,
   'instance_norm.default': instance_norm,
+  # Of a program after `run_decompositions`.
+  '_native_batch_norm_legit_no_training.default': decomposed_batch_norm,
+  'native_layer_norm.default': decomposed_layer_norm,
+  'native_group_norm.default': decomposed_group_norm,
 }

@@ -1,28 +1,29 @@
-"""Pools of images [N, C, H, W], as PyTorch defines them."""
+"""Pools of features [N, C, ...], as PyTorch defines them."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dualgan_jax.teachers.torch_export.operations.indexing import MAX_PARTS
 from dualgan_jax.teachers.torch_export.operations.linear import (
   Lengths,
   per_axis,
 )
-from dualgan_jax.teachers.torch_export.operations.shape import MAX_PARTS
 from dualgan_jax.teachers.torch_export.operations.unsupported import (
   Unsupported,
 )
 
-_NUM_AXES = 2
 _MAX_WEIGHTS = 2**24  # of an adaptive pool, far more than a net needs
 
 
 def _pads(
-  image_size: tuple[int, ...],
+  feature_size: tuple[int, ...],
   window: tuple[int, ...],
   strides: tuple[int, ...],
   padding: tuple[int, ...],
@@ -35,7 +36,7 @@ def _pads(
   """
   pads = []
   for length, size, stride, pad in zip(
-    image_size, window, strides, padding, strict=True
+    feature_size, window, strides, padding, strict=True
   ):
     num_steps = (length + 2 * pad - size) / stride
     last_start = stride * (
@@ -47,8 +48,8 @@ def _pads(
   return pads
 
 
-def max_pool2d(
-  images: chex.Array,
+def max_pool(
+  features: chex.Array,
   kernel_size: Lengths,
   stride: Lengths = (),
   padding: Lengths = 0,
@@ -58,7 +59,7 @@ def max_pool2d(
   """Computes the maximum of each window; what is padded never is.
 
   Args:
-    images: [N, C, H, W].
+    features: [N, C, ...].
     kernel_size: of the window.
     stride: of the windows; their size if ().
     padding: at both ends.
@@ -66,15 +67,15 @@ def max_pool2d(
     ceil_mode: whether a last window may be cut off.
   """
   kernel, strides, padding, dilation = (
-    per_axis(lengths, _NUM_AXES)
+    per_axis(lengths, features.ndim - 2)
     for lengths in (kernel_size, stride or kernel_size, padding, dilation)
   )
   window = tuple(
     step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True)
   )
-  pads = _pads(images.shape[2:], window, strides, padding, ceil_mode)
+  pads = _pads(features.shape[2:], window, strides, padding, ceil_mode)
   return lax.reduce_window(
-    images,
+    features,
     -jnp.inf,
     lax.max,
     (1, 1, *kernel),
@@ -84,8 +85,15 @@ def max_pool2d(
   )
 
 
-def avg_pool2d(
-  images: chex.Array,
+def max_pool_and_places(
+  features: chex.Array, *options: Any
+) -> tuple[chex.Array, None]:
+  """Computes `max_pool`, and None instead of the maxima's places."""
+  return max_pool(features, *options), None
+
+
+def avg_pool(
+  features: chex.Array,
   kernel_size: Lengths,
   stride: Lengths = (),
   padding: Lengths = 0,
@@ -96,7 +104,7 @@ def avg_pool2d(
   """Computes the mean of each window.
 
   Args:
-    images: [N, C, H, W].
+    features: [N, C, ...].
     kernel_size: of the window.
     stride: of the windows; their size if ().
     padding: of zeros, at both ends.
@@ -106,10 +114,10 @@ def avg_pool2d(
     divisor_override: to divide the sums by, instead of counts.
   """
   kernel, strides, padding = (
-    per_axis(lengths, _NUM_AXES)
+    per_axis(lengths, features.ndim - 2)
     for lengths in (kernel_size, stride or kernel_size, padding)
   )
-  pads = _pads(images.shape[2:], kernel, strides, padding, ceil_mode)
+  pads = _pads(features.shape[2:], kernel, strides, padding, ceil_mode)
 
   def window_sums(values, pads):
     return lax.reduce_window(
@@ -121,10 +129,10 @@ def avg_pool2d(
       ((0, 0), (0, 0), *pads),
     )
 
-  sums = window_sums(images, pads)
+  sums = window_sums(features, pads)
   if divisor_override:
     return sums / divisor_override
-  counted = jnp.ones((1, 1, *images.shape[2:]), images.dtype)
+  counted = jnp.ones((1, 1, *features.shape[2:]), features.dtype)
   if count_include_pad:
     low_and_high = [(length, length) for length in padding]
     counted = jnp.pad(
@@ -144,87 +152,122 @@ def _ranges(length: int, num_parts: int) -> list[slice]:
   ]
 
 
-def adaptive_avg_pool2d(images: chex.Array, output_size: Lengths) -> chex.Array:
-  """Computes the means of h × w parts, which may overlap.
+def adaptive_avg_pool(
+  features: chex.Array, output_size: Sequence[int]
+) -> chex.Array:
+  """Computes the means of equally long parts, which may overlap.
 
   Args:
-    images: [N, C, H, W].
-    output_size: (h, w).
+    features: [N, C, ...].
+    output_size: number of parts of each of the last axes.
   """
-  for axis, num_parts in zip(
-    (-2, -1), per_axis(output_size, _NUM_AXES), strict=True
-  ):
-    length = images.shape[axis]
+  for axis, num_parts in _adapted_axes(features, output_size):
+    length = features.shape[axis]
     if num_parts * length > _MAX_WEIGHTS:
       raise Unsupported(f'{num_parts:,} parts of {length:,} pixels')
-    weights = np.zeros((num_parts, length), images.dtype)
+    weights = np.zeros((num_parts, length), features.dtype)
     for row, part in zip(weights, _ranges(length, num_parts), strict=True):
       row[part] = 1 / (part.stop - part.start)
-    images = jnp.moveaxis(
-      jnp.tensordot(images, weights, ((axis,), (1,))), -1, axis
+    features = jnp.moveaxis(
+      jnp.tensordot(features, weights, ((axis,), (1,))), -1, axis
     )
-  return images
+  return features
 
 
-def adaptive_max_pool2d(
-  images: chex.Array, output_size: Lengths
+def adaptive_max_pool(
+  features: chex.Array, output_size: Sequence[int]
 ) -> tuple[chex.Array, None]:
-  """Computes the maxima of h × w parts, which may overlap.
+  """Computes the maxima of equally long parts, which may overlap.
 
   Args:
-    images: [N, C, H, W].
-    output_size: (h, w).
+    features: [N, C, ...].
+    output_size: see `adaptive_avg_pool`.
 
   Returns:
     The maxima, and None instead of their places.
   """
-  for axis, num_parts in zip(
-    (-2, -1), per_axis(output_size, _NUM_AXES), strict=True
-  ):
+  for axis, num_parts in _adapted_axes(features, output_size):
     maxima = [
-      lax.slice_in_dim(images, part.start, part.stop, axis=axis).max(axis)
-      for part in _ranges(images.shape[axis], num_parts)
+      lax.slice_in_dim(features, part.start, part.stop, axis=axis).max(axis)
+      for part in _ranges(features.shape[axis], num_parts)
     ]
-    images = jnp.stack(maxima, axis)
-  return images, None
+    features = jnp.stack(maxima, axis)
+  return features, None
 
 
-def upsample_nearest2d(
+def _adapted_axes(
+  features: chex.Array, output_size: Sequence[int]
+) -> list[tuple[int, int]]:
+  """Lists the last axes, and the number of parts of each."""
+  first_axis = features.ndim - len(output_size)
+  return [*enumerate(output_size, first_axis)]
+
+
+def column_patches(
   images: chex.Array,
-  output_size: Sequence[int] | None = None,
-  scale_factors: Sequence[float] | None = None,
+  kernel_size: Lengths,
+  dilation: Lengths,
+  padding: Lengths,
+  stride: Lengths,
 ) -> chex.Array:
-  """Repeats pixels: row i of n is row ⌊i H / n⌋ of H, rounded as in PyTorch.
+  """Returns the windows of images, [N, C h w, L]: `nn.Unfold`.
 
   Args:
     images: [N, C, H, W].
-    output_size: (h, w).
-    scale_factors: (h / H, w / W) instead.
+    kernel_size: (h, w) of the window.
+    dilation: distance of a window's pixels.
+    padding: of zeros, at both ends.
+    stride: of the windows.
   """
-  for axis, length in enumerate(images.shape[2:]):
-    num_rows = (
-      math.floor(length * scale_factors[axis])
-      if output_size is None
-      else output_size[axis]
-    )
-    if not 0 < num_rows <= MAX_PARTS:
-      raise Unsupported(f'more than {MAX_PARTS:,} rows, or none')
-    # A given factor counts exactly, unless the size stays or doubles. In
-    # single precision, since ⌊⌋ turns a rounding into another row.
-    if output_size is None and num_rows not in (length, 2 * length):
-      step = np.float32(1 / scale_factors[axis])
-    else:
-      step = np.float32(length) / np.float32(num_rows)
-    rows = np.floor(np.arange(num_rows, dtype=np.float32) * step)
-    rows = np.minimum(rows, length - 1)
-    images = jnp.take(images, rows.astype(np.int32), axis + 2)
-  return images
+  patches = lax.conv_general_dilated_patches(
+    images,
+    per_axis(kernel_size, 2),
+    per_axis(stride, 2),
+    [(length, length) for length in per_axis(padding, 2)],
+    rhs_dilation=per_axis(dilation, 2),
+    precision=lax.Precision.HIGHEST,
+  )
+  return patches.reshape(*patches.shape[:2], -1)
+
+
+def sums_of_patches(
+  columns: chex.Array, output_size: Lengths, *options: Lengths
+) -> chex.Array:
+  """Adds up windows where they came from, the transpose of `column_patches`.
+
+  Args:
+    columns: [N, C h w, L].
+    output_size: (H, W).
+    *options: those of `column_patches`.
+  """
+  window_size = math.prod(per_axis(options[0], 2))
+  images = jax.ShapeDtypeStruct(
+    (
+      *(len(columns), columns.shape[1] // window_size),
+      *per_axis(output_size, 2),
+    ),
+    columns.dtype,
+  )
+  transposed = jax.linear_transpose(
+    lambda x: column_patches(x, *options), images
+  )
+  (sums,) = transposed(columns)
+  return sums
 
 
 OPERATIONS = {
-  'upsample_nearest2d.vec': upsample_nearest2d,
-  'max_pool2d.default': max_pool2d,
-  'avg_pool2d.default': avg_pool2d,
-  'adaptive_avg_pool2d.default': adaptive_avg_pool2d,
-  'adaptive_max_pool2d.default': adaptive_max_pool2d,
+  'max_pool1d.default': max_pool,
+  'max_pool2d.default': max_pool,
+  'max_pool2d_with_indices.default': max_pool_and_places,
+  'avg_pool1d.default': avg_pool,
+  'avg_pool2d.default': avg_pool,
+  # Local response norm takes one over the channels.
+  'avg_pool3d.default': avg_pool,
+  'adaptive_avg_pool1d.default': adaptive_avg_pool,
+  'adaptive_avg_pool2d.default': adaptive_avg_pool,
+  '_adaptive_avg_pool2d.default': adaptive_avg_pool,
+  'adaptive_max_pool1d.default': adaptive_max_pool,
+  'adaptive_max_pool2d.default': adaptive_max_pool,
+  'im2col.default': column_patches,
+  'col2im.default': sums_of_patches,
 }

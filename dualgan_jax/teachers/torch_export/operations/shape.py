@@ -11,8 +11,6 @@ from dualgan_jax.teachers.torch_export.operations.unsupported import (
   Unsupported,
 )
 
-# A hostile file must not make more.
-MAX_PARTS = 2**12
 _PAD_MODES = {
   'constant': 'constant',
   'reflect': 'reflect',
@@ -60,6 +58,30 @@ def transpose_matrix(tensor: chex.Array) -> chex.Array:
   return tensor.T
 
 
+def transpose_last(tensor: chex.Array) -> chex.Array:
+  """Swaps the last two axes."""
+  return tensor.swapaxes(-1, -2)
+
+
+def rotate(
+  tensor: chex.Array, count: int = 1, axes: Sequence[int] = (0, 1)
+) -> chex.Array:
+  """Turns the plane of two axes by 90°, from the first towards the second."""
+  return jnp.rot90(tensor, count, tuple(axes))
+
+
+def join_columns(tensors: Sequence[chex.Array]) -> chex.Array:
+  """Joins tensors along the second axis, vectors along their only one."""
+  return jnp.hstack(tensors)
+
+
+def diagonal(
+  tensor: chex.Array, offset: int = 0, axis: int = 0, other_axis: int = 1
+) -> chex.Array:
+  """Returns the diagonal of two axes, as the last one."""
+  return jnp.diagonal(tensor, offset, axis, other_axis)
+
+
 def squeeze(
   tensor: chex.Array, axes: int | Sequence[int] | None = None
 ) -> chex.Array:
@@ -78,62 +100,6 @@ def concatenate(tensors: Sequence[chex.Array], axis: int = 0) -> chex.Array:
 def stack(tensors: Sequence[chex.Array], axis: int = 0) -> chex.Array:
   """Joins tensors along a new axis."""
   return jnp.stack(tensors, axis)
-
-
-def _check_count(num_parts: int) -> None:
-  """Checks that there are not more parts than a net can need."""
-  if num_parts > MAX_PARTS:
-    raise Unsupported(f'more than {MAX_PARTS:,} parts')
-
-
-def split(
-  tensor: chex.Array, lengths: int | Sequence[int], axis: int = 0
-) -> list[chex.Array]:
-  """Splits an axis into parts of a length, the last shorter, or of several."""
-  if isinstance(lengths, int):
-    _check_count(tensor.shape[axis] // lengths)
-    starts = list(range(lengths, tensor.shape[axis], lengths))
-  else:
-    starts = [int(start) for start in np.cumsum(lengths)[:-1]]
-  return jnp.split(tensor, starts, axis)
-
-
-def chunk(
-  tensor: chex.Array, num_chunks: int, axis: int = 0
-) -> list[chex.Array]:
-  """Splits an axis into parts of the length ⌈L / num_chunks⌉."""
-  return split(tensor, -(-tensor.shape[axis] // num_chunks), axis)
-
-
-def unbind(tensor: chex.Array, axis: int = 0) -> list[chex.Array]:
-  """Lists the parts of an axis, without it."""
-  _check_count(tensor.shape[axis])
-  return list(jnp.moveaxis(tensor, axis, 0))
-
-
-def select(tensor: chex.Array, axis: int, index: int) -> chex.Array:
-  """Returns one part of an axis, without it."""
-  return lax.index_in_dim(tensor, index, axis, keepdims=False)
-
-
-def slice_axis(
-  tensor: chex.Array,
-  axis: int = 0,
-  start: int | None = None,
-  end: int | None = None,
-  step: int = 1,
-) -> chex.Array:
-  """Returns every step-th part of an axis, from start to before end."""
-  indices = [slice(None)] * tensor.ndim
-  indices[axis] = slice(start, end, step)
-  return tensor[tuple(indices)]
-
-
-def narrow(
-  tensor: chex.Array, axis: int, start: int, length: int
-) -> chex.Array:
-  """Returns some parts of an axis, from start on."""
-  return slice_axis(tensor, axis, start, start + length)
 
 
 def expand(
@@ -216,20 +182,34 @@ def flip(tensor: chex.Array, axes: Sequence[int]) -> chex.Array:
   return jnp.flip(tensor, tuple(axes))
 
 
-def index(
-  tensor: chex.Array, indices: Sequence[chex.Array | None]
-) -> chex.Array:
-  """Returns tensor[indices], None standing for a whole axis."""
-  return tensor[
-    tuple(slice(None) if entry is None else entry for entry in indices)
-  ]
+def lower_triangle(tensor: chex.Array, diagonal: int = 0) -> chex.Array:
+  """Returns matrices with 0 above a diagonal."""
+  return jnp.tril(tensor, diagonal)
 
 
-def index_select(
-  tensor: chex.Array, axis: int, indices: chex.Array
-) -> chex.Array:
-  """Returns some parts of an axis, in the order of their indices."""
-  return jnp.take(tensor, indices, axis)
+def upper_triangle(tensor: chex.Array, diagonal: int = 0) -> chex.Array:
+  """Returns matrices with 0 below a diagonal."""
+  return jnp.triu(tensor, diagonal)
+
+
+def meshgrid(
+  tensors: Sequence[chex.Array], indexing: str = 'ij'
+) -> list[chex.Array]:
+  """Repeats vectors to the axes of a grid."""
+  return list(jnp.meshgrid(*tensors, indexing=indexing))
+
+
+def pixel_unshuffle(images: chex.Array, factor: int) -> chex.Array:
+  """Turns [N, C, H r, W r] into [N, C r², H, W]."""
+  num_images, num_channels, height, width = images.shape
+  parts = images.reshape(
+    *(num_images, num_channels),
+    *(height // factor, factor, width // factor, factor),
+  )
+  return parts.transpose(0, 1, 3, 5, 2, 4).reshape(
+    *(num_images, num_channels * factor**2),
+    *(height // factor, width // factor),
+  )
 
 
 def pixel_shuffle(images: chex.Array, factor: int) -> chex.Array:
@@ -261,9 +241,16 @@ OPERATIONS = {
   'permute.default': permute,
   'transpose.int': jnp.swapaxes,
   'swapaxes.default': jnp.swapaxes,
+  'swapdims.default': jnp.swapaxes,
   't.default': transpose_matrix,
+  'mT.default': transpose_last,
+  'adjoint.default': transpose_last,
+  'rot90.default': rotate,
+  'hstack.default': join_columns,
+  'diagonal.default': diagonal,
   'numpy_T.default': jnp.transpose,
   'movedim.int': jnp.moveaxis,
+  'movedim.intlist': jnp.moveaxis,
   'unsqueeze.default': jnp.expand_dims,
   'squeeze.default': squeeze,
   'squeeze.dim': squeeze,
@@ -271,23 +258,20 @@ OPERATIONS = {
   'cat.default': concatenate,
   'concat.default': concatenate,
   'stack.default': stack,
-  'split.Tensor': split,
-  'split.sizes': split,
-  'split_with_sizes.default': split,
-  'chunk.default': chunk,
-  'unbind.int': unbind,
-  'select.int': select,
-  'slice.Tensor': slice_axis,
-  'narrow.default': narrow,
   'expand.default': expand,
   'expand_as.default': expand_as,
+  'broadcast_to.default': expand,
   'repeat.default': repeat,
+  'tile.default': repeat,
+  'tril.default': lower_triangle,
+  'triu.default': upper_triangle,
+  'meshgrid.indexing': meshgrid,
+  'meshgrid.default': meshgrid,
   'pad.default': pad,
   'constant_pad_nd.default': pad_constant,
   'roll.default': roll,
   'flip.default': flip,
-  'index.Tensor': index,
-  'index_select.default': index_select,
   'pixel_shuffle.default': pixel_shuffle,
+  'pixel_unshuffle.default': pixel_unshuffle,
   'channel_shuffle.default': channel_shuffle,
 }

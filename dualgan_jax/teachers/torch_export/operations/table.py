@@ -7,10 +7,15 @@ from typing import Any
 from dualgan_jax.teachers.torch_export.operations import (
   activation,
   arithmetic,
+  assignment,
   creation,
+  indexing,
+  interpolation,
   linear,
   normalization,
   pooling,
+  reductions,
+  sampling,
   shape,
 )
 from dualgan_jax.teachers.torch_export.operations.unsupported import (
@@ -43,10 +48,15 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     for module in (
       activation,
       arithmetic,
+      assignment,
       creation,
+      indexing,
+      interpolation,
       linear,
       normalization,
       pooling,
+      reductions,
+      sampling,
       shape,
     )
     for name, function in module.OPERATIONS.items()
