@@ -17,9 +17,9 @@ commands that train, [use a trained student](student.md) the others."""
 
 def format_page() -> str:
   """Formats the page, with a section for each command."""
-  sections = [_PAGE_HEAD, f'```text\n{_capture_help()}\n```']
+  sections = [_PAGE_HEAD, f'```\n{_capture_help()}\n```']
   for name in main.COMMANDS:
-    sections.append(f'## dualgan {name}\n\n```text\n{_capture_help(name)}\n```')
+    sections.append(f'## dualgan {name}\n\n```\n{_capture_help(name)}\n```')
   return '\n\n'.join(sections)
 
 
