@@ -51,15 +51,10 @@ pets_model = farm_model = Net()
 pets_variables = farm_variables = pets_model.init(
   jax.random.key(0), np.zeros((1, 32, 32, 3)), train=False
 )
-steps = {
-  f'{name}.steps': 1 for name in ('generator', 'dual', 'refine', 'baselines')
-}
-steps |= {
-  f'targetnet.{name}_steps': 1 for name in ('compact', 'branched')
-}
-dualgan_jax.amalgamate = functools.partial(
-  dualgan_jax.amalgamate, **steps, **{'generator.probe_steps': 1}
-)
+fields = ('generator.probe', 'targetnet.compact', 'targetnet.branched')
+steps = {f'{name}_steps': 1 for name in (*fields, 'refine.branched')}
+steps |= {f'{name}.steps': 1 for name in ('generator', 'dual', 'refine')}
+dualgan_jax.amalgamate = functools.partial(dualgan_jax.amalgamate, **steps)
 """
 
 
