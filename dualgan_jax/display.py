@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 # Persian, the languages of India and emoji are written with these joiners.
 _JOINERS = '\u200c\u200d'
+# Exit codes of a process that a signal has ended, which is no error.
+_STOPPED_CODES = (75, 130)
 
 
 def is_printable(character: str) -> bool:
@@ -74,3 +76,21 @@ def align(table_rows: Sequence[Sequence[str]]) -> str:
     ]
     lines.append('| ' + ' | '.join(padded_cells) + ' |')
   return '\n'.join(lines)
+
+
+def format_seconds(seconds: float) -> str:
+  """Shows a duration as h:mm:ss, rounded to seconds."""
+  minutes, second = divmod(round(seconds), 60)
+  hour, minute = divmod(minutes, 60)
+  return f'{hour}:{minute:02}:{second:02}'
+
+
+def describe_end(sentence: str, exit_code: int) -> str:
+  """Describes why a process ends, as one line; an error is called one.
+
+  Args:
+    sentence: the reason, for the user.
+    exit_code: of the process.
+  """
+  prefix = '' if exit_code in _STOPPED_CODES else 'error: '
+  return f'{prefix}{printable(sentence)}'

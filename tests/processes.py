@@ -78,7 +78,7 @@ def wait_for_all(processes):
 
 
 def read_errors(processes, expected_codes):
-  """Waits for processes that fail, and returns the one sentence of each.
+  """Waits for processes that fail or stop, and returns the sentence of each.
 
   Args:
     processes: processes of one run.
@@ -90,7 +90,11 @@ def read_errors(processes, expected_codes):
   assert time.monotonic() - start < _MAX_SECONDS
   assert 'Traceback' not in ''.join(stderrs)
   error_lines = [
-    [line for line in stderr.splitlines() if line.startswith('error: ')]
+    [
+      line
+      for line in stderr.splitlines()
+      if line.startswith('error: ') or 'stopped' in line
+    ]
     for stderr in stderrs
   ]
   # A process that a signal has killed, with a code below 0, says nothing.

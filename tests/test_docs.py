@@ -13,7 +13,10 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
+from unittest import mock
 
+import numpy as np
 import pytest
 
 from tests.paths import ROOT
@@ -85,9 +88,36 @@ def test_the_python_of_a_page_runs(page, tmp_path):
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize('service', ['wandb', 'mlflow'])
+def test_metrics_reach_a_service_as_the_docs_have_it(service, monkeypatch):
+  page = (ROOT / 'docs' / 'api.md').read_text()
+  (block,) = re.findall(
+    rf'<!-- not run: [^\n]+ -->\n```python\n(import {service}\n.*?)```',
+    page,
+    re.DOTALL,
+  )
+  # The service's module takes any call, and remembers it.
+  fake_service = mock.MagicMock()
+  monkeypatch.setitem(sys.modules, service, fake_service)
+  row = {'loss': 0.5, 'firing_rate': np.zeros(2)}
+  fake_package = types.SimpleNamespace(
+    run=lambda config, workdir, on_metrics: on_metrics('refine', 20, row)
+  )
+  exec(block, {'dualgan_jax': fake_package, 'config': mock.MagicMock()})
+  if service == 'wandb':
+    wandb_run = fake_service.init.return_value.__enter__.return_value
+    (logged_row,) = wandb_run.log.call_args.args
+    assert logged_row['refine/loss'] == 0.5
+    assert logged_row['refine/step'] == 20
+  else:
+    fake_service.log_metrics.assert_called_once_with(
+      {'refine/loss': 0.5}, step=20
+    )
+
+
 def test_there_are_blocks_that_run():
   assert len(_commands(ROOT / 'docs' / 'quickstart.md')) == 5
-  assert len(_blocks(ROOT / 'docs' / 'api.md', 'python')) == 4
+  assert len(_blocks(ROOT / 'docs' / 'api.md', 'python')) == 5
 
 
 def test_docs_say_why_other_languages_are_not_run():

@@ -110,6 +110,32 @@ def write_archive(
   return path
 
 
+def write_arrays(path: pathlib.Path, value) -> pathlib.Path:
+  """Writes a file of today's format, of tensors with numbers of any kind.
+
+  Args:
+    path: of the file.
+    value: dicts and lists, with float32 arrays in place of tensors.
+  """
+  storages = {}
+
+  def replace_arrays(node):
+    if isinstance(node, dict):
+      return {key: replace_arrays(child) for key, child in node.items()}
+    if isinstance(node, list):
+      return list(map(replace_arrays, node))
+    key = str(len(storages))
+    storages[f'data/{key}'] = node.astype('<f4').tobytes()
+    strides = tuple(
+      stride // 4 for stride in np.zeros(node.shape, 'f4').strides
+    )
+    storage = Storage(key, length=node.size)
+    return tensor_call(0, node.shape, strides, storage)
+
+  tensors = replace_arrays(value)
+  return write_archive(path, tensors, members=storages.items())
+
+
 def write_legacy(path: pathlib.Path, value, storages) -> pathlib.Path:
   """Writes a file of the format before PyTorch 1.6.
 

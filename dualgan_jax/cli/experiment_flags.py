@@ -27,6 +27,17 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'folder of the run')
 MULTIHOST = flags.DEFINE_bool(
   'multihost', False, 'train together with the same command on other hosts'
 )
+QUIET = flags.DEFINE_bool(
+  'quiet', False, 'print warnings, errors and results only'
+)
+LOG_LEVEL = flags.DEFINE_enum(
+  'log_level',
+  'info',
+  ['debug', 'info', 'warning', 'error'],
+  'least level of the lines that are printed',
+)
+# Flags, but not fields of the config, whose names have underscores.
+_HYPHENATED_FLAG = re.compile('--?(?!config)[a-z]+(?:-[a-z]+)+')
 _CONFIG_FLAG = re.compile('--?config(?:=(.*))?', re.DOTALL)
 
 
@@ -44,7 +55,8 @@ def parse(argv: Sequence[str]) -> list[str]:
     SystemExit: the command line ends the program without an error of its own.
   """
   config_argument = _replace_preset(find_config_argument(argv))
-  _WORDS[:] = renamed_fields.rename_flags(_replace_presets(argv))
+  words = renamed_fields.rename_flags(_replace_presets(argv))
+  _WORDS[:] = [*itertools.islice(words, 1), *map(_replace_hyphens, words)]
   # config_flags logs a warning of its own before the sentence below.
   logging.disable(logging.WARNING)
   try:
@@ -77,6 +89,15 @@ def find_config_argument(argv: Sequence[str]) -> str:
       # Without '=', absl takes the next word for the value.
       config_argument = next_word if flag_match[1] is None else flag_match[1]
   return config_argument
+
+
+def _replace_hyphens(word: str) -> str:
+  """Writes the name of a flag with underscores: --log-level as --log_level."""
+  name, equals, value = word.partition('=')
+  if _HYPHENATED_FLAG.fullmatch(name):
+    dashes, name = re.match('(--?)(.*)', name).groups()
+    name = dashes + name.replace('-', '_')
+  return name + equals + value
 
 
 def _replace_presets(argv: Sequence[str]) -> Iterator[str]:

@@ -21,6 +21,11 @@ CONFIG_FLAGS = """\
 CONFIG_NOTES = """\
 --config=? lists the presets; --config=digits --help lists a config's fields.
 """
+# Flags of every command that trains.
+LOG_FLAGS = """\
+  --quiet               print warnings, errors and results only
+  --log_level=LEVEL     debug, info (the default), warning or error
+"""
 # Exit codes of every command that trains.
 TRAINING_NOTES = """\
 Exit codes: 0 done, 2 something to put right, 3 the training cannot go on,

@@ -7,16 +7,20 @@ once: by Ctrl-C where nothing trained, or by a second signal.
 
 import hashlib
 import importlib.metadata
+import logging
 import os
 import pathlib
+import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import jax
-from absl import flags, logging
+from absl import flags
+from absl import logging as absl_logging
 
 import dualgan_jax
 from dualgan_jax import errors
@@ -26,8 +30,14 @@ from dualgan_jax.cli import (
   help_pages,
   signals,
 )
-from dualgan_jax.cli.experiment_flags import CONFIG, MULTIHOST, WORKDIR
-from dualgan_jax.display import printable
+from dualgan_jax.cli.experiment_flags import (
+  CONFIG,
+  LOG_LEVEL,
+  MULTIHOST,
+  QUIET,
+  WORKDIR,
+)
+from dualgan_jax.display import describe_end, printable
 from dualgan_jax.multihost import cluster, meeting, peers
 from dualgan_jax.stdout import printing
 from dualgan_jax.training import parallel
@@ -74,7 +84,12 @@ def launch(
     positional_arguments = experiment_flags.parse(argv)
   except errors.UserError as error:
     _exit(str(error), error.exit_code)
-  run(positional_arguments, run_command, needs_workdir=needs_workdir)
+  run(
+    positional_arguments,
+    run_command,
+    needs_workdir=needs_workdir,
+    command_line=f'{argv[0]} {shlex.join(argv[1:])}',
+  )
 
 
 def run(
@@ -82,6 +97,7 @@ def run(
   run_command: Callable[[], str],
   *,
   needs_workdir: bool = True,
+  command_line: str = '',
 ) -> None:
   """Runs a command whose flags are parsed, and prints its output.
 
@@ -90,11 +106,15 @@ def run(
       flags, which are an error.
     run_command: see `launch`.
     needs_workdir: whether --workdir is required.
+    command_line: the command that goes on with the same work when this one is
+      interrupted; '' prints none.
 
   Raises:
     SystemExit: see `launch`.
   """
-  logging.set_verbosity(logging.WARNING)
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  log_level = 'warning' if QUIET.value else LOG_LEVEL.value
+  logging.getLogger(dualgan_jax.__name__).setLevel(log_level.upper())
   # Until a training loop installs its handlers, there is nothing to save.
   signals.exit_on_signals()
   _use_compilation_cache()
@@ -115,11 +135,9 @@ def run(
       run_peers.wait_for_all_done()
 
   # Errors with a sentence of their own.
-  except (
-    errors.UserError,
-    errors.TrainingError,
-    errors.InterruptedRun,
-  ) as error:
+  except errors.InterruptedRun as interrupt:
+    _exit(str(interrupt), interrupt.exit_code, run_peers, command_line)
+  except (errors.UserError, errors.TrainingError) as error:
     if run_peers and isinstance(error, errors.PeerError):
       run_peers.end_if_peer_ended()  # the other process's sentence says more
     _exit(str(error), error.exit_code, run_peers)
@@ -127,7 +145,7 @@ def run(
     # `_raise_interrupt` gives the signal's number, Python's handler nothing.
     is_sigterm = bool(interrupt.args)
     exit_code = errors.InterruptedRun.exit_code if is_sigterm else 130
-    _exit(signals.STOPPED_MESSAGE, exit_code, run_peers)
+    _exit(signals.STOPPED_MESSAGE, exit_code, run_peers, command_line)
 
   # Bugs: alone, a process may end with Python's traceback; with others, it
   # has to tell them that it ends.
@@ -196,6 +214,10 @@ def _use_compilation_cache() -> None:
     jax.config.update('jax_compilation_cache_dir', str(cache_folder))
     # A folder that the user has named may hold files that we must not delete.
     jax.config.update('jax_compilation_cache_max_size', _MAX_CACHE_BYTES)
+  # Another process may just have removed a file; the program is compiled then.
+  warnings.filterwarnings(
+    'ignore', 'Error (read|writ)ing persistent compilation cache'
+  )
   # By default JAX stores only programs that take a second to compile.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
@@ -232,10 +254,16 @@ def _collect_facts() -> dict[str, str]:
 
 
 def _exit(
-  sentence: str, exit_code: int, run_peers: peers.Peers | None = None
+  sentence: str,
+  exit_code: int,
+  run_peers: peers.Peers | None = None,
+  command_line: str = '',
 ) -> NoReturn:
   """Prints one sentence, tells it to other processes, and exits."""
   if run_peers:
     run_peers.end_all(sentence, exit_code)
-  print(f'error: {printable(sentence)}', file=sys.stderr)
+  print(describe_end(sentence, exit_code), file=sys.stderr)
+  # Of several hosts, all need their command again.
+  if command_line:
+    print(f'  {printable(command_line)}', file=sys.stderr)
   sys.exit(exit_code)

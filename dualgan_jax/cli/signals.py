@@ -38,7 +38,7 @@ def exit_on_signals(sentence: str = STOPPED_MESSAGE) -> None:
   back when it is done. `signal.signal` replaces them for any other need.
 
   Args:
-    sentence: text after 'error: ' in that line.
+    sentence: that line.
   """
 
   def leave(signal_number, frame):
@@ -48,7 +48,7 @@ def exit_on_signals(sentence: str = STOPPED_MESSAGE) -> None:
     with contextlib.suppress(Exception):
       sys.stdout.flush()
     with contextlib.suppress(OSError):
-      os.write(2, f'error: {sentence}\n'.encode())
+      os.write(2, f'{sentence}\n'.encode())
     os._exit(EXIT_CODES[signal_number])
 
   for signal_number in EXIT_CODES:

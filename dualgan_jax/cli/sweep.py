@@ -22,7 +22,7 @@ DIR/[FIELD=VALUE,...]/seed-N. The same command resumes the sweep.
   --seeds=N,...         seeds; 0,1,2 by default
   --grid=TEXT           fields and values: 'objective.beta=0.5,1;dual.steps=0'
   --multihost           train together with the same command on other hosts
-
+{help_pages.LOG_FLAGS}
 {help_pages.CONFIG_NOTES}{help_pages.TRAINING_NOTES}"""
 _SEEDS = flags.DEFINE_list('seeds', ['0', '1', '2'], 'Seeds.')
 _GRID = flags.DEFINE_string(

@@ -7,8 +7,9 @@ from absl import flags
 from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.config.stage_table import NAMES
 from dualgan_jax.errors import UserError
+from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
-from dualgan_jax.reporting import report
+from dualgan_jax.reporting import summary
 
 _USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -22,7 +23,7 @@ resumes the run in DIR; finished stages are not run again.
   --init_from=DIR       take teachers and generator from the run in this folder
   --dry_run             show what would be trained, and stop
   --multihost           train together with the same command on other hosts
-
+{help_pages.LOG_FLAGS}
 {help_pages.CONFIG_NOTES}{help_pages.TRAINING_NOTES}"""
 _DRY_RUN_USAGE = f"""usage: {{program}} --config=NAME --workdir=DIR [FLAG ...]
 
@@ -33,7 +34,7 @@ Nothing is trained.
   --workdir=DIR         folder that the run would have
   --init_from=DIR       take teachers and generator from the run in this folder
   --multihost           join the same command on other hosts
-
+{help_pages.LOG_FLAGS}
 {help_pages.CONFIG_NOTES}\
 Exit codes: 0 done, 2 something to put right, 75 by SIGTERM, 130 by Ctrl-C.
 """
@@ -65,7 +66,7 @@ def dry_run_main(argv: Sequence[str]) -> None:
 
 
 def _train() -> str:
-  """Runs an experiment as the flags say, and returns a table or description."""
+  """Runs an experiment as the flags say; returns a summary or description."""
   config = experiment_flags.CONFIG.value
   workdir = experiment_flags.WORKDIR.value
   # An empty shell variable would silently train the teachers anew.
@@ -77,4 +78,6 @@ def _train() -> str:
     return dry_run(config, workdir, init_from=_INIT_FROM.value)
   results = run(config, workdir, stage=_STAGE.value, init_from=_INIT_FROM.value)
   # A single stage, other than the last one, has no results yet.
-  return report.results_table(results) if results else ''
+  if not results:
+    return ''
+  return summary.format_summary(results, stage_records.absolute(workdir))

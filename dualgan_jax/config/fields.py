@@ -63,6 +63,17 @@ class DataSet(Group):
   overlay: Count = Field(
     0, description='How often each training image is laid over another.'
   )
+  # Federated learning: each client trains a teacher on its own share.
+  clients: Count = Field(
+    0,
+    description='Number of clients that the training images are split over; '
+    '0: they are not.',
+  )
+  alpha: Rate = Field(
+    0.5,
+    description='Concentration of the Dirichlet distribution that draws the '
+    "shares; the smaller, the more unlike are the clients' labels.",
+  )
 
 
 class Experiment(StageGroups):

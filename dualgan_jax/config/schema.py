@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from dualgan_jax import names
 from dualgan_jax.config import renamed_fields, stage_fields, training_budget
-from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.fields import DataSet, Experiment
 from dualgan_jax.config.teacher_groups import (
   GivenTeacher,
   ModuleTeacher,
@@ -24,6 +24,9 @@ from dualgan_jax.networks.architectures import ARCHITECTURES
 # Rows of the results beside those of single teachers, by model.
 MODEL_ROWS = (
   'teachers',
+  'fedavg',
+  'mean_logits',
+  'entropy_weights',
   'compact',
   'compact_before_refine',
   'branched',
@@ -153,6 +156,8 @@ def _check_teachers(experiment: Experiment) -> None:
         f'{show_value(teacher.data)}; there are '
         f'{", ".join(experiment.data) or "none"}.'
       )
+    if isinstance(teacher, TrainedTeacher):
+      _check_client(teacher_path, teacher, experiment.data[teacher.data])
     if (
       isinstance(teacher, WeightsTeacher)
       and teacher.stem_pool is not None
@@ -170,6 +175,24 @@ def _check_teachers(experiment: Experiment) -> None:
         f'{teacher_path}.single_label: it has one label only, which a softmax '
         'always gives; name all its labels, or set it to False.'
       )
+
+
+def _check_client(
+  teacher_path: str, teacher: TrainedTeacher, data_set: DataSet
+) -> None:
+  """Checks that a teacher names a client if, and only if, its set is split."""
+  num_clients, client = data_set.clients, teacher.client
+  if not num_clients and client is not None:
+    raise UserError(
+      f'{teacher_path}.client: data.{teacher.data} is not split over clients; '
+      f'set data.{teacher.data}.clients to their number, or leave it out.'
+    )
+  if num_clients and (client is None or client >= num_clients):
+    raise UserError(
+      f'{teacher_path}.client: {client}, but data.{teacher.data} is split over '
+      f'{num_clients} clients; give the number of one, from 0 to '
+      f'{num_clients - 1}.'
+    )
 
 
 def _check_data(experiment: Experiment) -> None:

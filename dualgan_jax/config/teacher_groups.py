@@ -11,6 +11,7 @@ from dualgan_jax.config.value_types import (
   Index,
   Labels,
   Mean,
+  OptionalCount,
   OptionalFlag,
   OptionalImageShape,
   OptionalLabels,
@@ -77,6 +78,11 @@ class TrainedTeacher(Net):
     description='Labels that it answers, in the order of its logits.'
   )
   data: Text = Field(description='Set of `data` that it is trained on.')
+  client: OptionalCount = Field(
+    None,
+    description='Client whose share of the set it is trained on, from 0; None '
+    'if the set is not split (`data.<set>.clients`).',
+  )
   single_label: Flag = Field(
     False, description='Whether its labels exclude one another (softmax).'
   )

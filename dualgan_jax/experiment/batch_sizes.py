@@ -7,6 +7,7 @@ from types import MappingProxyType
 from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.errors import UserError
+from dualgan_jax.method.labels import have_same_labels
 
 # Upper bound of the batch that a config leaves open with 0.
 _MAX_DEFAULT_BATCH = 128
@@ -36,8 +37,13 @@ def equal_parts(
     'all teachers': len(config.teachers),
     'relevant teachers': num_relevant_teachers,
   }
-  # Where a short training decides, batches must suit both outcomes.
-  may_be_routed = config.objective.routing != 'off'
+  # Where a short training decides, batches must suit both outcomes. It need not
+  # where all teachers answer the same labels.
+  routing = config.objective.routing
+  may_be_routed = routing != 'off' and not (
+    routing == 'auto'
+    and have_same_labels(teacher.labels for teacher in config.teachers.values())
+  )
   return {
     stage.name: num_devices
     * (num_teachers[stage.batch_is_shared_by] if may_be_routed else 1)

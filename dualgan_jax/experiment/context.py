@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -11,6 +11,7 @@ import jax
 from dualgan_jax import losses
 from dualgan_jax.config import stage_fields, stage_table
 from dualgan_jax.config.fields import Experiment
+from dualgan_jax.display import format_seconds
 from dualgan_jax.errors import TrainingError, first_line
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.workdir import Workdir
@@ -18,6 +19,7 @@ from dualgan_jax.reporting import plots
 from dualgan_jax.stages.distillation import DistillationLoss
 from dualgan_jax.training import console, metrics_log, parallel, train_loop
 from dualgan_jax.training.checkpoints import Checkpoints
+from dualgan_jax.training.outlook import Outlook
 from dualgan_jax.training.phase import Phase, TrainState
 
 # The stages that `student_seed` varies with teachers and generator fixed.
@@ -43,6 +45,7 @@ class RunContext:
     devices: devices to train on.
     last_stage: name of the stage that ends the run.
     on_metrics: called with each row of metrics.
+    outlook: knows how long the stages that are left may take.
   """
 
   config: Experiment
@@ -51,6 +54,7 @@ class RunContext:
   devices: list[jax.Device]
   last_stage: str = 'evaluate'
   on_metrics: metrics_log.OnMetrics | None = None
+  outlook: Outlook | None = None
   _log: metrics_log.MetricsLog | None = None
   _seconds: float = 0.0
 
@@ -75,6 +79,8 @@ class RunContext:
     is_finished = self.workdir.finished(stage)
     fields = stage_fields.by_stage(self.config)[stage]
     if not is_finished:
+      number = stage_table.NAMES.index(stage) + 1
+      console.say(f'stage {number} of {len(stage_table.NAMES)}: {stage}')
       aside_folder = self.workdir.begin(stage, fields)
       if aside_folder:
         console.say(
@@ -93,10 +99,11 @@ class RunContext:
       self._log.close()
     if not is_finished:
       self.workdir.finish(stage, fields, self._seconds)
-      # Of several processes, only the first one writes pictures.
+      # Of several processes, only the first one writes tables and pictures.
       if parallel.is_first():
+        metrics_log.write_csv(self.workdir.stage(stage))
         plots.draw_curves(self.workdir.stage(stage))
-      console.say(f'{stage}: done in {self._seconds:.0f} s')
+      console.say(f'{stage}: done in {format_seconds(self._seconds)}')
     if stage == self.last_stage:
       raise LastStageDone
     return outcome
@@ -124,6 +131,7 @@ class RunContext:
         log_every=self.config.log_every,
         save_every=self.config.save_every,
         steps_per_call=self.config.steps_per_call,
+        outlook=self.outlook,
       )
     self.add_seconds(seconds)
     return state
@@ -138,6 +146,20 @@ class RunContext:
   def add_seconds(self, seconds: float) -> None:
     """Adds to the seconds that the current stage has taken."""
     self._seconds += seconds
+
+  def log_results(self, results: Mapping[str, Any]) -> None:
+    """Logs config and final scores, for tables over many runs.
+
+    Args:
+      results: content of `results.json`.
+    """
+    scores = {
+      f'{model_name}/{score}': row[score]
+      for model_name, row in results['metrics'].items()
+      for score in ('top1', 'mAP', 'agreement')
+      if row.get(score) is not None
+    }
+    self._log.write_hyperparameters(results['config'], scores)
 
   def key(self, name: str) -> jax.Array:
     """Makes the PRNG key that belongs to a name.

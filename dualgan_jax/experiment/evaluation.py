@@ -11,7 +11,7 @@ import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table, training_budget
 from dualgan_jax.errors import UserError
-from dualgan_jax.experiment import real_data, versions
+from dualgan_jax.experiment import ensemble_rows, real_data, versions
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
   Model,
@@ -60,9 +60,8 @@ def measure(
     students: outcome of `refine`.
     baselines: outcome of `baselines`, by name.
   """
-  # Nothing builds on this stage, so there is nothing to read.
   if context.workdir.finished('evaluate'):
-    return
+    return  # Nothing builds on this stage, so there is nothing to read.
   start_time = time.monotonic()
   config = context.config
   train_splits, test_splits = (
@@ -79,6 +78,8 @@ def measure(
 
   # The order of the rows is that of the tables: teachers come first.
   rows = _measure_teachers(scorer, teachers)
+  count_images = functools.partial(real_data.count_images, config, train_splits)
+  rows |= ensemble_rows.measure(scorer, config, teachers, count_images)
   for name, model in {**students.models, **baselines}.items():
     answer = jax.jit(functools.partial(_model_logits, model.apply))
     logits = answer(model.variables, images)
@@ -119,6 +120,7 @@ def measure(
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
+    context.log_results(results)
 
 
 def _write_samples(
@@ -168,7 +170,7 @@ def _measure_teachers(
   for teacher in teachers.all_teachers:
     rows[teacher.name] = scorer.measure(
       teacher.name,
-      functools.partial(_teacher_logits, teacher),
+      functools.partial(forward.tail, teacher, after=0),
       teacher.variables,
       teacher.labels,
     )
@@ -178,11 +180,6 @@ def _measure_teachers(
 def _model_logits(apply, variables, images):
   """Returns the logits of a model, without its updated variables."""
   return apply(variables, images, train=False)[0]
-
-
-def _teacher_logits(teacher, variables, images):
-  """Returns the logits of a teacher."""
-  return forward.tail(teacher, variables, images, 0)
 
 
 def _describe_run(

@@ -19,7 +19,7 @@ _CGROUP_LIMITS = (
   '/sys/fs/cgroup/memory/memory.limit_in_bytes',
 )
 # Stands for unknown memory, on which nothing is refused.
-_UNLIMITED_BYTES = 2**63
+UNLIMITED_BYTES = 2**63
 
 
 def check_fits(
@@ -40,14 +40,8 @@ def check_fits(
     UserError: states, images and replay buffer are too large; names what to
       lower.
   """
-  local_devices = [
-    device for device in devices if device.process_index == jax.process_index()
-  ]
-  available_bytes = device_memory(local_devices[0])
-  if local_devices[0].platform == 'cpu':
-    # Simulated devices share the memory of the machine.
-    available_bytes //= len(local_devices)
-  for stage, (needed_bytes, fields) in _count_least_bytes(nets, config).items():
+  available_bytes = share_memory(devices)
+  for stage, (needed_bytes, fields) in count_least_bytes(nets, config).items():
     if stage in stages and needed_bytes > available_bytes:
       raise UserError(
         f'{stage}: takes {needed_bytes / 1e9:,.3g} GB on each of '
@@ -55,6 +49,22 @@ def check_fits(
         f'{available_bytes / 1e9:,.3g} GB; lower {fields}, or take larger '
         'devices.'
       )
+
+
+def share_memory(devices: Sequence[jax.Device]) -> int:
+  """Reads the memory that one device has for itself, in bytes.
+
+  Args:
+    devices: devices to train on.
+  """
+  local_devices = [
+    device for device in devices if device.process_index == jax.process_index()
+  ]
+  available_bytes = device_memory(local_devices[0])
+  if local_devices[0].platform == 'cpu':
+    # Simulated devices share the memory of the machine.
+    available_bytes //= len(local_devices)
+  return available_bytes
 
 
 def device_memory(device: jax.Device) -> int:
@@ -65,7 +75,7 @@ def device_memory(device: jax.Device) -> int:
   """
   if device.platform != 'cpu':
     statistics = device.memory_stats() or {}
-    return statistics.get('bytes_limit', _UNLIMITED_BYTES)
+    return statistics.get('bytes_limit', UNLIMITED_BYTES)
   byte_limits = [os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')]
   for file in map(pathlib.Path, _CGROUP_LIMITS):
     try:
@@ -76,10 +86,14 @@ def device_memory(device: jax.Device) -> int:
   return min(byte_limits)
 
 
-def _count_least_bytes(
+def count_least_bytes(
   nets: Nets, config: Experiment
 ) -> dict[str, tuple[int, str]]:
   """Counts the bytes that a stage takes at least, without its activations.
+
+  Args:
+    nets: as `build_nets` returns them.
+    config: the config that they were built from.
 
   Returns:
     By stage, the bytes of states, teachers, images and replay buffer, and the

@@ -20,7 +20,7 @@ from dualgan_jax.config.teacher_groups import (
 from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import exported_teachers, weight_teachers
-from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.labels import LabelMap, have_same_labels
 from dualgan_jax.networks import classifier
 from dualgan_jax.networks.classifier import Classifier
 from dualgan_jax.networks.generator import Generator, ImageStatistics
@@ -303,11 +303,13 @@ def _has_single_label(
   student then ends in a softmax.
   """
   teachers = tuple(teachers)
-  label_sets = {frozenset(teacher.labels) for teacher in teachers}
   return (
     all(teacher.single_label for teacher in teachers)
     and {*label_map.customised} == {*label_map.union}
-    and (len(label_sets) == 1 or routing in ('auto', 'on'))
+    and (
+      have_same_labels(teacher.labels for teacher in teachers)
+      or routing in ('auto', 'on')
+    )
   )
 
 

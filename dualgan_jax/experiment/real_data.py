@@ -4,6 +4,7 @@ These stages are `pretrain`, `baselines` and `evaluate`. No other module may
 import this one, so that the other stages are data-free by construction.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,13 @@ def check(
     name: sources.check(name, data_config, config.image_shape, config.seed)
     for name, data_config in config.data.items()
   }
+  for name, split in splits.items():
+    if config.data[name].clients:
+      shares = _draw_shares(config, name, split)
+      console.say(
+        f'data.{name}: training images of the clients: '
+        f'{", ".join(f"{len(rows):,}" for rows in shares)}'
+      )
   _check_labels(
     config,
     {label for split in splits.values() for label in split.label_names},
@@ -121,12 +129,20 @@ def load_for_teacher(
   labels = teacher_config.labels
   split = splits[teacher_config.data]
   split.check_labels(f'teachers.{name}.labels', labels)
+  if teacher_config.client is not None:
+    shares = _draw_shares(config, teacher_config.data, split)
+    rows = shares[teacher_config.client]
+    split = dataclasses.replace(
+      split, images=split.images[rows], targets=split.targets[rows]
+    )
   if _is_trained_on_its_labels(teacher_config, config):
     split = split.with_any_label(labels)
   if not len(split.images):
+    client = teacher_config.client
+    owner = '' if client is None else f', client {client},'
     raise UserError(
       f'teachers.{name}.labels: no training image of data.'
-      f'{teacher_config.data} carries one of them; name others.'
+      f'{teacher_config.data}{owner} carries one of them; name others.'
     )
   # NaN marks a label that is hard to see: it is there.
   targets = np.nan_to_num(split.label_targets(labels), nan=1.0)
@@ -136,6 +152,36 @@ def load_for_teacher(
       'carry several of its labels; set it to False.'
     )
   return _augment(config, teacher_config.data, split, targets)
+
+
+def count_images(
+  config: Experiment, splits: Sequence['Split'], name: str
+) -> int:
+  """Counts the images that a teacher is trained on.
+
+  Args:
+    config: the run's config.
+    splits: the training parts, in the order of `config.data`.
+    name: name of the teacher.
+  """
+  splits_by_name = dict(zip(config.data, splits, strict=True))
+  return len(load_for_teacher(config, name, splits_by_name).images)
+
+
+def _draw_shares(
+  config: Experiment, name: str, split: 'Split'
+) -> list[np.ndarray]:
+  """Draws the rows of a training part that each client has."""
+  from dualgan_jax.data import client_split
+
+  data_config = config.data[name]
+  return client_split.draw_shares(
+    name,
+    split.targets,
+    num_clients=data_config.clients,
+    alpha=data_config.alpha,
+    seed=config.seed,
+  )
 
 
 def load_for_baseline(

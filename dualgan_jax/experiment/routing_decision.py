@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 from dualgan_jax.config.fields import Experiment
+from dualgan_jax.config.teacher_groups import TrainedTeacher
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import generator_phase
+from dualgan_jax.method.labels import have_same_labels
 from dualgan_jax.stages import routing_probe
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
 
 # Batches that the gaps of the teachers' statistics are measured on.
-_PROBE_BATCHES = 16
+PROBE_BATCHES = 16
 
 
 def decide_routing(
@@ -31,21 +33,11 @@ def decide_routing(
   is_new = not context.workdir.finished('generator')
   is_routed = configured_routing(config, all_teachers)
   if is_routed is not None:
-    if is_new and is_routed and config.objective.routing == 'auto':
-      names = ', '.join(
-        teacher.name for teacher in all_teachers if teacher.single_label
-      )
-      console.say(
-        'generator: routing is on; a teacher with one label per image '
-        f'({names}) names one whatever it is shown. If all teachers describe '
-        'the same images, set objective.routing=off.'
-      )
+    if is_new and config.objective.routing == 'auto':
+      _report_decision(config, all_teachers, is_routed=is_routed)
     return is_routed, {}
   # The gap compares statistics that only the prior makes images match.
-  if not config.objective.bn_prior_weight or not any(
-    forward.has_batch_norm(teacher, config.image_shape)
-    for teacher in all_teachers
-  ):
+  if not has_prior(config, all_teachers):
     if is_new:
       console.say(
         'generator: routing is off; without the statistics prior nothing tells '
@@ -63,7 +55,7 @@ def decide_routing(
       config.generator.latent_dim,
       all_teachers,
       probe_state,
-      num_batches=_PROBE_BATCHES,
+      num_batches=PROBE_BATCHES,
       batch_size=config.generator.batch,
     )
   )
@@ -84,6 +76,43 @@ def decide_routing(
   return is_routed, statistics_gaps
 
 
+def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
+  """Returns whether the objective has the statistics prior of some teacher.
+
+  Args:
+    config: a checked config.
+    all_teachers: all teachers, with variables or with shapes only.
+  """
+  return bool(config.objective.bn_prior_weight) and any(
+    forward.has_batch_norm(teacher, config.image_shape)
+    for teacher in all_teachers
+  )
+
+
+def _report_decision(
+  config: Experiment, all_teachers: Sequence[Teacher], *, is_routed: bool
+) -> None:
+  """Reports what has decided without a training, and how to change it."""
+  if is_routed:
+    names = ', '.join(
+      teacher.name for teacher in all_teachers if teacher.single_label
+    )
+    console.say(
+      'generator: routing is on; a teacher with one label per image '
+      f'({names}) names one whatever it is shown. If all teachers describe '
+      'the same images, set objective.routing=off.'
+    )
+  elif _have_same_images(config):
+    console.say(
+      'generator: routing is off; all teachers learned from the same images'
+    )
+  elif len(all_teachers) > 1:
+    console.say(
+      'generator: routing is off; all teachers answer the same labels. If '
+      'they were trained on images of unlike kinds, set objective.routing=on.'
+    )
+
+
 def configured_routing(
   config: Experiment, all_teachers: Sequence[Teacher]
 ) -> bool | None:
@@ -95,9 +124,29 @@ def configured_routing(
   """
   if config.objective.routing != 'auto':
     return config.objective.routing != 'off'
-  if len(all_teachers) == 1:
+  # One teacher; or several of the same kind of images, as the clients of
+  # federated learning: routed, each image would be judged by one client, which
+  # may have seen few of its label.
+  if have_same_labels(teacher.labels for teacher in all_teachers):
+    return False
+  if _have_same_images(config):
     return False
   # A teacher with one label per image names a label for any image, also for
   # images of other teachers.
   has_single_label = any(teacher.single_label for teacher in all_teachers)
   return True if has_single_label else None
+
+
+def _have_same_images(config: Experiment) -> bool:
+  """Returns whether several teachers are trained here on all of one set."""
+  teachers = list(config.teachers.values())
+  return (
+    len(teachers) > 1
+    and config.pretrain.teacher_data == 'shared'
+    # One of several labels per image: only images that carry one are shown.
+    and all(
+      isinstance(teacher, TrainedTeacher) and not teacher.single_label
+      for teacher in teachers
+    )
+    and len({(teacher.data, teacher.client) for teacher in teachers}) == 1
+  )

@@ -17,8 +17,10 @@ from dualgan_jax.experiment import (
   description,
   external_teachers,
   memory,
+  net_drawing,
   rehearsal,
   results,
+  run_plan,
   stage_records,
   stage_runners,
   workdir,
@@ -28,6 +30,7 @@ from dualgan_jax.experiment.nets import Nets, build_nets
 from dualgan_jax.student import student_config
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console, metrics_log, parallel
+from dualgan_jax.training.outlook import Outlook
 
 _NO_TEACHERS: Mapping[str, Teacher] = MappingProxyType({})
 
@@ -97,19 +100,32 @@ def dry_run(
     init_from: as for `run`.
 
   Returns:
-    Several lines of text: teachers, labels, shapes, costs.
+    Several lines of text: a drawing of the nets; teachers, labels, shapes,
+    costs; devices, memory, and how long each stage may take.
 
   Raises:
     UserError: `run` would raise it for this config.
   """
   with explain_system_errors(workdir_path):
-    config, nets, _ = _prepare(config, workdir_path, teachers, init_from)
+    config, nets, devices = _prepare(config, workdir_path, teachers, init_from)
     fields = stage_fields.by_stage(config)
     # The same checks as in `run`, without the lock.
     stage_records.check_same_fields(workdir_path, fields)
     if init_from and not stage_records.is_finished(workdir_path, 'pretrain'):
       stage_records.check_source(init_from, fields)
-  return description.describe(nets, config)
+  finished_stages = [
+    stage
+    for stage in stage_table.NAMES
+    if stage_records.is_at_hand(stage, fields, workdir_path, init_from)
+  ]
+  return '\n'.join(
+    [
+      *net_drawing.draw(nets, config),
+      '',
+      description.describe(nets, config),
+      *run_plan.describe_plan(nets, config, devices, finished_stages),
+    ]
+  )
 
 
 @contextlib.contextmanager
@@ -179,8 +195,11 @@ def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
         parallel.on_first(
           lambda: rehearsal.check_last_stage(run_folder.path, config.labels)
         )
+      outlook = _announce(config, nets, devices, run_folder, stages)
       stage_runners.run_stages(
-        RunContext(config, nets, run_folder, devices, stages[-1], on_metrics)
+        RunContext(
+          config, nets, run_folder, devices, stages[-1], on_metrics, outlook
+        )
       )
     if stages[-1] != 'evaluate':
       return None
@@ -228,6 +247,25 @@ def _prepare(
   )
   memory.check_fits(nets, config, devices, trained_stages)
   return config, nets, devices
+
+
+def _announce(
+  config: Experiment,
+  nets: Nets,
+  devices: Sequence[jax.Device],
+  run_folder: workdir.Workdir,
+  stages: Sequence[str],
+) -> Outlook | None:
+  """Prints what is to be done; returns the outlook of the first process."""
+  if not parallel.is_first() or not console.is_verbose():
+    return None
+  stages_to_do = [name for name in stages if not run_folder.finished(name)]
+  outlook = run_plan.make_outlook(nets, config, stages_to_do)
+  for line in run_plan.describe_run(
+    nets, config, devices, str(run_folder.path), stages_to_do, outlook
+  ):
+    console.say(line)
+  return outlook
 
 
 def _check_student(config: Experiment, nets: Nets) -> None:

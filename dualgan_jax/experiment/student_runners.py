@@ -25,7 +25,7 @@ from dualgan_jax.stages import (
 from dualgan_jax.training.phase import adam
 
 # Number of batches that branch losses are measured on.
-_BRANCH_LOSS_BATCHES = 8
+BRANCH_LOSS_BATCHES = 8
 
 
 def learn_blocks(
@@ -159,7 +159,7 @@ def measure_branch_points(
       context.nets.student,
       teachers.relevant_labels,
       branch_points.BranchPointInputs(frozen, blocks.filters),
-      num_batches=_BRANCH_LOSS_BATCHES,
+      num_batches=BRANCH_LOSS_BATCHES,
       batch_size=config.batch,
     )
   )

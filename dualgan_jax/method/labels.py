@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -153,6 +153,11 @@ class LabelMap:
     return [
       label for _, teacher_labels in self.teachers for label in teacher_labels
     ]
+
+
+def have_same_labels(label_sets: Iterable[Sequence[str]]) -> bool:
+  """Returns whether all label sets hold the same labels, in any order."""
+  return len({frozenset(labels) for labels in label_sets}) == 1
 
 
 def _check_label_set(field: str, labels: Sequence[str]) -> None:

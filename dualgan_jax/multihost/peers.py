@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Any
 
-from dualgan_jax.display import printable
+from dualgan_jax.display import describe_end
 from dualgan_jax.errors import TrainingError
 from dualgan_jax.multihost.cluster import Cluster
 from dualgan_jax.multihost.meeting import Connection
@@ -134,7 +134,8 @@ class Peers:
   def _end(self, sentence: str, exit_code: int) -> None:
     """Ends the process at once: JAX would wait for the others first."""
     with contextlib.suppress(OSError, ValueError):
-      print(f'error: {printable(sentence)}', file=sys.stderr, flush=True)
+      line = describe_end(sentence, exit_code)
+      print(line, file=sys.stderr, flush=True)
     # Through the first process the others hear of one another.
     if self._is_first:
       deadline = time.monotonic() + _PASSING_ON_SECONDS

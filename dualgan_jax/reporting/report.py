@@ -24,6 +24,11 @@ _CAPTIONS = {
   },
 }
 _MODEL_NOTES = {
+  'fedavg': '`fedavg` is one net with the mean of the teachers’ weights.',
+  'mean_logits': '`mean_logits` is the mean of the teachers’ logits, and '
+  '`teachers` that of their probabilities.',
+  'entropy_weights': '`entropy_weights` is the mean of their probabilities '
+  'with more weight for sure teachers, exp(−H/0.3), H the entropy in nats.',
   'compact': '`compact` is the student alone.',
   'compact_before_refine': '`compact_before_refine` is it before refinement.',
   'branched': '`branched` is a trunk of the student with a copy of each '

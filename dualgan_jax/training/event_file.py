@@ -1,10 +1,14 @@
-"""Scalars for TensorBoard, which never block or stop a run."""
+"""Events for TensorBoard, which never block or stop a run."""
 
 import contextlib
+import io
 import pathlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from dualgan_jax.training import console
 
@@ -66,6 +70,56 @@ class EventFile:
     ]
     with self._give_up_on_failure():
       self._write(step=step, summary=self._summary_class(value=summary_values))
+
+  def write_image(self, step: int, tag: str, image: np.ndarray) -> None:
+    """Writes a picture of one step.
+
+    Args:
+      step: number of steps done.
+      tag: name of the picture.
+      image: uint8 [height, width, 1 or 3].
+    """
+    if self._record_writer is None:
+      return
+    height, width, channels = image.shape
+    png = io.BytesIO()
+    with self._give_up_on_failure():
+      Image.fromarray(image[..., 0] if channels == 1 else image).save(
+        png, format='png'
+      )
+      encoded_image = self._summary_class.Image(
+        height=height,
+        width=width,
+        colorspace=channels,
+        encoded_image_string=png.getvalue(),
+      )
+      value = self._summary_class.Value(tag=tag, image=encoded_image)
+      self._write(step=step, summary=self._summary_class(value=[value]))
+
+  def write_hyperparameters(
+    self, fields: Mapping[str, Any], scores: Mapping[str, float]
+  ) -> None:
+    """Writes a run's row of TensorBoard's table of hyperparameters.
+
+    Args:
+      fields: by name, the fields of the config; others than numbers, texts and
+        truth values are shown as text.
+      scores: by name, the final scores.
+    """
+    if self._record_writer is None:
+      return
+    with self._give_up_on_failure():
+      from tensorboardX.summary import hparams
+
+      shown_fields = {
+        name: value
+        if isinstance(value, bool | int | float | str)
+        else str(value)
+        for name, value in fields.items()
+      }
+      for summary in hparams(shown_fields, dict(scores)):
+        self._write(summary=summary)
+      self.write(0, scores.items())
 
   def close(self) -> None:
     """Closes the file."""

@@ -1,11 +1,13 @@
-"""A stage's metrics on disk: JSON lines, and events for TensorBoard.
+"""A stage's metrics on disk: JSON lines, CSV, and events for TensorBoard.
 
 Of several processes only the first writes.
 """
 
+import csv
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,13 +78,8 @@ class MetricsLog:
     }
     row = {'phase': phase_name, 'step': step, **metric_values}
     self._json_lines.write(json.dumps(row) + '\n')
-    # Opened here, since only now it is known where the phase resumes.
-    if phase_name not in self._event_files:
-      self._event_files[phase_name] = EventFile(
-        self._stage_folder, phase_name, first_step=step
-      )
     scalars = _scalars_by_tag(metric_values, label_names)
-    self._event_files[phase_name].write(step, scalars)
+    self._open_event_file(phase_name, step).write(step, scalars)
     if self._on_metrics is None or self.failure is not None:
       return
     arrays = {name: np.asarray(value) for name, value in metrics.items()}
@@ -94,6 +91,39 @@ class MetricsLog:
       self._on_metrics(phase_name, step, shown)
     except Exception as error:  # whatever the user's code may raise
       self.failure = error
+
+  def write_image(self, phase_name: str, step: int, image: np.ndarray) -> None:
+    """Writes a picture for TensorBoard.
+
+    Args:
+      phase_name: like 'generator/train'.
+      step: number of steps done.
+      image: uint8 [height, width, 1 or 3].
+    """
+    if self._json_lines is not None:
+      self._open_event_file(phase_name, step).write_image(
+        step, 'generated', image
+      )
+
+  def write_hyperparameters(
+    self, fields: Mapping[str, Any], scores: Mapping[str, float]
+  ) -> None:
+    """Writes the config of a run and its final scores for TensorBoard.
+
+    Args:
+      fields: by name, the fields of the config.
+      scores: by name, such as 'compact/top1'.
+    """
+    if self._json_lines is not None:
+      self._open_event_file('results', 0).write_hyperparameters(fields, scores)
+
+  def _open_event_file(self, phase_name: str, step: int) -> EventFile:
+    """Opens a phase's events, when it is known at which step it resumes."""
+    if phase_name not in self._event_files:
+      self._event_files[phase_name] = EventFile(
+        self._stage_folder, phase_name, first_step=step
+      )
+    return self._event_files[phase_name]
 
   def close(self) -> None:
     """Closes the files."""
@@ -123,6 +153,31 @@ def read_metrics(stage_folder: pathlib.Path) -> dict[str, list[dict]]:
     phase_name: [rows_by_step[step] for step in sorted(rows_by_step)]
     for phase_name, rows_by_step in rows_by_phase.items()
   }
+
+
+def write_csv(stage_folder: pathlib.Path) -> None:
+  """Writes the scalars of a stage into `metrics.csv`, for spreadsheets.
+
+  A row per phase and step; a metric that a phase does not have is empty.
+  Vectors stand in `metrics.jsonl` only.
+
+  Args:
+    stage_folder: the stage's, which holds its `metrics.jsonl`.
+  """
+  rows = [row for rows in read_metrics(stage_folder).values() for row in rows]
+  # A dict, unlike a set, keeps the order in which metrics were written.
+  columns = dict.fromkeys(
+    name
+    for row in rows
+    for name, value in row.items()
+    if not isinstance(value, list)
+  )
+  if not rows:
+    return
+  with (stage_folder / 'metrics.csv').open('w', newline='') as file:
+    writer = csv.DictWriter(file, columns, extrasaction='ignore')
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def _scalars_by_tag(

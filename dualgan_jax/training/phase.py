@@ -11,6 +11,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
@@ -56,6 +57,8 @@ class Phase:
     label_names: names for the entries of metrics that are vectors.
     teacher_labels: by a teacher's name, the indices of its labels in
       `label_names`.
+    draw: `state -> picture`, uint8 [height, width, 1 or 3], of an unreplicated
+      state; it is called with each checkpoint. None if there is nothing to see.
   """
 
   name: str
@@ -67,6 +70,7 @@ class Phase:
   teacher_labels: Mapping[str, Sequence[int]] = dataclasses.field(
     default_factory=dict
   )
+  draw: Callable[[TrainState], np.ndarray] | None = None
 
 
 def adam(

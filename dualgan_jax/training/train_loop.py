@@ -16,6 +16,7 @@ from dualgan_jax.errors import InterruptedRun, TrainingError
 from dualgan_jax.training import console, metrics_log, parallel
 from dualgan_jax.training.checkpoints import Checkpoints
 from dualgan_jax.training.health import Watch
+from dualgan_jax.training.outlook import Outlook
 from dualgan_jax.training.phase import Phase, TrainState
 
 # It runs once: compiling it well takes longer than running it does.
@@ -32,6 +33,7 @@ def train(
   log_every: int,
   save_every: int,
   steps_per_call: int = 0,
+  outlook: Outlook | None = None,
 ) -> tuple[TrainState, float]:
   """Brings a phase to its end, from its newest checkpoint or from scratch.
 
@@ -45,6 +47,8 @@ def train(
     save_every: steps between two checkpoints; they are written where a call
       ends.
     steps_per_call: upper bound; 0 for the default of the devices' platform.
+    outlook: knows how long what comes later takes, for the progress; None if
+      nobody does.
 
   Returns:
     The last state, as NumPy arrays, and its training time in seconds, earlier
@@ -63,16 +67,14 @@ def train(
   )
   if state is not None and steps_done >= phase.steps:
     return state, earlier_seconds
-  if state is None:
-    init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)
-    state = init(key)
-  else:
+  if state is not None:
     console.say(f'{phase.name}: going on from step {steps_done}')
 
   def save(state, step):
     host_state = parallel.first_replica(state)
     elapsed = time.monotonic() - start_time
     checkpoints.save(step, host_state, earlier_seconds + elapsed)
+    _write_picture(phase, step, host_state, log)
     return host_state
 
   # One call does several steps, and each device holds a copy of everything.
@@ -83,37 +85,56 @@ def train(
   call = parallel.compile_step(
     parallel.repeat(phase.step, call_steps, platform), devices
   )
-  frozen_arrays = parallel.replicate(phase.frozen(), devices)
-  state = parallel.replicate(state, devices)
+  with contextlib.closing(
+    console.Progress(phase.name, steps_done, phase.steps, outlook)
+  ) as progress:
+    report = functools.partial(
+      _report, phase, log, log_every, Watch(phase.teacher_labels), progress
+    )
+    frozen_arrays = parallel.replicate(phase.frozen(), devices)
+    state = parallel.replicate(
+      _first_state(phase, key) if state is None else state, devices
+    )
+    pending_metrics = None
+    with _catch_signals() as is_signalled:
 
-  progress = console.Progress(phase.name, steps_done, phase.steps)
-  watch = Watch(phase.teacher_labels)
-  report = functools.partial(_report, phase, log, log_every, watch, progress)
-  pending_metrics = None
-  with _catch_signals() as is_signalled, contextlib.closing(progress):
+      def is_stopping():
+        return parallel.any_process(is_signalled() or log.failure is not None)
 
-    def is_stopping():
-      return parallel.any_process(is_signalled() or log.failure is not None)
-
-    for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
-      state, metrics = call(frozen_arrays, state)
-      # Read one call late: the devices already work on the next.
-      report(pending_metrics)
-      pending_metrics = range(step - call_steps + 1, step + 1), metrics
-      if step < phase.steps and is_stopping():
+      for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
+        state, metrics = call(frozen_arrays, state)
+        if pending_metrics is None:  # the first call has compiled the step
+          progress.start_clock(step)
+        # Read one call late: the devices already work on the next.
         report(pending_metrics)
-        save(state, step)
-        raise _stopped(phase, step, log)
-      # The first end of a call at or after each multiple of `save_every`.
-      if step % save_every < call_steps and step < phase.steps:
-        save(state, step)
-    report(pending_metrics)
-    host_state = save(state, phase.steps)
-    # The phase is done, but the run is not to begin another one.
-    if is_stopping():
-      raise _stopped(phase, phase.steps, log)
-    elapsed = time.monotonic() - start_time
-    return host_state, earlier_seconds + elapsed
+        pending_metrics = range(step - call_steps + 1, step + 1), metrics
+        if step < phase.steps and is_stopping():
+          report(pending_metrics)
+          save(state, step)
+          raise _stopped(phase, step, log)
+        # The first end of a call at or after each multiple of `save_every`.
+        if step % save_every < call_steps and step < phase.steps:
+          save(state, step)
+      report(pending_metrics)
+      state = save(state, phase.steps)
+      # The phase is done, but the run is not to begin another one.
+      if is_stopping():
+        raise _stopped(phase, phase.steps, log)
+  return state, earlier_seconds + time.monotonic() - start_time
+
+
+def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:
+  """Compiles and runs the phase's `init`."""
+  init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)
+  return init(key)
+
+
+def _write_picture(
+  phase: Phase, step: int, state: TrainState, log: metrics_log.MetricsLog
+) -> None:
+  """Writes the picture of an unreplicated state, if the phase draws any."""
+  if phase.draw is not None and parallel.is_first():
+    log.write_image(phase.name, step, phase.draw(state))
 
 
 def _report(
@@ -161,7 +182,7 @@ def _report(
       )
       log.write(phase.name, step, row, phase.label_names)
       for line in watch.look(step, row):
-        console.say(f'{phase.name}: {line}')
+        console.warn(f'{phase.name}: {line}')
 
 
 def _stopped(phase: Phase, step: int, log: metrics_log.MetricsLog) -> Exception:
@@ -169,8 +190,8 @@ def _stopped(phase: Phase, step: int, log: metrics_log.MetricsLog) -> Exception:
   if log.failure is not None:
     return metrics_log.CallbackError(log.failure)
   return InterruptedRun(
-    f'{phase.name}: stopped and saved at step {step}; the same command goes on '
-    'from there.'
+    f'{phase.name}: stopped and saved at step {step} of {phase.steps}; the '
+    'same command goes on from there.'
   )
 
 

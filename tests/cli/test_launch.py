@@ -84,5 +84,5 @@ def test_a_signal_before_any_training_is_one_sentence(signal_number, exit_code):
     check=False,
   )
   assert process.returncode == exit_code
-  assert process.stderr.startswith('error: stopped at once; the same command')
+  assert process.stderr.startswith('stopped at once; the same command')
   assert len(process.stderr.splitlines()) == 1

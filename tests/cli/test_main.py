@@ -15,7 +15,7 @@ _SCREEN_LINES, _SCREEN_COLUMNS = 24, 80
 # By command, flags of its module that are of no use to it.
 _OMITTED_FLAGS = {
   'dry-run': {'stage', 'dry_run'},
-  'show-config': {'workdir', 'multihost'},
+  'show-config': {'workdir', 'multihost', 'quiet', 'log_level'},
 }
 _COMMANDS_WITH_CONFIG = ('train', 'dry-run', 'sweep', 'show-config')
 _COMMAND_LINES = {

@@ -34,7 +34,7 @@ def test_a_signal_is_one_line_and_a_code(signal_number, exit_code):
     assert process.stderr.readline() == 'ready\n'
     process.send_signal(signal_number)
     stdout, stderr = process.communicate()
-  assert (stdout, stderr) == ('so far\n', 'error: stopped\n')
+  assert (stdout, stderr) == ('so far\n', 'stopped\n')
   assert process.returncode == exit_code
 
 
@@ -46,7 +46,7 @@ def test_a_signal_while_python_ends_works_after_a_second_call():
     'signals.exit_on_signals("stopped")'
   )
   process = subprocess.run([sys.executable, '-c', program], capture_output=True)
-  assert (process.returncode, process.stderr) == (75, b'error: stopped\n')
+  assert (process.returncode, process.stderr) == (75, b'stopped\n')
 
 
 def test_importing_it_imports_nothing_heavy():

@@ -10,7 +10,7 @@ import pytest
 
 from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
-from dualgan_jax.presets import cifar10, digits, fashion_mnist, mnist
+from dualgan_jax.presets import cifar10, digits, fashion_mnist, federated, mnist
 from experiments.configs import ablation, strangers
 from tests.config.configs import MISSING, config_with_weights, make_config
 from tests.trials import odd_settings
@@ -30,13 +30,15 @@ from tests.trials import odd_settings
     (strangers, 'off'),
     (cifar10, ''),
     (cifar10, 'laptop,dafl'),
+    (federated, 'fashion_mnist,alpha_0.1'),
     (ablation, 'paper_prior_labels'),
   ],
 )
 def test_a_good_config_comes_back_frozen(experiment, variants):
   config = experiment.get_config(variants)
   checked = schema.check(config)
-  config.generator.features = config.student.widths[:-1]
+  if config.generator.features is None:
+    config.generator.features = config.student.widths[:-1]
   config.baselines.steps = checked.baselines.steps
   assert checked.model_dump() == config.to_dict()
   with pytest.raises(pydantic.ValidationError, match='frozen'):
@@ -200,6 +202,31 @@ def test_variants_may_come_in_any_order():
 def test_variants_that_exclude_one_another_are_refused(experiment, variants):
   with pytest.raises(ValueError, match=f'^{variants}: .* exclude one another'):
     experiment.get_config(variants)
+
+
+@pytest.mark.parametrize(
+  ('clients', 'client', 'message'),
+  [
+    (0, None, None),
+    (5, 4, None),
+    (0, 0, 'data.digits is not split over clients; set data.digits.clients to'),
+    (5, None, 'None, but .* over 5 clients; give the number of one, from 0 to'),
+    (5, 5, '5, but data.digits is split over 5 clients; .* from 0 to 4.'),
+  ],
+)
+def test_teachers_name_clients_where_their_set_is_split(
+  clients, client, message
+):
+  config = make_config(
+    data__digits__clients=clients,
+    teachers__low__client=client,
+    teachers__high__client=1 if clients else None,
+  )
+  if message is None:
+    schema.check(config)
+    return
+  with pytest.raises(UserError, match=rf'^teachers\.low\.client: {message}'):
+    schema.check(config)
 
 
 @pytest.mark.parametrize('teachers', [{}, None])

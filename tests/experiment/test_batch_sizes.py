@@ -5,7 +5,7 @@ import pytest
 from dualgan_jax.config import schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import batch_sizes
-from dualgan_jax.presets import digits
+from dualgan_jax.presets import digits, federated
 
 # As of three devices, and two teachers where images are routed.
 PARTS = {'pretrain': 3, 'generator': 6, 'dual': 6, 'targetnet': 6, 'refine': 6}
@@ -40,6 +40,14 @@ def test_devices_share_and_on_each_teachers_where_images_are_routed():
   config.objective.routing = 'off'
   parts = batch_sizes.equal_parts(schema.check(config), 3, 1)
   assert set(parts.values()) == {3}
+
+
+def test_teachers_of_the_same_labels_share_no_batch_unless_routed():
+  config = federated.get_config()
+  for routing, factor in (('off', 1), ('auto', 1), ('on', 5)):
+    config.objective.routing = routing
+    parts = batch_sizes.equal_parts(schema.check(config), 3, 5)
+    assert parts['generator'] == parts['refine'] == 3 * factor
 
 
 def test_zero_takes_the_largest_that_fits():

@@ -92,7 +92,7 @@ def test_only_the_first_speaks_and_all_hear_a_signal(tmp_path):
   assert 'stopped and saved at step' in errors[0]
   # Nothing but why it leaves.
   (line,) = [line for line in errors[1].splitlines() if 'pretrain' in line]
-  assert line.startswith('error: pretrain/high: stopped and saved')
+  assert line.startswith('pretrain/high: stopped and saved')
 
 
 @pytest.mark.slow
@@ -233,7 +233,7 @@ def test_a_signal_before_the_first_training_ends_both(tmp_path):
   started[1].terminate()
   first, second = processes.read_errors(started, [75, 75])
   assert 'stopped at once' in first
-  assert second.startswith('error: stopped at once')
+  assert second.startswith('stopped at once')
 
 
 def test_alone_there_is_nothing_to_connect_to(tmp_path):

@@ -13,7 +13,7 @@ from dualgan_jax.experiment.nets import abstract_teacher, build_nets
 from dualgan_jax.networks import architectures
 from dualgan_jax.presets import digits
 from dualgan_jax.teachers import forward, reference_logits
-from tests import others, state_dicts
+from tests import others, state_dicts, torch_files
 
 
 def _config(**changes):
@@ -109,6 +109,68 @@ def test_the_student_ends_in_a_softmax_where_one_label_is_right(
   assert nets.student.single_label == single_label
   text = description.describe(nets, config)
   assert (', one label per image' in text) == single_label
+
+
+@pytest.mark.parametrize('routing', ['auto', 'off'])
+def test_the_student_of_clients_ends_in_a_softmax(routing):
+  changes = {
+    f'teachers__{name}__{field}': value
+    for name in ('low', 'high')
+    for field, value in (('single_label', True), ('labels', tuple('01234')))
+  }
+  changes |= {'labels': tuple('01234'), 'objective__routing': routing}
+  nets = build_nets(_config(**changes))
+  assert nets.student.single_label
+  # The other labels' owner never answers for a digit below 5.
+  changes['teachers__high__labels'] = tuple('0123456789')
+  changes |= {'labels': tuple('0123456789'), 'objective__routing': 'off'}
+  assert not build_nets(_config(**changes)).student.single_label
+
+
+_NAMES = tuple('abcdefg')
+
+
+def _clients_config(path, *indices):
+  """A config of clients whose state dicts are in one file."""
+  config = others.get_config('')
+  config.image_shape = (32, 32, 1)
+  config.labels = _NAMES
+  config.teachers = {
+    f'client_{index}': {
+      'labels': _NAMES,
+      **builders.weights('lenet5', str(path), index=index, single_label=True),
+    }
+    for index in indices
+  }
+  config.student = builders.conv((3, 8, 60), (2, 2, 1), kind='lenet')
+  return schema.check(config)
+
+
+@pytest.mark.parametrize('is_list', [True, False])
+def test_clients_come_from_one_file(tmp_path, is_list):
+  weights = state_dicts.tensors('lenet5')
+  clients = [
+    {name: tensor + number for name, tensor in weights.items()}
+    for number in range(4)
+  ]
+  contents = clients if is_list else dict(zip('klmn', clients, strict=True))
+  path = torch_files.write_arrays(tmp_path / 'clients.pt', contents)
+  indices = (0, 3) if is_list else ('k', 'n')
+  nets = build_nets(_clients_config(path, *indices))
+  for index, tensors in zip(indices, (clients[0], clients[3]), strict=True):
+    alone = tmp_path / f'{index}.safetensors'
+    save_file(tensors, alone)
+    expected = build_nets(_clients_config(alone, None)).teachers['client_None']
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      nets.teachers[f'client_{index}'].variables,
+      expected.variables,
+    )
+  names = "'0', '1', '2'" if is_list else "'k', 'l', 'm'"
+  with pytest.raises(
+    UserError, match=f'4 state dicts .* at {names} and 1 more; choose one, like'
+  ):
+    build_nets(_clients_config(path, None))
 
 
 def test_a_student_meets_lenet_5(tmp_path):

@@ -62,6 +62,64 @@ def test_teachers_of_one_label_per_image_see_their_own_images_only(config):
   np.testing.assert_array_equal(low.targets.sum(axis=1), 1)
 
 
+def test_clients_have_their_own_images_of_all_their_labels(config, capsys):
+  values = config.model_dump()
+  values['data']['digits'].update(clients=3, alpha=0.5)
+  for client, name in enumerate(('low', 'high')):
+    values['teachers'][name].update(
+      client=client, labels=config.labels, single_label=True
+    )
+  split_config = Experiment.model_validate(values)
+  splits = real_data.check(split_config)
+  low, high = (
+    real_data.load_for_teacher(split_config, name, splits)
+    for name in ('low', 'high')
+  )
+  num_others = len(splits['digits'].images) - len(low.images) - len(high.images)
+  assert (
+    capsys.readouterr()
+    .err.strip()
+    .endswith(
+      'data.digits: training images of the clients: '
+      f'{len(low.images)}, {len(high.images)}, {num_others}'
+    )
+  )
+  assert real_data.count_images(split_config, [*splits.values()], 'low') == len(
+    low.images
+  )
+  assert not np.shares_memory(low.images, high.images)
+  # The baseline and the test part are of all images.
+  (everything,) = real_data.load_for_baseline(
+    split_config, _both_teachers(), foreign_labels_absent=False
+  ).sets
+  assert len(everything.images) == len(splits['digits'].images)
+  # Another seed, another split.
+  values['seed'] = 1
+  other = Experiment.model_validate(values)
+  assert real_data.count_images(other, [*splits.values()], 'low') != len(
+    low.images
+  )
+
+
+def test_a_client_without_an_image_of_its_teachers_labels(config):
+  values = config.model_dump()
+  values['data']['digits'].update(clients=4, alpha=0.05)
+  split = real_data.load(config, 'digits', 'train')
+
+  def load(client):
+    changes = {'client': client, 'labels': ('0',), 'single_label': True}
+    values['teachers']['low'].update(changes)
+    changed = Experiment.model_validate(values)
+    return real_data.load_for_teacher(changed, 'low', {'digits': split})
+
+  # With so small an alpha few clients have any of a label.
+  with pytest.raises(
+    UserError, match=r'no .* image of data\.digits, client \d, carries one of'
+  ):
+    for client in range(4):
+      load(client)
+
+
 def _both_teachers(low_has_single_label=False):
   """Both teachers, without nets, which the data do not depend on."""
   return [

@@ -112,7 +112,7 @@ def test_a_smoke_run_ends_well_and_prints_the_table(finished):
   for name in ('teachers', 'low', 'high', 'compact', 'branched', 'noise'):
     assert f'| {name} ' in done.stdout
   assert '\r' not in done.stderr  # plain lines, not a bar, into a pipe
-  assert 's left' in done.stderr
+  assert ' left' in done.stderr
 
 
 def test_the_folder_holds_everything(finished):

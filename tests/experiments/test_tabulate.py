@@ -145,6 +145,7 @@ def _docstring(name):
 
 # Configs that nobody has run to the end.
 _CONFIGS_WITHOUT_RESULTS = (
+  'federated',
   'lenet',
   'public_cifar10',
   'pytorch_cifar10',

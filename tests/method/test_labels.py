@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from dualgan_jax.errors import UserError
-from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.labels import LabelMap, have_same_labels
 
 # Side by side the teachers answer a b c | c d; both know c.
 TEACHERS = {'left': ('a', 'b', 'c'), 'right': ('c', 'd')}
@@ -33,6 +33,19 @@ def test_customised_keeps_the_order_asked_for():
     ('left', ('a', 'b', 'c')),
     ('right', ('c', 'd')),
   )
+
+
+@pytest.mark.parametrize(
+  ('label_sets', 'are_same'),
+  [
+    (['ab'], True),
+    (['ab', 'ba', 'ab'], True),
+    (['ab', 'abc'], False),
+    (['ab', 'cd', 'ab'], False),
+  ],
+)
+def test_label_sets_are_the_same_in_any_order(label_sets, are_same):
+  assert have_same_labels(map(tuple, label_sets)) == are_same
 
 
 def test_owners_of_shared_labels_are_padded():

@@ -193,7 +193,7 @@ def test_signals_are_one_line_and_a_code(tmp_path, number, code, seconds):
     process.send_signal(number)
     output, errors = process.communicate()
   if not output:  # else it was done already
-    assert errors == 'error: stopped; the same command starts again\n'
+    assert errors == 'stopped; the same command starts again\n'
     assert process.returncode == code
   assert student.load(tmp_path / 'student')
 

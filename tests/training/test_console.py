@@ -1,9 +1,12 @@
 import io
+import logging
+import re
 import types
 
 import pytest
 
 from dualgan_jax.training import console
+from dualgan_jax.training.outlook import Outlook
 
 
 class Terminal(io.StringIO):
@@ -20,61 +23,130 @@ def clock(monkeypatch):
   return now
 
 
+def _replace_stderr(monkeypatch):
+  """Puts a terminal of 80 columns in the place of stderr, and returns it.
+
+  It is no fixture, since pytest replaces stderr itself before each test.
+  """
+  terminal = Terminal()
+  monkeypatch.setattr('sys.stderr', terminal)
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', '80')
+  # A console looks once whether it may draw.
+  new_console = type(console._TERMINAL)(stderr=True, force_jupyter=False)
+  monkeypatch.setattr(console, '_TERMINAL', new_console)
+  return terminal
+
+
+@pytest.fixture
+def package_logger():
+  """The package's logger, whose level and handlers are put back."""
+  logger = logging.getLogger('dualgan_jax')
+  level, handlers, propagate = (
+    logger.level,
+    [*logger.handlers],
+    logger.propagate,
+  )
+  yield logger
+  logger.setLevel(level)
+  logger.handlers[:], logger.propagate = handlers, propagate
+
+
+def _drawn_lines(terminal):
+  """The lines that were drawn, each as often as it was, without colours."""
+  text = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', terminal.getvalue())
+  return [line.strip() for line in re.split(r'[\r\n]+', text)]
+
+
 def test_a_pipe_gets_plain_lines(clock, capsys):
-  progress = console.Progress('toy', 0, 90)
-  for step in range(1, 91):
+  progress = console.Progress('toy', 0, 91)
+  clock.seconds += 600  # it compiles
+  progress.start_clock(1)
+  for step in range(2, 92):
     clock.seconds += 0.5
     progress.show(step, 1 / step)
   progress.close()
   stdout, stderr = capsys.readouterr()
   assert stdout == ''
   assert '\r' not in stderr
-  # Every ten seconds, and at the end.
+  # Every ten seconds, and at the end. The time left is that of the steps.
   assert stderr.splitlines() == [
-    'toy: step 20 of 90, loss 0.0500, 10 s, 35 s left',
-    'toy: step 40 of 90, loss 0.0250, 20 s, 25 s left',
-    'toy: step 60 of 90, loss 0.0167, 30 s, 15 s left',
-    'toy: step 80 of 90, loss 0.0125, 40 s, 5 s left',
-    'toy: step 90 of 90, loss 0.0111, 45 s, 0 s left',
+    'toy: compiling...',
+    'toy: step 2 of 91, loss 0.5000, 0:10:00 so far, 0:00:44 left',
+    'toy: step 22 of 91, loss 0.0455, 0:10:10 so far, 0:00:34 left',
+    'toy: step 42 of 91, loss 0.0238, 0:10:20 so far, 0:00:24 left',
+    'toy: step 62 of 91, loss 0.0161, 0:10:30 so far, 0:00:14 left',
+    'toy: step 82 of 91, loss 0.0122, 0:10:40 so far, 0:00:04 left',
+    'toy: step 91 of 91, loss 0.0110, 0:10:45 so far',
   ]
 
 
 def test_time_left_counts_only_the_steps_of_this_run(clock, capsys):
-  # Going on from step 50: ten steps in twenty seconds leave forty to do.
+  # Going on from step 50: ten steps in twenty seconds leave thirty to do.
   progress = console.Progress('toy', 50, 100)
+  progress.start_clock(60)
   clock.seconds += 20
-  progress.show(60, None)
-  assert capsys.readouterr().err == 'toy: step 60 of 100, 20 s, 80 s left\n'
+  progress.show(70, None)
+  assert capsys.readouterr().err.splitlines()[-1] == (
+    'toy: step 70 of 100, 0:00:20 so far, 0:01:00 left'
+  )
+
+
+def test_the_time_left_of_the_run_is_that_of_the_outlook(clock, capsys):
+  outlook = Outlook({'a': 100.0, 'b': 300.0})
+  progress = console.Progress('a', 0, 11, outlook)
+  clock.seconds += 30
+  progress.start_clock(1)
+  clock.seconds += 10
+  progress.show(2, None)
+  # 9 steps of 10 s; then b: three times all 11 steps, and 30 s to compile.
+  assert capsys.readouterr().err.splitlines()[-1] == (
+    'a: step 2 of 11, 0:00:40 so far, 0:01:30 left, run about 0:07:30 left'
+  )
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):
-  terminal = Terminal()
-  monkeypatch.setattr('sys.stderr', terminal)
+  terminal = _replace_stderr(monkeypatch)
   progress = console.Progress('toy', 2, 10)
-  assert '2/10' in terminal.getvalue()  # going on from step 2
-  for step in range(3, 11):
+  assert _drawn_lines(terminal)[0].endswith('2/10 compiling...')
+  progress.start_clock(3)
+  for step in range(4, 11):
     progress.show(step, 0.5)
   progress.close()
-  *_, last = terminal.getvalue().rstrip('\n').split('\r')
-  assert last.startswith('toy: 100%')
-  assert '10/10' in last
-  assert 'loss=0.5000' in last
-  assert 'left' not in terminal.getvalue()  # the line that a pipe gets
+  last = [line for line in _drawn_lines(terminal) if line][-1]
+  assert last.startswith('toy ━')
+  assert last.endswith('10/10 loss 0.5000, took 0:00:00')
+  assert max(map(len, _drawn_lines(terminal))) <= 80
+
+
+def test_the_longest_bar_fits_one_line(monkeypatch, clock):
+  terminal = _replace_stderr(monkeypatch)
+  outlook = Outlook({'targetnet/branch_points': 1.0, 'b': 1.0})
+  progress = console.Progress('targetnet/branch_points', 0, 9999, outlook)
+  clock.seconds += 1
+  progress.start_clock(1)
+  clock.seconds += 1
+  progress.show(2, 123.5)
+  progress.close()
+  (last,) = [line for line in _drawn_lines(terminal) if ' left, run ' in line]
+  assert len(last) <= 80
+  assert '2/9999 loss 123.5000, 2:46:37 left, run 5:33:17' in last
 
 
 def test_a_line_is_not_mixed_up_with_the_bar(monkeypatch):
-  terminal = Terminal()
-  monkeypatch.setattr('sys.stderr', terminal)
+  terminal = _replace_stderr(monkeypatch)
   progress = console.Progress('toy', 0, 10)
-  progress.show(5, None)
-  length_before = len(terminal.getvalue())
   console.say('warning: mind the gap')
-  new_output = terminal.getvalue()[length_before:]
   progress.close()
-  # It has a line for itself, and the bar stands below it again.
-  line, bar = new_output.split('\n')
-  assert line.split('\r')[-1] == 'warning: mind the gap'
-  assert 'toy:' in bar
+  assert 'warning: mind the gap' in _drawn_lines(terminal)
+  # The bar stands below it again.
+  assert [*filter(None, _drawn_lines(terminal))][-1].startswith('toy ')
+
+
+def test_a_bar_leaves_the_cursor_visible(monkeypatch):
+  terminal = _replace_stderr(monkeypatch)
+  console.Progress('toy', 0, 10).close()
+  assert '\x1b[?25l' not in terminal.getvalue()
 
 
 def test_say_prints_on_stderr(capsys):
@@ -85,3 +157,30 @@ def test_say_prints_on_stderr(capsys):
 def test_a_line_stays_one_line_that_no_terminal_obeys(capsys):
   console.say('label \x1b[2Ja\nerror: forged')
   assert capsys.readouterr().err == 'label \\x1b[2Ja\\nerror: forged\n'
+
+
+def test_only_warnings_are_left_at_their_level(
+  package_logger, clock, monkeypatch
+):
+  terminal = _replace_stderr(monkeypatch)
+  package_logger.setLevel(logging.WARNING)
+  console.say('hello')
+  console.warn('mind the gap')
+  progress = console.Progress('toy', 0, 1)
+  progress.show(1, 0.5)
+  progress.close()
+  assert terminal.getvalue() == 'mind the gap\n'
+
+
+def test_a_program_takes_the_lines_into_a_log_of_its_own(
+  caplog, capsys, package_logger
+):
+  package_logger.handlers.clear()
+  package_logger.propagate = True
+  console.say('100 % done')
+  console.warn('mind the gap')
+  assert caplog.record_tuples == [
+    ('dualgan_jax', logging.INFO, '100 % done'),
+    ('dualgan_jax', logging.WARNING, 'mind the gap'),
+  ]
+  assert capsys.readouterr().err == ''

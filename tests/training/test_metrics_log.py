@@ -1,10 +1,13 @@
 """A stage's metrics come back as they were, whatever happened to the file."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from dualgan_jax.training import metrics_log
 
@@ -189,3 +192,54 @@ def test_a_folder_that_was_moved_is_not_begun_anew(tmp_path, capsys):
   log.close()
   assert not (tmp_path / 'run').exists()
   assert 'no more TensorBoard events' in capsys.readouterr().err
+
+
+def test_pictures_reach_tensorboard(tmp_path):
+  image = np.zeros((2, 3, 1), np.uint8)
+  image[0, 1] = 200
+  log = metrics_log.MetricsLog(tmp_path)
+  log.write_image('generator/train', 20, image)
+  log.close()
+  folder = tmp_path / 'tensorboard' / 'generator' / 'train'
+  accumulator = event_accumulator.EventAccumulator(str(folder)).Reload()
+  (event,) = accumulator.Images('generated')
+  assert (event.step, event.width, event.height) == (20, 3, 2)
+  with Image.open(io.BytesIO(event.encoded_image_string)) as picture:
+    np.testing.assert_array_equal(np.asarray(picture), image[..., 0])
+
+
+def test_config_and_scores_reach_tensorboards_table(tmp_path):
+  log = metrics_log.MetricsLog(tmp_path)
+  fields = {'generator.steps': 20, 'labels': ('a', 'b'), 'refine.flip': False}
+  log.write_hyperparameters(fields, {'compact/top1': 0.5})
+  log.close()
+  folder = tmp_path / 'tensorboard' / 'results'
+  accumulator = event_accumulator.EventAccumulator(str(folder)).Reload()
+  assert _scalars(folder) == {('compact/top1', 0): 0.5}
+  content = accumulator.SummaryMetadata('_hparams_/session_start_info')
+  start = plugin_data_pb2.HParamsPluginData.FromString(
+    content.plugin_data.content
+  ).session_start_info
+  assert start.hparams['generator.steps'].number_value == 20
+  assert start.hparams['labels'].string_value == "('a', 'b')"
+  assert start.hparams['refine.flip'].bool_value is False
+
+
+def test_scalars_come_as_a_table_for_spreadsheets(tmp_path):
+  _write(
+    tmp_path,
+    ('dual/a', 1, {'loss': 0.5, 'rate': np.float32([0.25, 0.75])}),
+    ('dual/b', 20, {'loss': 0.25, 'accuracy': 1.0}),
+    label_names=('x', 'y'),
+  )
+  metrics_log.write_csv(tmp_path)
+  assert (tmp_path / 'metrics.csv').read_text().splitlines() == [
+    'phase,step,loss,accuracy',
+    'dual/a,1,0.5,',
+    'dual/b,20,0.25,1.0',
+  ]
+
+
+def test_a_stage_without_metrics_has_no_table(tmp_path):
+  metrics_log.write_csv(tmp_path)
+  assert not (tmp_path / 'metrics.csv').exists()

@@ -72,7 +72,7 @@ def find_fault(
   _, stderr = process.communicate(timeout=300)
   # In a training the run is saved first, and can go on.
   allowed_codes = (_EXIT_CODES[sent_signal], _EXIT_CODES[signal.SIGTERM], 0)
-  error_lines = [line for line in stderr.splitlines() if 'error: ' in line]
+  error_lines = [line for line in stderr.splitlines() if 'stopped' in line]
   if process.returncode not in allowed_codes or 'Traceback' in stderr:
     return f'exit code {process.returncode}: {stderr[-500:]}'
   if process.returncode and len(error_lines) != 1:
