@@ -3,6 +3,7 @@
 `nox -l` lists them, `nox -s NAME` runs one.
 """
 
+import configparser
 import pathlib
 import re
 import subprocess
@@ -13,7 +14,7 @@ _ROOT = pathlib.Path(__file__).parent
 _PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 _PYTEST = ('python', '-m', 'pytest', '-n', '2', '--dist', 'loadfile')
 
-nox.options.sessions = ['base', 'wheel', 'newest']
+nox.options.sessions = ['base', 'docs', 'wheel', 'newest']
 
 
 def _newest_python() -> str:
@@ -54,6 +55,19 @@ def base(session: nox.Session) -> None:
     picture = 'runs/digits/evaluate/samples.png'
     session.run('.venv/bin/dualgan', 'info', folder, external=True)
     session.run('.venv/bin/dualgan', 'predict', folder, picture, external=True)
+
+
+@nox.session(python='3.11')
+def docs(session: nox.Session) -> None:
+  """Builds the site, where every link must lead somewhere."""
+  setup = configparser.ConfigParser()
+  setup.read(_ROOT / 'setup.cfg', encoding='utf-8')
+  # The site is made from text: nothing that the package needs is installed.
+  packages = setup['options.extras_require']['docs'].split()
+  session.install('-q', '-c', str(_ROOT / 'requirements.txt'), *packages)
+  session.chdir(_ROOT)
+  # mkdocs-material would advertise another program, in red.
+  session.run('mkdocs', 'build', env={'NO_MKDOCS_2_WARNING': '1'})
 
 
 @nox.session(python='3.11')

@@ -3,8 +3,8 @@
     python -m experiments.tabulate [WORKDIR ...]
 
 copies the `results.json` of each WORKDIR to `experiments/results/`, then
-rewrites every table in README.md, docs/results.md and `experiments/notes/` from
-the files there.
+rewrites every table in README.md, `docs/` and `experiments/notes/`, and draws
+the chart `docs/figures/results.svg`, from the files there.
 """
 
 from dualgan_jax.cli import signals
@@ -23,10 +23,16 @@ from dualgan_jax import display
 from dualgan_jax.config import renamed_fields, training_budget
 from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.reporting.spread import mean_and_std
+from experiments import overview
 
 _ROOT = pathlib.Path(__file__).parents[1]
 RESULTS_FOLDER = _ROOT / 'experiments' / 'results'
-PAGES = (_ROOT / 'README.md', _ROOT / 'docs' / 'results.md')
+PAGES = (
+  _ROOT / 'README.md',
+  _ROOT / 'docs' / 'results.md',
+  _ROOT / 'docs' / 'how_it_works.md',
+)
+CHART = _ROOT / 'docs' / 'figures' / 'results.svg'
 # How the values of each config were chosen.
 NOTES = tuple(sorted((_ROOT / 'experiments' / 'notes').glob('*.md')))
 # Training stages that need no data.
@@ -298,8 +304,10 @@ def rewrite_tables(page: str) -> str:
   """Rewrites every table of a page.
 
   Args:
-    page: Markdown, in which tables stand between `<!-- results: EXPERIMENT -->`
-      or `<!-- summary: EXPERIMENT ... -->`, and `<!-- end -->`.
+    page: Markdown, in which tables stand between one of the markers
+      `<!-- results: EXPERIMENT -->`, `<!-- summary: EXPERIMENT ... -->`,
+      `<!-- overview: EXPERIMENT ... -->` and `<!-- parts: paper -->`, and
+      `<!-- end -->`.
 
   Returns:
     The page with the tables of the stored results.
@@ -307,18 +315,31 @@ def rewrite_tables(page: str) -> str:
 
   def fill(marker_match):
     start, kind, experiments, end = marker_match.groups()
+    names = experiments.split()
     if kind == 'results':
       table = format_table(experiments)
+    elif kind == 'summary':
+      table = format_summary(names)
+    elif kind == 'overview':
+      table = overview.format_overview(names, load_results, _data_free_seconds)
     else:
-      table = format_summary(experiments.split())
+      table = overview.format_parts(load_results)
     return f'{start}{table}\n{end}'
 
+  kinds = 'results|summary|overview|parts'
   return re.sub(
-    r'(<!-- (results|summary): ([\w. -]+) -->\n).*?(<!-- end -->)',
+    rf'(<!-- ({kinds}): ([\w. -]+) -->\n).*?(<!-- end -->)',
     fill,
     page,
     flags=re.DOTALL,
   )
+
+
+def draw_chart() -> str:
+  """Draws the experiments that README's table shows, as SVG."""
+  readme = PAGES[0].read_text(encoding='utf-8')
+  experiments = re.search(r'<!-- overview: ([\w. -]+) -->', readme)[1]
+  return overview.draw_chart(experiments.split(), load_results)
 
 
 def main(workdirs: Sequence[str]) -> None:
@@ -335,6 +356,7 @@ def main(workdirs: Sequence[str]) -> None:
   for page_path in (*PAGES, *NOTES):
     page = page_path.read_text(encoding='utf-8')
     page_path.write_text(rewrite_tables(page), encoding='utf-8')
+  CHART.write_text(draw_chart(), encoding='utf-8')
 
 
 if __name__ == '__main__':

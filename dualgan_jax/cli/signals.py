@@ -20,7 +20,7 @@ import sys
 STOPPED_MESSAGE = 'stopped at once; the same command goes on from what is saved'
 # True of an export, which is written beside and renamed.
 STOPPED_EXPORT_MESSAGE = 'stopped; the same command starts again'
-# The exit codes that README documents, where nothing is trained.
+# The exit codes that docs/running.md lists, where nothing is trained.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 _is_registered = False
 

@@ -18,7 +18,7 @@ from dualgan_jax.config import (
   stage_table,
 )
 from dualgan_jax.reporting.spread import mean_and_std
-from experiments import configs, tabulate
+from experiments import configs, overview, tabulate
 from tests.paths import ROOT
 
 
@@ -30,20 +30,25 @@ def test_pages_show_the_stored_results(page):
   assert tabulate.rewrite_tables(text) == text
 
 
+def test_the_chart_shows_the_stored_results():
+  assert tabulate.CHART.read_text() == tabulate.draw_chart()
+
+
 def _experiments_on(page):
   """Returns the experiments that the markers of a page name."""
   marked_experiments = re.findall(
-    r'<!-- (?:results|summary): ([\w. -]+) -->', page.read_text()
+    r'<!-- (?:results|summary|overview): ([\w. -]+) -->', page.read_text()
   )
   return {name for names in marked_experiments for name in names.split()}
 
 
 def test_every_stored_experiment_has_its_table():
-  readme, details = map(_experiments_on, tabulate.PAGES)
+  readme, details, _ = map(_experiments_on, tabulate.PAGES)
   stored = {folder.name for folder in tabulate.RESULTS_FOLDER.iterdir()}
   assert stored == details
-  # The arms of the ablation are no experiments of their own.
-  assert stored - {'ablation'} == readme
+  # A newcomer reads a few rows, of experiments that are explained in words.
+  assert readme < stored
+  assert readme < overview.TASKS.keys() <= stored
   assert stored == set().union(*map(_experiments_on, tabulate.NOTES))
 
 
@@ -356,3 +361,30 @@ def test_the_share_of_the_right_data_set_is_shown(results_folder, tmp_path):
   tabulate.store_results(tmp_path)
   text = tabulate.format_table('digits')
   assert 'own data set: teachers 0.7000, compact 0.9000.' in text
+
+
+def test_an_overview_is_in_plain_words(results_folder, tmp_path):
+  for objective, top1 in (('default', 0.9), ('dafl', 0.5)):
+    results = _results(objective, 0, top1)
+    (tmp_path / 'results.json').write_text(json.dumps(results))
+    tabulate.store_results(tmp_path)
+  page = '<!-- overview: digits -->\n<!-- end -->'
+  *_, row, _ = tabulate.rewrite_tables(page).splitlines()
+  cells = [cell.strip() for cell in row.strip('|').split('|')]
+  # No column for real data, which nobody used; 16.4 seconds are no minute.
+  task = overview.TASKS['digits']
+  assert cells == [task, '0.900', '0.900', '0.500', '0']
+
+
+def test_a_part_is_worth_what_its_arm_lacks_with_the_same_seeds():
+  runs = {
+    'ablation': {
+      'default': [_results('default', seed, 0.9) for seed in (0, 1, 2)],
+      'both_streams': [_results('both_streams', 1, 0.88)],
+    }
+  }
+  table = overview.format_parts(lambda experiment: runs.get(experiment, {}))
+  row = next(line for line in table.splitlines() if 'second stream' in line)
+  assert row.endswith('| `dual.lambda_generated=0.0` | −2.0 | −2.0 |')
+  prior = next(line for line in table.splitlines() if 'prior' in line)
+  assert prior.endswith('| – | – |')

@@ -1,0 +1,100 @@
+"""Draws the method, from teachers to the TargetNet, and README's badges.
+
+python -m experiments.figures
+
+writes them to `docs/figures/`.
+"""
+
+import configparser
+import pathlib
+import re
+
+from experiments import svg
+
+_ROOT = pathlib.Path(__file__).parents[1]
+FOLDER = _ROOT / 'docs' / 'figures'
+_TITLE = (
+  'Random noise enters a generator, which makes images. Frozen teachers label '
+  'them. The generator learns to make images that the teachers recognise. The '
+  'student learns to answer as the teachers do, and becomes the TargetNet.'
+)
+
+
+def _note(x: float, y: float, words: str) -> str:
+  """Writes what is learned, beside a dashed arrow."""
+  return svg.text(x, y, words, 'learn_words', 'start')
+
+
+def draw_method() -> str:
+  """Draws the method, as SVG."""
+  shapes = [
+    svg.box(20, 195, 90, 60, 'box', 'Noise', 'random'),
+    svg.box(150, 195, 110, 60, 'generator', 'Generator', 'trained'),
+    svg.box(300, 195, 110, 60, 'box', 'Images', 'generated'),
+    # The teachers, and what they are needed for.
+    svg.box(460, 50, 150, 60, 'teacher', 'Teacher A', 'cat, dog · frozen'),
+    svg.box(460, 124, 150, 60, 'teacher', 'Teacher B', 'cow, hen · frozen'),
+    svg.box(460, 270, 150, 60, 'student', 'Student', 'cat, dog, cow, hen'),
+    # What comes out.
+    svg.text(765, 92, 'TargetNet: what you keep', 'words" font-weight="600'),
+    svg.box(
+      *(670, 110, 190, 78, 'box', 'Branched'),
+      *('student’s first blocks,', 'teachers’ last blocks'),
+    ),
+    svg.box(670, 270, 190, 60, 'student', 'Compact', 'the student alone'),
+    # Images flow to the right, and so does what is kept.
+    svg.arrow([(110, 225), (148, 225)], 'flow'),
+    svg.arrow([(260, 225), (298, 225)], 'flow'),
+    svg.arrow([(410, 216), (435, 216), (435, 154), (458, 154)], 'flow'),
+    svg.arrow([(435, 180), (435, 80), (458, 80)], 'flow'),
+    svg.arrow([(410, 234), (435, 234), (435, 300), (458, 300)], 'flow'),
+    svg.arrow([(610, 80), (640, 80), (640, 136), (668, 136)], 'flow'),
+    svg.arrow([(610, 154), (640, 154), (640, 136), (668, 136)], 'flow'),
+    svg.arrow([(610, 290), (640, 290), (640, 172), (668, 172)], 'flow'),
+    svg.arrow([(610, 306), (668, 306)], 'flow'),
+    # Answers flow back, and are learned from.
+    svg.arrow([(460, 64), (205, 64), (205, 193)], 'learn'),
+    _note(195, 36, '1  The generator learns to make images'),
+    _note(195, 54, 'that the teachers recognise'),
+    svg.arrow([(535, 184), (535, 268)], 'learn'),
+    _note(545, 222, '2  answers'),
+    _note(20, 300, '2  The student learns, block by block, to answer'),
+    _note(20, 318, 'as the teachers do. No step uses a real image.'),
+  ]
+  return svg.document(880, 356, _TITLE, shapes)
+
+
+def draw_badges() -> dict[str, str]:
+  """Draws what `setup.cfg` says of Python, JAX and the licence.
+
+  Returns:
+    By the file's name, SVG.
+  """
+  setup = configparser.ConfigParser()
+  setup.read(_ROOT / 'setup.cfg', encoding='utf-8')
+  versions = re.findall(r'3\.\d+', setup['metadata']['classifiers'])
+  requirements = setup['options']['install_requires']
+  oldest_jax = re.search(r'^jax>=(.+)$', requirements, re.MULTILINE)[1]
+  facts = {
+    'Python': f'{versions[0]} – {versions[-1]}',
+    'JAX': f'{oldest_jax} or later',
+    'Licence': setup['metadata']['license'],
+  }
+  return {
+    f'{name.lower()}.svg': svg.badge(name, fact) for name, fact in facts.items()
+  }
+
+
+def draw_all() -> dict[str, str]:
+  """Draws everything, by the file's name."""
+  return {'method.svg': draw_method(), **draw_badges()}
+
+
+def main() -> None:
+  """Writes all figures."""
+  for name, figure in draw_all().items():
+    (FOLDER / name).write_text(figure, encoding='utf-8')
+
+
+if __name__ == '__main__':
+  main()
