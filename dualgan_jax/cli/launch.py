@@ -211,6 +211,7 @@ def _use_compilation_cache() -> None:
       return
     if not os.access(cache_folder, os.W_OK):
       return
+    _remove_unfinished_programs(cache_folder)
     jax.config.update('jax_compilation_cache_dir', str(cache_folder))
     # A folder that the user has named may hold files that we must not delete.
     jax.config.update('jax_compilation_cache_max_size', _MAX_CACHE_BYTES)
@@ -221,6 +222,19 @@ def _use_compilation_cache() -> None:
   # By default JAX stores only programs that take a second to compile.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def _remove_unfinished_programs(cache_folder: pathlib.Path) -> None:
+  """Removes programs whose time of use was not written: a kill came between.
+
+  JAX would store no other program beside one of these.
+  """
+  for program_file in cache_folder.glob('*-cache'):
+    time_file = program_file.with_name(
+      program_file.name.removesuffix('-cache') + '-atime'
+    )
+    if not time_file.exists():
+      program_file.unlink(missing_ok=True)
 
 
 def _collect_facts() -> dict[str, str]:

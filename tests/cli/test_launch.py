@@ -58,6 +58,16 @@ def test_a_second_start_compiles_nothing(tmp_path):
   assert second_counts == (0, misses + hits)
 
 
+@pytest.mark.slow
+def test_a_killed_process_does_not_keep_others_from_storing(tmp_path):
+  cache_folder = tmp_path / 'cache' / 'dualgan_jax' / 'xla'
+  cache_folder.mkdir(parents=True)
+  # Killed before it wrote when the program was used.
+  (cache_folder / 'jit_step-0123-cache').write_bytes(b'half a program')
+  misses, _ = _count_compilations(tmp_path / 'run', tmp_path / 'cache')
+  assert len(list(cache_folder.glob('*-cache'))) == misses
+
+
 def test_a_command_runs_where_no_cache_can_be_written(tmp_path):
   (tmp_path / 'file').write_text('no folder')
   counts = _count_compilations(tmp_path / 'run', tmp_path / 'file')
