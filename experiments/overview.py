@@ -27,6 +27,7 @@ TASKS = {
   'multi_mnist': 'Two MNIST digits in one image (mAP)',
   'strangers': 'A net of MNIST and one of Fashion-MNIST, 20 classes',
   'cifar10_laptop': 'CIFAR-10: animals and vehicles, narrow ResNets',
+  'public_cifar10': 'CIFAR-10, a ResNet-20 from GitHub',
 }
 # By column: the objective, and the model in `results.json`.
 _COLUMNS = {

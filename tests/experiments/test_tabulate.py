@@ -153,7 +153,6 @@ def _docstring(name):
 _CONFIGS_WITHOUT_RESULTS = (
   'federated',
   'lenet',
-  'public_cifar10',
   'pytorch_cifar10',
   'voc2007',
 )
