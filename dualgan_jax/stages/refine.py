@@ -212,9 +212,11 @@ class _Refinement:
       targets = self._ensemble_logits(frozen, images)
     else:
       targets = union_logits[:, self._customised_columns()]
-    # Both sides carry gradient, and only the generator follows it.
+    # Both sides carry gradient, and only the generator follows it; without the
+    # reward, XLA leaves the way back through the student out.
     disagreement = losses.disagreement(student_logits, targets)
-    total = loss - self.training.adversarial_weight * disagreement
+    reward_weight = self.training.adversarial_weight
+    total = loss - reward_weight * disagreement if reward_weight else loss
     metrics = {
       'generator_loss': total,
       'disagreement': disagreement,
