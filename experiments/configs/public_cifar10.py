@@ -6,8 +6,8 @@
         [--config.data.cifar10.path=DIR]
 
 The file is one of github.com/akamaster/pytorch_resnet_cifar10.
-88 minutes without data, on one core of an AMD EPYC with other work on it. Top-1,
-seed 0: teachers together 0.917, compact TargetNet 0.522.
+88 minutes without data, on one core of an AMD EPYC with other work on it.
+Top-1, seed 0: teachers together 0.917, compact TargetNet 0.522.
 Variants, and how the values were chosen: experiments/notes/public_cifar10.md
 """
 
