@@ -40,4 +40,5 @@ def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
     lowered = jax.jit(function).lower(*shapes)
   # GPUs and TPUs count only programs that they have compiled.
   cost_analysis = lowered.cost_analysis() or lowered.compile().cost_analysis()
-  return int(cost_analysis['flops'])
+  # Where nothing is computed, as by a block that only selects, there is none.
+  return int(cost_analysis.get('flops', 0))

@@ -23,6 +23,9 @@ class _Nowhere:
   def write(self, *_):
     pass
 
+  def write_image(self, *_):
+    pass
+
 
 def _phase():
   """One step of the generator; its optimiser's state is the gradient."""

@@ -69,6 +69,7 @@ def test_every_phase_of_an_experiment_has_its_row():
     'targetnet/compact',
     'targetnet/branched',
     'refine',
+    'refine/branched',
   ]
   assert all(row['gflop'] > 0 and row['ms'] > 0 for row in rows)
   text = benchmark._format_table(rows)
@@ -76,10 +77,13 @@ def test_every_phase_of_an_experiment_has_its_row():
   chosen_rows = phase_timing.measure_experiment(
     config, jax.local_devices()[:1], repeats=1, stages=('generator', 'refine')
   )
-  assert [row['phase'] for row in chosen_rows] == ['generator/train', 'refine']
+  assert [row['phase'] for row in chosen_rows] == [
+    *('generator/train', 'refine', 'refine/branched'),
+  ]
   assert [row['gflop'] for row in chosen_rows] == [
     rows[2]['gflop'],
     rows[9]['gflop'],
+    rows[10]['gflop'],
   ]
 
 
