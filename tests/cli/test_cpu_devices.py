@@ -15,6 +15,8 @@ from dualgan_jax.cli import cpu_devices
 from dualgan_jax.presets import digits
 
 os.sched_getaffinity = lambda pid: range(5)
+if os.environ.get('STARTED'):
+  jax.devices()
 config = digits.get_config()
 config.devices = int(sys.argv[2])
 cpu_devices.use_cores(config, sys.argv[1])
@@ -26,8 +28,10 @@ print(len(jax.devices()))
   ('environment', 'devices', 'expected'),
   [
     ({}, 0, 4),
-    ({}, 1, 1),  # config.devices
+    ({}, 3, 3),  # config.devices
     ({'JAX_NUM_CPU_DEVICES': '3'}, 0, 3),
+    ({'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}, 0, 2),
+    ({'STARTED': '1'}, 0, 1),  # as by a config's file that makes arrays
   ],
 )
 def test_cores_are_devices(tmp_path, environment, devices, expected):

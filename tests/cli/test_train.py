@@ -94,3 +94,17 @@ def test_a_platform_that_is_not_there_is_one_sentence(tmp_path):
     "error: devices: JAX finds none (JAX_PLATFORMS='gpuu': "
   )
   assert len(process.stderr.splitlines()) == 1
+
+
+def test_a_configs_file_may_have_used_jax(tmp_path):
+  file = tmp_path / 'mine.py'
+  file.write_text(
+    'import jax.numpy as jnp\n'
+    'from dualgan_jax.presets import digits\n'
+    'WIDTH = int(jnp.arange(5).sum())\n'
+    'get_config = digits.get_config\n'
+  )
+  done = _launch(
+    f'--config={file}:smoke', f'--workdir={tmp_path / "run"}', '--dry_run'
+  )
+  assert done.returncode == 0, done.stderr
