@@ -108,10 +108,10 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
-  distillation: Annotated[str, choice('labels', 'class')] = Field(
+  distillation: Annotated[str, choice('labels', 'class', 'logits')] = Field(
     'labels',
-    description='Distillation loss: label by label; or, of a student that ends '
-    'in a softmax, of one class per image.',
+    description='Distillation loss: label by label; of one class per image, if '
+    'the student ends in a softmax; or the distance of logits.',
   )
   augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

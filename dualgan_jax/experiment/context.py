@@ -141,6 +141,8 @@ class RunContext:
     """Returns the loss of students that learn end to end."""
     if self.config.distillation == 'class' and self.nets.student.single_label:
       return losses.class_distillation
+    if self.config.distillation == 'logits':
+      return losses.logit_distillation
     return losses.distillation
 
   def add_seconds(self, seconds: float) -> None:

@@ -23,6 +23,7 @@ from dualgan_jax.losses.added_terms import (
   statistics_prior,
 )
 from dualgan_jax.losses.generator_terms import (
+  DISAGREEMENT_FORMS,
   ENTROPY_FORMS,
   activation,
   consistency,
@@ -43,10 +44,12 @@ from dualgan_jax.losses.student_terms import (
   dual,
   dual_block,
   dual_streams,
+  logit_distillation,
 )
 
 __all__ = [
   'ADDED_TERMS',
+  'DISAGREEMENT_FORMS',
   'ENTROPY_FORMS',
   'AddedTerm',
   'GeneratedBatch',
@@ -65,6 +68,7 @@ __all__ = [
   'information_entropy',
   'joint',
   'label_mean',
+  'logit_distillation',
   'mean_statistics_prior',
   'one_class',
   'one_hot',

@@ -12,6 +12,7 @@ from dualgan_jax.losses.student_terms import cross_entropy
 # Keeps log(p) and its gradient finite where a label is never produced.
 _TINY = 1e-6
 ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax', 'dafl')
+DISAGREEMENT_FORMS = ('probabilities', 'logits')
 
 
 def pseudo_labels(
@@ -231,32 +232,44 @@ def joint(l_gan: chex.Array, consistencies: Sequence[chex.Array]) -> chex.Array:
 
 
 def disagreement(
-  student_logits: chex.Array, teacher_logits: chex.Array
+  student_logits: chex.Array,
+  teacher_logits: chex.Array,
+  form: str = 'probabilities',
 ) -> chex.Array:
-  """Measures how far student and teachers are apart: `mean Σ_i |p^i - q^i|`.
+  """Measures how far student and teachers are apart.
 
-  p and q are the student's and the teachers' probabilities; both carry
-  gradient. The reward of an adversarial generator, after DFAD (Fang et al.,
-  2019, arXiv 1912.11006), which takes the absolute difference of logits; the
-  paper has no such term.
+  The reward of an adversarial generator, after DFAD (Fang et al., 2019, arXiv
+  1912.11006); the paper has no such term.
+
+  * 'probabilities' (the default): `mean Σ_i |p^i - q^i|` of the student's and
+    the teachers' probabilities p and q;
+  * 'logits': `mean |x - y|` of their logits, over images and labels, as DFAD
+    has it. It does not vanish where both are sure.
 
   Args:
-    student_logits: [N, L].
-    teacher_logits: [N, L].
+    student_logits: x, [N, L]; carries gradient.
+    teacher_logits: y, [N, L]; carries gradient, too.
+    form: one of `DISAGREEMENT_FORMS`.
 
   Returns:
-    A scalar in [0, L].
+    A scalar, in [0, L] for 'probabilities'.
+
+  Raises:
+    ValueError: `form` is unknown.
   """
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
-  # Logits may differ without bound where both are sure; probabilities cannot.
+  _check_form(form, DISAGREEMENT_FORMS)
+  if form == 'logits':
+    return jnp.mean(jnp.abs(student_logits - teacher_logits))
+  # Bounded, so that no image is worth more than its labels.
   difference = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
   return jnp.mean(jnp.sum(jnp.abs(difference), axis=-1))
 
 
-def _check_form(form: str) -> None:
-  if form not in ENTROPY_FORMS:
-    raise ValueError(f'entropy form {form!r} is none of {ENTROPY_FORMS}')
+def _check_form(form: str, known_forms: Sequence[str] = ENTROPY_FORMS) -> None:
+  if form not in known_forms:
+    raise ValueError(f'form {form!r} is none of {known_forms}')
 
 
 def _p_log_p(p: chex.Array) -> chex.Array:

@@ -214,7 +214,9 @@ class _Refinement:
       targets = union_logits[:, self._customised_columns()]
     # Both sides carry gradient, and only the generator follows it; without the
     # reward, XLA leaves the way back through the student out.
-    disagreement = losses.disagreement(student_logits, targets)
+    disagreement = losses.disagreement(
+      student_logits, targets, self.training.reward
+    )
     reward_weight = self.training.adversarial_weight
     total = loss - reward_weight * disagreement if reward_weight else loss
     metrics = {
