@@ -20,9 +20,10 @@ taken from the cache of compiled programs.
 `--peer` measures something else, too: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), eager, in the layout `channels_last` and
 compiled, from the same weights, each program in a process of its own, first on
-one core of a CPU and then on all. It takes experiments of the default objective
-whose teachers are of kind 'conv', with batch norm, independent labels, none of
-them common, and strides that divide the image.
+one core of a CPU and then on all, or with JAX_PLATFORMS=cuda on a GPU. It takes
+experiments of the default objective whose teachers are of kind 'conv', with
+batch norm, independent labels, none of them common, and strides that divide the
+image.
 """
 
 from dualgan_jax.cli import signals
@@ -250,9 +251,13 @@ def _compare_with_peer(
       )
 
   all_cores = sorted(os.sched_getaffinity(0))
+  core_sets = [all_cores[:1], all_cores] if all_cores[1:] else [all_cores]
+  # To ask JAX would take the memory that the programs need.
+  if 'cuda' in (jax.config.jax_platforms or ''):
+    core_sets = [all_cores]
   figures = {}
   for name in configs:
-    for cores in (all_cores[:1], all_cores) if all_cores[1:] else (all_cores,):
+    for cores in core_sets:
       setting = f'{name}, cores: {len(cores)}'
       figures[setting] = peer_comparison.compare_steps(
         name, _REPEATS.value, cores
