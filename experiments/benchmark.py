@@ -6,10 +6,10 @@
 
 Builds the phases of experiments as `experiments.main` would without routing, on
 untrained teachers and random images, and prints time, FLOPs and memory per
-step: of every phase up to `refine`, or only of one stage's, and of the
-generator's step of `digits` against the number of teachers M, of blocks B and
-of devices, as many as there are
-(`JAX_NUM_CPU_DEVICES=8` simulates eight on a CPU). FLOPs are XLA's count of a
+step: of every phase up to `refine`, or only of one stage's. If `digits` is
+among them, also of its generator's step against the number of teachers M, of
+blocks B and of devices, as many as there are (`JAX_NUM_CPU_DEVICES=8` simulates
+eight on a CPU). FLOPs are XLA's count of a
 device's program before it optimises; their share is of what one large matrix
 product reaches on that device, in the precision of the experiment. Nothing is
 taken from the cache of compiled programs.
@@ -137,14 +137,16 @@ def _measure_all(configs: Mapping[str, ml_collections.ConfigDict]) -> dict:
       )
       for name, config in configs.items()
     },
-    'sizes': measure_net_sizes(devices[:1], repeats),
-    'devices': measure_device_counts(devices, repeats),
   }
+  tables = dict(figures['experiments'])
+  if 'digits' in configs:
+    figures['sizes'] = measure_net_sizes(devices[:1], repeats)
+    figures['devices'] = measure_device_counts(devices, repeats)
+    tables['generator/train, one device'] = figures['sizes']
+    tables['generator/train, per device'] = figures['devices']
   print(figures['device'])
-  for name, rows in figures['experiments'].items():
-    print(f'\n{name}\n{_format_table(rows)}')
-  print(f'\ngenerator/train, one device\n{_format_table(figures["sizes"])}')
-  print(f'\ngenerator/train, per device\n{_format_table(figures["devices"])}')
+  for title, rows in tables.items():
+    print(f'\n{title}\n{_format_table(rows)}')
   return figures
 
 
