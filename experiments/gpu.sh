@@ -77,8 +77,13 @@ stopped=
 trap 'stopped=yes' INT TERM
 [[ $print ]] || mkdir -p "$folder"
 train digits:smoke
-measure benchmark --experiments=digits,mnist
-measure benchmark-cifar10 --experiments=cifar10
+# In parts of a few minutes: what is stopped in one is lost.
+for experiment in digits mnist; do
+  measure "benchmark-$experiment" "--experiments=$experiment"
+done
+for stage in pretrain generator dual targetnet refine; do
+  measure "benchmark-cifar10-$stage" --experiments=cifar10 "--stage=$stage"
+done
 for experiment in mnist strangers; do
   measure "peer-$experiment" --peer "--experiments=$experiment"
 done
