@@ -83,13 +83,7 @@ def train(
     return host_state
 
   # One call does several steps, and each device holds a copy of everything.
-  platform = devices[0].platform
-  call_steps = parallel.steps_per_call(
-    steps_per_call, platform, phase.steps, steps_done
-  )
-  call = parallel.compile_step(
-    parallel.repeat(phase.step, call_steps, platform), devices
-  )
+  call, call_steps = _compile_call(phase, devices, steps_per_call, steps_done)
   with contextlib.closing(
     console.Progress(phase.name, steps_done, phase.steps, outlook)
   ) as progress:
@@ -102,10 +96,6 @@ def train(
     )
     pending_metrics = None
     with _catch_signals() as is_signalled:
-
-      def is_told_to_stop():
-        return is_signalled() or log.failure is not None
-
       for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
         state, metrics = call(frozen_arrays, state)
         if pending_metrics is None:  # the first call has compiled the step
@@ -116,7 +106,10 @@ def train(
         if step == phase.steps:
           break
         is_stopping, is_saving = parallel.any_process_each(
-          [is_told_to_stop(), save_times.is_due(step, call_steps)]
+          [
+            is_signalled() or log.failure is not None,
+            save_times.is_due(step, call_steps),
+          ]
         )
         if is_stopping:
           report(pending_metrics)
@@ -127,7 +120,7 @@ def train(
       report(pending_metrics)
       state = save(state, phase.steps)
       # The phase is done, but the run is not to begin another one.
-      if parallel.any_process(is_told_to_stop()):
+      if parallel.any_process(is_signalled() or log.failure is not None):
         raise _stopped(phase, phase.steps, log)
   return state, earlier_seconds + time.monotonic() - start_time
 
@@ -161,6 +154,21 @@ class _SaveTimes:
     # Clocks of hosts differ a little, and all have to save at the same step.
     elapsed_seconds = time.monotonic() - self._start_time
     return parallel.is_first() and elapsed_seconds >= 60 * self._save_minutes
+
+
+def _compile_call(
+  phase: Phase,
+  devices: Sequence[jax.Device],
+  steps_per_call: int,
+  steps_done: int,
+) -> tuple[Callable[[Any, Any], Any], int]:
+  """Compiles what is called again and again; returns it and its steps."""
+  platform = devices[0].platform
+  call_steps = parallel.steps_per_call(
+    steps_per_call, platform, phase.steps, steps_done
+  )
+  repeated_step = parallel.repeat(phase.step, call_steps, platform)
+  return parallel.compile_step(repeated_step, devices), call_steps
 
 
 def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:
