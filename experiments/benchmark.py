@@ -6,10 +6,10 @@
 
 Builds the phases of experiments as `experiments.main` would without routing, on
 untrained teachers and random images, and prints time, FLOPs and memory per
-step: of every phase up to `refine`, or only of one stage's, and of the
-generator's step of `digits` against the number of teachers M, of blocks B and
-of devices, as many as there are
-(`JAX_NUM_CPU_DEVICES=8` simulates eight on a CPU). FLOPs are XLA's count of a
+step: of every phase up to `refine`, or only of one stage's. If `digits` is
+among them, also of its generator's step against the number of teachers M, of
+blocks B and of devices, as many as there are (`JAX_NUM_CPU_DEVICES=8` simulates
+eight on a CPU). FLOPs are XLA's count of a
 device's program before it optimises; their share is of what one large matrix
 product reaches on that device, in the precision of the experiment. Nothing is
 taken from the cache of compiled programs.
@@ -20,9 +20,10 @@ taken from the cache of compiled programs.
 `--peer` measures something else, too: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), eager, in the layout `channels_last` and
 compiled, from the same weights, each program in a process of its own, first on
-one core of a CPU and then on all. It takes experiments of the default objective
-whose teachers are of kind 'conv', with batch norm, independent labels, none of
-them common, and strides that divide the image.
+one core of a CPU and then on all, or with JAX_PLATFORMS=cuda on a GPU. It takes
+experiments of the default objective whose teachers are of kind 'conv', with
+batch norm, independent labels, none of them common, and strides that divide the
+image.
 """
 
 from dualgan_jax.cli import signals
@@ -136,14 +137,16 @@ def _measure_all(configs: Mapping[str, ml_collections.ConfigDict]) -> dict:
       )
       for name, config in configs.items()
     },
-    'sizes': measure_net_sizes(devices[:1], repeats),
-    'devices': measure_device_counts(devices, repeats),
   }
+  tables = dict(figures['experiments'])
+  if 'digits' in configs:
+    figures['sizes'] = measure_net_sizes(devices[:1], repeats)
+    figures['devices'] = measure_device_counts(devices, repeats)
+    tables['generator/train, one device'] = figures['sizes']
+    tables['generator/train, per device'] = figures['devices']
   print(figures['device'])
-  for name, rows in figures['experiments'].items():
-    print(f'\n{name}\n{_format_table(rows)}')
-  print(f'\ngenerator/train, one device\n{_format_table(figures["sizes"])}')
-  print(f'\ngenerator/train, per device\n{_format_table(figures["devices"])}')
+  for title, rows in tables.items():
+    print(f'\n{title}\n{_format_table(rows)}')
   return figures
 
 
@@ -250,9 +253,13 @@ def _compare_with_peer(
       )
 
   all_cores = sorted(os.sched_getaffinity(0))
+  core_sets = [all_cores[:1], all_cores] if all_cores[1:] else [all_cores]
+  # To ask JAX would take the memory that the programs need.
+  if 'cuda' in (jax.config.jax_platforms or ''):
+    core_sets = [all_cores]
   figures = {}
   for name in configs:
-    for cores in (all_cores[:1], all_cores) if all_cores[1:] else (all_cores,):
+    for cores in core_sets:
       setting = f'{name}, cores: {len(cores)}'
       figures[setting] = peer_comparison.compare_steps(
         name, _REPEATS.value, cores

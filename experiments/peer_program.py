@@ -77,8 +77,9 @@ def build_peer_stage(config: ml_collections.ConfigDict, form: str):
 
 
 def _make_our_step(config: ml_collections.ConfigDict) -> Callable[[], None]:
-  """Makes a function that does one step on all devices."""
-  devices = parallel.choose_devices()
+  """Makes a function that does one step on all CPU devices, or on one GPU."""
+  # PyTorch's step has one GPU.
+  devices = parallel.choose_devices(0 if _has_cpu() else 1)
   _, phase, first_state = build_generator_phase(config, devices)
   step = parallel.compile_step(phase.step, devices)
   frozen = parallel.replicate(phase.frozen(), devices)
@@ -95,7 +96,7 @@ def _make_our_step(config: ml_collections.ConfigDict) -> Callable[[], None]:
 def _make_peer_step(
   config: ml_collections.ConfigDict, form: str, mode: str, num_threads: int
 ) -> Callable[[], None]:
-  """Makes a function that does one step in PyTorch."""
+  """Makes a function that does one step in PyTorch, where JAX would do it."""
   from experiments import peer  # needs PyTorch
 
   generator_config = config.generator
@@ -107,7 +108,13 @@ def _make_peer_step(
     generator.ADAM_B1,
     mode=mode,
     num_threads=num_threads,
+    device='cpu' if _has_cpu() else 'cuda',
   )
+
+
+def _has_cpu() -> bool:
+  """Returns whether JAX runs on a CPU, and not on a GPU."""
+  return jax.default_backend() == 'cpu'
 
 
 def measure(run_step: Callable[[], None], repeats: int) -> list[float]:

@@ -103,7 +103,10 @@ class Experiment(StageGroups):
   )
   # Rows of curves that a report shows, and work that a kill may cost.
   log_every: Steps = Field(20, description='Steps between rows of metrics.')
-  save_every: Steps = Field(200, description='Steps between checkpoints.')
+  save_minutes: Rate = Field(5.0, description='Minutes between checkpoints.')
+  save_every: Count = Field(
+    0, description='Steps between further checkpoints; 0: none.'
+  )
   precision: Annotated[str, choice('float32', 'bfloat16')] = Field(
     'float32', description='Format of numbers that nets compute in.'
   )

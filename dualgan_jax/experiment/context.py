@@ -130,6 +130,7 @@ class RunContext:
         self._log,
         log_every=self.config.log_every,
         save_every=self.config.save_every,
+        save_minutes=self.config.save_minutes,
         steps_per_call=self.config.steps_per_call,
         outlook=self.outlook,
       )

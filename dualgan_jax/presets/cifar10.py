@@ -33,7 +33,6 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
     'cifar10': builders.data_set('uoft-cs/cifar10', shift=4, flip=True)
   }
   config.precision = 'bfloat16'
-  config.save_every = 250
   config.teachers = {
     name: builders.teacher(labels, 'cifar10', _resnet((3, 4, 6, 3)))
     for name, labels in (('animals', ANIMALS), ('vehicles', VEHICLES))

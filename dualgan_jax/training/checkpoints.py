@@ -281,10 +281,16 @@ def _digests(state: Any, seconds: float) -> dict[str, str]:
   # By path, so that a message can name the leaf that has changed.
   checkpoint_tree = {'state': state, 'seconds': seconds}
   return {
-    jax.tree_util.keystr(leaf_path, simple=True, separator='/'): hashlib.sha256(
-      f'{leaf.dtype} {leaf.shape}'.encode() + leaf.tobytes()
-    ).hexdigest()
+    jax.tree_util.keystr(leaf_path, simple=True, separator='/'): _digest(leaf)
     for leaf_path, leaf in jax.tree_util.tree_leaves_with_path(
       jax.tree.map(np.asarray, checkpoint_tree)
     )
   }
+
+
+def _digest(leaf: np.ndarray) -> str:
+  """Computes the SHA-256 of an array with its type and shape."""
+  digest = hashlib.sha256(f'{leaf.dtype} {leaf.shape}'.encode())
+  # A view: copies of large leaves took three times as long as the sum.
+  digest.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8))
+  return digest.hexdigest()

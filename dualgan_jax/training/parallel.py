@@ -38,10 +38,20 @@ def wait_for_all(barrier_name: str) -> None:
 
 def any_process(flag: bool) -> bool:
   """Returns whether the flag is set in any process; all have to call it."""
+  return any_process_each([flag])[0]
+
+
+def any_process_each(flags: Sequence[bool]) -> list[bool]:
+  """Returns of each flag whether it is set in any process.
+
+  Args:
+    flags: as many in all processes, which all have to call it.
+  """
   if jax.process_count() == 1:
-    return flag
+    return list(flags)
   # A collective: a process that left it out would block all others.
-  return bool(multihost_utils.process_allgather(np.array(flag)).any())
+  gathered_flags = multihost_utils.process_allgather(np.array(flags))
+  return gathered_flags.any(axis=0).tolist()
 
 
 def on_first(work: Callable[[], Any]) -> Any:

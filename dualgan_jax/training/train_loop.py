@@ -32,6 +32,7 @@ def train(
   *,
   log_every: int,
   save_every: int,
+  save_minutes: float,
   steps_per_call: int = 0,
   outlook: Outlook | None = None,
 ) -> tuple[TrainState, float]:
@@ -44,8 +45,9 @@ def train(
     checkpoints: of this phase.
     log: takes the metrics.
     log_every: steps between two rows of metrics.
-    save_every: steps between two checkpoints; they are written where a call
-      ends.
+    save_every: steps between two checkpoints; 0 for none by steps.
+    save_minutes: minutes from a checkpoint to the next one, by the clock of the
+      first process.
     steps_per_call: upper bound; 0 for the default of the devices' platform.
     outlook: knows how long what comes later takes, for the progress; None if
       nobody does.
@@ -70,21 +72,18 @@ def train(
   if state is not None:
     console.say(f'{phase.name}: going on from step {steps_done}')
 
+  save_times = _SaveTimes(save_every, save_minutes)
+
   def save(state, step):
     host_state = parallel.first_replica(state)
     elapsed = time.monotonic() - start_time
     checkpoints.save(step, host_state, earlier_seconds + elapsed)
     _write_picture(phase, step, host_state, log)
+    save_times.restart()
     return host_state
 
   # One call does several steps, and each device holds a copy of everything.
-  platform = devices[0].platform
-  call_steps = parallel.steps_per_call(
-    steps_per_call, platform, phase.steps, steps_done
-  )
-  call = parallel.compile_step(
-    parallel.repeat(phase.step, call_steps, platform), devices
-  )
+  call, call_steps = _compile_call(phase, devices, steps_per_call, steps_done)
   with contextlib.closing(
     console.Progress(phase.name, steps_done, phase.steps, outlook)
   ) as progress:
@@ -97,10 +96,6 @@ def train(
     )
     pending_metrics = None
     with _catch_signals() as is_signalled:
-
-      def is_stopping():
-        return parallel.any_process(is_signalled() or log.failure is not None)
-
       for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
         state, metrics = call(frozen_arrays, state)
         if pending_metrics is None:  # the first call has compiled the step
@@ -108,19 +103,72 @@ def train(
         # Read one call late: the devices already work on the next.
         report(pending_metrics)
         pending_metrics = range(step - call_steps + 1, step + 1), metrics
-        if step < phase.steps and is_stopping():
+        if step == phase.steps:
+          break
+        is_stopping, is_saving = parallel.any_process_each(
+          [
+            is_signalled() or log.failure is not None,
+            save_times.is_due(step, call_steps),
+          ]
+        )
+        if is_stopping:
           report(pending_metrics)
           save(state, step)
           raise _stopped(phase, step, log)
-        # The first end of a call at or after each multiple of `save_every`.
-        if step % save_every < call_steps and step < phase.steps:
+        if is_saving:
           save(state, step)
       report(pending_metrics)
       state = save(state, phase.steps)
       # The phase is done, but the run is not to begin another one.
-      if is_stopping():
+      if parallel.any_process(is_signalled() or log.failure is not None):
         raise _stopped(phase, phase.steps, log)
   return state, earlier_seconds + time.monotonic() - start_time
+
+
+class _SaveTimes:
+  """Knows when the next checkpoint of a phase is due.
+
+  The work that a kill costs is bounded in minutes: steps take milliseconds on
+  one machine, and minutes on another.
+  """
+
+  def __init__(self, save_every: int, save_minutes: float):
+    """Starts the clock; the arguments are those of `train`."""
+    self._save_every, self._save_minutes = save_every, save_minutes
+    self.restart()
+
+  def restart(self) -> None:
+    """Counts the minutes anew, from now on."""
+    self._start_time = time.monotonic()
+
+  def is_due(self, step: int, call_steps: int) -> bool:
+    """Returns whether a checkpoint is due at the end of a call.
+
+    Args:
+      step: the last step that the call has done.
+      call_steps: steps per call.
+    """
+    # The first end of a call at or after each multiple of `save_every`.
+    if self._save_every and step % self._save_every < call_steps:
+      return True
+    # Clocks of hosts differ a little, and all have to save at the same step.
+    elapsed_seconds = time.monotonic() - self._start_time
+    return parallel.is_first() and elapsed_seconds >= 60 * self._save_minutes
+
+
+def _compile_call(
+  phase: Phase,
+  devices: Sequence[jax.Device],
+  steps_per_call: int,
+  steps_done: int,
+) -> tuple[Callable[[Any, Any], Any], int]:
+  """Compiles what is called again and again; returns it and its steps."""
+  platform = devices[0].platform
+  call_steps = parallel.steps_per_call(
+    steps_per_call, platform, phase.steps, steps_done
+  )
+  repeated_step = parallel.repeat(phase.step, call_steps, platform)
+  return parallel.compile_step(repeated_step, devices), call_steps
 
 
 def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:

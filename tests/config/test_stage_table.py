@@ -33,7 +33,8 @@ def test_every_field_belongs_to_a_stage_or_to_the_execution():
   fields_of_stages = set().union(*stage_fields.by_stage(config).values())
   other_fields = stage_fields.flatten_fields(config).keys() - fields_of_stages
   assert other_fields == {
-    *('devices', 'steps_per_call', 'log_every', 'save_every'),
+    *('devices', 'steps_per_call', 'log_every'),
+    *('save_minutes', 'save_every'),
     'data.digits.path',
   }
 

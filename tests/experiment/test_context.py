@@ -12,7 +12,7 @@ from tests import tiny
 
 
 class _Config:
-  seed, log_every, save_every, steps_per_call = 3, 1, 10, 1
+  seed, log_every, save_every, save_minutes, steps_per_call = 3, 1, 0, 60.0, 1
   student_seed = None
 
 

@@ -73,7 +73,7 @@ def _train(folder, log=None, phase=PHASE, num_devices=1, **options):
     jax.local_devices()[:num_devices],
     Checkpoints(folder),
     log or RecordingLog(),
-    **{'log_every': 1, 'save_every': 100, **options},
+    **{'log_every': 1, 'save_every': 0, 'save_minutes': 60.0, **options},
   )
 
 
@@ -154,15 +154,8 @@ def test_does_the_steps_and_saves_the_last(tmp_path, num_devices):
   [(1, [5, 10, 12]), (3, [6, 12]), (5, [8, 12]), (100, [12])],
 )
 def test_several_steps_per_call_are_the_same_steps(
-  tmp_path, monkeypatch, max_steps, expected_steps
+  tmp_path, saved_steps, max_steps, expected_steps
 ):
-  saved_steps, save = [], Checkpoints.save
-
-  def record_save(self, step, state, seconds):
-    saved_steps.append(step)
-    save(self, step, state, seconds)
-
-  monkeypatch.setattr(Checkpoints, 'save', record_save)
   log = RecordingLog()
   state, _ = _train(
     tmp_path / 'c', log, steps_per_call=max_steps, save_every=5, log_every=4
@@ -196,26 +189,87 @@ def test_the_key_decides(tmp_path):
     Checkpoints(tmp_path / 'other'),
     RecordingLog(),
     log_every=1,
-    save_every=100,
+    save_every=0,
+    save_minutes=60.0,
   )
   assert not np.array_equal(state.params['w'], other_state.params['w'])
 
 
-def test_saves_after_every_few_steps(tmp_path, monkeypatch):
-  saved_steps = []
-  save = Checkpoints.save
+@pytest.fixture
+def saved_steps(monkeypatch):
+  """The steps of all checkpoints that are written, in their order."""
+  steps, save = [], Checkpoints.save
 
   def record_save(self, step, state, seconds):
-    saved_steps.append(step)
+    steps.append(step)
     save(self, step, state, seconds)
 
   monkeypatch.setattr(Checkpoints, 'save', record_save)
+  return steps
+
+
+@pytest.fixture
+def spend(monkeypatch):
+  """Returns a function that lets seconds pass on the loop's clock."""
+  now = [1000.0]
+  clock = types.SimpleNamespace(monotonic=lambda: now[0])
+  monkeypatch.setattr(train_loop, 'time', clock)
+
+  def spend(seconds):
+    now[0] += seconds
+
+  return spend
+
+
+def test_saves_after_every_few_steps(tmp_path, saved_steps):
   _train(tmp_path / 'c', save_every=5)
   assert saved_steps == [5, 10, 12]
   saved_steps.clear()
   # The last step is saved once, not twice.
   _train(tmp_path / 'd', save_every=6)
   assert saved_steps == [6, 12]
+
+
+def test_saves_when_minutes_have_passed_since_the_last(
+  tmp_path, saved_steps, spend
+):
+  # Step n is read while the devices work on step n + 1.
+  seconds_by_step = {3: 60.0, 5: 40.0, 7: 19.0, 8: 1.0, 11: 500.0}
+  log = RecordingLog(
+    {
+      step: functools.partial(spend, seconds)
+      for step, seconds in seconds_by_step.items()
+    }
+  )
+  state, _ = _train(tmp_path / 'c', log, save_minutes=1.0)
+  # The last step is saved once, not twice.
+  assert saved_steps == [4, 9, 12]
+  _assert_same(state, _run_steps())
+
+
+def test_a_save_by_steps_starts_the_minutes_anew(tmp_path, saved_steps, spend):
+  log = RecordingLog(
+    {step: functools.partial(spend, 50.0) for step in (2, 5, 6)}
+  )
+  _train(tmp_path / 'c', log, save_every=5, save_minutes=1.0)
+  assert saved_steps == [5, 7, 10, 12]
+
+
+def test_the_clock_of_the_first_process_decides_for_all(
+  tmp_path, saved_steps, spend, monkeypatch
+):
+  is_due_flags = []
+
+  def any_process_each(flags):
+    is_due_flags.extend(flags[1:])
+    return [flags[0], *[len(is_due_flags) == 5 for _ in flags[1:]]]
+
+  monkeypatch.setattr(parallel, 'is_first', lambda: False)
+  monkeypatch.setattr(parallel, 'any_process_each', any_process_each)
+  log = RecordingLog({3: functools.partial(spend, 500.0)})
+  _train(tmp_path / 'c', log, save_minutes=1.0)
+  assert saved_steps == [5, 12]
+  assert is_due_flags == [False] * (STEPS - 1)
 
 
 def test_rows_are_at_log_every_and_at_both_ends(tmp_path):
@@ -289,19 +343,20 @@ def test_a_signal_after_the_last_look_is_handed_on(tmp_path, monkeypatch):
     lambda signal_number, _: handled_signals.append(signal_number),
   )
   try:
-    flags = []
+    num_looks = 0
 
-    def any_process(flag):
-      flags.append(flag)
-      if len(flags) == STEPS:  # one per step
+    def any_process_each(flags):
+      nonlocal num_looks
+      num_looks += 1
+      if num_looks == STEPS:  # one per step
         signal.raise_signal(signal.SIGTERM)
-      return flag
+      return flags
 
-    monkeypatch.setattr(parallel, 'any_process', any_process)
+    monkeypatch.setattr(parallel, 'any_process_each', any_process_each)
     _train(tmp_path / 'c')
   finally:
     signal.signal(signal.SIGTERM, previous_handler)
-  assert len(flags) == STEPS
+  assert num_looks == STEPS
   assert handled_signals == [signal.SIGTERM]
 
 
@@ -367,14 +422,7 @@ def test_a_finished_phase_is_only_read(tmp_path):
   assert log.rows == []
 
 
-def test_seconds_add_up_over_interruptions(tmp_path, monkeypatch):
-  now = [1000.0]
-  clock = types.SimpleNamespace(monotonic=lambda: now[0])
-  monkeypatch.setattr(train_loop, 'time', clock)
-
-  def spend(seconds):
-    now[0] += seconds
-
+def test_seconds_add_up_over_interruptions(tmp_path, spend):
   def spend_and_stop():
     spend(30.0)
     signal.raise_signal(signal.SIGINT)
