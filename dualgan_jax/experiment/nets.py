@@ -148,6 +148,7 @@ def generator_phase(
     optimiser=adam(
       training.learning_rate, training.steps, b1=generator_stage.ADAM_B1
     ),
+    teachers_per_step=config.teachers_per_step or 0,
   )
 
 

@@ -7,7 +7,12 @@ import jax
 from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.display import align
-from dualgan_jax.experiment import memory, versions, workload
+from dualgan_jax.experiment import (
+  drawn_teachers,
+  memory,
+  versions,
+  workload,
+)
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.routing_decision import (
   configured_routing,
@@ -68,6 +73,7 @@ def describe_run(
   if done_stages:
     lines.append(f'not now:  {", ".join(done_stages)}')
   lines.append(f'to do:    {", ".join(stages_to_do)}')
+  lines += drawn_teachers.describe(config, nets)
   if outlook.total_flops:
     speed = workload.measure_speed(nets, config, devices)
     plural = '' if outlook.num_phases == 1 else 's'
@@ -122,6 +128,7 @@ def describe_plan(
     'student answers',
     _describe_memory(nets, config, devices),
     f'routing: {_describe_routing(nets, config)}',
+    *drawn_teachers.describe(config, nets),
     align(table_rows),
     f'all stages: {describe_time(flops_left, speed)}; compiling and '
     'evaluating come on top',

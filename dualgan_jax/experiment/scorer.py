@@ -53,14 +53,77 @@ class Scorer:
     Returns:
       The model's row of the results. Scores are None without real images.
     """
+    return {
+      **self.score_logits(name, self.compute_logits(apply, variables), labels),
+      **self.count_costs(apply, variables),
+    }
+
+  def compute_logits(
+    self, apply: Callable[..., Any], variables: Any
+  ) -> np.ndarray | None:
+    """Computes a model's logits of the images of all data sets.
+
+    Args:
+      apply: (variables, images) → logits [N, L].
+      variables: the model's variables.
+
+    Returns:
+      Logits [n, L]; None without real images.
+    """
+    if not self._splits:
+      return None
+    return np.concatenate(
+      [
+        self._metrics.compute_logits(
+          apply, variables, split.images, self._config.image_shape[:2]
+        )
+        for split in self._splits
+      ]
+    )
+
+  def count_costs(
+    self, apply: Callable[..., Any], variables: Any
+  ) -> dict[str, int]:
+    """Counts the parameters of a model, and its FLOPs per image.
+
+    Args:
+      apply: (variables, images) → logits.
+      variables: the model's variables.
+    """
     image_spec = jax.ShapeDtypeStruct(
       (1, *self._config.image_shape), np.float32
     )
     return {
-      **self._score(name, apply, variables, labels),
       'params': cost.count_parameters(variables),
       'flops': cost.count_flops(apply, variables, image_spec),
     }
+
+  def score_logits(
+    self, name: str, logits: np.ndarray | None, labels: Sequence[str]
+  ) -> dict[str, Any]:
+    """Computes the scores of a model over all data sets.
+
+    Args:
+      name: name of the model.
+      logits: of `compute_logits`, [n, |labels|].
+      labels: labels that it answers.
+
+    Returns:
+      The scores in the model's row of the results, None without real images.
+    """
+    # The row has the same columns as with real images.
+    if logits is None:
+      return dict.fromkeys(scores.COLUMNS)
+    label_masks = self._label_masks(labels)
+    self.logits[name] = logits
+    row = scores.compute_scores(logits, self._targets(labels))
+    # It compares the labels of the sets, so each set must have some.
+    if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
+      set_ends = np.cumsum([len(split.images) for split in self._splits])
+      row['right_world'] = self._metrics.right_world_share(
+        np.split(logits, set_ends[:-1]), label_masks
+      )
+    return row
 
   def per_label(self) -> Any:
     """Compares compact TargetNet and teachers label by label.
@@ -140,28 +203,6 @@ class Scorer:
     return {
       metric: interval for metric, interval in intervals.items() if interval
     }
-
-  def _score(self, name, apply, variables, labels):
-    """Computes the scores of a model over all data sets."""
-    # The row has the same columns as with real images.
-    if not self._splits:
-      return dict.fromkeys(scores.COLUMNS)
-    logits_by_set = [
-      self._metrics.compute_logits(
-        apply, variables, split.images, self._config.image_shape[:2]
-      )
-      for split in self._splits
-    ]
-    label_masks = self._label_masks(labels)
-    self.logits[name] = np.concatenate(logits_by_set)
-    targets = self._targets(labels)
-    row = scores.compute_scores(self.logits[name], targets)
-    # It compares the labels of the sets, so each set must have some.
-    if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
-      row['right_world'] = self._metrics.right_world_share(
-        logits_by_set, label_masks
-      )
-    return row
 
   def _targets(self, labels):
     """Returns 0 or 1 per test image and label, NaN where no set has it."""

@@ -15,7 +15,11 @@ ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax', 'dafl')
 
 
 def pseudo_labels(
-  logits: chex.Array, *, epsilon: float = 0.5, never_empty: bool = False
+  logits: chex.Array,
+  *,
+  epsilon: float = 0.5,
+  never_empty: bool = False,
+  labelled_share: float = 1.0,
 ) -> chex.Array:
   """Computes pseudo labels, Eq. 5: `t = 1[y ≥ ε]`, y = σ(logits).
 
@@ -26,6 +30,9 @@ def pseudo_labels(
     logits: [N, L].
     epsilon: ε in (0, 1).
     never_empty: whether every image keeps at least one label.
+    labelled_share: share of the images, those whose most probable label is
+      surest, that `never_empty` is for; below 1 if the logits are of some of
+      the labels only, which other images need not carry.
 
   Returns:
     0 or 1, [N, L], without gradient.
@@ -35,7 +42,14 @@ def pseudo_labels(
   labels = logits >= jnp.log(epsilon) - jnp.log1p(-epsilon)
   if never_empty:
     top_label = jnp.argmax(logits, axis=-1)
-    labels |= jax.nn.one_hot(top_label, logits.shape[-1], dtype=bool)
+    is_top = jax.nn.one_hot(top_label, logits.shape[-1], dtype=bool)
+    # The other images may well carry labels that nobody has judged here.
+    if labelled_share < 1:
+      top_logits = jnp.max(logits, axis=-1)
+      num_labelled = max(round(labelled_share * len(logits)), 1)
+      is_labelled = top_logits >= jnp.sort(top_logits)[-num_labelled]
+      is_top &= is_labelled[:, None]
+    labels |= is_top
   return jax.lax.stop_gradient(labels.astype(logits.dtype))
 
 
