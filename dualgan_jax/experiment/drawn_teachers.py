@@ -1,5 +1,6 @@
 """Decides how many of the teachers each step asks (`teachers_per_step`)."""
 
+import textwrap
 from collections.abc import Sequence
 
 from dualgan_jax.config.fields import Experiment
@@ -76,7 +77,7 @@ def describe(config: Experiment, nets: Nets) -> list[str]:
     nets: as `build_nets` returns them.
 
   Returns:
-    One line, or none.
+    Lines of at most 80 characters, or none.
   """
   num_teachers = len(config.teachers)
   if config.teachers_per_step:
@@ -87,10 +88,11 @@ def describe(config: Experiment, nets: Nets) -> list[str]:
   if num_teachers <= _MOST_BY_DEFAULT:
     return []
   fault = find_fault(config, nets)
-  return [
-    f'teachers: each step asks all {num_teachers}, and takes as much longer'
-    + (f'; to draw some of them: {fault}' if fault else '')
-  ]
+  return textwrap.wrap(
+    f'teachers: each step asks all {num_teachers} of them (teachers_per_step)'
+    + (f'; some cannot be drawn: {fault}' if fault else ''),
+    80,
+  )
 
 
 def find_fault(

@@ -18,6 +18,7 @@ from dualgan_jax.experiment.routing_decision import (
   configured_routing,
   has_prior,
 )
+from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
 _PLATFORM_NAMES = {'cpu': 'CPU', 'gpu': 'GPU', 'tpu': 'TPU'}
@@ -76,10 +77,16 @@ def describe_run(
   lines += drawn_teachers.describe(config, nets)
   if outlook.total_flops:
     speed = workload.measure_speed(nets, config, devices)
-    plural = '' if outlook.num_phases == 1 else 's'
+    num_programs = outlook.num_phases
+    # Teachers of one net are trained by one program.
+    if 'pretrain' in stages_to_do:
+      trained_teachers = [nets.teachers[name] for name in nets.classifiers]
+      num_programs -= len(trained_teachers)
+      num_programs += len(group_by_net(trained_teachers))
+    plural = '' if num_programs == 1 else 's'
     lines.append(
       f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
-      f'{outlook.num_phases} program{plural} comes on top'
+      f'{num_programs} program{plural} comes on top'
     )
   return lines
 

@@ -19,6 +19,8 @@ from dualgan_jax.teachers.teacher import Teacher
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
 
+_MOST_RESAMPLED_TEACHERS = 16
+
 
 class Scorer:
   """The scores of models on the real test images, if there are any.
@@ -151,14 +153,20 @@ class Scorer:
 
     Returns:
       By name of the model and of the metric, lower and upper bound; without
-      metrics that are None, and empty without real images.
+      metrics that are None, without mAP of each of very many teachers, and
+      empty without real images.
     """
     if not self._splits:
       return {}
     teacher_labels = {teacher.name: teacher.labels for teacher in teachers}
+    # Resampling takes seconds per model.
+    few_models = len(teachers) <= _MOST_RESAMPLED_TEACHERS
     return {
       name: self._intervals(
-        name, row, self._targets(teacher_labels.get(name, self._config.labels))
+        name,
+        row,
+        self._targets(teacher_labels.get(name, self._config.labels)),
+        has_mean_precision=few_models or name not in teacher_labels,
       )
       for name, row in rows.items()
     }
@@ -187,7 +195,7 @@ class Scorer:
       ),
     }
 
-  def _intervals(self, name, row, targets):
+  def _intervals(self, name, row, targets, *, has_mean_precision):
     """Computes the intervals of one model's scores."""
     intervals = {
       # Only images with one of the labels count in top-1 accuracy.
@@ -195,7 +203,8 @@ class Scorer:
       and confidence.share_interval(
         row['top1'], int((targets > 0.5).any(axis=1).sum())
       ),
-      'mAP': row['mAP'] is not None
+      'mAP': has_mean_precision
+      and row['mAP'] is not None
       and confidence.mean_precision_interval(self.logits[name], targets),
       'exact_match': row['exact_match'] is not None
       and confidence.share_interval(row['exact_match'], len(targets)),

@@ -55,56 +55,50 @@ def _frozen_generator(teachers, label_map, per_step, **changes):
   )
 
 
-def _phases(teachers, label_map, per_step):
-  """Makes the phases that can draw teachers."""
+def _phase(name, teachers, label_map, per_step):
+  """Makes a phase that can draw teachers."""
+  if name == 'generator':
+    return _generator_phase(teachers, label_map, per_step, image_filter=True)
   student = tiny.net(tiny.STUDENT_WIDTHS, len(label_map.customised))
-  frozen = _frozen_generator(teachers, label_map, per_step, image_filter=True)
-  answer_mask = np.ones((40, len(teachers)), bool)
-  images = distillation.RealImageSets(
-    (RealImages(tiny.images(), answer_mask),), tiny.IMAGE[:2]
-  )
-  noise = np.zeros(tiny.IMAGE, np.float32)
-  phases = {
-    name: distillation.phase(
-      name,
-      student.apply,
-      lambda key: tiny.variables_of(student),
-      draw,
+  if name == 'real':
+    answer_mask = np.ones((40, len(teachers)), bool)
+    sets = (RealImages(tiny.images(), answer_mask),)
+    origin = distillation.RealImageSets(sets, tiny.IMAGE[:2])
+  elif name == 'noise':
+    origin = np.zeros(tiny.IMAGE, np.float32)
+  else:
+    origin = _frozen_generator(teachers, label_map, per_step, image_filter=True)
+  if name == 'refine':
+    return refine.phase(
+      student,
+      tiny.variables_of(student),
+      origin,
+      teachers,
       label_map,
-      lambda origin=origin: distillation.DistillationInputs(teachers, origin),
+      tiny.objective(),
+      stage_table.Refine(
+        steps=4, batch=tiny.BATCH, replay_steps=2, replay_buffer_batches=2
+      ),
       Augmentation(shift=1, mixup=0.5),
+      image_shape=tiny.IMAGE,
       temperature=2.0,
-      steps=3,
-      batch_size=tiny.BATCH,
-      optimiser=tiny.keep_gradient(),
+      optimisers={'generator': optax.sgd(0.1), 'student': optax.sgd(0.1)},
       teachers_per_step=per_step,
     )
-    for name, draw, origin in (
-      ('generated', distillation.draw_generated, frozen),
-      ('noise', distillation.draw_noise, noise),
-      ('real', distillation.draw_real, images),
-    )
-  }
-  phases['generator'] = _generator_phase(
-    teachers, label_map, per_step, image_filter=True
-  )
-  phases['refine'] = refine.phase(
-    student,
-    tiny.variables_of(student),
-    frozen,
-    teachers,
+  return distillation.phase(
+    name,
+    student.apply,
+    lambda key: tiny.variables_of(student),
+    getattr(distillation, f'draw_{name}'),
     label_map,
-    tiny.objective(),
-    stage_table.Refine(
-      steps=4, batch=tiny.BATCH, replay_steps=2, replay_buffer_batches=2
-    ),
+    lambda: distillation.DistillationInputs(teachers, origin),
     Augmentation(shift=1, mixup=0.5),
-    image_shape=tiny.IMAGE,
     temperature=2.0,
-    optimisers={'generator': optax.sgd(0.1), 'student': optax.sgd(0.1)},
+    steps=3,
+    batch_size=tiny.BATCH,
+    optimiser=tiny.keep_gradient(),
     teachers_per_step=per_step,
   )
-  return phases
 
 
 _NAMES = ('generated', 'noise', 'real', 'generator', 'refine')
@@ -115,8 +109,7 @@ _NAMES = ('generated', 'noise', 'real', 'generator', 'refine')
 def test_a_draw_of_all_is_what_all_say(name, disjoint):
   teachers, label_map = many_teachers.build(3, disjoint=disjoint)
   (_, plain), (_, drawn) = (
-    tiny.run(_phases(teachers, label_map, per_step)[name])
-    for per_step in (0, 3)
+    tiny.run(_phase(name, teachers, label_map, per_step)) for per_step in (0, 3)
   )
   assert plain.keys() == drawn.keys()
   for metric, value in plain.items():
@@ -127,7 +120,7 @@ def test_a_draw_of_all_is_what_all_say(name, disjoint):
 @pytest.mark.parametrize('name', _NAMES)
 def test_every_phase_takes_steps_on_several_devices(name, disjoint):
   teachers, label_map = many_teachers.build(5, disjoint=disjoint)
-  phase = _phases(teachers, label_map, 2)[name]
+  phase = _phase(name, teachers, label_map, 2)
   state, metrics = tiny.run(phase, devices=2, steps=2)
   assert state.step == 2
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(metrics))
