@@ -94,10 +94,13 @@ def list_missing_priors(
   if len(teachers) > _MOST_NAMES:
     groups = group_by_net(teachers)
   return [
-    f'teacher {_join_names([teacher.name for teacher in group])} has no batch '
-    'norm of Flax, and no `statistics`: the statistics prior '
+    f'teacher{"" if len(group) == 1 else "s"} '
+    f'{_join_names([teacher.name for teacher in group])} '
+    f'{"has" if len(group) == 1 else "have"} no batch norm of Flax, and no '
+    '`statistics`: the statistics prior '
     + (
-      'matches the mean and std of its images only'
+      'matches the mean and std of '
+      f'{"its" if len(group) == 1 else "their"} images only'
       if group[0].statistics
       else 'does without it'
     )
