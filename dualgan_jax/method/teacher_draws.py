@@ -56,7 +56,8 @@ class DrawnTeachers:
       return filters
     return {
       teacher.name: jax.tree.map(
-        lambda leaf, place=place: leaf[self.numbers[place]], filters
+        lambda leaf, place=place: jnp.asarray(leaf)[self.numbers[place]],
+        filters,
       )
       for place, teacher in enumerate(self.teachers)
     }
@@ -88,9 +89,11 @@ class TeacherDraws:
   per_step: int = 0
 
   def arrange(
-    self, teachers: Sequence[Teacher]
+    self, teachers: Sequence[Teacher] | Teacher
   ) -> tuple[Teacher, ...] | Teacher:
     """Arranges all teachers as `draw` takes them: a tuple, or a stack."""
+    if isinstance(teachers, Teacher):
+      return teachers
     return stack_teachers(teachers) if self.per_step else tuple(teachers)
 
   def draw(
@@ -108,8 +111,8 @@ class TeacherDraws:
       step: number of the step, from 0.
       purpose: what they are drawn for; other purposes have other draws.
     """
-    if not self.per_step:
-      return DrawnTeachers(tuple(arranged), self.label_map)
+    if not isinstance(arranged, Teacher):
+      return DrawnTeachers(arranged, self.label_map)
     share, num_shares = parallel.share_number()
     numbers = draw_numbers(
       jax.random.fold_in(key, zlib.crc32(purpose.encode())),
@@ -151,7 +154,8 @@ class TeacherDraws:
       (name, tuple(f'{name}/{position}' for position in range(len(labels))))
       for name in names
     )
-    return LabelMap(teachers, sum((labels for _, labels in teachers), ()))
+    all_labels = (label for _, labels in teachers for label in labels)
+    return LabelMap(teachers, tuple(all_labels))
 
   @property
   def _label_columns(self) -> np.ndarray:

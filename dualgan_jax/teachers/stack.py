@@ -42,7 +42,7 @@ def take_teacher(stack: Teacher, number: int | chex.Array) -> Teacher:
     stack: of `stack_teachers`.
     number: of the teacher, from 0; may be traced.
   """
-  return jax.tree.map(lambda leaf: leaf[number], stack)
+  return jax.tree.map(lambda leaf: jnp.asarray(leaf)[number], stack)
 
 
 def is_one_net(
