@@ -14,18 +14,18 @@ from dualgan_jax.experiment.run import dry_run
 _LETTERS = tuple('abcdefghijklmnopqrstuvwxyz')
 
 
-def _config(num_teachers, *, labels=None, net=None, **changes):
+def _config(num_teachers, *, label_sets=None, **changes):
   """Makes a config of teachers that answer the same labels, or others."""
   config = builders.get_config()
   config.experiment = 'many'
   config.image_shape = (8, 8, 1)
   config.data = {'digits': builders.data_set('scikit-learn/digits')}
-  net = net or builders.conv((2, 3), (2, 2))
-  labels = labels or [_LETTERS[:2]] * num_teachers
-  config.labels = tuple(dict.fromkeys(sum(labels, ())))
+  net = builders.conv((2, 3), (2, 2))
+  label_sets = label_sets or [_LETTERS[:2]] * num_teachers
+  config.labels = tuple(dict.fromkeys(sum(label_sets, ())))
   config.teachers = {
     f'teacher_{number}': builders.teacher(teacher_labels, 'digits', net)
-    for number, teacher_labels in enumerate(labels)
+    for number, teacher_labels in enumerate(label_sets)
   }
   config.student = builders.conv((2, 3), (2, 2))
   config.generator.widths = (4, 4)
@@ -79,12 +79,12 @@ _PAIRS = [_LETTERS[2 * m : 2 * m + 2] for m in range(10)]
   [
     (_config(9, **{'objective.routing': 'on'}), 'objective.routing'),
     (_config(9, **{'dual.steps': 5}), 'dual.steps'),
-    (_config(9, labels=[*_PAIRS[:8], ('a', 'z')]), 'no other answers'),
-    (_config(9, labels=[*_PAIRS[:8], ('z',)]), 'equally many'),
-    (_config(9, labels=[('a', 'b')] * 8 + [('b', 'a')]), 'same order'),
-    (_config(9, labels=_PAIRS[:9], **{'labels': ('a',)}), 'ask for all'),
+    (_config(9, label_sets=[*_PAIRS[:8], ('a', 'z')]), 'no other answers'),
+    (_config(9, label_sets=[*_PAIRS[:8], ('z',)]), 'equally many'),
+    (_config(9, label_sets=[('a', 'b')] * 8 + [('b', 'a')]), 'same order'),
+    (_config(9, label_sets=_PAIRS[:9], labels=('a',)), 'ask for all'),
     (
-      _config(9, labels=_PAIRS[:9], **{'objective.one_hot': 'class'}),
+      _config(9, label_sets=_PAIRS[:9], **{'objective.one_hot': 'class'}),
       'one_hot',
     ),
     (
@@ -100,10 +100,10 @@ def test_teachers_that_cannot_be_drawn_are_all_asked(config, cure):
 
 
 def test_a_single_label_is_no_draw():
-  labels = [(letter,) for letter in _LETTERS[:9]]
-  assert _fill_in(_config(9, labels=labels, teachers_per_step=2)) == 2
+  singles = [(letter,) for letter in _LETTERS[:9]]
+  assert _fill_in(_config(9, label_sets=singles, teachers_per_step=2)) == 2
   with pytest.raises(UserError, match='draw 2 teachers or more'):
-    _fill_in(_config(9, labels=labels, teachers_per_step=1))
+    _fill_in(_config(9, label_sets=singles, teachers_per_step=1))
 
 
 def test_a_dry_run_counts_the_teachers_of_a_draw(tmp_path):

@@ -164,15 +164,15 @@ def test_the_generators_gradient_is_that_of_all_teachers_on_average(disjoint):
     },
   }
   stack = TeacherDraws(label_map, 2).arrange(teachers)
-  loss, (image_gradient, _) = gradient(teachers, 0, 0)
+  loss, feature_gradients = gradient(teachers, 0, 0)
   # Two draws of two make an order of all four.
   parts = [gradient(stack, 2, step) for step in range(2)]
   np.testing.assert_allclose(
     np.mean([part[0] for part in parts]), loss, rtol=1e-5
   )
   assert not np.allclose(parts[0][0], parts[1][0], rtol=1e-4)
-  for place, expected in enumerate(image_gradient):
-    mean = np.mean([part[1][0][place] for part in parts], axis=0)
+  for place, expected in enumerate(feature_gradients):
+    mean = np.mean([part[1][place] for part in parts], axis=0)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(mean, expected, atol=1e-4 * scale)
 
