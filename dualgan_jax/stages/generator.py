@@ -79,22 +79,9 @@ def phase(
     # A routed generator gets the teacher's one-hot beside z.
     latents = jnp.zeros((1, training.latent_dim + len(routed_teachers)))
     variables = generator.init(jax.random.fold_in(key, 0), latents, train=False)
-
-    def init_filters(teacher, teacher_number):
-      teacher_key = jax.random.fold_in(key, teacher_number)
-      return _init_filters(
-        teacher_key, teacher, generator, image_shape, objective
-      )
-
-    if teachers_per_step:
-      filters = jax.vmap(functools.partial(init_filters, teachers[0]))(
-        jnp.arange(1, len(teachers) + 1)
-      )
-    else:
-      filters = {
-        teacher.name: init_filters(teacher, teacher_number)
-        for teacher_number, teacher in enumerate(teachers, start=1)
-      }
+    filters = _init_all_filters(
+      key, teachers, generator, image_shape, objective, draws
+    )
     params = {'generator': variables['params'], 'filters': filters}
     return first_state(key, params, variables['batch_stats'], optimiser)
 
@@ -139,13 +126,8 @@ def phase(
     step,
     lambda: draws.arrange(teachers),
     label_map.union,
-    # No step judges the labels of all of them.
-    {}
-    if teachers_per_step
-    else {
-      teacher.name: [label_map.union.index(label) for label in teacher.labels]
-      for teacher in teachers
-    },
+    # No step judges the labels of all of them, if they are drawn.
+    {} if teachers_per_step else _label_indices(label_map),
     _make_draw(generator, training, routed_teachers),
   )
 
@@ -198,6 +180,41 @@ def tile_images(images: chex.Array) -> np.ndarray:
   return picture.swapaxes(1, 2).reshape(
     num_rows * height, _DRAWN_COLUMNS * width, -1
   )
+
+
+def _label_indices(label_map: LabelMap) -> dict[str, list[int]]:
+  """Lists the indices of each teacher's labels in the union, by its name."""
+  return {
+    name: [label_map.union.index(label) for label in labels]
+    for name, labels in label_map.teachers
+  }
+
+
+def _init_all_filters(
+  key: chex.PRNGKey,
+  teachers: Sequence[Teacher],
+  generator: Generator,
+  image_shape: tuple[int, int, int],
+  objective: Objective,
+  draws: TeacherDraws,
+) -> dict[str, Any]:
+  """Initialises the filters of all teachers, as `phase` names them."""
+
+  def init_filters(teacher, teacher_number):
+    teacher_key = jax.random.fold_in(key, teacher_number)
+    return _init_filters(
+      teacher_key, teacher, generator, image_shape, objective
+    )
+
+  # Teachers that are drawn have filters of the same shapes.
+  if draws.per_step:
+    return jax.vmap(functools.partial(init_filters, teachers[0]))(
+      jnp.arange(1, len(teachers) + 1)
+    )
+  return {
+    teacher.name: init_filters(teacher, teacher_number)
+    for teacher_number, teacher in enumerate(teachers, start=1)
+  }
 
 
 def _init_filters(
