@@ -2,7 +2,7 @@
 
     python -m experiments.benchmark [--experiments=digits,mnist,cifar10] \\
         [--stage=generator] [--repeats=20] [--json=FILE] [--peer] \\
-        [--student=FOLDER]
+        [--teachers] [--student=FOLDER]
 
 Builds the phases of experiments as `experiments.main` would without routing, on
 untrained teachers and random images, and prints time, FLOPs and memory per
@@ -16,6 +16,9 @@ taken from the cache of compiled programs.
 
 `--student=FOLDER` measures something else: how long a trained student's
 `predict` takes beside its jitted net, for one image and for several.
+
+`--teachers` measures something else: the steps of three phases of `federated`
+against the number of clients M and the number K of them that a step asks.
 
 `--peer` measures something else, too: the generator's step here and in PyTorch
 (`experiments/peer.py`, extra `torch`), eager, in the layout `channels_last` and
@@ -44,7 +47,7 @@ from absl import app, flags, logging
 
 from dualgan_jax import display, errors
 from dualgan_jax.config import builders
-from dualgan_jax.presets import digits
+from dualgan_jax.presets import digits, federated
 from dualgan_jax.training import parallel
 from experiments import peer_comparison, phase_timing, student_timing
 from experiments.phase_timing import MEASURED_STAGES
@@ -63,11 +66,16 @@ _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
 _PEER = flags.DEFINE_bool(
   'peer', False, "Only the generator's step, against PyTorch's."
 )
+_TEACHERS = flags.DEFINE_bool(
+  'teachers', False, 'Only steps against the number of teachers.'
+)
 _STUDENT = flags.DEFINE_string(
   'student', None, "Only the answers of this student's folder."
 )
 # (number of teachers M, number of blocks B) to measure.
 _NET_SIZES = ((1, 3), (2, 3), (4, 3), (8, 3), (2, 2), (2, 4))
+# (number of teachers M, number of those that a step asks K) to measure.
+_DRAWS = ((1, 1), (4, 4), (16, 16), (16, 4), (100, 2), (100, 4), (100, 8))
 # Columns of the tables, by the names of the figures.
 _COLUMNS = {
   'ms': 'ms per step',
@@ -100,6 +108,11 @@ def main(argv: Sequence[str]) -> None:
   try:
     if _STUDENT.value:
       figures = _measure_student(_STUDENT.value)
+    elif _TEACHERS.value:
+      figures = measure_teacher_draws(
+        parallel.choose_devices()[:1], _REPEATS.value, _DRAWS
+      )
+      print(_format_table(figures))
     elif _PEER.value:
       figures = _compare_with_peer(configs)
     else:
@@ -207,6 +220,40 @@ def measure_device_counts(
     }
     for num_devices in device_counts
   ]
+
+
+def measure_teacher_draws(
+  devices: Sequence[jax.Device],
+  repeats: int,
+  draws: Sequence[tuple[int, int]],
+) -> list[dict]:
+  """Measures steps against the number of teachers, and of those they ask.
+
+  Args:
+    devices: devices to run on.
+    repeats: steps to time.
+    draws: pairs of M and K; all are asked, one by one, if they are equal.
+
+  Returns:
+    Rows as `phase_timing.measure_phase` returns them, one per pair and phase.
+  """
+  rows = []
+  for num_clients, per_step in draws:
+    config = federated.get_config()
+    client_values = config.teachers.client_0.to_dict()
+    config.data.mnist.clients = num_clients
+    config.teachers = {
+      f'client_{client}': {**client_values, 'client': client}
+      for client in range(num_clients)
+    }
+    config.teachers_per_step = per_step
+    rows += [
+      {**row, 'phase': f'M = {num_clients}, K = {per_step}: {row["phase"]}'}
+      for row in phase_timing.measure_experiment(
+        config, devices, repeats, ('generator', 'targetnet', 'refine')
+      )
+    ]
+  return rows
 
 
 def _resize_digits(

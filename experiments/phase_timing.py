@@ -17,7 +17,7 @@ import ml_collections
 import numpy as np
 
 from dualgan_jax.config import schema
-from dualgan_jax.experiment import stage_runners
+from dualgan_jax.experiment import drawn_teachers, stage_runners
 from dualgan_jax.experiment.context import LastStageDone, RunContext
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.training import parallel
@@ -272,7 +272,8 @@ def _run_parts(config: ml_collections.ConfigDict) -> tuple:
   with config.unlocked():
     config.objective.routing = 'off'
   checked_config = schema.check(config)
-  return checked_config, build_nets(checked_config), _FinishedFolder()
+  nets = build_nets(checked_config)
+  return drawn_teachers.fill_in(checked_config, nets), nets, _FinishedFolder()
 
 
 def _random_images(

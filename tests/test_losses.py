@@ -510,9 +510,10 @@ _LOGIT_DISTANCES = (
     'logit_distillation_at_2',
     lambda x, y: losses.logit_distillation(2 * x, 2 * y, temperature=2.0),
   ),
+  # Of two labels, which the reward adds up.
   (
     'disagreement',
-    lambda x, y: losses.disagreement(x, y, form='logits'),
+    lambda x, y: losses.disagreement(x, y, form='logits') / 2,
   ),
 )
 

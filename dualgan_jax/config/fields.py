@@ -86,6 +86,11 @@ class Experiment(StageGroups):
   )
   student: Net = Field(description='Student, the dual generator T.')
   teachers: dict[str, Teacher] = Field(description='Teachers by name.')
+  teachers_per_step: OptionalCount = Field(
+    None,
+    description='Number of teachers that each step draws, in each device; 0: '
+    'all of them; None: all of up to 8, and 8 of more, if they can be drawn.',
+  )
   data: dict[str, DataSet] = Field(
     {}, description='Sets of real images by name.'
   )

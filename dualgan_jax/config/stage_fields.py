@@ -16,7 +16,11 @@ _REMOVED = {
   'targetnet.measure_batches': 8,
 }
 # Fields of this version, and what held before there were these.
-_BEFORE_THERE_WERE = {'refine.branched_steps': 0, 'baselines.enabled': True}
+_BEFORE_THERE_WERE = {
+  'refine.branched_steps': 0,
+  'baselines.enabled': True,
+  'teachers_per_step': 0,
+}
 
 
 def flatten_fields(config: Experiment) -> dict[str, Any]:

@@ -228,7 +228,9 @@ def _pretrain_dependencies(config: 'Experiment') -> Dependencies:
 
 def _generator_dependencies(config: 'Experiment') -> Dependencies:
   """Selects all teachers, and the fields of the objective that train."""
-  picked_fields = _pick('seed', 'image_shape', 'precision', 'generator')(config)
+  picked_fields = _pick(
+    *('seed', 'image_shape', 'precision', 'generator', 'teachers_per_step')
+  )(config)
   # The data set of a teacher from a file only makes a baseline.
   teachers = {
     name: teacher
@@ -265,6 +267,7 @@ _STUDENT_GROUPS = ('seed', 'student_seed', 'labels', 'student')
 # Fields that every training of a whole student depends on.
 _DISTILLATION_GROUPS = (
   *_STUDENT_GROUPS,
+  'teachers_per_step',
   'temperature',
   'distillation',
   'augmentation',

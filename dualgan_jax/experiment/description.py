@@ -29,7 +29,11 @@ from dualgan_jax.method import branched, discriminators
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.reporting import cost
 from dualgan_jax.teachers import forward, reference_logits
+from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.teachers.teacher import Teacher
+
+# Teachers that are listed one by one; of more, those alike are counted.
+_MOST_NAMES = 8
 
 
 def describe(nets: Nets, config: Experiment) -> str:
@@ -47,13 +51,7 @@ def describe(nets: Nets, config: Experiment) -> str:
   student = abstract_teacher(
     'student', config.labels, nets.student, nets.image_shape
   )
-  lines = ['teachers']
-  lines += [
-    f'  {teacher.name} ({_describe_origin(config.teachers[teacher.name])}) '
-    f'answers {"one of " if teacher.single_label else ""}'
-    f'{", ".join(teacher.labels)}: {_describe_teacher_cost(teacher, nets)}'
-    for teacher in teachers
-  ]
+  lines = ['teachers', *_describe_teachers(nets, config, teachers)]
   lines += _list_comparisons(nets, config)
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
   # A shared label is where the teachers' logits are combined.
@@ -63,7 +61,7 @@ def describe(nets: Nets, config: Experiment) -> str:
     ]
     if len(owner_names) > 1:
       lines.append(
-        f'  {label} is what {" and ".join(owner_names)} answer together'
+        f'  {label} is what {_join_names(owner_names)} answer together'
       )
   lines.append(f'blocks: {len(nets.student.blocks)}')
   lines += _describe_generator(nets, config, teachers)
@@ -92,17 +90,59 @@ def list_missing_priors(
   """
   if not config.objective.bn_prior_weight:
     return []
+  groups = [[teacher] for teacher in teachers]
+  if len(teachers) > _MOST_NAMES:
+    groups = group_by_net(teachers)
   return [
-    f'teacher {teacher.name} has no batch norm of Flax, and no `statistics`: '
-    'the statistics prior '
+    f'teacher{"" if len(group) == 1 else "s"} '
+    f'{_join_names([teacher.name for teacher in group])} '
+    f'{"has" if len(group) == 1 else "have"} no batch norm of Flax, and no '
+    '`statistics`: the statistics prior '
     + (
-      'matches the mean and std of its images only'
-      if teacher.statistics
+      'matches the mean and std of '
+      f'{"its" if len(group) == 1 else "their"} images only'
+      if group[0].statistics
       else 'does without it'
     )
-    for teacher in teachers
-    if not forward.has_batch_norm(teacher, config.image_shape)
+    for group in groups
+    if not forward.has_batch_norm(group[0], config.image_shape)
   ]
+
+
+def _describe_teachers(
+  nets: Nets, config: Experiment, teachers: Sequence[Teacher]
+) -> list[str]:
+  """Describes each teacher in a line, or each kind if there are many."""
+  # By net, labels and origin; by name, if there are few.
+  teachers_by_kind: dict[Any, list[Teacher]] = {}
+  for number, group in enumerate(group_by_net(teachers)):
+    for teacher in group:
+      origin = _describe_origin(config.teachers[teacher.name])
+      kind = number, teacher.labels, origin
+      if len(teachers) <= _MOST_NAMES:
+        kind = teacher.name, *kind
+      teachers_by_kind.setdefault(kind, []).append(teacher)
+  lines_by_name = {}
+  for (*_, origin), alike in teachers_by_kind.items():
+    names = _join_names([teacher.name for teacher in alike])
+    lines_by_name[alike[0].name] = (
+      f'  {names} ({origin}) answers '
+      f'{"one of " if alike[0].single_label else ""}'
+      f'{", ".join(alike[0].labels)}: {_describe_teacher_cost(alike[0], nets)}'
+    )
+  # In the config's order, though they are grouped by net.
+  return [
+    lines_by_name[teacher.name]
+    for teacher in teachers
+    if teacher.name in lines_by_name
+  ]
+
+
+def _join_names(names: Sequence[str]) -> str:
+  """Joins the names of teachers, but for some of very many."""
+  if len(names) <= _MOST_NAMES:
+    return ' and '.join(names)
+  return f'{names[0]} and {len(names) - 1} others'
 
 
 def _list_comparisons(nets: Nets, config: Experiment) -> list[str]:
@@ -158,15 +198,20 @@ def _describe_generator(
   latents = jax.ShapeDtypeStruct((1, latent_dim), jnp.float32)
   *groups, images = jax.eval_shape(generate, variables, latents)
   lines = ['generated features, and the teachers’ features that they meet']
+  feature_shapes = [
+    forward.feature_shapes(teacher, nets.image_shape) for teacher in teachers
+  ]
   # The generator mirrors the teachers: F_g^j meets block B-j.
   for group_number, group in enumerate(groups, start=1):
     block_number = len(groups) + 1 - group_number
+    names_by_features: dict[Any, list[str]] = {}
+    for teacher, shapes in zip(teachers, feature_shapes, strict=True):
+      features = format_shape(shapes[block_number - 1])
+      kind = features, teacher.name if len(teachers) <= _MOST_NAMES else ''
+      names_by_features.setdefault(kind, []).append(teacher.name)
     teacher_features = ', '.join(
-      f'{teacher.name} '
-      + format_shape(
-        forward.feature_shapes(teacher, nets.image_shape)[block_number - 1]
-      )
-      for teacher in teachers
+      f'{_join_names(names)} {features}'
+      for (features, _), names in names_by_features.items()
     )
     lines.append(
       f'  F_g^{group_number} {format_shape(group.shape[1:])} after block '

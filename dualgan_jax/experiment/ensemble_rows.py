@@ -20,11 +20,13 @@ from dualgan_jax.config.teacher_groups import (
   TrainedTeacher,
   WeightsTeacher,
 )
+from dualgan_jax.experiment import teacher_rows
 from dualgan_jax.experiment.outcomes import Teachers
 from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.method import ensembles
 from dualgan_jax.method.labels import have_same_labels
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.stack import is_one_net
 from dualgan_jax.teachers.teacher import Teacher
 
 
@@ -70,7 +72,7 @@ def measure(
     isinstance(teacher, TrainedTeacher | WeightsTeacher | TorchExportTeacher)
     for teacher in config.teachers.values()
   )
-  if show_weights and is_one_net(all_teachers, config.image_shape):
+  if show_weights and can_be_averaged(all_teachers, config.image_shape):
     net = all_teachers[0]
     rows['fedavg'] = scorer.measure(
       'fedavg',
@@ -82,6 +84,11 @@ def measure(
       config.labels,
     )
   for name, combine in combinations.items():
+    if config.teachers_per_step:
+      rows[name] = _combine_rows(
+        scorer, name, combine, all_teachers, config.labels
+      )
+      continue
     rows[name] = scorer.measure(
       name,
       functools.partial(_answer_together, all_teachers, combine, config.labels),
@@ -91,38 +98,24 @@ def measure(
   return rows
 
 
-def is_one_net(
+def can_be_averaged(
   teachers: Sequence[Teacher], image_shape: tuple[int, int, int]
 ) -> bool:
-  """Returns whether teachers differ in the values of their variables only.
+  """Returns whether a mean of the teachers' variables is a net of their kind.
 
   Args:
     teachers: any.
     image_shape: (height, width, channels).
   """
-  # Functions of equal nets may be different objects: compare what they compute.
-  first, *others = (_trace(teacher, image_shape) for teacher in teachers)
-  return all(
-    program == first[0]
-    and len(constants) == len(first[1])
-    and all(map(np.array_equal, constants, first[1]))
-    for program, constants in others
-  ) and all(
-    jnp.issubdtype(leaf.dtype, jnp.floating)
-    for leaf in jax.tree.leaves(teachers[0].variables)
+  first = teachers[0]
+  return (
+    all(teacher.labels == first.labels for teacher in teachers)
+    and all(
+      jnp.issubdtype(leaf.dtype, jnp.floating)
+      for leaf in jax.tree.leaves(first.variables)
+    )
+    and is_one_net(teachers, image_shape)
   )
-
-
-def _trace(
-  teacher: Teacher, image_shape: tuple[int, int, int]
-) -> tuple[Any, Sequence[Any]]:
-  """Traces a teacher: labels, variables' structure, operations; constants."""
-  traced = jax.make_jaxpr(
-    lambda variables, images: forward.tail(teacher, variables, images, 0)
-  )(teacher.variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-  structure = jax.tree.structure(teacher.variables)
-  # Shapes and types of the variables stand in the text.
-  return (teacher.labels, structure, str(traced.jaxpr)), traced.consts
 
 
 def _list_weights(
@@ -163,3 +156,25 @@ def _answer_together(
     )
   )
   return logits[:, np.array([all_labels.index(x) for x in labels])]
+
+
+def _combine_rows(
+  scorer: Scorer,
+  name: str,
+  combine: Callable[[chex.Array], chex.Array],
+  teachers: Sequence[Teacher],
+  labels: Sequence[str],
+) -> dict[str, Any]:
+  """Measures an ensemble of teachers of one net that were measured already."""
+  net = teachers[0]
+  logits = np.asarray(
+    combine(jnp.stack([scorer.logits[teacher.name] for teacher in teachers]))
+  )
+  costs = scorer.count_costs(
+    functools.partial(forward.tail, net, after=0), net.variables
+  )
+  label_columns = [net.labels.index(label) for label in labels]
+  return {
+    **scorer.score_logits(name, logits[:, label_columns], labels),
+    **teacher_rows.add_up_costs(costs, len(teachers)),
+  }

@@ -14,6 +14,7 @@ from dualgan_jax.experiment import (
   ensemble_rows,
   generated_samples,
   real_data,
+  teacher_rows,
   versions,
 )
 from dualgan_jax.experiment.context import RunContext
@@ -24,12 +25,10 @@ from dualgan_jax.experiment.outcomes import (
   TrainedGenerator,
 )
 from dualgan_jax.experiment.scorer import Scorer
-from dualgan_jax.method import discriminators
 from dualgan_jax.reporting import diagnosis, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images, student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
-from dualgan_jax.teachers import forward
 from dualgan_jax.training import console, parallel
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def measure(
   )
 
   # The order of the rows is that of the tables: teachers come first.
-  rows, generated_answers = _measure_teachers(scorer, teachers), {}
+  rows, generated_answers = teacher_rows.measure(scorer, config, teachers), {}
   count_images = functools.partial(real_data.count_images, config, train_splits)
   rows |= ensemble_rows.measure(scorer, config, teachers, count_images)
   for name, model in {**students.models, **baselines}.items():
@@ -162,38 +161,6 @@ def _write_samples(
     images[:_NUM_STORED],
     ensemble_logits[:_NUM_STORED],
   )
-
-
-def _measure_teachers(
-  scorer: Scorer, teachers: Teachers
-) -> dict[str, dict[str, Any]]:
-  """Measures the ensemble of the relevant teachers, and each teacher."""
-  labels = teachers.relevant_labels.customised
-
-  def answer_as_ensemble(variables, images):
-    logits = [
-      forward.tail(teacher, teacher_variables, images, 0)
-      for teacher, teacher_variables in zip(
-        teachers.relevant_teachers, variables, strict=True
-      )
-    ]
-    label_columns = teachers.relevant_labels.owners(labels)
-    return discriminators.combine_logits(logits, label_columns)
-
-  variables = [teacher.variables for teacher in teachers.relevant_teachers]
-  rows = {
-    'teachers': scorer.measure(
-      'teachers', answer_as_ensemble, variables, labels
-    )
-  }
-  for teacher in teachers.all_teachers:
-    rows[teacher.name] = scorer.measure(
-      teacher.name,
-      functools.partial(forward.tail, teacher, after=0),
-      teacher.variables,
-      teacher.labels,
-    )
-  return rows
 
 
 def _measure_model(

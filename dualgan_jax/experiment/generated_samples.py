@@ -10,7 +10,9 @@ import numpy as np
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.method.teacher_draws import answer_all
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.stack import stack_teachers
 from dualgan_jax.teachers.teacher import Teacher
 
 # Images drawn for the pictures, and to compare student and teachers.
@@ -42,8 +44,11 @@ def draw_samples(
     all_teachers[index] for index in label_map.relevant_teachers
   )
   label_columns = label_map.restrict_to_relevant().owners(labels)
-  # Every teacher gets as many images.
-  num_images = NUM_SAMPLES - NUM_SAMPLES % len(relevant_teachers)
+  # Unless they are drawn, every teacher gets as many images.
+  are_drawn = bool(context.config.teachers_per_step)
+  num_images = NUM_SAMPLES - (
+    0 if are_drawn else NUM_SAMPLES % len(relevant_teachers)
+  )
 
   @jax.jit
   def draw(generator, relevant_teachers, key):
@@ -55,6 +60,9 @@ def draw_samples(
     images = generator.module.apply(generator.variables, latents, train=False)[
       -1
     ]
+    if are_drawn:
+      answers = answer_all(relevant_teachers, generator.filters, images)
+      return images, discriminators.combine_logits([answers], label_columns)
     filtered_images = [
       generator.filtered_image(teacher, images) for teacher in relevant_teachers
     ]
@@ -65,7 +73,11 @@ def draw_samples(
       routed=generator.foreign_labels_absent,
     )
 
-  images, logits = draw(generator, relevant_teachers, context.key('samples'))
+  images, logits = draw(
+    generator,
+    stack_teachers(relevant_teachers) if are_drawn else relevant_teachers,
+    context.key('samples'),
+  )
   return np.asarray(images), np.asarray(logits)
 
 
@@ -95,9 +107,13 @@ def owner_logits(
   relevant_teachers = tuple(
     all_teachers[index] for index in context.nets.label_map.relevant_teachers
   )
+  are_drawn = bool(context.config.teachers_per_step)
 
   @jax.jit
   def answer(generator, relevant_teachers, images):
+    if are_drawn:
+      answers = answer_all(relevant_teachers, generator.filters, images)
+      return answers[:, label_columns]
     return jnp.concatenate(
       [
         forward.tail(
@@ -111,5 +127,7 @@ def owner_logits(
       axis=-1,
     )[:, label_columns]
 
+  if are_drawn:
+    relevant_teachers = stack_teachers(relevant_teachers)
   answers = np.asarray(answer(generator, relevant_teachers, images))
   return np.where(label_columns >= 0, answers, np.nan)

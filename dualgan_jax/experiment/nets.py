@@ -148,6 +148,7 @@ def generator_phase(
     optimiser=adam(
       training.learning_rate, training.steps, b1=generator_stage.ADAM_B1
     ),
+    teachers_per_step=config.teachers_per_step or 0,
   )
 
 
@@ -165,10 +166,19 @@ def abstract_teacher(
     net: its blocks and head.
     image_shape: (height, width, channels).
   """
-  variables = jax.eval_shape(
+  variables = _variable_shapes(net, tuple(image_shape))
+  return from_classifier(name, tuple(labels), net, variables)
+
+
+# Many teachers may be of one net.
+@functools.lru_cache(maxsize=16)
+def _variable_shapes(
+  net: Classifier, image_shape: tuple[int, int, int]
+) -> tuple:
+  """Finds out the shapes of a net's variables."""
+  return jax.eval_shape(
     lambda key: net.init(key, image_shape), jax.random.PRNGKey(0)
   )
-  return from_classifier(name, tuple(labels), net, variables)
 
 
 def preparation_of(
@@ -200,7 +210,8 @@ def _build_classifiers(
     for name, entry in config.teachers.items()
     if isinstance(entry, TrainedTeacher)
   }
-  for name, net in classifiers.items():
+  # Of equal nets, the last one's check serves all.
+  for net, name in {net: name for name, net in classifiers.items()}.items():
     _check_feature_sizes(f'teachers.{name}', net, config.image_shape)
   return classifiers
 

@@ -129,8 +129,10 @@ def load_for_teacher(
   labels = teacher_config.labels
   split = splits[teacher_config.data]
   split.check_labels(f'teachers.{name}.labels', labels)
+  max_images = 0
   if teacher_config.client is not None:
     shares = _draw_shares(config, teacher_config.data, split)
+    max_images = max(map(len, shares))
     rows = shares[teacher_config.client]
     split = dataclasses.replace(
       split, images=split.images[rows], targets=split.targets[rows]
@@ -151,7 +153,9 @@ def load_for_teacher(
       f'teachers.{name}.single_label: images of data.{teacher_config.data} '
       'carry several of its labels; set it to False.'
     )
-  return _augment(config, teacher_config.data, split, targets)
+  images = _augment(config, teacher_config.data, split, targets)
+  # One program serves all clients.
+  return images.pad(max_images) if max_images else images
 
 
 def count_images(
@@ -165,7 +169,7 @@ def count_images(
     name: name of the teacher.
   """
   splits_by_name = dict(zip(config.data, splits, strict=True))
-  return len(load_for_teacher(config, name, splits_by_name).images)
+  return int(load_for_teacher(config, name, splits_by_name).size)
 
 
 def _draw_shares(

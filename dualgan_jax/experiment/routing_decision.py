@@ -9,6 +9,7 @@ from dualgan_jax.experiment.nets import generator_phase
 from dualgan_jax.method.labels import have_same_labels
 from dualgan_jax.stages import routing_probe
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
 
@@ -84,8 +85,8 @@ def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
     all_teachers: all teachers, with variables or with shapes only.
   """
   return bool(config.objective.bn_prior_weight) and any(
-    forward.has_batch_norm(teacher, config.image_shape)
-    for teacher in all_teachers
+    forward.has_batch_norm(group[0], config.image_shape)
+    for group in group_by_net(all_teachers)
   )
 
 

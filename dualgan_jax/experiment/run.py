@@ -15,6 +15,7 @@ from dualgan_jax.errors import DISK_FULL, TrainingError, UserError, first_line
 from dualgan_jax.experiment import (
   batch_sizes,
   description,
+  drawn_teachers,
   external_teachers,
   memory,
   net_drawing,
@@ -227,6 +228,9 @@ def _prepare(
 
   # The nets, and the folder that the student will be written to.
   nets = build_nets(config, made_teachers)
+  config = drawn_teachers.fill_in(
+    config, nets, drawn_teachers.read_record(workdir_path, init_from)
+  )
   _check_student(config, nets)
 
   # Batches, which depend on the devices of this machine.

@@ -7,12 +7,18 @@ import jax
 from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.display import align
-from dualgan_jax.experiment import memory, versions, workload
+from dualgan_jax.experiment import (
+  drawn_teachers,
+  memory,
+  versions,
+  workload,
+)
 from dualgan_jax.experiment.nets import Nets
 from dualgan_jax.experiment.routing_decision import (
   configured_routing,
   has_prior,
 )
+from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
 _PLATFORM_NAMES = {'cpu': 'CPU', 'gpu': 'GPU', 'tpu': 'TPU'}
@@ -68,12 +74,19 @@ def describe_run(
   if done_stages:
     lines.append(f'not now:  {", ".join(done_stages)}')
   lines.append(f'to do:    {", ".join(stages_to_do)}')
+  lines += drawn_teachers.describe(config, nets)
   if outlook.total_flops:
     speed = workload.measure_speed(nets, config, devices)
-    plural = '' if outlook.num_phases == 1 else 's'
+    num_programs = outlook.num_phases
+    # Teachers of one net are trained by one program.
+    if 'pretrain' in stages_to_do:
+      trained_teachers = [nets.teachers[name] for name in nets.classifiers]
+      num_programs -= len(trained_teachers)
+      num_programs += len(group_by_net(trained_teachers))
+    plural = '' if num_programs == 1 else 's'
     lines.append(
       f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
-      f'{outlook.num_phases} program{plural} comes on top'
+      f'{num_programs} program{plural} comes on top'
     )
   return lines
 
@@ -122,6 +135,7 @@ def describe_plan(
     'student answers',
     _describe_memory(nets, config, devices),
     f'routing: {_describe_routing(nets, config)}',
+    *drawn_teachers.describe(config, nets),
     align(table_rows),
     f'all stages: {describe_time(flops_left, speed)}; compiling and '
     'evaluating come on top',

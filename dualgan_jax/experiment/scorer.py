@@ -19,6 +19,8 @@ from dualgan_jax.teachers.teacher import Teacher
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
 
+_MOST_RESAMPLED_TEACHERS = 16
+
 
 class Scorer:
   """The scores of models on the real test images, if there are any.
@@ -53,14 +55,77 @@ class Scorer:
     Returns:
       The model's row of the results. Scores are None without real images.
     """
+    return {
+      **self.score_logits(name, self.compute_logits(apply, variables), labels),
+      **self.count_costs(apply, variables),
+    }
+
+  def compute_logits(
+    self, apply: Callable[..., Any], variables: Any
+  ) -> np.ndarray | None:
+    """Computes a model's logits of the images of all data sets.
+
+    Args:
+      apply: (variables, images) → logits [N, L].
+      variables: the model's variables.
+
+    Returns:
+      Logits [n, L]; None without real images.
+    """
+    if not self._splits:
+      return None
+    return np.concatenate(
+      [
+        self._metrics.compute_logits(
+          apply, variables, split.images, self._config.image_shape[:2]
+        )
+        for split in self._splits
+      ]
+    )
+
+  def count_costs(
+    self, apply: Callable[..., Any], variables: Any
+  ) -> dict[str, int]:
+    """Counts the parameters of a model, and its FLOPs per image.
+
+    Args:
+      apply: (variables, images) → logits.
+      variables: the model's variables.
+    """
     image_spec = jax.ShapeDtypeStruct(
       (1, *self._config.image_shape), np.float32
     )
     return {
-      **self._score(name, apply, variables, labels),
       'params': cost.count_parameters(variables),
       'flops': cost.count_flops(apply, variables, image_spec),
     }
+
+  def score_logits(
+    self, name: str, logits: np.ndarray | None, labels: Sequence[str]
+  ) -> dict[str, Any]:
+    """Computes the scores of a model over all data sets.
+
+    Args:
+      name: name of the model.
+      logits: of `compute_logits`, [n, |labels|].
+      labels: labels that it answers.
+
+    Returns:
+      The scores in the model's row of the results, None without real images.
+    """
+    # The row has the same columns as with real images.
+    if logits is None:
+      return dict.fromkeys(scores.COLUMNS)
+    label_masks = self._label_masks(labels)
+    self.logits[name] = logits
+    row = scores.compute_scores(logits, self._targets(labels))
+    # It compares the labels of the sets, so each set must have some.
+    if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
+      set_ends = np.cumsum([len(split.images) for split in self._splits])
+      row['right_world'] = self._metrics.right_world_share(
+        np.split(logits, set_ends[:-1]), label_masks
+      )
+    return row
 
   def per_label(self) -> Any:
     """Compares compact TargetNet and teachers label by label.
@@ -88,14 +153,20 @@ class Scorer:
 
     Returns:
       By name of the model and of the metric, lower and upper bound; without
-      metrics that are None, and empty without real images.
+      metrics that are None, without mAP of each of very many teachers, and
+      empty without real images.
     """
     if not self._splits:
       return {}
     teacher_labels = {teacher.name: teacher.labels for teacher in teachers}
+    # Resampling takes seconds per model.
+    few_models = len(teachers) <= _MOST_RESAMPLED_TEACHERS
     return {
       name: self._intervals(
-        name, row, self._targets(teacher_labels.get(name, self._config.labels))
+        name,
+        row,
+        self._targets(teacher_labels.get(name, self._config.labels)),
+        has_mean_precision=few_models or name not in teacher_labels,
       )
       for name, row in rows.items()
     }
@@ -124,7 +195,7 @@ class Scorer:
       ),
     }
 
-  def _intervals(self, name, row, targets):
+  def _intervals(self, name, row, targets, *, has_mean_precision):
     """Computes the intervals of one model's scores."""
     intervals = {
       # Only images with one of the labels count in top-1 accuracy.
@@ -132,7 +203,8 @@ class Scorer:
       and confidence.share_interval(
         row['top1'], int((targets > 0.5).any(axis=1).sum())
       ),
-      'mAP': row['mAP'] is not None
+      'mAP': has_mean_precision
+      and row['mAP'] is not None
       and confidence.mean_precision_interval(self.logits[name], targets),
       'exact_match': row['exact_match'] is not None
       and confidence.share_interval(row['exact_match'], len(targets)),
@@ -140,28 +212,6 @@ class Scorer:
     return {
       metric: interval for metric, interval in intervals.items() if interval
     }
-
-  def _score(self, name, apply, variables, labels):
-    """Computes the scores of a model over all data sets."""
-    # The row has the same columns as with real images.
-    if not self._splits:
-      return dict.fromkeys(scores.COLUMNS)
-    logits_by_set = [
-      self._metrics.compute_logits(
-        apply, variables, split.images, self._config.image_shape[:2]
-      )
-      for split in self._splits
-    ]
-    label_masks = self._label_masks(labels)
-    self.logits[name] = np.concatenate(logits_by_set)
-    targets = self._targets(labels)
-    row = scores.compute_scores(self.logits[name], targets)
-    # It compares the labels of the sets, so each set must have some.
-    if len(label_masks) > 1 and all(mask.any() for mask in label_masks):
-      row['right_world'] = self._metrics.right_world_share(
-        logits_by_set, label_masks
-      )
-    return row
 
   def _targets(self, labels):
     """Returns 0 or 1 per test image and label, NaN where no set has it."""

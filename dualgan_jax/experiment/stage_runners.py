@@ -82,19 +82,29 @@ def pretrain_teachers(context: RunContext) -> Teachers:
   if 'pretrain' in unfinished_stages:
     for name in nets.classifiers:
       load(name)
-  all_teachers = []
+  all_teachers, phases_by_net = [], {}
   for name, teacher in nets.teachers.items():
     # Teachers from files and from callers are ready.
     if name not in nets.classifiers:
       all_teachers.append(teacher)
       continue
-    phase = pretrain.phase(
-      f'pretrain/{name}',
+    # Teachers of one net share the step, and so its compiled program.
+    net = (
       nets.classifiers[name],
       preparation_of(name, config.teachers[name], config.image_shape),
-      functools.partial(load, name),
-      config.pretrain,
-      adam(config.pretrain.learning_rate, config.pretrain.steps),
+    )
+    if net not in phases_by_net:
+      phases_by_net[net] = pretrain.phase(
+        f'pretrain/{name}',
+        *net,
+        functools.partial(load, name),
+        config.pretrain,
+        adam(config.pretrain.learning_rate, config.pretrain.steps),
+      )
+    phase = dataclasses.replace(
+      phases_by_net[net],
+      name=f'pretrain/{name}',
+      frozen=functools.partial(load, name),
     )
     state = context.train(phase)
     variables = join(state.params, state.batch_stats)
@@ -198,6 +208,7 @@ def train_baselines(
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, config.steps),
       distillation_loss=context.distillation_loss,
+      teachers_per_step=context.config.teachers_per_step or 0,
     )
     state = context.train(phase)
     models[name] = Model(

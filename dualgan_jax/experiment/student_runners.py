@@ -126,6 +126,7 @@ def regroup_blocks(
       batch_size=config.batch,
       optimiser=adam(config.learning_rate, num_steps),
       distillation_loss=context.distillation_loss,
+      teachers_per_step=context.config.teachers_per_step or 0,
     )
     state = context.train(phase)
     models[name] = Model(apply, join(state.params, state.batch_stats))
@@ -216,6 +217,7 @@ def refine_students(
       ),
     },
     distillation_loss=context.distillation_loss,
+    teachers_per_step=context.config.teachers_per_step or 0,
   )
   state = context.train(phase)
   refined_variables = join(

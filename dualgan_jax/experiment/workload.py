@@ -23,6 +23,7 @@ from dualgan_jax.experiment.routing_decision import (
 from dualgan_jax.experiment.student_runners import BRANCH_LOSS_BATCHES
 from dualgan_jax.reporting import cost
 from dualgan_jax.teachers import forward
+from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.teachers.teacher import Teacher
 
 # Passes of a net that is trained, and of a frozen one that the gradient passes.
@@ -52,9 +53,18 @@ class _NetCosts(NamedTuple):
 
 
 class _RunCosts(NamedTuple):
-  """FLOPs of one image in all nets of a run."""
+  """FLOPs of one image in all nets of a run.
+
+  Attributes:
+    teachers: of all teachers, by name.
+    asked_teachers: of those that a step asks, out of all.
+    relevant_teachers: of those that it asks out of the relevant ones.
+    student: of the student.
+    generator: of the generator.
+  """
 
   teachers: dict[str, _NetCosts]
+  asked_teachers: list[_NetCosts]
   relevant_teachers: list[_NetCosts]
   student: _NetCosts
   generator: int
@@ -71,14 +81,18 @@ def count_flops(nets: Nets, config: Experiment) -> dict[str, int]:
     By name of the phase, in the order of the run.
   """
   teachers = list(nets.teachers.values())
-  teacher_costs = {
-    teacher.name: _count_net(teacher, nets.image_shape) for teacher in teachers
-  }
+  teacher_costs = {}
+  for group in group_by_net(teachers):
+    net_costs = _count_net(group[0], nets.image_shape)
+    teacher_costs.update({teacher.name: net_costs for teacher in group})
+  # Those that are drawn are of one net, so that the first ones stand for all.
+  num_asked = config.teachers_per_step or len(teachers)
   costs = _RunCosts(
     teacher_costs,
+    [teacher_costs[teacher.name] for teacher in teachers[:num_asked]],
     [
       teacher_costs[teachers[index].name]
-      for index in nets.label_map.relevant_teachers
+      for index in nets.label_map.relevant_teachers[:num_asked]
     ],
     _count_net(_make_student(nets, config), nets.image_shape),
     _count_generator(nets, config),
@@ -182,7 +196,7 @@ def _count_generator_phases(
 ) -> Iterator[tuple[str, int]]:
   """Counts the FLOPs of stage `generator`: L_joint of Eq. 11."""
   training, teachers = config.generator, list(nets.teachers.values())
-  all_passes = sum(map(_count_ladder, costs.teachers.values()))
+  all_passes = sum(map(_count_ladder, costs.asked_teachers))
   # If routed, a teacher sees its own images only.
   routed_passes = all_passes // len(teachers)
   is_routed = configured_routing(config, teachers)
@@ -197,9 +211,7 @@ def _count_generator_phases(
       'generator/misfit',
       PROBE_BATCHES
       * training.batch
-      * (
-        costs.generator + sum(cost.after(0) for cost in costs.teachers.values())
-      ),
+      * (costs.generator + sum(cost.after(0) for cost in costs.asked_teachers)),
     )
   passes = routed_passes if is_routed else all_passes
   yield (
@@ -250,7 +262,7 @@ def _count_student_phases(
       * (answered + _TRAINED * branched),
     )
   if config.refine.steps:
-    all_answers = sum(teacher.after(0) for teacher in costs.teachers.values())
+    all_answers = sum(teacher.after(0) for teacher in costs.asked_teachers)
     student_step = all_answers + _TRAINED * student.after(0)
     yield (
       'refine',

@@ -1,5 +1,6 @@
 """Losses that the generator learns from: Eq. 5-8 and 11, reward."""
 
+import operator
 from collections.abc import Sequence
 
 import chex
@@ -16,7 +17,11 @@ DISAGREEMENT_FORMS = ('probabilities', 'logits')
 
 
 def pseudo_labels(
-  logits: chex.Array, *, epsilon: float = 0.5, never_empty: bool = False
+  logits: chex.Array,
+  *,
+  epsilon: float = 0.5,
+  never_empty: bool = False,
+  labelled_share: float = 1.0,
 ) -> chex.Array:
   """Computes pseudo labels, Eq. 5: `t = 1[y ≥ ε]`, y = σ(logits).
 
@@ -27,6 +32,9 @@ def pseudo_labels(
     logits: [N, L].
     epsilon: ε in (0, 1).
     never_empty: whether every image keeps at least one label.
+    labelled_share: share of the images, those whose most probable label is
+      surest, that `never_empty` is for; below 1 if the logits are of some of
+      the labels only, which other images need not carry.
 
   Returns:
     0 or 1, [N, L], without gradient.
@@ -36,7 +44,14 @@ def pseudo_labels(
   labels = logits >= jnp.log(epsilon) - jnp.log1p(-epsilon)
   if never_empty:
     top_label = jnp.argmax(logits, axis=-1)
-    labels |= jax.nn.one_hot(top_label, logits.shape[-1], dtype=bool)
+    is_top = jax.nn.one_hot(top_label, logits.shape[-1], dtype=bool)
+    # The other images may well carry labels that nobody has judged here.
+    if labelled_share < 1:
+      top_logits = jnp.max(logits, axis=-1)
+      num_labelled = max(round(labelled_share * len(logits)), 1)
+      is_labelled = top_logits >= jnp.sort(top_logits)[-num_labelled]
+      is_top &= is_labelled[:, None]
+    labels |= is_top
   return jax.lax.stop_gradient(labels.astype(logits.dtype))
 
 
@@ -236,23 +251,23 @@ def disagreement(
   teacher_logits: chex.Array,
   form: str = 'probabilities',
 ) -> chex.Array:
-  """Measures how far student and teachers are apart.
+  """Measures how far student and teachers are apart: `mean Σ_i |x^i - y^i|`.
 
   The reward of an adversarial generator, after DFAD (Fang et al., 2019, arXiv
-  1912.11006); the paper has no such term.
+  1912.11006), which takes logits, and a mean over labels; the paper has no such
+  term.
 
-  * 'probabilities' (the default): `mean Σ_i |p^i - q^i|` of the student's and
-    the teachers' probabilities p and q;
-  * 'logits': `mean |x - y|` of their logits, over images and labels, as DFAD
-    has it. It does not vanish where both are sure.
+  * 'probabilities' (the default): x and y are the student's and the teachers'
+    probabilities, so that no image is worth more than its labels;
+  * 'logits': they are logits, which also tell apart where both are sure.
 
   Args:
-    student_logits: x, [N, L]; carries gradient.
-    teacher_logits: y, [N, L]; carries gradient, too.
+    student_logits: [N, L]; carries gradient.
+    teacher_logits: [N, L]; carries gradient, too.
     form: one of `DISAGREEMENT_FORMS`.
 
   Returns:
-    A scalar, in [0, L] for 'probabilities'.
+    A scalar from 0, and up to L for 'probabilities'.
 
   Raises:
     ValueError: `form` is unknown.
@@ -260,11 +275,10 @@ def disagreement(
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
   _check_form(form, DISAGREEMENT_FORMS)
-  if form == 'logits':
-    return jnp.mean(jnp.abs(student_logits - teacher_logits))
-  # Bounded, so that no image is worth more than its labels.
-  difference = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
-  return jnp.mean(jnp.sum(jnp.abs(difference), axis=-1))
+  answers = student_logits, teacher_logits
+  if form == 'probabilities':
+    answers = map(jax.nn.sigmoid, answers)
+  return jnp.mean(jnp.sum(jnp.abs(operator.sub(*answers)), axis=-1))
 
 
 def _check_form(form: str, known_forms: Sequence[str] = ENTROPY_FORMS) -> None:

@@ -9,6 +9,7 @@ from flax import struct
 
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.teacher_draws import DrawnTeachers
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import parallel
@@ -83,6 +84,19 @@ class FrozenGenerator:
       label_map.owners(label_map.customised),
       routed=self.foreign_labels_absent,
     )
+
+  def drawn_logits(self, drawn: DrawnTeachers, image: chex.Array) -> chex.Array:
+    """Combines the answers of one step's teachers to I_g, Eq. 10.
+
+    Args:
+      drawn: teachers, of those whose filters the generator has.
+      image: I_g, [N, h, w, c], not filtered.
+
+    Returns:
+      Logits, [N, n], of the labels of Y_cst that these teachers answer.
+    """
+    generator = self.replace(filters=drawn.select_filters(self.filters))
+    return generator.ensemble_logits(drawn.teachers, image, drawn.label_map)
 
 
 def draw_latents(

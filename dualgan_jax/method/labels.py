@@ -72,6 +72,13 @@ class LabelMap:
     # A dict keeps the order of its keys; a set would not.
     return tuple(dict.fromkeys(self._all_labels()))
 
+  @functools.cached_property
+  def customised_in_union(self) -> np.ndarray:
+    """Finds the positions of Y_cst in the union, int32 [|Y_cst|]."""
+    return np.array(
+      [self.union.index(label) for label in self.customised], np.int32
+    )
+
   def owners(self, labels: Sequence[str]) -> np.ndarray:
     """Finds the columns of each label among all teachers' answers.
 

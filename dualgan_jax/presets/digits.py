@@ -21,7 +21,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """Returns the config.
 
   Args:
-    variants: separated by commas: smoke, single, mixed, dafl, paper.
+    variants: separated by commas: smoke, single, mixed, one_digit, dafl,
+      paper.
   """
   config = builders.get_config()
   config.experiment = 'digits'
@@ -71,10 +72,23 @@ def _mixed(config: ml_collections.ConfigDict) -> None:
   config.teachers.low.single_label = True
 
 
+def _one_digit(config: ml_collections.ConfigDict) -> None:
+  """Takes ten teachers of one digit each, all of which each step asks."""
+  config.experiment = 'digits_one_digit'
+  net = config.teachers.low.to_dict()
+  config.teachers = {
+    f'digit_{digit}': {**net, 'labels': (digit,)} for digit in DIGITS
+  }
+  config.teachers_per_step = 0
+  # Blocks would learn from all teachers.
+  config.dual.steps = 0
+
+
 VARIANTS = {
   'smoke': _smoke,
   'single': _single,
   'mixed': _mixed,
+  'one_digit': _one_digit,
   'dafl': functools.partial(objectives.use_dafl, mean=(0.31,), std=(0.35,)),
   'paper': objectives.use_paper,
 }

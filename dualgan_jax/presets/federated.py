@@ -4,6 +4,7 @@
         [--config.data.mnist.path=DIR] [--config.seed=N]
 
 There are no results yet. The seed draws the clients' shares, too.
+`:clients_100` has a hundred clients, of which each step asks 8.
 Variants, and how the values were chosen: experiments/notes/federated.md
 """
 
@@ -20,8 +21,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """Returns the config.
 
   Args:
-    variants: separated by commas: fashion_mnist, and one of alpha_0.1 and
-      alpha_0.3.
+    variants: separated by commas: fashion_mnist, and one of alpha_0.1,
+      alpha_0.3 and clients_100.
   """
   config = builders.get_config()
   config.experiment = 'federated'
@@ -107,6 +108,26 @@ def _alpha_03(config: ml_collections.ConfigDict) -> None:
   _set_alpha(config, 0.3)
 
 
+def _clients_100(config: ml_collections.ConfigDict) -> None:
+  """Takes 100 clients of few images each; a step asks 8 of them."""
+  config.experiment = 'federated_clients_100'
+  _set_alpha(config, 0.3)
+  for data_set in config.data.values():
+    data_set.clients = 100
+  client_values = config.teachers.client_0.to_dict()
+  config.teachers = {
+    f'client_{client}': {**client_values, 'client': client}
+    for client in range(100)
+  }
+  config.teachers_per_step = 8
+  # A client has 600 images on average.
+  config.pretrain.steps = 300
+  # So that each client is asked often enough.
+  config.generator.steps = 1000
+  config.targetnet.compact_steps = 1000
+  config.refine.steps = 800
+
+
 def _set_alpha(config: ml_collections.ConfigDict, alpha: float) -> None:
   """Makes clients more unlike than at 0.5."""
   for data_set in config.data.values():
@@ -118,4 +139,5 @@ VARIANTS = {
   'fashion_mnist': _fashion_mnist,
   'alpha_0.1': _alpha_01,
   'alpha_0.3': _alpha_03,
+  'clients_100': _clients_100,
 }

@@ -18,6 +18,7 @@ from dualgan_jax.config.augmentation_group import Augmentation
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.teacher_draws import DrawnTeachers, TeacherDraws
 from dualgan_jax.networks.classifier import join, split
 from dualgan_jax.stages.augmentation import augment_batch, draw_augmented
 from dualgan_jax.teachers import forward
@@ -38,11 +39,12 @@ class DistillationInputs:
   """Arrays that the step reads and never updates.
 
   Attributes:
-    teachers: the relevant ones, which answer some label of Y_cst.
+    teachers: the relevant ones, which answer some label of Y_cst; stacked where
+      steps draw some of them (`method.teacher_draws`).
     origin: a draw function draws images from it.
   """
 
-  teachers: tuple[Teacher, ...]
+  teachers: tuple[Teacher, ...] | Teacher
   origin: Any
 
 
@@ -60,6 +62,7 @@ def phase(
   batch_size: int,
   optimiser: optax.GradientTransformation,
   distillation_loss: DistillationLoss = losses.distillation,
+  teachers_per_step: int = 0,
 ) -> Phase:
   """Trains a net under a distillation loss.
 
@@ -76,22 +79,28 @@ def phase(
     batch_size: images per step.
     optimiser: of the net's parameters.
     distillation_loss: `losses.distillation` or `losses.class_distillation`.
+    teachers_per_step: number of teachers that a step draws on each device, but
+      not for `draw_stored`; 0 for all of them.
   """
+  draws = TeacherDraws(label_map, teachers_per_step)
 
   def init(key):
     return first_state(key, *split(first_variables(key)), optimiser)
 
   def step(frozen, state):
+    drawn = draws.draw(frozen.teachers, state.key, state.step)
+
     def loss_fn(params, batch_stats, key):
       images, targets = draw(
-        frozen.origin,
-        frozen.teachers,
-        label_map,
+        _restrict_origin(frozen.origin, drawn),
+        drawn.teachers,
+        drawn.label_map,
         key,
         batch_size,
         augmentation,
       )
       logits, variables = apply(join(params, batch_stats), images, train=True)
+      logits = drawn.select_columns(logits)
       loss = distillation_loss(logits, targets, temperature=temperature)
       # The loss of a perfect student is not 0; this share is 1.
       metrics = {'agreement': agreement(logits, targets)}
@@ -99,7 +108,11 @@ def phase(
 
     return train_step(loss_fn, optimiser, state)
 
-  return Phase(name, steps, init, step, make_inputs)
+  def make_frozen():
+    inputs = make_inputs()
+    return inputs.replace(teachers=draws.arrange(inputs.teachers))
+
+  return Phase(name, steps, init, step, make_frozen)
 
 
 def agreement(logits: chex.Array, other_logits: chex.Array) -> chex.Array:
@@ -292,6 +305,21 @@ def draw_real(
   return images, discriminators.combine_logits(
     teacher_logits, owners, answer_mask
   )
+
+
+def _restrict_origin(origin: Any, drawn: DrawnTeachers) -> Any:
+  """Restricts what an origin says of all teachers to those of one step."""
+  if drawn.numbers is None:
+    return origin
+  if isinstance(origin, FrozenGenerator):
+    return origin.replace(filters=drawn.select_filters(origin.filters))
+  if isinstance(origin, RealImageSets):
+    sets = tuple(
+      image_set.replace(targets=image_set.targets[:, drawn.numbers])
+      for image_set in origin.sets
+    )
+    return origin.replace(sets=sets)
+  return origin
 
 
 def _augmentation_key(key: chex.PRNGKey) -> chex.PRNGKey:

@@ -5,6 +5,7 @@ labels; the teachers stay frozen. Y_cst does not enter: one trained generator
 serves every Y_cst.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
 from dualgan_jax.method.frozen_generator import draw_latents
 from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.teacher_draws import TeacherDraws
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
 from dualgan_jax.stages.generator_loss import l_joint
@@ -48,11 +50,14 @@ def phase(
   routed: bool,
   image_shape: tuple[int, int, int],
   optimiser: optax.GradientTransformation,
+  teachers_per_step: int = 0,
 ) -> Phase:
   """Trains generator and filters under `l_joint`.
 
   The state's params are {'generator': ..., 'filters': {teacher's name:
-  {'group_j': ..., 'image': ...}}}, each only if `objective` asks for it.
+  {'group_j': ..., 'image': ...}}}, each only if `objective` asks for it. Where
+  teachers are drawn, 'filters' is {'group_j': ..., 'image': ...} with leaves
+  [M, ...].
 
   Args:
     name: the phase's.
@@ -64,27 +69,25 @@ def phase(
     routed: whether each image belongs to one teacher (`method.routing`).
     image_shape: (height, width, channels).
     optimiser: of generator and filters.
+    teachers_per_step: number of teachers that a step draws on each device
+      (`method.teacher_draws`), without routing; 0 for all of them.
   """
   routed_teachers = tuple(range(len(teachers))) if routed else ()
+  draws = TeacherDraws(label_map, teachers_per_step)
 
   def init(key):
     # A routed generator gets the teacher's one-hot beside z.
     latents = jnp.zeros((1, training.latent_dim + len(routed_teachers)))
     variables = generator.init(jax.random.fold_in(key, 0), latents, train=False)
-    filters = {
-      teacher.name: _init_filters(
-        jax.random.fold_in(key, teacher_number),
-        teacher,
-        generator,
-        image_shape,
-        objective,
-      )
-      for teacher_number, teacher in enumerate(teachers, start=1)
-    }
+    filters = _init_all_filters(
+      key, teachers, generator, image_shape, objective, draws
+    )
     params = {'generator': variables['params'], 'filters': filters}
     return first_state(key, params, variables['batch_stats'], optimiser)
 
   def step(frozen, state):
+    drawn = draws.draw(frozen, state.key, state.step)
+
     def loss_fn(params, batch_stats, key):
       # F_g^1 .. F_g^B of fresh noise, Eq. 2 and 3.
       features, updated = generator.apply(
@@ -103,7 +106,14 @@ def phase(
       if not objective.groups:
         features = features[-1:]
       loss, (_, metrics) = l_joint(
-        features, params['filters'], frozen, label_map, objective, routed=routed
+        features,
+        drawn.select_filters(params['filters']),
+        drawn.teachers,
+        drawn.label_map,
+        objective,
+        routed=routed,
+        drawn=bool(teachers_per_step),
+        label_share=drawn.label_share,
       )
       return loss, (updated['batch_stats'], metrics)
 
@@ -114,12 +124,10 @@ def phase(
     training.steps,
     init,
     step,
-    lambda: tuple(teachers),
+    lambda: draws.arrange(teachers),
     label_map.union,
-    {
-      teacher.name: [label_map.union.index(label) for label in teacher.labels]
-      for teacher in teachers
-    },
+    # No step judges the labels of all of them, if they are drawn.
+    {} if teachers_per_step else _label_indices(label_map),
     _make_draw(generator, training, routed_teachers),
   )
 
@@ -172,6 +180,41 @@ def tile_images(images: chex.Array) -> np.ndarray:
   return picture.swapaxes(1, 2).reshape(
     num_rows * height, _DRAWN_COLUMNS * width, -1
   )
+
+
+def _label_indices(label_map: LabelMap) -> dict[str, list[int]]:
+  """Lists the indices of each teacher's labels in the union, by its name."""
+  return {
+    name: [label_map.union.index(label) for label in labels]
+    for name, labels in label_map.teachers
+  }
+
+
+def _init_all_filters(
+  key: chex.PRNGKey,
+  teachers: Sequence[Teacher],
+  generator: Generator,
+  image_shape: tuple[int, int, int],
+  objective: Objective,
+  draws: TeacherDraws,
+) -> dict[str, Any]:
+  """Initialises the filters of all teachers, as `phase` names them."""
+
+  def init_filters(teacher, teacher_number):
+    teacher_key = jax.random.fold_in(key, teacher_number)
+    return _init_filters(
+      teacher_key, teacher, generator, image_shape, objective
+    )
+
+  # Teachers that are drawn have filters of the same shapes.
+  if draws.per_step:
+    return jax.vmap(functools.partial(init_filters, teachers[0]))(
+      jnp.arange(1, len(teachers) + 1)
+    )
+  return {
+    teacher.name: init_filters(teacher, teacher_number)
+    for teacher_number, teacher in enumerate(teachers, start=1)
+  }
 
 
 def _init_filters(

@@ -29,6 +29,8 @@ def l_joint(
   objective: Objective = _DEFAULT_OBJECTIVE,
   *,
   routed: bool = False,
+  drawn: bool = False,
+  label_share: float = 1.0,
 ) -> tuple[chex.Array, tuple[chex.Array, Metrics]]:
   """Computes L_joint (Eq. 11) plus the added terms, such as the prior.
 
@@ -51,6 +53,10 @@ def l_joint(
     objective: weights and forms of the terms; its groups and image filter are
       read off `features` and `filters` instead, and its routing is `routed`.
     routed: whether each image belongs to one teacher (`method.routing`).
+    drawn: whether each device has drawn these teachers by itself
+      (`method.teacher_draws`), so that they judge its share of the batch alone.
+    label_share: share of all labels that these teachers answer; below 1, L_oh
+      asks for labels on as large a share of the images only.
 
   Returns:
     The loss, a scalar, and (logits, metrics): the teachers' answers to I_g
@@ -74,16 +80,20 @@ def l_joint(
     entropy=objective.entropy,
     routed=routed,
   )
-  # Everything that is not linear in a batch mean meets its mean here.
-  label_means, moment_means, health_means = parallel.mean(
-    (
-      [judged_answers.label_mean(judged) for judged in answers],
-      [[layer[:2] for layer in ladder.moments] for ladder in ladders],
-      health.batch_means(image, logits),
-    )
+  # Everything that is not linear in a batch mean meets its mean here. Means of
+  # other teachers' answers, on other devices, are no part of it.
+  means = (
+    [judged_answers.label_mean(judged) for judged in answers],
+    [[layer[:2] for layer in ladder.moments] for ladder in ladders],
+    health.batch_means(image, logits),
+  )
+  label_means, moment_means, health_means = (
+    means if drawn else parallel.mean(means)
   )
   # Eq. 8, then Eq. 11, then the terms that are not the paper's.
-  terms = _gan_terms(logits, ladders, answers, label_means, objective)
+  terms = _gan_terms(
+    logits, ladders, answers, label_means, objective, label_share
+  )
   loss = losses.joint(terms['l_gan'], consistencies)
   batch = losses.GeneratedBatch(
     image, logits, _reduced_moments(ladders, moment_means)
@@ -91,7 +101,7 @@ def l_joint(
   for weight_field, term in losses.ADDED_TERMS.items():
     terms[term.metric] = term.compute(batch)
     loss += getattr(objective, weight_field) * terms[term.metric]
-  metrics = {**terms, **health.health(health_means)}
+  metrics = {**terms, **health.health(health_means, label_share)}
   if consistencies:
     metrics['consistency'] = _mean(consistencies)
   return loss, (logits, metrics)
@@ -209,6 +219,7 @@ def _gan_terms(
   answers: Sequence[JudgedAnswers],
   label_means: Sequence[chex.Array],
   objective: Objective,
+  label_share: float,
 ) -> Metrics:
   """Computes L_gan (Eq. 8) of the image, and its terms.
 
@@ -218,6 +229,7 @@ def _gan_terms(
     answers: the parts that L_oh and L_ie judge.
     label_means: of each of `answers`, over the whole batch, [l].
     objective: weights and forms of the terms.
+    label_share: as `l_joint` has it.
 
   Returns:
     Scalars: l_oh, l_a, l_ie, l_dis and l_gan.
@@ -226,7 +238,10 @@ def _gan_terms(
   l_oh = _mean(
     [
       judged_answers.one_hot(
-        judged, objective.one_hot, never_empty=objective.never_empty
+        judged,
+        objective.one_hot,
+        never_empty=objective.never_empty,
+        label_share=label_share,
       )
       for judged in answers
     ]

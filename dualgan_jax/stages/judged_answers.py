@@ -85,7 +85,11 @@ def label_mean(answers: JudgedAnswers) -> chex.Array:
 
 
 def one_hot(
-  answers: JudgedAnswers, form: str, *, never_empty: bool
+  answers: JudgedAnswers,
+  form: str,
+  *,
+  never_empty: bool,
+  label_share: float = 1.0,
 ) -> chex.Array:
   """Computes L_oh of these answers.
 
@@ -96,6 +100,8 @@ def one_hot(
       first.
     never_empty: whether Eq. 5 keeps each image's most probable label, if there
       are several.
+    label_share: share of all labels that are judged: never empty of these is as
+      large a share of the images, those in which one of them is most probable.
 
   Returns:
     A scalar.
@@ -111,7 +117,9 @@ def one_hot(
     return losses.one_class(present)
   # A label alone would be kept on every image.
   labels = losses.pseudo_labels(
-    present, never_empty=never_empty and not has_one_label
+    present,
+    never_empty=never_empty and not has_one_label,
+    labelled_share=label_share,
   )
   return losses.one_hot(logits, labels)
 

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import struct
 
@@ -29,6 +28,7 @@ from dualgan_jax.config.stage_table import Refine
 from dualgan_jax.method import frozen_generator
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
+from dualgan_jax.method.teacher_draws import DrawnTeachers, TeacherDraws
 from dualgan_jax.networks.classifier import Classifier, join, split
 from dualgan_jax.stages.augmentation import draw_augmented
 from dualgan_jax.stages.distillation import DistillationLoss
@@ -66,7 +66,7 @@ class _Refinement:
   student: Classifier
   generator: FrozenGenerator
   num_teachers: int
-  label_map: LabelMap
+  draws: TeacherDraws
   objective: Objective
   training: Refine
   augmentation: Augmentation
@@ -81,8 +81,9 @@ class _Refinement:
     draw_key, *replay_keys = jax.random.split(
       key, 1 + self.training.replay_steps
     )
+    drawn = self.draws.draw(frozen['teachers'], state.key, state.step)
     generator, images, targets, metrics = self._generator_step(
-      frozen, state, draw_key
+      drawn, drawn.select_filters(frozen['filters']), state, draw_key
     )
     # Batches are counted: there may be more images than int32 holds.
     batch_size = self.training.batch
@@ -103,16 +104,17 @@ class _Refinement:
       for replay_key in replay_keys
     ]
     # The last replay's loss is the one that is logged.
-    batches = [('loss', images, targets)] + [
-      ('replay_loss', replayed, self._ensemble_logits(frozen, replayed))
-      for replayed in replayed_images
-    ]
+    batches = [('loss', drawn, images, targets)]
+    for replay_number, replayed in enumerate(replayed_images):
+      drawn = self.draws.draw(
+        frozen['teachers'], state.key, state.step, f'replay_{replay_number}'
+      )
+      replay_targets = self.generator.drawn_logits(drawn, replayed)
+      batches.append(('replay_loss', drawn, replayed, replay_targets))
     # One step each, on the new images first.
     student = _learner(state, 'student')
-    for metric, batch, batch_targets in batches:
-      student, metrics[metric] = self._student_step(
-        student, batch, batch_targets
-      )
+    for metric, *batch in batches:
+      student, metrics[metric] = self._student_step(student, *batch)
     # The trees of both, as `_learner` takes them apart.
     both = {'generator': generator, 'student': student}
     params, batch_stats, opt_state = (
@@ -124,7 +126,11 @@ class _Refinement:
     ), metrics
 
   def _generator_step(
-    self, frozen: Any, state: RefineState, key: chex.PRNGKey
+    self,
+    drawn: DrawnTeachers,
+    filters: Any,
+    state: RefineState,
+    key: chex.PRNGKey,
   ) -> tuple[_LearnerState, chex.Array, chex.Array, Metrics]:
     """Moves the generator by one step.
 
@@ -143,7 +149,8 @@ class _Refinement:
       generator.params,
       generator.batch_stats,
       join(student.params, student.batch_stats),
-      frozen,
+      drawn,
+      filters,
       key,
     )
     params, opt_state, metrics = descend(
@@ -157,13 +164,17 @@ class _Refinement:
     return learner, images, targets, metrics
 
   def _student_step(
-    self, student: _LearnerState, images: chex.Array, targets: chex.Array
+    self,
+    student: _LearnerState,
+    drawn: DrawnTeachers,
+    images: chex.Array,
+    targets: chex.Array,
   ) -> tuple[_LearnerState, chex.Array]:
     """Moves the student by one step on images, and gives its mean loss."""
     # The images are data here: no gradient goes back to the generator.
     grad_fn = jax.value_and_grad(self._student_loss, has_aux=True)
     (loss, batch_stats), grads = grad_fn(
-      student.params, student.batch_stats, images, targets
+      student.params, student.batch_stats, drawn, images, targets
     )
     params, opt_state, loss = descend(
       self.optimisers['student'],
@@ -175,7 +186,7 @@ class _Refinement:
     return _LearnerState(params, batch_stats, opt_state), loss
 
   def _generator_loss(
-    self, params, batch_stats, student_variables, frozen, key
+    self, params, batch_stats, student_variables, drawn, filters, key
   ):
     """Computes L_joint (Eq. 11) minus the reward, on this device's share."""
     routed = bool(self.generator.routed_teachers)
@@ -196,11 +207,13 @@ class _Refinement:
     images = features[-1]
     loss, (union_logits, metrics) = l_joint(
       (images,),
-      frozen['filters'],
-      frozen['teachers'],
-      self.label_map,
+      filters,
+      drawn.teachers,
+      drawn.label_map,
       self.objective,
       routed=routed,
+      drawn=bool(self.draws.per_step),
+      label_share=drawn.label_share,
     )
     # At test time: the reward is for errors of the student as it is used.
     student_logits, _ = self.student.apply(
@@ -209,14 +222,15 @@ class _Refinement:
     # `union_logits` count foreign labels as absent, if routed; not all
     # students are to learn them so.
     if routed and not self.generator.foreign_labels_absent:
-      targets = self._ensemble_logits(frozen, images)
+      targets = self.generator.drawn_logits(drawn, images)
     else:
-      targets = union_logits[:, self._customised_columns()]
+      targets = union_logits[:, drawn.label_map.customised_in_union]
     # Both sides carry gradient, and only the generator follows it; without the
     # reward, XLA leaves the way back through the student out.
     disagreement = losses.disagreement(
-      student_logits, targets, self.training.reward
+      drawn.select_columns(student_logits), targets, self.training.reward
     )
+    disagreement /= drawn.label_share  # a sum over labels, perhaps drawn ones
     reward_weight = self.training.adversarial_weight
     total = loss - reward_weight * disagreement if reward_weight else loss
     metrics = {
@@ -226,26 +240,15 @@ class _Refinement:
     }
     return total, (updated['batch_stats'], images, targets, metrics)
 
-  def _student_loss(self, params, batch_stats, images, targets):
+  def _student_loss(self, params, batch_stats, drawn, images, targets):
     """Computes the distillation loss on this device's share."""
     logits, variables = self.student.apply(
       join(params, batch_stats), images, train=True
     )
-    loss = self.distillation_loss(logits, targets, temperature=self.temperature)
+    loss = self.distillation_loss(
+      drawn.select_columns(logits), targets, temperature=self.temperature
+    )
     return loss, split(variables)[1]
-
-  def _ensemble_logits(self, frozen: Any, images: chex.Array) -> chex.Array:
-    """Combines the teachers' answers on Y_cst, [N, |Y_cst|]."""
-    return self.generator.ensemble_logits(
-      frozen['teachers'], images, self.label_map
-    )
-
-  def _customised_columns(self) -> np.ndarray:
-    """Finds the labels of Y_cst among those of the union, int32 [|Y_cst|]."""
-    union = self.label_map.union
-    return np.array(
-      [union.index(label) for label in self.label_map.customised], np.int32
-    )
 
 
 def phase(
@@ -262,6 +265,7 @@ def phase(
   temperature: float,
   optimisers: dict[str, optax.GradientTransformation],
   distillation_loss: DistillationLoss = losses.distillation,
+  teachers_per_step: int = 0,
 ) -> Phase:
   """Trains generator and compact student in turn.
 
@@ -279,12 +283,14 @@ def phase(
     temperature: of the student's loss.
     optimisers: for 'generator' and 'student'.
     distillation_loss: of the student, as in `distillation.phase`.
+    teachers_per_step: as in `distillation.phase`.
   """
+  draws = TeacherDraws(label_map, teachers_per_step)
   refinement = _Refinement(
     student,
     generator,
     len(teachers),
-    label_map,
+    draws,
     objective,
     training,
     augmentation,
@@ -321,7 +327,10 @@ def phase(
 
   # All teachers, also irrelevant ones: the generator is judged by them all.
   def make_frozen():
-    return {'teachers': teachers, 'filters': generator.filters}
+    return {
+      'teachers': draws.arrange(teachers),
+      'filters': generator.filters,
+    }
 
   return Phase(
     'refine',

@@ -243,9 +243,7 @@ def without_softmax(teacher: Teacher) -> Teacher:
   """
   if not isinstance(teacher.head, _SoftmaxHead):
     return teacher
-  return dataclasses.replace(
-    teacher, head=teacher.head.head, single_label=False
-  )
+  return teacher.replace(head=teacher.head.head, single_label=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,13 +315,15 @@ def _from_model(
 
 
 @dataclasses.dataclass(frozen=True)
-class _FrozenBlock:
-  """A Linen block with its running averages."""
+class _FrozenPart:
+  """A Linen block with its running averages, or a head; equal if its net is."""
 
   module: nn.Module
+  is_head: bool = False
 
   def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
-    return self.module.apply(variables, features, train=False)
+    options = {} if self.is_head else {'train': False}
+    return self.module.apply(variables, features, **options)
 
 
 def from_classifier(
@@ -344,6 +344,7 @@ def from_classifier(
     A teacher of its B blocks.
   """
   # The scores before a softmax, which `single_label` puts on.
-  blocks = tuple(_FrozenBlock(block) for block in classifier.blocks)
-  teacher = Teacher(name, labels, blocks, classifier.scores, variables)
+  blocks = tuple(_FrozenPart(block) for block in classifier.blocks)
+  head = _FrozenPart(classifier.head, is_head=True)
+  teacher = Teacher(name, labels, blocks, head, variables)
   return single_label(teacher) if classifier.single_label else teacher

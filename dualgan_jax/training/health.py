@@ -43,16 +43,19 @@ def batch_means(
   }
 
 
-def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
+def health(
+  means: Mapping[str, chex.Array], label_share: float = 1.0
+) -> dict[str, chex.Array]:
   """Computes the measures that `Watch` reads.
 
   Args:
     means: of `batch_means`, averaged over all devices.
+    label_share: share of all labels that L are, drawn ones if it is below 1.
 
   Returns:
     By name:
-    firing_rate: share of images that carry each label, [L].
-    labels_per_image: their sum, a scalar.
+    firing_rate: share of images that carry each label, [L]; not of drawn ones.
+    labels_per_image: their sum, a scalar; extrapolated from drawn ones.
     entropy: entropy of the fired labels over log L, in [0, 1]; if L is 1, that
       of whether it fires, over log 2.
     diversity: root mean square over pixels of a pixel's standard deviation over
@@ -65,10 +68,12 @@ def health(means: Mapping[str, chex.Array]) -> dict[str, chex.Array]:
   entropy = -losses.information_entropy(means['fires'], form)
   if form == 'bernoulli':
     entropy /= jnp.log(2)
+  # Drawn labels are others at each step, and have no names.
+  firing_rate = {'firing_rate': means['fires']} if label_share == 1 else {}
   return jax.lax.stop_gradient(
     {
-      'firing_rate': means['fires'],
-      'labels_per_image': jnp.sum(means['fires']),
+      **firing_rate,
+      'labels_per_image': jnp.sum(means['fires']) / label_share,
       'entropy': entropy,
       'diversity': jnp.sqrt(jnp.maximum(variance, 0)),
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from dualgan_jax.training import parallel
@@ -19,12 +20,38 @@ class RealImages:
     targets: the training target of each image, [n, ...].
     shift: how far `augment` moves an image, in pixels of the stored images.
     flip: whether `augment` mirrors half of the images.
+    num_images: how many count, the first ones; None for all of them.
   """
 
   images: chex.Array
   targets: chex.Array
   shift: int = struct.field(pytree_node=False, default=0)
   flip: bool = struct.field(pytree_node=False, default=False)
+  num_images: chex.Array | int | None = None
+
+  @property
+  def size(self) -> chex.Array | int:
+    """Number of images that count."""
+    return len(self.images) if self.num_images is None else self.num_images
+
+  def pad(self, length: int) -> 'RealImages':
+    """Adds images that do not count, on the host.
+
+    Sets of the same length are drawn from by the same program.
+
+    Args:
+      length: number of images then, at least as many as there are.
+    """
+    num_images = len(self.images)
+    images, targets = (
+      np.concatenate(
+        [array, np.zeros((length - num_images, *array.shape[1:]), array.dtype)]
+      )
+      for array in (self.images, self.targets)
+    )
+    return self.replace(
+      images=images, targets=targets, num_images=np.int32(num_images)
+    )
 
 
 def scale_and_resize(
@@ -89,7 +116,7 @@ def draw_batch(
     Images in [0, 1], [share, h, w, c], and their targets, [share, ...].
   """
   sample_keys = parallel.sample_keys(key, batch_size)
-  num_images = sum(len(image_set.images) for image_set in image_sets)
+  num_images = sum(image_set.size for image_set in image_sets)
   # Rows count through all sets, as if they were concatenated.
   rows = jax.vmap(
     lambda sample_key: jax.random.randint(sample_key, (), 0, num_images)
@@ -99,8 +126,8 @@ def draw_batch(
   # an image for every sample, and the right one is chosen below.
   candidates, first_row = [], 0
   for image_set in image_sets:
-    end_row = first_row + len(image_set.images)
-    set_rows = jnp.clip(rows - first_row, 0, len(image_set.images) - 1)
+    end_row = first_row + image_set.size
+    set_rows = jnp.clip(rows - first_row, 0, image_set.size - 1)
     set_images = image_set.images[set_rows]
     if image_set.shift or image_set.flip:
       set_images = jax.vmap(

@@ -6,6 +6,7 @@ per host, all run the same program; the first of them writes files and prints.
 """
 
 import collections
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -241,14 +242,20 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
   Returns:
     The tree; each leaf has a new first axis, as long as this host has devices.
   """
-  # `pmap` takes the number of copies from its mapped argument.
-  copy_to_each = jax.pmap(
-    lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None), devices=devices
-  )
   num_local_devices = sum(
     device.process_index == jax.process_index() for device in devices
   )
+  copy_to_each = _compile_copy(tuple(devices))
   return copy_to_each(np.arange(num_local_devices), tree)
+
+
+@functools.lru_cache(maxsize=2)
+def _compile_copy(devices: tuple[jax.Device, ...]) -> Callable[..., Any]:
+  """Compiles the function that copies a tree; it keeps its programs."""
+  # `pmap` takes the number of copies from its mapped argument.
+  return jax.pmap(
+    lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None), devices=devices
+  )
 
 
 def first_replica(replicated_tree: Any) -> Any:
@@ -322,6 +329,12 @@ def sample_keys(key: chex.PRNGKey, batch_size: int) -> chex.Array:
   return jax.vmap(lambda number: jax.random.fold_in(key, number))(
     sample_numbers
   )
+
+
+def share_number() -> tuple[chex.Array | int, int]:
+  """Returns the number of this device's share, from 0, and that of shares."""
+  num_shares = _num_shares()
+  return (0 if num_shares == 1 else jax.lax.axis_index(AXIS)), num_shares
 
 
 def _num_shares() -> int:

@@ -167,14 +167,31 @@ def _compile_call(
   call_steps = parallel.steps_per_call(
     steps_per_call, platform, phase.steps, steps_done
   )
-  repeated_step = parallel.repeat(phase.step, call_steps, platform)
-  return parallel.compile_step(repeated_step, devices), call_steps
+  return _compile_steps(phase.step, call_steps, tuple(devices)), call_steps
 
 
 def _first_state(phase: Phase, key: chex.PRNGKey) -> TrainState:
   """Compiles and runs the phase's `init`."""
-  init = jax.jit(phase.init, compiler_options=_INIT_COMPILER_OPTIONS)
-  return init(key)
+  return _compile_init(phase.init)(key)
+
+
+# Phases in a row that share a function share its program, too.
+@functools.lru_cache(maxsize=1)
+def _compile_init(init: Callable[..., TrainState]) -> Callable[..., TrainState]:
+  """Compiles a phase's `init`."""
+  return jax.jit(init, compiler_options=_INIT_COMPILER_OPTIONS)
+
+
+@functools.lru_cache(maxsize=1)
+def _compile_steps(
+  step: Callable[[Any, Any], Any],
+  call_steps: int,
+  devices: tuple[jax.Device, ...],
+) -> Callable[[Any, Any], Any]:
+  """Compiles a call that does several of a phase's steps."""
+  return parallel.compile_step(
+    parallel.repeat(step, call_steps, devices[0].platform), devices
+  )
 
 
 def _write_picture(

@@ -44,6 +44,7 @@ def _measure(
     data=data,
     image_shape=tiny.IMAGE,
     labels=labels,
+    teachers_per_step=0,
     teachers={teacher.name: kind.model_construct() for teacher in teachers},
   )
   outcome = types.SimpleNamespace(all_teachers=teachers)
@@ -113,7 +114,7 @@ def test_other_runs_have_no_such_rows(clients):
 
 
 def test_nets_that_differ_are_not_one(clients):
-  assert ensemble_rows.is_one_net(clients, tiny.IMAGE)
+  assert ensemble_rows.can_be_averaged(clients, tiny.IMAGE)
   one, two = clients
   others = [
     _client('wide', 3, batch_norm=False),
@@ -121,4 +122,4 @@ def test_nets_that_differ_are_not_one(clients):
     dataclasses.replace(two, labels=('c', 'b', 'a')),
   ]
   for other in others:
-    assert not ensemble_rows.is_one_net((one, other), tiny.IMAGE)
+    assert not ensemble_rows.can_be_averaged((one, other), tiny.IMAGE)

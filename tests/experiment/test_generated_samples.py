@@ -8,15 +8,51 @@ import pytest
 
 from dualgan_jax.experiment import generated_samples
 from dualgan_jax.method import discriminators
-from tests import tiny
+from tests import many_teachers, tiny
+
+
+def _context(label_map, teachers_per_step=0):
+  return types.SimpleNamespace(
+    config=types.SimpleNamespace(teachers_per_step=teachers_per_step),
+    nets=types.SimpleNamespace(label_map=label_map),
+    key=lambda name: jax.random.PRNGKey(len(name)),
+  )
+
+
+def test_all_answer_though_steps_draw_some_of_them():
+  teachers, label_map = many_teachers.build(3)
+  generator = tiny.source().replace(filters={})
+  by_name = generator.replace(
+    filters={teacher.name: {} for teacher in teachers}
+  )
+  labels = label_map.customised
+  images, logits = generated_samples.draw_samples(
+    _context(label_map, 2), teachers, generator, labels
+  )
+  # All have as many images only where there may be routing.
+  expected_images, expected = generated_samples.draw_samples(
+    _context(label_map), teachers, by_name, labels
+  )
+  assert len(images) == 512 and len(expected_images) == 510
+  np.testing.assert_allclose(
+    logits,
+    by_name.ensemble_logits(teachers, images, label_map),
+    rtol=1e-4,
+    atol=1e-5,
+  )
+  assert expected.shape == (510, 3)
+  drawn_answers, answers = (
+    generated_samples.owner_logits(
+      _context(label_map, per_step), teachers, source, images
+    )
+    for per_step, source in ((2, generator), (0, by_name))
+  )
+  np.testing.assert_allclose(drawn_answers, answers, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('routed', [True, False])
 def test_samples_are_of_relevant_teachers(routed):
-  context = types.SimpleNamespace(
-    nets=types.SimpleNamespace(label_map=tiny.LABEL_MAP),
-    key=lambda name: jax.random.PRNGKey(len(name)),
-  )
+  context = _context(tiny.LABEL_MAP)
   teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
 
   def samples(labels):
@@ -42,9 +78,7 @@ def test_samples_are_of_relevant_teachers(routed):
 def test_owners_answer_for_all_images_unless_labels_of_others_are_absent(
   routed,
 ):
-  context = types.SimpleNamespace(
-    nets=types.SimpleNamespace(label_map=tiny.LABEL_MAP)
-  )
+  context = _context(tiny.LABEL_MAP)
   teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
   images = np.full((3, *tiny.IMAGE), 0.5, np.float32)
   answers = generated_samples.owner_logits(context, teachers, generator, images)

@@ -75,18 +75,20 @@ def test_clients_have_their_own_images_of_all_their_labels(config, capsys):
     real_data.load_for_teacher(split_config, name, splits)
     for name in ('low', 'high')
   )
-  num_others = len(splits['digits'].images) - len(low.images) - len(high.images)
+  num_others = len(splits['digits'].images) - low.size - high.size
   assert (
     capsys.readouterr()
     .err.strip()
     .endswith(
       'data.digits: training images of the clients: '
-      f'{len(low.images)}, {len(high.images)}, {num_others}'
+      f'{low.size}, {high.size}, {num_others}'
     )
   )
-  assert real_data.count_images(split_config, [*splits.values()], 'low') == len(
-    low.images
+  assert real_data.count_images(split_config, [*splits.values()], 'low') == (
+    low.size
   )
+  # What follows is the same for all, so that one program serves them.
+  assert low.images.shape == high.images.shape
   assert not np.shares_memory(low.images, high.images)
   # The baseline and the test part are of all images.
   (everything,) = real_data.load_for_baseline(
@@ -96,9 +98,7 @@ def test_clients_have_their_own_images_of_all_their_labels(config, capsys):
   # Another seed, another split.
   values['seed'] = 1
   other = Experiment.model_validate(values)
-  assert real_data.count_images(other, [*splits.values()], 'low') != len(
-    low.images
-  )
+  assert real_data.count_images(other, [*splits.values()], 'low') != (low.size)
 
 
 def test_a_client_without_an_image_of_its_teachers_labels(config):

@@ -268,3 +268,17 @@ def test_draw_shifts_by_pixels_of_the_set_and_not_of_the_net():
     (6, 6, 4, 2, 0, 0),  # 1/3 and 2/3 of the way from one to the other
     (0, 0, 2, 4, 6, 6),
   }
+
+
+def test_images_that_do_not_count_are_not_drawn():
+  images = _numbered_images(1, 5)
+  padded = images.pad(9)
+  assert padded.size == 5 and padded.images.shape == (9, 1, 1, 1)
+  for drawn, expected in zip(_draw((padded,), 64), _draw((images,), 64)):
+    np.testing.assert_array_equal(drawn, expected)
+  # Nor beside another set.
+  others = _numbered_images(100, 3)
+  for drawn, expected in zip(
+    _draw((padded, others), 64), _draw((images, others), 64)
+  ):
+    np.testing.assert_array_equal(drawn, expected)

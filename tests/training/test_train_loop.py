@@ -537,3 +537,26 @@ def test_works_outside_the_main_thread(tmp_path):
   ((state, _),) = results
   _assert_same(state, _run_steps())
   assert signal.getsignal(signal.SIGINT) is previous_handler
+
+
+def test_phases_that_share_a_step_share_its_program(tmp_path):
+  traces = []
+
+  def traced_step(frozen, state):
+    traces.append(None)
+    return _step(frozen, state)
+
+  phase = dataclasses.replace(PHASE, step=traced_step)
+  states = [
+    _train(
+      tmp_path / str(gain),
+      phase=dataclasses.replace(
+        phase, frozen=lambda gain=gain: {'gain': np.float32(gain)}
+      ),
+    )[0]
+    for gain in (0.5, -0.5)
+  ]
+  assert len(traces) == 1
+  # With arrays of their own.
+  first, second = (state.params['w'] for state in states)
+  assert not np.array_equal(first, second)
