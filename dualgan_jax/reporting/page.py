@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.reporting import calibration, charts, curves, diagnosis
+from dualgan_jax.training.metrics_log import PICTURES
 
 SCORE_NAMES = {
   'top1': 'top-1 accuracy',
@@ -18,6 +20,9 @@ SCORE_NAMES = {
 }
 # More bars than that are no chart any more.
 _MAX_BARS = 40
+_MAX_PICTURES = (
+  4  # of the course of the training, the first and last among them
+)
 
 
 def render(
@@ -40,7 +45,6 @@ def render(
     model_notes: by name of a model, what it is.
   """
   samples = folder / 'evaluate' / 'samples.png'
-  bins = results.get('calibration')
   return template.render(
     results=results,
     title=f'{results["experiment"]}, seed {results["seed"]}',
@@ -52,8 +56,10 @@ def render(
     main_score=main_score(results),
     label_bars=_label_bars(results),
     confusion=results.get('confusion'),
-    calibration=charts.calibration_chart(bins) if bins else None,
-    calibration_error=calibration.calibration_error(bins) if bins else None,
+    calibrations=_list_calibrations(results),
+    temperature=(results.get('temperatures') or {}).get('compact'),
+    errors=_list_errors(folder, results),
+    progress=_list_progress(folder),
     samples=_encode(samples) if samples.exists() else None,
     stages={
       stage.name: [
@@ -180,6 +186,56 @@ def _label_bars(results: Mapping[str, Any]) -> dict[str, Any]:
     )
     rows = dict(worst[:_MAX_BARS])
   return {'kind': kind, 'rows': rows, 'num_labels': num_labels}
+
+
+def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Lists the student's calibration, before its temperature first.
+
+  Returns:
+    `name`, 'before' or 'after'; the `points` of a chart; and the `error`.
+    Results of earlier versions have only what is 'after', and those without
+    real images nothing.
+  """
+  return [
+    {
+      'name': name,
+      'points': charts.calibration_chart(bins),
+      'error': calibration.calibration_error(bins),
+    }
+    for name, bins in (
+      ('before', results.get('uncalibrated')),
+      ('after', results.get('calibration')),
+    )
+    if bins and any(one_bin['count'] for one_bin in bins)
+  ]
+
+
+def _list_errors(
+  folder: pathlib.Path, results: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+  """Lists the student's worst errors with their images, encoded."""
+  return [
+    {**error, 'picture': _encode(folder / error['image'])}
+    for error in results.get('worst_errors') or ()
+    if (folder / error['image']).exists()
+  ]
+
+
+def _list_progress(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Lists pictures over the steps of the generator, evenly spread."""
+  picture_of_step = {
+    int(path.stem.rpartition('-')[2]): path
+    for path in (folder / 'generator' / PICTURES).glob('train-*.png')
+  }
+  steps = sorted(picture_of_step)
+  # A single picture shows no course.
+  if len(steps) < 2:
+    return []
+  places = np.linspace(0, len(steps) - 1, min(_MAX_PICTURES, len(steps)))
+  return [
+    {'step': steps[place], 'picture': _encode(picture_of_step[steps[place]])}
+    for place in places.round().astype(int)
+  ]
 
 
 def _count_bars(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
