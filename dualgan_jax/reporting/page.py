@@ -10,13 +10,30 @@ import jinja2
 import numpy as np
 
 from dualgan_jax.config import stage_table
-from dualgan_jax.reporting import calibration, charts, curves, diagnosis
+from dualgan_jax.reporting import (
+  calibration,
+  charts,
+  curves,
+  diagnosis,
+  shipped_runs,
+)
 from dualgan_jax.training.metrics_log import PICTURES
 
 SCORE_NAMES = {
   'top1': 'top-1 accuracy',
   'mAP': 'mean average precision',
   'agreement': 'agreement with the teachers on generated images',
+}
+# What generated images say, by its name in `diagnosis`.
+_FIGURES = {
+  'agreement': 'Images on which student and teachers have the same most '
+  'probable label',
+  'sure_share': 'Images of whose label the teachers are sure (probability '
+  f'{diagnosis.SURE_PROBABILITY} or more)',
+  'mean_top_probability': 'Mean of the teachers’ largest probability',
+  'empty_share': 'Images that show no label',
+  'contradictions': 'Images on which teachers that share a label contradict '
+  'one another',
 }
 # More bars than that are no chart any more.
 _MAX_BARS = 40
@@ -50,6 +67,7 @@ def render(
     title=f'{results["experiment"]}, seed {results["seed"]}',
     headline=headline(results),
     diagnosis=results.get('diagnosis'),
+    figures=_list_figures(results),
     label_counts=_count_bars(results.get('diagnosis')),
     chart=charts.interval_chart(_chart_rows(results)),
     score_name=SCORE_NAMES[main_score(results)],
@@ -186,6 +204,52 @@ def _label_bars(results: Mapping[str, Any]) -> dict[str, Any]:
     )
     rows = dict(worst[:_MAX_BARS])
   return {'kind': kind, 'rows': rows, 'num_labels': num_labels}
+
+
+def _list_figures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Lists what generated images say, beside the same of shipped runs.
+
+  Returns:
+    By figure: what it is, its `value` as text, and `shipped`, a sentence about
+    shipped runs, or ''.
+  """
+  found = results.get('diagnosis') or {}
+  ranges = shipped_runs.compare()
+  figures = [
+    {
+      'text': text,
+      'value': f'{found[name]:.1%}',
+      'shipped': _describe_ranges(ranges.get(name)),
+    }
+    for name, text in _FIGURES.items()
+    if found.get(name) is not None
+  ]
+  if gaps := results.get('misfits'):
+    figures.append(
+      {
+        'text': 'Factor by which all images fit a teacher’s statistics worse '
+        'than its own images do, the largest',
+        'value': f'{max(gaps.values()):.2f}',
+        'shipped': '',
+      }
+    )
+  return figures
+
+
+def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
+  """Describes a figure of shipped runs in a sentence; '' if none has it."""
+  if not ranges:
+    return ''
+  parts = [
+    f'{values[0]:.0%} to {values[1]:.0%} in {ranges[f"num_{group}"]} '
+    f'that {text}'
+    for group, text in (
+      ('good', f'keep {diagnosis.MIN_KEPT:.0%} or more of their accuracy'),
+      ('poor', 'keep less'),
+    )
+    if (values := ranges[group])
+  ]
+  return f'Shipped runs: {", ".join(parts)}.'
 
 
 def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
