@@ -1,9 +1,9 @@
 """Prepares pages for the site: MkDocs calls these functions.
 
 On GitHub a page may link to any file of the repository; a site has only what
-lies in `docs/`. So pages from elsewhere are added, and links are turned to them.
-Links to code lead into the repository, if `repo_url` is known, and else become
-plain text.
+lies in `docs/`. So pages from elsewhere are added, and links are turned to
+them. Links to code lead into the repository, if `repo_url` is known, and else
+become plain text.
 """
 
 import ast

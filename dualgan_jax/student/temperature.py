@@ -1,8 +1,9 @@
 """Chooses how sure a student's answers are: its temperature.
 
-A student that was distilled at a temperature above 1 is less sure than it could
-be (Guo et al., 2017, arXiv 1706.04599, on temperature scaling). Without data,
-the teachers' answers to generated images take the place of true labels.
+A student that was distilled at a temperature above 1 matches its teachers
+there, and is less sure than they are at 1. Temperature scaling (Guo et al.,
+2017, arXiv 1706.04599) needs labelled images; without data, the teachers'
+probabilities for generated images take the place of labels.
 """
 
 from collections.abc import Sequence
@@ -23,10 +24,11 @@ _NUM_HALVINGS = 30
 def choose_temperature(
   student_logits: np.ndarray, teacher_logits: np.ndarray, *, single_label: bool
 ) -> float:
-  """Chooses the temperature at which a student is as sure as it is right.
+  """Chooses the temperature at which a student is as sure as its teachers.
 
   It minimises the cross-entropy of the student's answers, their logits divided
-  by the temperature, against the labels that the teachers give.
+  by the temperature, against the teachers' probabilities. Not against the
+  labels that these give: students became too sure of real images.
 
   Args:
     student_logits: of N ≥ 1 generated images, [N, L].
@@ -36,22 +38,20 @@ def choose_temperature(
   Returns:
     The temperature, from 0.2 to 5.
   """
-  logits = np.asarray(student_logits, np.float64)
+  logits, teachers = (
+    np.asarray(array, np.float64) for array in (student_logits, teacher_logits)
+  )
+  scores, targets = logits, _sigmoid(teachers)
   if single_label:
-    scores = _log_sigmoid(logits)
-    targets = np.eye(logits.shape[1])[np.argmax(teacher_logits, axis=1)]
-  else:
-    scores, targets = logits, np.asarray(teacher_logits) > 0
+    scores, targets = (
+      _log_sigmoid(logits),
+      _softmax(_log_sigmoid(teachers)),
+    )
 
   def slope(log_temperature: float) -> float:
     """Computes the derivative of the cross-entropy by 1 / temperature."""
     scaled = scores / np.exp(log_temperature)
-    probabilities = (
-      np.exp(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True))
-      if single_label
-      # σ(x) without an overflow at -1e4.
-      else 0.5 * (1 + np.tanh(0.5 * scaled))
-    )
+    probabilities = _softmax(scaled) if single_label else _sigmoid(scaled)
     return float(np.mean(scores * (probabilities - targets)))
 
   # The cross-entropy is convex in 1 / temperature, so its slope grows with it.
@@ -99,6 +99,15 @@ def divide_head(
   )
   params = {**head['params'], last_layer: divided}
   return (*blocks, {**head, 'params': params})
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+  return np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+  # Without an overflow at -1e4.
+  return 0.5 * (1 + np.tanh(0.5 * logits))
 
 
 def _log_sigmoid(logits: np.ndarray) -> np.ndarray:

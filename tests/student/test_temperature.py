@@ -15,16 +15,18 @@ def _sigmoid(logits):
 def _cross_entropy(logits, targets, *, single_label):
   probabilities = _sigmoid(logits)
   if single_label:
-    return -np.mean(np.log(probabilities[targets == 1]))
-  chosen = np.where(targets == 1, probabilities, 1 - probabilities)
-  return -np.mean(np.log(chosen))
+    targets = targets / targets.sum(axis=1, keepdims=True)
+    return -np.mean(np.sum(targets * np.log(probabilities), axis=1))
+  return -np.mean(
+    targets * np.log(probabilities) + (1 - targets) * np.log(1 - probabilities)
+  )
 
 
 @pytest.mark.parametrize('single_label', [False, True])
 def test_no_other_temperature_has_a_lower_cross_entropy(single_label):
   rng = np.random.default_rng(0)
   teacher_logits = np.where(np.eye(4)[rng.integers(0, 4, 200)] == 1, 3.0, -3.0)
-  # A student that is right mostly, and far less sure than it could be.
+  # A student that is right mostly, and far less sure than its teachers.
   logits = 0.2 * (teacher_logits + rng.normal(size=teacher_logits.shape) * 3)
   if single_label:
     logits = np.asarray(classifier.one_against_rest(jax.numpy.array(logits)))
@@ -39,7 +41,7 @@ def test_no_other_temperature_has_a_lower_cross_entropy(single_label):
           jax.numpy.array(logits), degree, single_label=single_label
         )
       ),
-      np.float32(teacher_logits > 0),
+      _sigmoid(teacher_logits),
       single_label=single_label,
     )
     for degree in candidates
@@ -48,10 +50,26 @@ def test_no_other_temperature_has_a_lower_cross_entropy(single_label):
   assert chosen == pytest.approx(candidates[np.argmin(losses)], rel=0.02)
 
 
-def test_temperatures_have_bounds():
-  logits = np.array([[4.0, -4.0], [-4.0, 4.0]])
+@pytest.mark.parametrize('degree', [0.5, 1.0, 3.0])
+@pytest.mark.parametrize('single_label', [False, True])
+def test_a_student_that_is_less_sure_by_a_factor_gets_that_factor(
+  single_label, degree
+):
+  logits = np.random.default_rng(0).normal(size=(50, 4))
+  if single_label:
+    logits = classifier.one_against_rest(jax.numpy.array(logits))
+  teacher_logits = temperature.divide_logits(
+    jax.numpy.array(logits), degree, single_label=single_label
+  )
   assert temperature.choose_temperature(
-    logits, logits, single_label=False
+    logits, teacher_logits, single_label=single_label
+  ) == pytest.approx(degree, rel=1e-3)
+
+
+def test_temperatures_have_bounds():
+  logits = np.array([[40.0, -40.0], [-40.0, 40.0]])
+  assert temperature.choose_temperature(
+    logits / 100, logits, single_label=False
   ) == pytest.approx(0.2)
   assert temperature.choose_temperature(
     logits, -logits, single_label=False
