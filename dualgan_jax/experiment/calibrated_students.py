@@ -8,6 +8,9 @@ import numpy as np
 from dualgan_jax.experiment.outcomes import Model, Students
 from dualgan_jax.student import temperature
 
+# The students that people take away.
+_NAMES = ('compact', 'branched')
+
 
 def calibrate(
   students: Students,
@@ -15,21 +18,28 @@ def calibrate(
   ensemble_logits: np.ndarray,
   *,
   single_label: bool,
+  distilled_at: float,
 ) -> tuple[Students, dict[str, float]]:
   """Chooses a temperature for the students that people take away.
+
+  Distillation at a temperature of 1 has matched student and teachers as they
+  answer, so its students stay as they are.
 
   Args:
     students: outcome of `refine`.
     images: generated, [N, height, width, channels].
     ensemble_logits: the teachers' of these images, [N, L].
     single_label: whether the students end in a softmax.
+    distilled_at: temperature of the distillation.
 
   Returns:
     The students, `compact` and `branched` with their temperatures, and these by
     name of the model.
   """
   models, temperatures = dict(students.models), {}
-  for name in ('compact', 'branched'):
+  if distilled_at == 1:
+    return students, {name: 1.0 for name in _NAMES if name in models}
+  for name in _NAMES:
     if name not in models:
       continue
     model = models[name]

@@ -88,6 +88,7 @@ def measure(
     images,
     ensemble_logits,
     single_label=context.nets.student.single_label,
+    distilled_at=config.temperature,
   )
 
   # The order of the rows is that of the tables: teachers come first.

@@ -257,9 +257,10 @@ def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
   Returns:
     `name`, 'before' or 'after'; the `points` of a chart; and the `error`.
-    Results of earlier versions have only what is 'after', and those without
-    real images nothing.
+    Results of earlier versions have only what is 'after', as have those whose
+    temperature is 1, and those without real images nothing.
   """
+  degree = (results.get('temperatures') or {}).get('compact')
   return [
     {
       'name': name,
@@ -267,7 +268,7 @@ def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
       'error': calibration.calibration_error(bins),
     }
     for name, bins in (
-      ('before', results.get('uncalibrated')),
+      ('before', None if degree == 1 else results.get('uncalibrated')),
       ('after', results.get('calibration')),
     )
     if bins and any(one_bin['count'] for one_bin in bins)
