@@ -18,10 +18,11 @@ taken from the cache of compiled programs.
 `predict` takes beside its jitted net, for one image and for several.
 
 `--peer` measures something else, too: the generator's step here and in PyTorch
-(`experiments/peer.py`, extra `torch`), each on the same one core of a CPU, in
-turn, from the same weights. It takes experiments of the default objective whose
-teachers are of kind 'conv', with batch norm, independent labels, none of them
-common, and strides that divide the image.
+(`experiments/peer.py`, extra `torch`), eager, in the layout `channels_last` and
+compiled, from the same weights, each program in a process of its own, first on
+one core of a CPU and then on all. It takes experiments of the default objective
+whose teachers are of kind 'conv', with batch norm, independent labels, none of
+them common, and strides that divide the image.
 """
 
 from dualgan_jax.cli import signals
@@ -59,7 +60,7 @@ _STAGES = flags.DEFINE_multi_enum(
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Steps to time.', lower_bound=1)
 _JSON = flags.DEFINE_string('json', None, 'Also write all figures here.')
 _PEER = flags.DEFINE_bool(
-  'peer', False, "Only the generator's step, against PyTorch's, on one core."
+  'peer', False, "Only the generator's step, against PyTorch's."
 )
 _STUDENT = flags.DEFINE_string(
   'student', None, "Only the answers of this student's folder."
@@ -229,14 +230,14 @@ def _resize_digits(
 def _compare_with_peer(
   configs: Mapping[str, ml_collections.ConfigDict],
 ) -> dict[str, dict]:
-  """Compares the generator's step with PyTorch's, on one core."""
+  """Compares the generator's step with PyTorch's."""
   if importlib.util.find_spec('torch') is None:
     raise app.UsageError(
       "--peer: needs PyTorch; pip install '.[torch]' brings it.", exitcode=2
     )
   if not hasattr(os, 'sched_setaffinity'):
     raise app.UsageError(
-      '--peer: only Linux lets it keep to one core.', exitcode=2
+      '--peer: only Linux lets programs keep to some cores.', exitcode=2
     )
   for name, config in configs.items():
     if not peer_comparison.has_peer(config):
@@ -248,14 +249,19 @@ def _compare_with_peer(
         exitcode=2,
       )
 
-  # Before JAX counts the cores that it may use.
-  os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+  all_cores = sorted(os.sched_getaffinity(0))
   figures = {}
-  for name, config in configs.items():
-    figures[name] = peer_comparison.compare_steps(config, _REPEATS.value)
-    print(f'{name}: generator/train, one core')
-    for form, row in figures[name].items():
-      print(f'{row["ms"]:8.1f} ms, {row["against_ours"]:.2f} of ours: {form}')
+  for name in configs:
+    for cores in (all_cores[:1], all_cores) if all_cores[1:] else (all_cores,):
+      setting = f'{name}, cores: {len(cores)}'
+      figures[setting] = peer_comparison.compare_steps(
+        name, _REPEATS.value, cores
+      )
+      print(f'{setting}: generator/train')
+      for program, row in figures[setting].items():
+        print(
+          f'{row["ms"]:8.1f} ms, {row["against_ours"]:.2f} of ours: {program}'
+        )
   return figures
 
 

@@ -1,17 +1,17 @@
 """Compares the generator's step with that of `experiments.peer`, in PyTorch."""
 
+import json
 import math
+import os
 import statistics
-import time
+import subprocess
+import sys
+from collections.abc import Sequence
 
-import jax
 import ml_collections
 
 from dualgan_jax.config import builders
-from dualgan_jax.stages import generator
-from dualgan_jax.training import parallel
-from dualgan_jax.training.phase import Phase, TrainState
-from experiments import phase_timing
+from experiments import peer_program
 
 
 def has_peer(config: ml_collections.ConfigDict) -> bool:
@@ -37,90 +37,54 @@ def has_peer(config: ml_collections.ConfigDict) -> bool:
 
 
 def compare_steps(
-  config: ml_collections.ConfigDict, repeats: int
+  experiment: str,
+  repeats: int,
+  cores: Sequence[int],
+  programs: Sequence[str] = peer_program.PROGRAMS,
 ) -> dict[str, dict[str, float]]:
-  """Times the generator's step, here and in PyTorch, in turn.
+  """Times the generator's step of each program, in a process of its own.
 
   Args:
-    config: a config of `experiments/configs` that has a peer.
-    repeats: steps to time of each form, after one that is not timed.
+    experiment: name of a config that has a peer.
+    repeats: steps to time of each program.
+    cores: cores that each program may use; ours takes each as a device.
+    programs: what to time, ours first.
 
   Returns:
-    By form, `ms` per step, the median, and `against_ours`, the median of its
-    time over that of our step before it.
+    By program, `ms` per step, the median, and `against_ours`, that over ours.
+
+  Raises:
+    subprocess.CalledProcessError: a program failed.
   """
-  from experiments import peer  # needs PyTorch
-
-  state, phase, peer_stages = build_peers(config)
-  devices = jax.local_devices()[:1]
-  step = parallel.compile_step(phase.step, devices)
-  frozen = parallel.replicate(phase.frozen(), devices)
-  replicated_state = parallel.replicate(state, devices)
-  generator_config = config.generator
-
-  def run_our_step():
-    nonlocal replicated_state
-    replicated_state, metrics = step(frozen, replicated_state)
-    jax.block_until_ready((replicated_state, metrics))
-
-  run_steps = {'JAX': run_our_step}
-  for form, peer_stage in peer_stages.items():
-    run_steps[f'PyTorch, {form}'] = peer.make_training_step(
-      peer_stage,
-      generator_config.batch,
-      generator_config.latent_dim,
-      generator_config.learning_rate,
-      generator.ADAM_B1,
-    )
-  # In turn, so that whatever else the core does slows all of them.
-  seconds = {form: [] for form in run_steps}
-  for _ in range(repeats + 1):
-    for form, run_step in run_steps.items():
-      start = time.perf_counter()
-      run_step()
-      seconds[form].append(time.perf_counter() - start)
-
-  # The first step compiles.
-  our_seconds = seconds['JAX'][1:]
+  milliseconds = {
+    program: 1e3
+    * statistics.median(_time_steps(experiment, program, repeats, cores))
+    for program in programs
+  }
   return {
-    form: {
-      'ms': 1e3 * statistics.median(form_seconds[1:]),
-      'against_ours': statistics.median(
-        duration / our_duration
-        for duration, our_duration in zip(
-          form_seconds[1:], our_seconds, strict=True
-        )
-      ),
-    }
-    for form, form_seconds in seconds.items()
+    program: {'ms': ms, 'against_ours': ms / milliseconds[programs[0]]}
+    for program, ms in milliseconds.items()
   }
 
 
-def build_peers(
-  config: ml_collections.ConfigDict,
-) -> tuple[TrainState, Phase, dict]:
-  """Builds the generator's phase, and the same in PyTorch.
-
-  Args:
-    config: a config of `experiments/configs` that has a peer.
-
-  Returns:
-    The first state, the phase, and, by form, PyTorch's module.
-  """
-  from experiments import peer  # needs PyTorch
-
-  devices = list(jax.local_devices()[:1])
-  context = phase_timing.build_phases(config, devices, last_stage='generator')
-  phase, state = context.built_phases['generator/train']
-  peer_stages = {
-    form: peer.Stage(
-      state.params,
-      {teacher.name: teacher.variables for teacher in phase.frozen()},
-      context.config.student.strides,
-      context.nets.generator.sizes,
-      context.config.objective,
-      ladder=ladder,
-    )
-    for form, ladder in (('ladder', True), ('one pass per group', False))
-  }
-  return state, phase, peer_stages
+def _time_steps(
+  experiment: str, program: str, repeats: int, cores: Sequence[int]
+) -> list[float]:
+  """Runs `peer_program`, and returns the seconds of each step."""
+  command = [
+    sys.executable,
+    '-m',
+    peer_program.__name__,
+    experiment,
+    f'--program={program}',
+    f'--repeats={repeats}',
+    f'--cores={",".join(map(str, cores))}',
+  ]
+  finished = subprocess.run(
+    command,
+    check=True,
+    stdout=subprocess.PIPE,
+    text=True,
+    env={**os.environ, 'JAX_NUM_CPU_DEVICES': str(len(cores))},
+  )
+  return json.loads(finished.stdout.splitlines()[-1])

@@ -157,7 +157,11 @@ class _Writer:
     from dualgan_jax.student import quantisation
 
     agreement = quantisation.write(
-      loaded_student, folder, generated, self.options.opset
+      loaded_student,
+      folder,
+      generated,
+      self.options.opset,
+      self.options.batch_size,
     )
     return (
       f'agrees with the student on {agreement.with_student:.1%} of '

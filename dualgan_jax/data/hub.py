@@ -83,7 +83,7 @@ def _open(
   except ImportError as error:
     raise UserError(
       f'data.{data_name}.source: reading it needs the library `datasets`; '
-      "pip install '.[data]' brings it."
+      "pip install 'dualgan_jax[data]' brings it."
     ) from error
 
   # Our error is one sentence; bars and logs would bury it.

@@ -128,7 +128,8 @@ def check_onnx(opset: int) -> None:
     from dualgan_jax.student import onnx_graph
   except ModuleNotFoundError as error:
     raise UserError(
-      f"format: onnx needs {error.name}; pip install '.[export]' brings it."
+      f'format: onnx needs {error.name}; '
+      "pip install 'dualgan_jax[export]' brings it."
     ) from error
   newest_opset = onnx.defs.onnx_opset_version()
   if not onnx_graph.OLDEST_OPSET <= opset <= newest_opset:

@@ -57,6 +57,7 @@ def write(
   folder: pathlib.Path,
   generated: GeneratedImages,
   opset: int,
+  batch_size: int | None = None,
 ) -> Agreement:
   """Writes `model.int8.onnx` into a student's folder, and its digest.
 
@@ -68,6 +69,7 @@ def write(
     folder: the student's folder, which changes only once the model has run.
     generated: at least two images, and the teachers' answers.
     opset: version of ONNX's operators.
+    batch_size: number of images that the model takes; None for any number.
 
   Returns:
     How often the written model answers as the student and its teachers do.
@@ -96,11 +98,15 @@ def write(
         activation_type=quantization.QuantType.QUInt8,
         # Sums of products of 8 bits overflow on x86 processors without VNNI.
         reduce_range=True,
+        # Logits keep their values: none of them may end where those of the
+        # generated images did, and two of them must not become equal.
+        nodes_to_exclude=[model.graph.node[-1].name],
+        extra_options={'OpTypesToExcludeOutputQuantization': ['Gemm']},
       )
-    _add_labels(part_file, student.labels)
+    _complete(part_file, student.labels, batch_size)
     agreement = _measure_agreement(
       student,
-      part_file,
+      _answer(part_file, generated.images[half:], batch_size),
       generated.images[half:],
       generated.ensemble_logits[half:],
     )
@@ -110,23 +116,44 @@ def write(
   return agreement
 
 
-def _add_labels(path: pathlib.Path, labels: tuple[str, ...]) -> None:
-  """Replaces a model's metadata by its labels, and checks the model."""
+def _complete(
+  path: pathlib.Path, labels: tuple[str, ...], batch_size: int | None
+) -> None:
+  """Adds labels and number of images to a model, and checks it."""
   model = onnx.load(path)
   onnx.helper.set_model_props(model, {'labels': json.dumps(labels)})
+  if batch_size is not None:
+    # Ranges are found for any number of images, and so the shapes inside are
+    # without one.
+    del model.graph.value_info[:]
+    for tensor in (*model.graph.input, *model.graph.output):
+      tensor.type.tensor_type.shape.dim[0].dim_value = batch_size
   onnx.checker.check_model(model, full_check=True)
   path.write_bytes(model.SerializeToString())
 
 
+def _answer(
+  path: pathlib.Path, images: np.ndarray, batch_size: int | None
+) -> np.ndarray:
+  """Runs a model on images, as many at a time as it takes."""
+  session = onnxruntime.InferenceSession(path)
+  size = batch_size or len(images)
+  # The last batch is filled up.
+  filled = np.resize(
+    images, (-(-len(images) // size) * size, *images.shape[1:])
+  )
+  batches = np.split(filled, len(filled) // size)
+  answers = [session.run(None, {onnx_graph.INPUT: x})[0] for x in batches]
+  return np.concatenate(answers)[: len(images)]
+
+
 def _measure_agreement(
   student: Student,
-  path: pathlib.Path,
+  quantised: np.ndarray,
   images: np.ndarray,
   ensemble_logits: np.ndarray,
 ) -> Agreement:
-  """Compares a quantised model with student and teachers."""
-  session = onnxruntime.InferenceSession(path)
-  (quantised,) = session.run(None, {onnx_graph.INPUT: images})
+  """Compares answers of a quantised model with student and teachers."""
   answers = _decide(student.predict(images), 0.5)
   quantised_answers = _decide(quantised, 0.5)
   # Logits above 0 are probabilities above 0.5.

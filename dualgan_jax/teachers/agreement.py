@@ -36,6 +36,10 @@ def check_agreement(
   # Only the blocks of PyTorch's files can be merged by the config.
   can_merge = {'weights', 'torch_export'}.intersection(file_fields.values())
   merge_hint = ", PyTorch's by `merge`" if can_merge else ''
+  can_cut = 'torch_export' in file_fields.values()
+  cut_hint = (
+    ", or cut PyTorch's net elsewhere by `cut_after`" if can_cut else ''
+  )
   # Generated features enter after every block but the last.
   first_sizes = _spatial_sizes(first_net, image_shape)
   for field, net in later_nets:
@@ -52,7 +56,7 @@ def check_agreement(
           f'{field}.{file_fields.get(field, "strides")}: block {block_number} '
           f'gives {format_shape(size)} features, that of {first_field} '
           f'{format_shape(first_size)}; the generator can meet only one size '
-          'per block.'
+          f'per block: choose strides that give the same{cut_hint}.'
         )
 
 

@@ -1,5 +1,7 @@
 """PyTorch's step has the loss and the gradient of ours."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from dualgan_jax.method import frozen_generator
 from dualgan_jax.presets import digits
 from dualgan_jax.stages import generator
 from dualgan_jax.training import parallel
-from experiments import peer_comparison
+from experiments import peer_comparison, peer_program
 
 pytestmark = pytest.mark.torch
 
@@ -33,14 +35,17 @@ def _first_noise(config, state):
   return parallel.first_replica(draw_noise(key, step)[1])
 
 
-@pytest.mark.parametrize('form', ['ladder', 'one pass per group'])
+@pytest.mark.parametrize('form', peer_program.FORMS)
 def test_the_same_loss_and_the_same_gradient(form):
   import torch
 
   config = digits.get_config('smoke')
   config.objective.beta = 0.7
   config.objective.bn_prior_weight = 0.3
-  state, phase, peer_stages = peer_comparison.build_peers(config)
+  peer_stage = peer_program.build_peer_stage(config, form)
+  _, phase, state = peer_program.build_generator_phase(
+    config, jax.local_devices()[:1]
+  )
   noise = _first_noise(config, state)
 
   devices = jax.local_devices()[:1]
@@ -49,7 +54,7 @@ def test_the_same_loss_and_the_same_gradient(form):
     parallel.replicate(phase.frozen(), devices),
     parallel.replicate(state, devices),
   )
-  peer_loss = peer_stages[form](torch.from_numpy(np.array(noise)))
+  peer_loss = peer_stage(torch.from_numpy(np.array(noise)))
   our_loss = parallel.first_replica(metrics)['loss']
   np.testing.assert_allclose(peer_loss.item(), our_loss, rtol=1e-4)
 
@@ -57,8 +62,22 @@ def test_the_same_loss_and_the_same_gradient(form):
   peer_loss.backward()
   moments = parallel.first_replica(next_state).opt_state[0].mu
   our_moment = moments['generator']['group_3']['Conv_1']['kernel']
-  peer_kernel = peer_stages[form].groups[2].conv_2.weight
+  peer_kernel = peer_stage.groups[2].conv_2.weight
   peer_gradient = peer_kernel.grad.permute(2, 3, 1, 0).numpy()
   np.testing.assert_allclose(
     peer_gradient * (1 - generator.ADAM_B1), our_moment, rtol=1e-3, atol=1e-6
   )
+
+
+@pytest.mark.slow
+def test_each_program_is_timed_in_a_process_of_its_own():
+  programs = (peer_program.OURS, 'PyTorch, ladder, channels_last')
+  figures = peer_comparison.compare_steps(
+    'digits:smoke',
+    repeats=1,
+    cores=[min(os.sched_getaffinity(0))],
+    programs=programs,
+  )
+  assert tuple(figures) == programs
+  assert figures[peer_program.OURS]['against_ours'] == 1
+  assert all(row['ms'] > 0 for row in figures.values())

@@ -82,7 +82,9 @@ def test_a_difference_is_measured(folder, tmp_path, monkeypatch):
 
 def test_without_the_extra_there_is_a_cure(folder, monkeypatch):
   monkeypatch.setitem(sys.modules, 'onnx', None)
-  with pytest.raises(UserError, match=r"onnx; pip install '\.\[export\]'"):
+  with pytest.raises(
+    UserError, match=r"onnx; pip install 'dualgan_jax\[export\]'"
+  ):
     export.write(student.load(folder), folder, 'onnx')
 
 
@@ -213,7 +215,7 @@ def test_a_format_that_fails_leaves_no_folder(tmp_path):
     check=False,
   )
   assert done.returncode == 2
-  assert "pip install '.[export]'" in done.stderr
+  assert "pip install 'dualgan_jax[export]'" in done.stderr
   assert not output.exists()
 
 

@@ -49,6 +49,8 @@ def test_a_model_of_8_bits_answers_nearly_as_the_student(name, tmp_path):
   weights = {tensor.data_type for tensor in model.graph.initializer}
   assert onnx.TensorProto.INT8 in weights
   assert model.ir_version == 8
+  # Logits are not cut off where those of the generated images ended.
+  assert [node.op_type for node in model.graph.node][-2:] == ['Gemm', 'Sigmoid']
   assert {entry.key: entry.value for entry in model.metadata_props} == {
     'labels': json.dumps(nets.LABELS)
   }
@@ -56,6 +58,19 @@ def test_a_model_of_8_bits_answers_nearly_as_the_student(name, tmp_path):
   assert sorted(file.name for file in folder.iterdir()) == sorted(
     {*student_folder.FILES} - {'model.onnx', 'model.stablehlo'}
   )
+
+
+def test_a_model_of_8_bits_may_take_a_fixed_number_of_images(tmp_path):
+  folder = nets.write(tmp_path / 'student', 'conv_plain')
+  loaded = student.load(folder)
+  generated = _generated('conv_plain', loaded)
+  expected = quantisation.write(loaded, folder, generated, opset=17)
+  # 32 images are measured, the last batch of which is not full.
+  fixed = quantisation.write(loaded, folder, generated, opset=17, batch_size=5)
+  assert fixed == expected
+  session = onnxruntime.InferenceSession(folder / 'model.int8.onnx')
+  (image,), (probabilities,) = session.get_inputs(), session.get_outputs()
+  assert (image.shape[0], probabilities.shape[0]) == (5, 5)
 
 
 def test_the_loss_is_that_of_images_not_used_to_calibrate(tmp_path):

@@ -71,3 +71,16 @@ def test_merging_is_no_cure_without_files():
     agreement.check_agreement(nets_by_field, IMAGE)
   with pytest.raises(UserError, match=r"number, PyTorch's by `merge`\.$"):
     agreement.check_agreement(nets_by_field, IMAGE, {'teachers.a': 'weights'})
+
+
+def test_other_sizes_have_a_cure():
+  nets_by_field = {
+    'teachers.a': nets.abstract(),
+    'student': nets.abstract((1, 2)),
+  }
+  with pytest.raises(UserError, match=r'strides that give the same\.$'):
+    agreement.check_agreement(nets_by_field, IMAGE)
+  with pytest.raises(UserError, match=r'same, or cut .* by `cut_after`\.$'):
+    agreement.check_agreement(
+      nets_by_field, IMAGE, {'teachers.a': 'torch_export'}
+    )

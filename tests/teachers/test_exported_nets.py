@@ -105,6 +105,52 @@ def test_windows_and_changes_in_place_are_those_of_pytorch(tmp_path):
   assert num_blocks == 2
 
 
+def test_what_happens_to_the_image_alone_is_no_block(tmp_path):
+  import torch
+  from torch import nn
+
+  from dualgan_jax.teachers.torch_export import exported_net
+  from tests import torch_exports
+
+  class Net(nn.Module):
+    def __init__(self):
+      super().__init__()
+      self.register_buffer('mean', torch.rand(3, 1, 1))
+      self.features = nn.Sequential(
+        nn.ReflectionPad2d(2),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 5)),
+        nn.BatchNorm2d(4),
+        nn.Conv2d(4, 6, 3, 2, 1),
+        nn.ReLU(),
+      )
+      self.answer = nn.Linear(6, 5)
+
+    def forward(self, x):
+      return self.answer(self.features(x - self.mean).mean((2, 3)))
+
+  path = torch_exports.save(
+    Net(), torch.rand(2, 3, 8, 8), tmp_path / 'padded.pt2'
+  )
+  net = exported_net.read(path)
+  assert [cut.feature_shape for cut in net.choose_cuts()] == [
+    (8, 8, 4),
+    (4, 4, 6),
+  ]
+  # Neither is a net cut there whose first convolution has a stride.
+  strided = nn.Sequential(
+    nn.ZeroPad2d(2),
+    nn.Conv2d(3, 4, 5, 2),
+    nn.Conv2d(4, 6, 3, 2, 1),
+    nn.Flatten(),
+    nn.Linear(24, 5),
+  )
+  path = torch_exports.save(
+    strided, torch.rand(2, 3, 8, 8), tmp_path / 'strided.pt2'
+  )
+  cuts = exported_net.read(path).choose_cuts()
+  assert [cut.feature_shape for cut in cuts] == [(4, 4, 4), (2, 2, 6)]
+
+
 def test_a_net_that_keeps_its_batch_is_refused(tmp_path):
   import torch
 

@@ -95,8 +95,10 @@ def choose_cuts(
 ) -> list[Cut]:
   """Chooses the last place of each spatial size, between modules if possible.
 
-  Of a net of tokens, whose features have no height and width, the last such
-  place is the second cut, behind the grid of patches.
+  What a net does to the image before its first parameters, as to normalise or
+  pad it, is no block of its own. Of a net of tokens, whose features have no
+  height and width, the last such place is the second cut, behind the grid of
+  patches.
 
   Args:
     cuts: as `find_cuts` lists them.
@@ -106,6 +108,8 @@ def choose_cuts(
   Raises:
     ValueError: there are fewer than two.
   """
+  first_learned = _first_learned_step(graph, steps)
+  cuts = [cut for cut in cuts if cut.end > first_learned]
   last_cuts: dict[tuple[int, ...], Cut] = {}
   smallest, image_size = math.inf, graph.shapes[graph.image][2:]
   for cut in cuts:
@@ -133,6 +137,23 @@ def choose_cuts(
       f'image, with height and width, at {len(chosen)} size(s) only; {cure}'
     )
   return chosen
+
+
+def _first_learned_step(graph: Graph, steps: Sequence[Step]) -> int:
+  """Returns the index of the first step on images that needs parameters."""
+  learned = {
+    name
+    for name, tensor_name in graph.tensor_names.items()
+    if tensor_name in graph.parameters
+  }
+  for index, step in enumerate(steps):
+    if learned.isdisjoint(step.node.references()):
+      continue
+    if step.depends_on_images:
+      return index
+    # Weights are made of parameters, as by weight norm.
+    learned.update(step.node.outputs)
+  return 0
 
 
 def _is_scaled(size: Sequence[int], image_size: Sequence[int]) -> bool:

@@ -1,0 +1,27 @@
+"""Accuracy is measured on the way, and the training stays as it is."""
+
+import json
+import pathlib
+
+from dualgan_jax.experiment.run import run
+from dualgan_jax.presets import digits
+from experiments import accuracy_over_time
+
+
+def _read_top1(workdir):
+  results = json.loads(pathlib.Path(workdir, 'results.json').read_text())
+  return results['metrics']['compact']['top1']
+
+
+def test_the_curve_ends_with_the_accuracy_of_the_run(tmp_path):
+  curve = accuracy_over_time.follow(
+    digits.get_config('smoke'), str(tmp_path), num_points=2
+  )
+  points = curve['points']
+  assert {point['stage'] for point in points} == {'targetnet', 'refine'}
+  seconds = [point['seconds'] for point in points]
+  assert seconds == sorted(seconds) and seconds[0] > 0
+
+  # What is left, the evaluation, measures the same student.
+  run(digits.get_config('smoke'), str(tmp_path))
+  assert points[-1]['top1'] == _read_top1(tmp_path)
