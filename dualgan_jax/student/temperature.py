@@ -16,13 +16,15 @@ import numpy as np
 
 from dualgan_jax.networks.classifier import one_against_rest
 
-# A generator whose images all teachers doubt could lead anywhere.
-_LOWEST, _HIGHEST = 0.2, 5.0
 _NUM_HALVINGS = 30
 
 
 def choose_temperature(
-  student_logits: np.ndarray, teacher_logits: np.ndarray, *, single_label: bool
+  student_logits: np.ndarray,
+  teacher_logits: np.ndarray,
+  *,
+  single_label: bool,
+  bounds: tuple[float, float],
 ) -> float:
   """Chooses the temperature at which a student is as sure as its teachers.
 
@@ -34,9 +36,10 @@ def choose_temperature(
     student_logits: of N ≥ 1 generated images, [N, L].
     teacher_logits: the ensemble's of the same images, [N, L].
     single_label: whether the student's probabilities are those of a softmax.
+    bounds: the lowest and the highest temperature that may be chosen, above 0.
 
   Returns:
-    The temperature, from 0.2 to 5.
+    The temperature.
   """
   logits, teachers = (
     np.asarray(array, np.float64) for array in (student_logits, teacher_logits)
@@ -55,7 +58,7 @@ def choose_temperature(
     return float(np.mean(scores * (probabilities - targets)))
 
   # The cross-entropy is convex in 1 / temperature, so its slope grows with it.
-  low, high = np.log(_LOWEST), np.log(_HIGHEST)
+  low, high = np.log(bounds)
   for _ in range(_NUM_HALVINGS):
     middle = (low + high) / 2
     low, high = (middle, high) if slope(middle) > 0 else (low, middle)

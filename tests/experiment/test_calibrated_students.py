@@ -45,6 +45,18 @@ def test_students_become_as_sure_as_their_teachers(students):
   np.testing.assert_array_equal(_logits(calibrated, 'other'), logits)
 
 
+def test_no_student_becomes_surer_than_its_distillation_explains(students):
+  logits = 10 * _logits(students, 'compact')
+  _, temperatures = calibrate(
+    students, _IMAGES, logits, single_label=False, distilled_at=3.0
+  )
+  assert temperatures['compact'] == pytest.approx(1 / 3)
+  _, temperatures = calibrate(
+    students, _IMAGES, logits / 100, single_label=False, distilled_at=3.0
+  )
+  assert temperatures['compact'] == pytest.approx(1)
+
+
 def test_a_distillation_at_1_leaves_them_as_they_are(students):
   calibrated, temperatures = calibrate(
     students,

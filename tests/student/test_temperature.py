@@ -7,6 +7,8 @@ import pytest
 from dualgan_jax.networks import classifier
 from dualgan_jax.student import temperature
 
+_BOUNDS = 0.2, 5.0
+
 
 def _sigmoid(logits):
   return 1 / (1 + np.exp(-logits))
@@ -31,7 +33,7 @@ def test_no_other_temperature_has_a_lower_cross_entropy(single_label):
   if single_label:
     logits = np.asarray(classifier.one_against_rest(jax.numpy.array(logits)))
   chosen = temperature.choose_temperature(
-    logits, teacher_logits, single_label=single_label
+    logits, teacher_logits, single_label=single_label, bounds=_BOUNDS
   )
   candidates = np.geomspace(0.2, 5, 200)
   losses = [
@@ -62,17 +64,17 @@ def test_a_student_that_is_less_sure_by_a_factor_gets_that_factor(
     jax.numpy.array(logits), degree, single_label=single_label
   )
   assert temperature.choose_temperature(
-    logits, teacher_logits, single_label=single_label
+    logits, teacher_logits, single_label=single_label, bounds=_BOUNDS
   ) == pytest.approx(degree, rel=1e-3)
 
 
 def test_temperatures_have_bounds():
   logits = np.array([[40.0, -40.0], [-40.0, 40.0]])
   assert temperature.choose_temperature(
-    logits / 100, logits, single_label=False
+    logits / 100, logits, single_label=False, bounds=_BOUNDS
   ) == pytest.approx(0.2)
   assert temperature.choose_temperature(
-    logits, -logits, single_label=False
+    logits, -logits, single_label=False, bounds=_BOUNDS
   ) == pytest.approx(5)
 
 
@@ -80,7 +82,7 @@ def test_extreme_logits_do_no_harm():
   logits = np.array([[1e4, -1e4, -1e4], [-1e4, 1e4, -1e4]], np.float32)
   for single_label in (False, True):
     chosen = temperature.choose_temperature(
-      logits, logits, single_label=single_label
+      logits, logits, single_label=single_label, bounds=_BOUNDS
     )
     divided = temperature.divide_logits(
       jax.numpy.array(logits), chosen, single_label=single_label
