@@ -112,18 +112,7 @@ def measure(
   )
   measurements = {
     'images': _count_images(config.data, train_splits, test_splits),
-    'metrics': rows,
-    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
-    'per_label': scorer.per_label(),
-    'temperatures': temperatures,
-    **scorer.answer_tables(
-      rows['compact'],
-      temperatures['compact'],
-      single_label=context.nets.student.single_label,
-    ),
-    'worst_errors': _write_errors(
-      context, *scorer.worst_errors(rows['compact'])
-    ),
+    **_describe_answers(context, scorer, teachers, rows, temperatures),
     'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
   }
   # The results state the seconds, so what follows is not counted.
@@ -139,6 +128,38 @@ def measure(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
     context.log_results(results)
+
+
+def _describe_answers(
+  context: RunContext,
+  scorer: Scorer,
+  teachers: Teachers,
+  rows: dict[str, dict[str, Any]],
+  temperatures: Mapping[str, float],
+) -> dict[str, Any]:
+  """Describes what the models answer: entries of the results.
+
+  Args:
+    context: context of the run.
+    scorer: has the answers of all models.
+    teachers: outcome of `pretrain`.
+    rows: scores and costs, by name of the model.
+    temperatures: of the students, by name of the model.
+  """
+  return {
+    'metrics': rows,
+    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
+    'per_label': scorer.per_label(),
+    'temperatures': dict(temperatures),
+    **scorer.answer_tables(
+      rows['compact'],
+      temperatures['compact'],
+      single_label=context.nets.student.single_label,
+    ),
+    'worst_errors': _write_errors(
+      context, *scorer.worst_errors(rows['compact'])
+    ),
+  }
 
 
 def _count_images(

@@ -29,12 +29,12 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
     stored_results: contents of `results.json`, of runs with real test images.
 
   Returns:
-    By run: `kept`, the share of the teachers' score that the student keeps, and
-    those of `FIGURES` that its version has measured.
+    By run: `score_share`, the share of the teachers' score that the student
+    keeps, and those of `FIGURES` that its version has measured.
   """
   rows = []
   for results in stored_results:
-    kept = diagnosis.kept_share(results['metrics'])
+    score_share = diagnosis.kept_share(results['metrics'])
     # Results of earlier versions have no diagnosis.
     found = {
       'agreement': results['metrics']['compact'].get('agreement'),
@@ -45,8 +45,8 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
       for name in FIGURES
       if found.get(name) is not None
     }
-    if kept is not None and figures:
-      rows.append({'kept': round(kept, 4), **figures})
+    if score_share is not None and figures:
+      rows.append({'score_share': round(score_share, 4), **figures})
   return rows
 
 
@@ -65,7 +65,7 @@ def compare() -> dict[str, dict[str, Any]]:
     values: dict[str, list[float]] = {'good': [], 'poor': []}
     for row in rows:
       if name in row:
-        is_good = row['kept'] >= diagnosis.MIN_KEPT
+        is_good = row['score_share'] >= diagnosis.MIN_KEPT
         values['good' if is_good else 'poor'].append(row[name])
     if values['good'] or values['poor']:
       ranges[name] = {

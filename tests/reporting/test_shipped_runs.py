@@ -5,11 +5,11 @@ import json
 from dualgan_jax.reporting import shipped_runs
 
 
-def _results(kept, **diagnosis):
+def _results(score_share, **diagnosis):
   return {
     'metrics': {
       'teachers': {'top1': 0.5},
-      'compact': {'top1': 0.5 * kept, 'agreement': 0.75},
+      'compact': {'top1': 0.5 * score_share, 'agreement': 0.75},
     },
     'diagnosis': diagnosis or None,
   }
@@ -25,17 +25,17 @@ def test_a_summary_has_what_was_measured():
     ]
   )
   assert rows == [
-    {'kept': 0.95, 'agreement': 0.75},
-    {'kept': 0.5, 'agreement': 0.8, 'sure_share': 0.25},
+    {'score_share': 0.95, 'agreement': 0.75},
+    {'score_share': 0.5, 'agreement': 0.8, 'sure_share': 0.25},
   ]
 
 
 def test_good_runs_are_apart_from_others(tmp_path, monkeypatch):
   file = tmp_path / 'shipped_runs.json'
   rows = [
-    {'kept': 0.9, 'agreement': 0.5},
-    {'kept': 0.99, 'agreement': 0.75},
-    {'kept': 0.89, 'agreement': 1.0, 'sure_share': 0.125},
+    {'score_share': 0.9, 'agreement': 0.5},
+    {'score_share': 0.99, 'agreement': 0.75},
+    {'score_share': 0.89, 'agreement': 1.0, 'sure_share': 0.125},
   ]
   file.write_text(json.dumps(rows))
   monkeypatch.setattr(shipped_runs, 'FILE', file)
