@@ -118,10 +118,8 @@ def measure(
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
-  results = {
-    **_describe_run(context, trained, students, seconds),
-    **measurements,
-  }
+  run_facts = _describe_run(context, trained, students, seconds)
+  results = run_facts | measurements
   if parallel.is_first():
     written_students.write(context, teachers, students, results)
     report.write(
