@@ -1,8 +1,9 @@
 """Prepares pages for the site: MkDocs calls these functions.
 
 On GitHub a page may link to any file of the repository; a site has only what
-lies in `docs/`. So pages from elsewhere are added, links are turned to them,
-and links to code become plain text.
+lies in `docs/`. So pages from elsewhere are added, and links are turned to
+them. Links to code lead into the repository, if `repo_url` is known, and else
+become plain text.
 """
 
 import ast
@@ -60,6 +61,9 @@ def on_page_markdown(markdown, page, config, files):
       target = target.removeprefix('docs/')
     elif target in _PAGES:
       target = _PAGES[target]
+    elif config.repo_url:
+      url = f'{config.repo_url.rstrip("/")}/blob/main/{target}'
+      return f'{exclamation}[{text}]({url}{hash_sign}{anchor})'
     else:
       return text
     path = posixpath.relpath(target, posixpath.dirname(place) or '.')

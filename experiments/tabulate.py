@@ -3,8 +3,9 @@
     python -m experiments.tabulate [WORKDIR ...]
 
 copies the `results.json` of each WORKDIR to `experiments/results/`, then
-rewrites every table in README.md, `docs/` and `experiments/notes/`, and draws
-the chart `docs/figures/results.svg`, from the files there.
+rewrites every table in README.md, `docs/` and `experiments/notes/`, the chart
+`docs/figures/results.svg`, and the figures that reports are compared with, from
+the files there.
 """
 
 from dualgan_jax.cli import signals
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 
 from dualgan_jax import display
 from dualgan_jax.config import renamed_fields, training_budget
+from dualgan_jax.reporting import shipped_runs
 from dualgan_jax.reporting.scores import COLUMNS
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import overview
@@ -342,6 +344,16 @@ def draw_chart() -> str:
   return overview.draw_chart(experiments.split(), load_results)
 
 
+def format_shipped_runs() -> str:
+  """Formats the figures of all stored runs that reports are compared with."""
+  rows = shipped_runs.summarise(
+    json.loads(path.read_text(encoding='utf-8'))
+    for path in sorted(RESULTS_FOLDER.glob('*/*.json'))
+  )
+  # A line per run, so that a new one changes one line.
+  return '[\n' + ',\n'.join(map(json.dumps, rows)) + '\n]\n'
+
+
 def main(workdirs: Sequence[str]) -> None:
   """Stores the results of runs, then rewrites the pages.
 
@@ -357,6 +369,7 @@ def main(workdirs: Sequence[str]) -> None:
     page = page_path.read_text(encoding='utf-8')
     page_path.write_text(rewrite_tables(page), encoding='utf-8')
   CHART.write_text(draw_chart(), encoding='utf-8')
+  shipped_runs.FILE.write_text(format_shipped_runs(), encoding='utf-8')
 
 
 if __name__ == '__main__':

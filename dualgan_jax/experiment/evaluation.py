@@ -9,13 +9,14 @@ import jax
 import numpy as np
 
 from dualgan_jax.config import stage_fields, stage_table, training_budget
-from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import (
+  calibrated_students,
   ensemble_rows,
   generated_samples,
   real_data,
   teacher_rows,
   versions,
+  written_students,
 )
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import (
@@ -27,9 +28,8 @@ from dualgan_jax.experiment.outcomes import (
 from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.reporting import diagnosis, plots, report
 from dualgan_jax.stages import distillation
-from dualgan_jax.student import generated_images, student
-from dualgan_jax.student.model_card import CardFacts, Evaluation
-from dualgan_jax.training import console, parallel
+from dualgan_jax.student import generated_images
+from dualgan_jax.training import parallel
 
 if TYPE_CHECKING:
   from dualgan_jax.data.sources import Split
@@ -39,7 +39,9 @@ _NUM_STORED = 256  # images, of those that are drawn
 _RESULT_KEYS = (
   *('experiment', 'objective', 'oracle', 'seed', 'labels', 'images'),
   *('diagnosis', 'metrics', 'intervals', 'per_label', 'confusion'),
-  *('calibration', 'routed', 'misfits', 'branch_points', 'branch_losses'),
+  'worst_errors',
+  *('temperatures', 'calibration', 'uncalibrated', 'routed', 'misfits'),
+  *('branch_points', 'branch_losses'),
   *('student_steps', 'generated_images', 'seconds', 'devices'),
   *('versions', 'command', 'config'),
 )
@@ -79,6 +81,15 @@ def measure(
     context, teachers.all_teachers, generator, config.labels
   )
 
+  # What is measured are the students that people take away.
+  students, temperatures = calibrated_students.calibrate(
+    students,
+    images,
+    ensemble_logits,
+    single_label=context.nets.student.single_label,
+    distilled_at=config.temperature,
+  )
+
   # The order of the rows is that of the tables: teachers come first.
   rows, generated_answers = teacher_rows.measure(scorer, config, teachers), {}
   count_images = functools.partial(real_data.count_images, config, train_splits)
@@ -100,26 +111,52 @@ def measure(
   )
   measurements = {
     'images': _count_images(config.data, train_splits, test_splits),
-    'metrics': rows,
-    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
-    'per_label': scorer.per_label(),
-    **scorer.answer_tables(rows['compact']),
+    **_describe_answers(context, scorer, teachers, rows, temperatures),
     'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
   }
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
-  results = {
-    **_describe_run(context, trained, students, seconds),
-    **measurements,
-  }
+  run_facts = _describe_run(context, trained, students, seconds)
+  results = run_facts | measurements
   if parallel.is_first():
-    card_facts = _gather_card_facts(context, teachers, results)
-    _write_students(context, students, results, card_facts)
+    written_students.write(context, teachers, students, results)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
     context.log_results(results)
+
+
+def _describe_answers(
+  context: RunContext,
+  scorer: Scorer,
+  teachers: Teachers,
+  rows: dict[str, dict[str, Any]],
+  temperatures: Mapping[str, float],
+) -> dict[str, Any]:
+  """Describes what the models answer: entries of the results.
+
+  Args:
+    context: context of the run.
+    scorer: has the answers of all models.
+    teachers: outcome of `pretrain`.
+    rows: scores and costs, by name of the model.
+    temperatures: of the students, by name of the model.
+  """
+  return {
+    'metrics': rows,
+    'intervals': scorer.all_intervals(rows, teachers.all_teachers),
+    'per_label': scorer.per_label(),
+    'temperatures': dict(temperatures),
+    **scorer.answer_tables(
+      rows['compact'],
+      temperatures['compact'],
+      single_label=context.nets.student.single_label,
+    ),
+    'worst_errors': _write_errors(
+      context, *scorer.worst_errors(rows['compact'])
+    ),
+  }
 
 
 def _count_images(
@@ -163,6 +200,32 @@ def _write_samples(
   )
 
 
+def _write_errors(
+  context: RunContext,
+  errors: Sequence[Mapping[str, Any]],
+  images: Sequence[np.ndarray],
+) -> list[dict[str, Any]]:
+  """Writes the images of errors, and returns these with `image`, their paths.
+
+  Args:
+    context: context of the run.
+    errors: of `Scorer.worst_errors`.
+    images: the image of each, uint8 [h, w, c].
+  """
+  folder = context.workdir.path
+  located_errors = []
+  for number, (error, image) in enumerate(
+    zip(errors, images, strict=True), start=1
+  ):
+    path = f'evaluate/errors/{number}.png'
+    # Of several processes, only the first writes into the folder.
+    if parallel.is_first():
+      (folder / path).parent.mkdir(exist_ok=True)
+      plots.write_thumbnail(folder / path, image)
+    located_errors.append({**error, 'image': path})
+  return located_errors
+
+
 def _measure_model(
   scorer: Scorer,
   name: str,
@@ -172,18 +235,13 @@ def _measure_model(
   ensemble_logits: np.ndarray,
 ) -> tuple[dict[str, Any], np.ndarray]:
   """Measures a trained model, and returns its logits of generated images."""
-  answer = jax.jit(functools.partial(_model_logits, model.apply))
+  answer = jax.jit(model.answer)
   logits = np.asarray(answer(model.variables, images))
   # Of trained models only: teachers agree with themselves.
   agreement = distillation.agreement(logits, ensemble_logits)
   row = scorer.measure(name, answer, model.variables, labels)
   scorer.logits.setdefault(name, logits)
   return {**row, 'agreement': float(agreement)}, logits
-
-
-def _model_logits(apply, variables, images):
-  """Returns the logits of a model, without its updated variables."""
-  return apply(variables, images, train=False)[0]
 
 
 def _describe_run(
@@ -220,80 +278,3 @@ def _describe_run(
     'command': versions.find_command(),
     'config': fields,
   }
-
-
-def _gather_card_facts(
-  context: RunContext,
-  teachers: Teachers,
-  results: Mapping[str, Any],
-) -> CardFacts:
-  """Gathers what the student's model card says of the run."""
-  student_scores = results['metrics']['compact']
-  intervals = results['intervals'].get('compact', {})
-  return CardFacts(
-    teachers={
-      teacher.name: teacher.labels for teacher in teachers.relevant_teachers
-    },
-    evaluation=Evaluation(
-      num_images=sum(count['test'] for count in results['images'].values()),
-      scores={
-        metric: (student_scores[metric], *interval)
-        for metric, interval in intervals.items()
-      },
-      teachers={
-        metric: results['metrics']['teachers'][metric] for metric in intervals
-      },
-    ),
-    oracle=context.config.objective.oracle,
-  )
-
-
-def _write_students(
-  context: RunContext,
-  students: Students,
-  results: Mapping[str, Any],
-  card_facts: CardFacts,
-) -> None:
-  """Writes the folders `student` and, if there is one, `branched`."""
-  config, folder = context.config, context.workdir.path
-  single_label = context.nets.student.single_label
-  # A folder that is copied away must still say which run it comes from.
-  origin = {key: results[key] for key in ('experiment', 'objective', 'seed')}
-  common_arguments = {
-    'labels': config.labels,
-    'image_shape': config.image_shape,
-    'origin': origin | results['versions'],
-  }
-  # Versions without `hidden_widths` read the folders that do not need it.
-  unneeded = set() if config.student.hidden_widths else {'hidden_widths'}
-  # The compact net is one of ours, so its folder needs no exported code.
-  student.write(
-    folder / 'student',
-    students.models['compact'].variables,
-    net={
-      **config.student.model_dump(exclude=unneeded),
-      'single_label': single_label,
-    },
-    card_facts=card_facts,
-    **common_arguments,
-  )
-  if 'branched' not in students.models:
-    return
-  # The branched net holds blocks of teachers, which may be a user's code, so
-  # it is exported as a program.
-  branched_model = students.models['branched']
-  try:
-    student.write_program(
-      folder / 'branched',
-      functools.partial(_model_logits, branched_model.apply),
-      branched_model.variables,
-      net={
-        'kind': 'branched',
-        'points': students.branch_points,
-        'single_label': single_label,
-      },
-      **common_arguments,
-    )
-  # A teacher whose code cannot be exported costs no other result.
-  except UserError as error:
-    console.say(f'evaluate: {error}')

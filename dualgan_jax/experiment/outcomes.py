@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
+
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.teachers.teacher import Teacher
@@ -64,6 +66,18 @@ class Model:
 
   apply: Callable[..., Any]
   variables: Any
+
+  def answer(self, variables: Any, images: chex.Array) -> chex.Array:
+    """Computes the logits of images, for given variables.
+
+    Args:
+      variables: of this form.
+      images: [N, h, w, c] in [0, 1].
+
+    Returns:
+      Logits [N, L], without the variables that a training would update.
+    """
+    return self.apply(variables, images, train=False)[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Scores models on the real test images of a run."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from dualgan_jax.reporting import (
   confusion,
   cost,
   scores,
+  worst_errors,
 )
+from dualgan_jax.student import temperature
 from dualgan_jax.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -171,29 +174,74 @@ class Scorer:
       for name, row in rows.items()
     }
 
-  def answer_tables(self, student_row: Mapping[str, Any]) -> dict[str, Any]:
+  def answer_tables(
+    self, student_row: Mapping[str, Any], degree: float, *, single_label: bool
+  ) -> dict[str, Any]:
     """Counts the compact student's answers to real images.
+
+    Args:
+      student_row: its row of the results.
+      degree: temperature that its logits were divided by.
+      single_label: whether it ends in a softmax.
+
+    Returns:
+      `confusion`, of `confusion.count_answers`, `calibration`, of
+      `calibration.count_bins`, and `uncalibrated`, the same before the
+      division; None without real images.
+    """
+    if not self._splits:
+      return dict.fromkeys(('confusion', 'calibration', 'uncalibrated'))
+    logits = self.logits['compact']
+    targets = self._targets(self._config.labels)
+    one_label = student_row['top1'] is not None
+    earlier_logits = temperature.divide_logits(
+      logits, 1 / degree, single_label=single_label
+    )
+    return {
+      'confusion': confusion.count_answers(
+        logits, targets, one_label=one_label
+      ),
+      **{
+        name: calibration.count_bins(
+          np.asarray(answers), targets, one_label=one_label
+        )
+        for name, answers in (
+          ('calibration', logits),
+          ('uncalibrated', earlier_logits),
+        )
+      },
+    }
+
+  def worst_errors(
+    self, student_row: Mapping[str, Any]
+  ) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """Lists the errors of which the compact student is surest.
 
     Args:
       student_row: its row of the results.
 
     Returns:
-      `confusion`, of `confusion.count_answers`, and `calibration`, of
-      `calibration.count_bins`; None without real images.
+      What `worst_errors.list_errors` returns, and the real images that the
+      errors are about, uint8 [h, w, c]; both empty without real images.
     """
     if not self._splits:
-      return {'confusion': None, 'calibration': None}
-    logits = self.logits['compact']
-    targets = self._targets(self._config.labels)
-    one_label = student_row['top1'] is not None
-    return {
-      'confusion': confusion.count_answers(
-        logits, targets, one_label=one_label
-      ),
-      'calibration': calibration.count_bins(
-        logits, targets, one_label=one_label
-      ),
+      return [], []
+    labels = self._config.labels
+    errors = worst_errors.list_errors(
+      labels,
+      self.logits['compact'],
+      self.logits['teachers'],
+      self._targets(labels),
+      one_label=student_row['top1'] is not None,
+    )
+    images = itertools.chain.from_iterable(
+      split.images for split in self._splits
+    )
+    rows = {error['row'] for error in errors}
+    image_of_row = {
+      row: image for row, image in enumerate(images) if row in rows
     }
+    return errors, [image_of_row[error['row']] for error in errors]
 
   def _intervals(self, name, row, targets, *, has_mean_precision):
     """Computes the intervals of one model's scores."""

@@ -95,7 +95,8 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
 
   Returns:
     `title` and `caption`; `low`, `high` and `last_step`, the ends of the axes;
-    and `lines`, with `name`, `points` for an SVG polyline, and the last value.
+    and `lines`, with `name`, and for SVG polylines `points` and `trend`, the
+    same smoothed, whose `last` value is given, too.
   """
   values = [value for line in curve.lines for _, value in line.points]
   low, high = min(values), max(values)
@@ -119,8 +120,9 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
       {
         'name': line.name,
         'points': ' '.join(place(*point) for point in line.points),
-        'last': line.points[-1][1],
+        'trend': ' '.join(place(*point) for point in trend),
+        'last': trend[-1][1],
       }
-      for line in curve.lines
+      for line, trend in ((line, line.trend) for line in curve.lines)
     ],
   }

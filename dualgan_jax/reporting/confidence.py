@@ -9,8 +9,10 @@ import math
 import numpy as np
 
 _QUANTILE = 1.96  # of the standard normal distribution, at 97.5 %
-_PERCENTILES = (2.5, 97.5)
-_NUM_RESAMPLES = 500
+# Groups of images, to be left out one by one: more of them tell the width more
+# exactly, and cost more where many labels are present.
+_MIN_GROUPS, _MAX_GROUPS = 20, 200
+_MAX_LEFT_OUT = 4_000_000  # groups times present labels
 
 Interval = tuple[float, float]
 
@@ -40,44 +42,79 @@ def share_interval(share: float, num_images: int) -> Interval:
 def mean_precision_interval(
   logits: np.ndarray, targets: np.ndarray, seed: int = 0
 ) -> Interval | None:
-  """Computes the interval of mAP by the bootstrap (Efron, 1979) over images.
+  """Computes the interval of mAP by a grouped jackknife (Tukey, 1958).
+
+  The images are put into groups at random, and mAP is computed without each
+  of them: how far these values scatter tells the standard error. The bootstrap
+  gives the same within a few percent, and takes minutes where this takes a
+  second.
 
   Args:
     logits: [n, L].
     targets: 0 or 1, [n, L]; NaN counts neither way.
-    seed: of the resampling.
+    seed: of the grouping.
 
   Returns:
     Lower and upper bound; None if no image is known to carry a label.
   """
-  present = targets > 0.5
-  columns = present.any(axis=0)
-  if not columns.any():
+  num_images, num_hits = len(logits), int((targets > 0.5).sum())
+  num_groups = _MAX_LEFT_OUT // max(num_hits, 1)
+  num_groups = min(max(num_groups, _MIN_GROUPS), _MAX_GROUPS, num_images)
+  groups = np.random.default_rng(seed).permutation(num_images)
+  groups %= max(num_groups, 1)
+  # A label that no image carries has no precision, as in the score itself.
+  columns = np.flatnonzero((targets > 0.5).any(axis=0))
+  if not columns.size or num_groups < 2:
     return None
-  order = np.argsort(-logits[:, columns], axis=0, kind='stable')
-  # In the order of each label, images that carry it, and that count at all.
-  ranked_present, ranked_known = (
-    np.take_along_axis(mask[:, columns], order, axis=0)
-    for mask in (present, ~np.isnan(targets))
+  precisions = [
+    _precisions_without_groups(
+      logits[:, column], targets[:, column], groups, num_groups
+    )
+    for column in columns
+  ]
+  # Without a group, a rare label may be missing.
+  mean_precision, *means = np.nanmean(precisions, axis=0)
+  variance = (num_groups - 1) * np.var(means)
+  half_width = _QUANTILE * math.sqrt(variance)
+  return (
+    float(max(mean_precision - half_width, 0.0)),
+    float(min(mean_precision + half_width, 1.0)),
   )
-  num_images = len(logits)
-  random_generator = np.random.default_rng(seed)
-  means = []
-  for _ in range(_NUM_RESAMPLES):
-    # How often each image is drawn.
-    counts = random_generator.multinomial(
-      num_images, np.full(num_images, 1 / num_images)
-    )
-    ranked_counts = counts[order]
-    hits = ranked_counts * ranked_present
-    precision = np.cumsum(hits, axis=0) / np.maximum(
-      np.cumsum(ranked_counts * ranked_known, axis=0), 1
-    )
-    num_hits = hits.sum(axis=0)
-    # A rare label may be missing among the images that were drawn.
-    drawn = num_hits > 0
-    if drawn.any():
-      average_precision = (precision * hits).sum(axis=0)[drawn]
-      means.append(np.mean(average_precision / num_hits[drawn]))
-  low, high = np.percentile(means, _PERCENTILES)
-  return float(low), float(high)
+
+
+def _precisions_without_groups(
+  logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, num_groups: int
+) -> np.ndarray:
+  """Computes a label's average precision of all images, and without each group.
+
+  Args:
+    logits: the label's, [n].
+    targets: 0 or 1, [n], at least one of them 1; NaN counts neither way.
+    groups: of each image, in 0 .. G - 1, [n].
+    num_groups: G.
+
+  Returns:
+    [1 + G], that of all images first; NaN where no image carries the label.
+  """
+  order = np.argsort(-logits)
+  order = order[~np.isnan(targets[order])]
+  is_hit, groups = targets[order] > 0.5, groups[order]
+  num_hits = int(is_hit.sum())
+  # By group, the images in the ranks that end with each hit; none after the
+  # last hit matter.
+  rank_section = np.cumsum(is_hit) - is_hit
+  images_of_group = np.bincount(
+    rank_section * num_groups + groups, minlength=(num_hits + 1) * num_groups
+  ).reshape(-1, num_groups)[:num_hits]
+  hits_of_group = np.eye(num_groups, dtype=np.int32)[groups[is_hit]]
+  images_left, hits_left = (
+    # A column for no group left out, then one for each.
+    np.cumsum(counts.sum(axis=1))[:, None]
+    - np.pad(np.cumsum(counts, axis=0), ((0, 0), (1, 0)))
+    for counts in (images_of_group, hits_of_group)
+  )
+  is_left = 1 - np.pad(hits_of_group, ((0, 0), (1, 0)))
+  precision = hits_left / np.maximum(images_left, 1)
+  sums = (precision * is_left).sum(axis=0)
+  hit_counts = is_left.sum(axis=0)
+  return np.where(hit_counts > 0, sums / np.maximum(hit_counts, 1), np.nan)

@@ -12,6 +12,8 @@ from dualgan_jax.training import metrics_log
 _MIN_POINTS = 3
 # More could not be told apart on a screen, and would make the page large.
 _MAX_POINTS = 300
+# A smoothed value is the mean over a window of 2 / 40 of its line.
+_SMOOTHED_PARTS = 40
 # Phases that measure, and do not train: nothing changes over their steps.
 _MEASUREMENTS = ('targetnet/branch_points',)
 # By metric: a title, and a caption that says which way is good.
@@ -109,6 +111,22 @@ class Line(NamedTuple):
 
   name: str
   points: list[tuple[int, float]]
+
+  @property
+  def trend(self) -> list[tuple[int, float]]:
+    """The line smoothed: each value the mean of those around it.
+
+    Short lines stay as they are.
+    """
+    reach = len(self.points) // _SMOOTHED_PARTS
+    values = [value for _, value in self.points]
+    trend = []
+    for index, (step, _) in enumerate(self.points):
+      # As far on either side, so that the ends of a slope stay where they are.
+      distance = min(reach, index, len(values) - 1 - index)
+      window = values[index - distance : index + distance + 1]
+      trend.append((step, sum(window) / len(window)))
+    return trend
 
 
 class Curve(NamedTuple):

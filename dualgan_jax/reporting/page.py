@@ -7,17 +7,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from dualgan_jax.config import stage_table
-from dualgan_jax.reporting import calibration, charts, curves, diagnosis
+from dualgan_jax.reporting import (
+  calibration,
+  charts,
+  curves,
+  diagnosis,
+  shipped_runs,
+)
+from dualgan_jax.training.metrics_log import PICTURES
 
 SCORE_NAMES = {
   'top1': 'top-1 accuracy',
   'mAP': 'mean average precision',
   'agreement': 'agreement with the teachers on generated images',
 }
+# What generated images say, by its name in `diagnosis`.
+_FIGURES = {
+  'agreement': 'Images on which student and teachers have the same most '
+  'probable label',
+  'sure_share': 'Images of whose label the teachers are sure (probability '
+  f'{diagnosis.SURE_PROBABILITY} or more)',
+  'mean_top_probability': 'Mean of the teachers’ largest probability',
+  'empty_share': 'Images that show no label',
+  'contradictions': 'Images on which teachers that share a label contradict '
+  'one another',
+}
 # More bars than that are no chart any more.
 _MAX_BARS = 40
+_MAX_PICTURES = (
+  4  # of the course of the training, the first and last among them
+)
 
 
 def render(
@@ -40,20 +62,22 @@ def render(
     model_notes: by name of a model, what it is.
   """
   samples = folder / 'evaluate' / 'samples.png'
-  bins = results.get('calibration')
   return template.render(
     results=results,
     title=f'{results["experiment"]}, seed {results["seed"]}',
     headline=headline(results),
     diagnosis=results.get('diagnosis'),
+    figures=_list_figures(results),
     label_counts=_count_bars(results.get('diagnosis')),
     chart=charts.interval_chart(_chart_rows(results)),
     score_name=SCORE_NAMES[main_score(results)],
     main_score=main_score(results),
     label_bars=_label_bars(results),
     confusion=results.get('confusion'),
-    calibration=charts.calibration_chart(bins) if bins else None,
-    calibration_error=calibration.calibration_error(bins) if bins else None,
+    calibrations=_list_calibrations(results),
+    temperature=(results.get('temperatures') or {}).get('compact'),
+    errors=_list_errors(folder, results),
+    progress=_list_progress(folder),
     samples=_encode(samples) if samples.exists() else None,
     stages={
       stage.name: [
@@ -180,6 +204,103 @@ def _label_bars(results: Mapping[str, Any]) -> dict[str, Any]:
     )
     rows = dict(worst[:_MAX_BARS])
   return {'kind': kind, 'rows': rows, 'num_labels': num_labels}
+
+
+def _list_figures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Lists what generated images say, beside the same of shipped runs.
+
+  Returns:
+    By figure: what it is, its `value` as text, and `shipped`, a sentence about
+    shipped runs, or ''.
+  """
+  found = results.get('diagnosis') or {}
+  ranges = shipped_runs.compare()
+  figures = [
+    {
+      'text': text,
+      'value': f'{found[name]:.1%}',
+      'shipped': _describe_ranges(ranges.get(name)),
+    }
+    for name, text in _FIGURES.items()
+    if found.get(name) is not None
+  ]
+  if gaps := results.get('misfits'):
+    figures.append(
+      {
+        'text': 'Factor by which all images fit a teacher’s statistics worse '
+        'than its own images do, the largest',
+        'value': f'{max(gaps.values()):.2f}',
+        'shipped': '',
+      }
+    )
+  return figures
+
+
+def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
+  """Describes a figure of shipped runs in a sentence; '' if none has it."""
+  if not ranges:
+    return ''
+  parts = [
+    f'{values[0]:.0%} to {values[1]:.0%} in {ranges[f"num_{group}"]} '
+    f'that {text}'
+    for group, text in (
+      ('good', f'keep {diagnosis.MIN_KEPT:.0%} or more of their accuracy'),
+      ('poor', 'keep less'),
+    )
+    if (values := ranges[group])
+  ]
+  return f'Shipped runs: {", ".join(parts)}.'
+
+
+def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """Lists the student's calibration, before its temperature first.
+
+  Returns:
+    `name`, 'before' or 'after'; the `points` of a chart; and the `error`.
+    Results of earlier versions have only what is 'after', as have those whose
+    temperature is 1, and those without real images nothing.
+  """
+  degree = (results.get('temperatures') or {}).get('compact')
+  return [
+    {
+      'name': name,
+      'points': charts.calibration_chart(bins),
+      'error': calibration.calibration_error(bins),
+    }
+    for name, bins in (
+      ('before', None if degree == 1 else results.get('uncalibrated')),
+      ('after', results.get('calibration')),
+    )
+    if bins and any(one_bin['count'] for one_bin in bins)
+  ]
+
+
+def _list_errors(
+  folder: pathlib.Path, results: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+  """Lists the student's worst errors with their images, encoded."""
+  return [
+    {**error, 'picture': _encode(folder / error['image'])}
+    for error in results.get('worst_errors') or ()
+    if (folder / error['image']).exists()
+  ]
+
+
+def _list_progress(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Lists pictures over the steps of the generator, evenly spread."""
+  picture_of_step = {
+    int(path.stem.rpartition('-')[2]): path
+    for path in (folder / 'generator' / PICTURES).glob('train-*.png')
+  }
+  steps = sorted(picture_of_step)
+  # A single picture shows no course.
+  if len(steps) < 2:
+    return []
+  places = np.linspace(0, len(steps) - 1, min(_MAX_PICTURES, len(steps)))
+  return [
+    {'step': steps[place], 'picture': _encode(picture_of_step[steps[place]])}
+    for place in places.round().astype(int)
+  ]
 
 
 def _count_bars(found: Mapping[str, Any] | None) -> dict[str, Any] | None:

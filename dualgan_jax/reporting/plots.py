@@ -9,11 +9,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dualgan_jax.training import metrics_log
 
 _IMAGES_PER_LABEL = 10
 _DOTS_PER_INCH = 110
+_MAX_THUMBNAIL = 160  # pixels of its longer side
 
 
 @contextlib.contextmanager
@@ -113,6 +115,18 @@ def draw_curves(folder: pathlib.Path) -> None:
   if len(phase_rows) > 1:
     all_axes.flat[0].legend(fontsize=7)
   figure.savefig(folder / 'curves.png', dpi=_DOTS_PER_INCH)
+
+
+def write_thumbnail(path: pathlib.Path, image: np.ndarray) -> None:
+  """Writes an image as a PNG, made smaller if it is large.
+
+  Args:
+    path: path of the PNG to write.
+    image: uint8 [h, w, 1 or 3].
+  """
+  picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+  picture.thumbnail((_MAX_THUMBNAIL, _MAX_THUMBNAIL))
+  picture.save(path)
 
 
 def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:

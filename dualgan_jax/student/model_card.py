@@ -98,7 +98,7 @@ def _format_summary(config: Mapping[str, Any], *, oracle: bool) -> str:
 
 * **Labels:** {shown_labels}{more}.
 * **Images:** {format_shape(config['image'])}, {_escape(config['preparation'])}.
-* **Answers:** {_escape(config['answers'])}.
+* **Answers:** {_escape(config['answers'])}.{_format_temperature(config)}
 * **Licence:** not stated yet. A student derives from its teachers: whoever
   publishes it writes a licence that theirs allow into the header of this file.
 
@@ -106,6 +106,16 @@ def _format_summary(config: Mapping[str, Any], *, oracle: bool) -> str:
 student. A generator learned to make images from the frozen teachers alone, and
 the student learned from the teachers' answers to them (Ye et al., *Data-Free
 Knowledge Amalgamation via Group-Stack Dual-GAN*, CVPR 2020).{chosen}"""
+
+
+def _format_temperature(config: Mapping[str, Any]) -> str:
+  temperature = config['origin'].get('temperature')
+  # Folders of earlier versions have none, and others may have anything.
+  if not isinstance(temperature, float):
+    return ''
+  return f"""
+  They are calibrated: the weights of the last layer are divided by a
+  temperature of {temperature:.2f}, which was chosen on generated images."""
 
 
 def _format_teachers(teachers: Mapping[str, Sequence[str]]) -> str:

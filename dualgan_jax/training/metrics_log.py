@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from dualgan_jax.training import parallel
 from dualgan_jax.training.event_file import EventFile
 
+# Folder of a stage with what its generator made, a file per checkpoint.
+PICTURES = 'pictures'
 # Takes a phase's name, the steps done, and the metrics by name.
 OnMetrics = Callable[[str, int, dict[str, float | np.ndarray]], None]
 
@@ -93,17 +96,23 @@ class MetricsLog:
       self.failure = error
 
   def write_image(self, phase_name: str, step: int, image: np.ndarray) -> None:
-    """Writes a picture for TensorBoard.
+    """Writes a picture, as a file in `pictures` and for TensorBoard.
 
     Args:
       phase_name: like 'generator/train'.
       step: number of steps done.
       image: uint8 [height, width, 1 or 3].
     """
-    if self._json_lines is not None:
-      self._open_event_file(phase_name, step).write_image(
-        step, 'generated', image
-      )
+    if self._json_lines is None:
+      return
+    folder = self._stage_folder / PICTURES
+    folder.mkdir(exist_ok=True)
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    part_name = phase_name.partition('/')[2]
+    Image.fromarray(pixels).save(folder / f'{part_name}-{step}.png')
+    self._open_event_file(phase_name, step).write_image(
+      step, 'generated', image
+    )
 
   def write_hyperparameters(
     self, fields: Mapping[str, Any], scores: Mapping[str, float]

@@ -167,6 +167,36 @@ def test_both_students_can_be_taken_away(finished, tmp_path, folder, model):
   assert abs(float(right.mean()) - top1) < 0.01
 
 
+def test_the_students_have_the_temperatures_of_the_results(finished):
+  workdir, _ = finished
+  results = json.loads((workdir / 'results.json').read_text())
+  for model, folder in (('compact', 'student'), ('branched', 'branched')):
+    config = json.loads((workdir / folder / 'config.json').read_text())
+    temperature = results['temperatures'][model]
+    assert 1 / 3 <= temperature <= 1
+    assert config['origin']['temperature'] == temperature
+  # As many answers, elsewhere.
+  counts = [
+    [one_bin['count'] for one_bin in results[name]]
+    for name in ('uncalibrated', 'calibration')
+  ]
+  assert sum(counts[0]) == sum(counts[1]) == 540
+  assert counts[0] != counts[1]
+
+
+def test_the_worst_errors_have_their_images(finished):
+  workdir, _ = finished
+  errors = json.loads((workdir / 'results.json').read_text())['worst_errors']
+  probabilities = [error['probability'] for error in errors]
+  assert probabilities == sorted(probabilities, reverse=True)
+  for error in errors:
+    assert error['label'] not in error['truth']
+    with Image.open(workdir / error['image']) as image:
+      assert image.size == (8, 8)
+  pictures = {path.name for path in (workdir / 'generator/pictures').iterdir()}
+  assert pictures == {'train-20.png'}
+
+
 def test_results_have_every_model_and_metric(finished):
   results = json.loads((finished[0] / 'results.json').read_text())
   assert results['experiment'] == 'digits'

@@ -17,6 +17,7 @@ from dualgan_jax.config import (
   stage_fields,
   stage_table,
 )
+from dualgan_jax.reporting import shipped_runs
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import configs, overview, tabulate
 from tests.paths import ROOT
@@ -32,6 +33,10 @@ def test_pages_show_the_stored_results(page):
 
 def test_the_chart_shows_the_stored_results():
   assert tabulate.CHART.read_text() == tabulate.draw_chart()
+
+
+def test_reports_are_compared_with_the_stored_results():
+  assert shipped_runs.FILE.read_text() == tabulate.format_shipped_runs()
 
 
 def _experiments_on(page):

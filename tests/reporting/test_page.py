@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dualgan_jax.reporting import (
   calibration,
@@ -14,6 +16,7 @@ from dualgan_jax.reporting import (
   curves,
   diagnosis,
   page,
+  plots,
   report,
 )
 from dualgan_jax.reporting.charts import (
@@ -22,6 +25,7 @@ from dualgan_jax.reporting.charts import (
   curve_chart,
   interval_chart,
 )
+from dualgan_jax.training import metrics_log
 from tests.paths import ROOT
 
 _CHROMIUM = shutil.which('chromium')
@@ -61,7 +65,9 @@ def _results(labels):
     'per_label': dict.fromkeys(labels, comparison),
     'intervals': {'compact': {'top1': [0.9814, 0.9971]}},
     'confusion': confusion.count_answers(logits, targets, one_label=True),
+    'uncalibrated': calibration.count_bins(logits / 4, targets, one_label=True),
     'calibration': calibration.count_bins(logits, targets, one_label=True),
+    'temperatures': {'compact': 0.25},
     'diagnosis': diagnosis.diagnose(findings),
     'command': 'dualgan train --config=digits --workdir=' + 'long/' * 40,
   }
@@ -104,6 +110,107 @@ def test_the_page_says_the_verdict_and_how_to_go_on(tmp_path):
   assert '<pre>dualgan train --config=digits --workdir=long/' in text
   markdown = (tmp_path / 'report.md').read_text()
   assert '**Verdict: doubtful.** no generated image shows 9' in markdown
+
+
+def test_the_page_shows_calibration_before_and_after_the_temperature(tmp_path):
+  results = _results(tuple('0123456789'))
+  report.write(tmp_path, results)
+  text = (tmp_path / 'report.html').read_text()
+  # σ(1) and σ(4), of answers that are all right.
+  assert 'is 0.269 before (grey rings) and 0.018 after (blue)' in text
+  assert 'divided by a temperature of 0.25' in text
+  # Results of earlier versions have no temperature.
+  report.write(tmp_path, {**results, 'uncalibrated': None, 'temperatures': {}})
+  text = (tmp_path / 'report.html').read_text()
+  assert '(expected calibration error) is 0.018; 0 is best.' in text
+
+
+def test_the_page_shows_the_worst_errors(tmp_path):
+  plots.write_thumbnail(
+    tmp_path / 'error.png', np.zeros((300, 200, 3), np.uint8)
+  )
+  error = {
+    'row': 3,
+    'truth': ['7'],
+    'label': '1',
+    'probability': 0.987,
+    'teachers_probability': 0.25,
+    'teachers_label': '7',
+    'image': 'error.png',
+  }
+  lost = {**error, 'image': 'lost.png'}
+  results = _results(tuple('0123456789')) | {'worst_errors': [error, lost]}
+  report.write(tmp_path, results)
+  text = (tmp_path / 'report.html').read_text()
+  assert text.count('alt="a test image of 7"') == 1
+  assert 'student: 1 0.99<br>teachers: 7<' in text
+  with Image.open(tmp_path / 'error.png') as thumbnail:
+    assert max(thumbnail.size) == 160
+
+
+def test_the_page_shows_the_course_of_the_generator(tmp_path):
+  log = metrics_log.MetricsLog(tmp_path / 'generator')
+  for step in range(100, 1000, 100):
+    log.write_image('generator/train', step, np.zeros((4, 4, 1), np.uint8))
+  log.close()
+  report.write(tmp_path, _results(tuple('0123456789')))
+  text = (tmp_path / 'report.html').read_text()
+  steps = re.findall('<figcaption>step ([0-9]+)<', text)
+  assert steps == ['100', '400', '600', '900']
+
+
+def test_the_page_asks_no_server_for_anything(tmp_path):
+  report.write(tmp_path, _results(tuple('0123456789')))
+  text = (tmp_path / 'report.html').read_text()
+  sources = re.findall(r'(?:src|href)="([^"]*)"|url\(|@import|<script', text)
+  assert all(source.startswith('data:') for source in sources)
+
+
+def _luminance(colour):
+  """Relative luminance of WCAG 2, of '#rgb' or '#rrggbb'."""
+  digits = colour.removeprefix('#')
+  digits = (
+    ''.join(2 * digit for digit in digits) if len(digits) == 3 else digits
+  )
+  channels = [int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+  linear = [
+    value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+    for value in channels
+  ]
+  return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize('scheme', [0, 1], ids=['light', 'dark'])
+def test_text_and_drawings_stand_out(scheme):
+  style = ROOT / 'dualgan_jax/reporting/templates/style.css'
+  block = re.findall(r':root \{(.*?)\}', style.read_text(), re.DOTALL)[scheme]
+  colours = dict(re.findall(r'--([\w]+): (#\w+);', block))
+
+  def contrast(front, back):
+    lighter, darker = sorted(
+      (_luminance(colours[front]), _luminance(colours[back])), reverse=True
+    )
+    return (lighter + 0.05) / (darker + 0.05)
+
+  # WCAG 2.1, level AA: 4.5 for text, 3 for graphics.
+  for back in ('paper', 'box'):
+    assert contrast('ink', back) >= 4.5
+    assert contrast('soft', back) >= 4.5
+  for name in ('student', 'teachers', 'good', 'doubt', 'bad'):
+    assert contrast(name, 'paper') >= 3
+  for number in range(6):
+    assert contrast(f'c{number}', 'paper') >= 3
+
+
+def test_a_long_line_is_smoothed_and_keeps_its_ends():
+  points = [(step, float(step % 2)) for step in range(80)]
+  trend = curves.Line('', points).trend
+  assert trend[0] == points[0]
+  assert trend[-1] == points[-1]
+  # Two values on either side.
+  assert trend[40] == (40, 0.4)
+  short = [(1, 0.0), (2, 1.0), (3, 0.0)]
+  assert curves.Line('', short).trend == short
 
 
 def test_of_many_labels_the_worst_are_shown(tmp_path):

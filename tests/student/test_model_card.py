@@ -53,6 +53,15 @@ def test_the_card_names_labels_teachers_and_scores(config):
   assert 'chosen by scores' not in card
 
 
+def test_the_card_names_the_temperature_if_there_is_one(config):
+  assert 'temperature' not in format_card(config, FACTS)
+  config['origin']['temperature'] = 0.625
+  assert 'temperature of 0.62, which was chosen' in format_card(config, FACTS)
+  # Anybody may have made the file.
+  config['origin']['temperature'] = ['0.5']
+  assert 'temperature of' not in format_card(config, FACTS)
+
+
 def test_choices_by_real_images_are_admitted(config):
   assert 'chosen by scores on real images.' in format_card(
     config, CardFacts(oracle=True)

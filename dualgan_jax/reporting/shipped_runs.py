@@ -1,0 +1,78 @@
+"""Figures of runs whose accuracy on real images is known, to compare with.
+
+`shipped_runs.json` holds them. `python -m experiments.tabulate` writes it from
+the stored results.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dualgan_jax.reporting import diagnosis
+
+FILE = pathlib.Path(__file__).with_name('shipped_runs.json')
+# What is known of a run without data, and comparable between runs.
+FIGURES = (
+  'agreement',
+  'sure_share',
+  'mean_top_probability',
+  'empty_share',
+  'contradictions',
+)
+
+
+def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
+  """Lists what later runs are compared with.
+
+  Args:
+    stored_results: contents of `results.json`, of runs with real test images.
+
+  Returns:
+    By run: `score_share`, the share of the teachers' score that the student
+    keeps, and those of `FIGURES` that its version has measured.
+  """
+  rows = []
+  for results in stored_results:
+    score_share = diagnosis.kept_share(results['metrics'])
+    # Results of earlier versions have no diagnosis.
+    found = {
+      'agreement': results['metrics']['compact'].get('agreement'),
+      **(results.get('diagnosis') or {}),
+    }
+    figures = {
+      name: round(found[name], 4)
+      for name in FIGURES
+      if found.get(name) is not None
+    }
+    if score_share is not None and figures:
+      rows.append({'score_share': round(score_share, 4), **figures})
+  return rows
+
+
+def compare() -> dict[str, dict[str, Any]]:
+  """Computes the ranges of the figures over the shipped runs.
+
+  Returns:
+    By name of a figure, `good` and `poor`: the smallest and the largest value
+    of the runs that keep 90 % or more of their teachers' score, and of the
+    others, or None; and `num_good` and `num_poor`, their numbers. A figure
+    that no shipped run has is left out.
+  """
+  rows = json.loads(FILE.read_text(encoding='utf-8'))
+  ranges = {}
+  for name in FIGURES:
+    values: dict[str, list[float]] = {'good': [], 'poor': []}
+    for row in rows:
+      if name in row:
+        is_good = row['score_share'] >= diagnosis.MIN_KEPT
+        values['good' if is_good else 'poor'].append(row[name])
+    if values['good'] or values['poor']:
+      ranges[name] = {
+        **{
+          group: (min(members), max(members)) if members else None
+          for group, members in values.items()
+        },
+        **{f'num_{group}': len(members) for group, members in values.items()},
+      }
+  return ranges

@@ -1,0 +1,55 @@
+"""Figures of stored runs are summarised as counted by hand."""
+
+import json
+
+from dualgan_jax.reporting import shipped_runs
+
+
+def _results(score_share, **diagnosis):
+  return {
+    'metrics': {
+      'teachers': {'top1': 0.5},
+      'compact': {'top1': 0.5 * score_share, 'agreement': 0.75},
+    },
+    'diagnosis': diagnosis or None,
+  }
+
+
+def test_a_summary_has_what_was_measured():
+  unmeasured = {'metrics': {'teachers': {}, 'compact': {'agreement': 1.0}}}
+  rows = shipped_runs.summarise(
+    [
+      _results(0.95),
+      _results(0.5, agreement=0.8, sure_share=0.25, verdict='doubtful'),
+      unmeasured,
+    ]
+  )
+  assert rows == [
+    {'score_share': 0.95, 'agreement': 0.75},
+    {'score_share': 0.5, 'agreement': 0.8, 'sure_share': 0.25},
+  ]
+
+
+def test_good_runs_are_apart_from_others(tmp_path, monkeypatch):
+  file = tmp_path / 'shipped_runs.json'
+  rows = [
+    {'score_share': 0.9, 'agreement': 0.5},
+    {'score_share': 0.99, 'agreement': 0.75},
+    {'score_share': 0.89, 'agreement': 1.0, 'sure_share': 0.125},
+  ]
+  file.write_text(json.dumps(rows))
+  monkeypatch.setattr(shipped_runs, 'FILE', file)
+  assert shipped_runs.compare() == {
+    'agreement': {
+      'good': (0.5, 0.75),
+      'poor': (1.0, 1.0),
+      'num_good': 2,
+      'num_poor': 1,
+    },
+    'sure_share': {
+      'good': None,
+      'poor': (0.125, 0.125),
+      'num_good': 0,
+      'num_poor': 1,
+    },
+  }
