@@ -1,6 +1,5 @@
 """Losses that the generator learns from: Eq. 5-8 and 11, reward."""
 
-import operator
 from collections.abc import Sequence
 
 import chex
@@ -275,10 +274,11 @@ def disagreement(
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
   _check_form(form, DISAGREEMENT_FORMS)
-  answers = student_logits, teacher_logits
-  if form == 'probabilities':
-    answers = map(jax.nn.sigmoid, answers)
-  return jnp.mean(jnp.sum(jnp.abs(operator.sub(*answers)), axis=-1))
+  if form == 'logits':
+    difference = student_logits - teacher_logits
+  else:
+    difference = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
+  return jnp.mean(jnp.sum(jnp.abs(difference), axis=-1))
 
 
 def _check_form(form: str, known_forms: Sequence[str] = ENTROPY_FORMS) -> None:

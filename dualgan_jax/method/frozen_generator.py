@@ -1,5 +1,6 @@
 """The trained generator, frozen, with its filters and its latents z."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +96,9 @@ class FrozenGenerator:
     Returns:
       Logits, [N, n], of the labels of Y_cst that these teachers answer.
     """
-    generator = self.replace(filters=drawn.select_filters(self.filters))
+    generator = dataclasses.replace(
+      self, filters=drawn.select_filters(self.filters)
+    )
     return generator.ensemble_logits(drawn.teachers, image, drawn.label_map)
 
 

@@ -52,11 +52,12 @@ class DrawnTeachers:
       filters: by teacher's name; of drawn teachers, one tree with leaves
         [M, ...].
     """
-    if self.numbers is None:
+    numbers = self.numbers
+    if numbers is None:
       return filters
     return {
       teacher.name: jax.tree.map(
-        lambda leaf, place=place: jnp.asarray(leaf)[self.numbers[place]],
+        lambda leaf, place=place: jnp.asarray(leaf)[numbers[place]],
         filters,
       )
       for place, teacher in enumerate(self.teachers)
@@ -122,7 +123,9 @@ class TeacherDraws:
     )
     drawn_map = self._drawn_map
     teachers = tuple(
-      take_teacher(arranged, numbers[place]).replace(name=name, labels=labels)
+      dataclasses.replace(
+        take_teacher(arranged, numbers[place]), name=name, labels=labels
+      )
       for place, (name, labels) in enumerate(drawn_map.teachers)
     )
     if self._has_common_labels:

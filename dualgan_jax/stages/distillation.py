@@ -4,6 +4,7 @@ The stages `targetnet`, `refine` and `baselines` do so, on images of different
 origin.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -312,13 +313,17 @@ def _restrict_origin(origin: Any, drawn: DrawnTeachers) -> Any:
   if drawn.numbers is None:
     return origin
   if isinstance(origin, FrozenGenerator):
-    return origin.replace(filters=drawn.select_filters(origin.filters))
+    return dataclasses.replace(
+      origin, filters=drawn.select_filters(origin.filters)
+    )
   if isinstance(origin, RealImageSets):
     sets = tuple(
-      image_set.replace(targets=image_set.targets[:, drawn.numbers])
+      dataclasses.replace(
+        image_set, targets=image_set.targets[:, drawn.numbers]
+      )
       for image_set in origin.sets
     )
-    return origin.replace(sets=sets)
+    return dataclasses.replace(origin, sets=sets)
   return origin
 
 

@@ -1,6 +1,7 @@
 """A frozen teacher: named labels, B block functions, a head, variables."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -233,17 +234,15 @@ def single_label(teacher: Teacher) -> Teacher:
 
 
 def without_softmax(teacher: Teacher) -> Teacher:
-  """Takes the softmax of `single_label` off a teacher, if it has one.
+  """Takes off the softmax of `single_label`, so that the head gives scores.
 
   Args:
-    teacher: any.
-
-  Returns:
-    A teacher whose head gives the softmax's scores.
+    teacher: any; without a softmax, it comes back as it is.
   """
   if not isinstance(teacher.head, _SoftmaxHead):
     return teacher
-  return teacher.replace(head=teacher.head.head, single_label=False)
+  head = teacher.head.head
+  return dataclasses.replace(teacher, head=head, single_label=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,8 +321,8 @@ class _FrozenPart:
   is_head: bool = False
 
   def __call__(self, variables: Any, features: chex.Array) -> chex.Array:
-    options = {} if self.is_head else {'train': False}
-    return self.module.apply(variables, features, **options)
+    apply = functools.partial(self.module.apply, variables, features)
+    return apply() if self.is_head else apply(train=False)
 
 
 def from_classifier(
