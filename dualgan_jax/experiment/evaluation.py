@@ -87,7 +87,8 @@ def measure(
     images,
     ensemble_logits,
     single_label=context.nets.student.single_label,
-    distilled_at=config.temperature,
+    # Logits that match are as sure as the teachers', whatever the temperature.
+    distilled_at=1.0 if config.distillation == 'logits' else config.temperature,
   )
 
   # The order of the rows is that of the tables: teachers come first.
