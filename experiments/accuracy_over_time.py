@@ -1,8 +1,8 @@
 """Follows a student's accuracy over the minutes of its training.
 
     python -m experiments.accuracy_over_time --config=lenet \\
-        --workdir=runs/lenet_curve --json=experiments/curves/lenet.json \\
-        [--init_from=DIR] [--points=12]
+        --workdir=runs/lenet_curve --curve=experiments/curves/lenet.json \\
+        [--teachers_from=DIR] [--points=12]
 
 Trains as `dualgan train` does, and measures the compact TargetNet on the real
 test images with about `--points` checkpoints of each training. Nothing in the
@@ -28,26 +28,18 @@ import numpy as np
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, launch
-from dualgan_jax.config import schema
-from dualgan_jax.experiment import (
-  batch_sizes,
-  real_data,
-  stage_runners,
-  workdir,
-)
+from dualgan_jax.experiment import real_data, stage_runners, workdir
 from dualgan_jax.experiment.context import RunContext
-from dualgan_jax.experiment.nets import build_nets
-from dualgan_jax.experiment.run import run
+from dualgan_jax.experiment.run import prepare, run
 from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.networks.classifier import join
-from dualgan_jax.training import parallel
 from dualgan_jax.training.phase import Phase, TrainState
 
-_JSON = flags.DEFINE_string(
-  'json', None, 'File that the points are written to.'
+_CURVE = flags.DEFINE_string(
+  'curve', None, 'File that the points are written to.'
 )
-_INIT_FROM = flags.DEFINE_string(
-  'init_from', None, "Take teachers from this run's folder."
+_TEACHERS_FROM = flags.DEFINE_string(
+  'teachers_from', None, "Take teachers from this run's folder."
 )
 _POINTS = flags.DEFINE_integer(
   'points', 12, 'Measurements in each training.', lower_bound=1
@@ -140,16 +132,10 @@ def follow(
   """
   for stage in ('pretrain', 'generator', 'dual'):
     run(config, workdir_path, stage=stage, init_from=init_from)
-  devices = parallel.choose_devices(config.devices)
   longest_training = max(config.targetnet.compact_steps, config.refine.steps)
   with config.unlocked():
     config.save_every = max(1, longest_training // num_points)
-  checked_config = schema.check(config)
-  nets = build_nets(checked_config)
-  num_parts = batch_sizes.equal_parts(
-    checked_config, len(devices), len(nets.label_map.relevant_teachers)
-  )
-  checked_config = batch_sizes.fill_in(checked_config, num_parts, {})
+  checked_config, nets, devices = prepare(config, workdir_path, {}, init_from)
   splits = [
     real_data.load(checked_config, name, 'test') for name in config.data
   ]
@@ -185,11 +171,11 @@ def _follow() -> str:
     experiment_flags.CONFIG.value,
     experiment_flags.WORKDIR.value,
     _POINTS.value,
-    _INIT_FROM.value,
+    _TEACHERS_FROM.value,
   )
   text = json.dumps(curve, indent=1)
-  if _JSON.value:
-    pathlib.Path(_JSON.value).write_text(text + '\n')
+  if _CURVE.value:
+    pathlib.Path(_CURVE.value).write_text(text + '\n')
   return text
 
 

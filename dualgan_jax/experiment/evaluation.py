@@ -87,8 +87,7 @@ def measure(
     images,
     ensemble_logits,
     single_label=context.nets.student.single_label,
-    # Logits that match are as sure as the teachers', whatever the temperature.
-    distilled_at=1.0 if config.distillation == 'logits' else config.temperature,
+    distilled_at=context.distillation_temperature,
   )
 
   # The order of the rows is that of the tables: teachers come first.

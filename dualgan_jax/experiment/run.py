@@ -108,7 +108,7 @@ def dry_run(
     UserError: `run` would raise it for this config.
   """
   with explain_system_errors(workdir_path):
-    config, nets, devices = _prepare(config, workdir_path, teachers, init_from)
+    config, nets, devices = prepare(config, workdir_path, teachers, init_from)
     fields = stage_fields.by_stage(config)
     # The same checks as in `run`, without the lock.
     stage_records.check_same_fields(workdir_path, fields)
@@ -160,7 +160,7 @@ def explain_system_errors(workdir_path: str) -> Iterator[None]:
 
 def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
   """Runs the requested stages in the locked folder; see `run`."""
-  config, nets, devices = _prepare(config, workdir_path, teachers, init_from)
+  config, nets, devices = prepare(config, workdir_path, teachers, init_from)
   with workdir.Workdir(workdir_path) as run_folder:
     fields = stage_fields.by_stage(config)
     stage_records.check_same_fields(workdir_path, fields)
@@ -207,7 +207,7 @@ def _run(config, workdir_path, teachers, on_metrics, stage, init_from):
     return results.read(run_folder.path)
 
 
-def _prepare(
+def prepare(
   config: ml_collections.ConfigDict,
   workdir_path: str,
   teachers: Mapping[str, Teacher],
@@ -215,8 +215,14 @@ def _prepare(
 ) -> tuple[Experiment, Nets, list[jax.Device]]:
   """Completes the config, builds the nets, and checks all before any writing.
 
+  Args:
+    config: as for `run`, like the others.
+
   Returns:
     The config with all fields filled in, the nets, and the devices.
+
+  Raises:
+    UserError: `run` would raise it for this config.
   """
   # The config: its fields, its files, and the teachers that exist already.
   config = external_teachers.add(config, teachers)

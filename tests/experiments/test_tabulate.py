@@ -92,7 +92,10 @@ def _checked_configs():
 
 
 def _effective_fields(fields):
-  """Leaves out the baselines', and those of refinement where there is none."""
+  """Leaves out the baselines', and those of refinement where there is none.
+
+  A run of few teachers fills in that all of them are asked.
+  """
   ignored_prefixes = (
     'baselines.',
     *(() if fields['refine.steps'] else ('refine.',)),
@@ -101,6 +104,7 @@ def _effective_fields(fields):
     name: value
     for name, value in fields.items()
     if not name.startswith(ignored_prefixes)
+    and (name != 'teachers_per_step' or value)
   }
 
 
