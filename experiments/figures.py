@@ -1,4 +1,4 @@
-"""Draws the method, from teachers to the TargetNet, and README's badges.
+"""Draws the method, README's badges, and accuracy over time.
 
 python -m experiments.figures
 
@@ -6,13 +6,16 @@ writes them to `docs/figures/`.
 """
 
 import configparser
+import json
 import pathlib
 import re
 
-from experiments import svg
+from experiments import learning_curves, overview, svg
 
 _ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = _ROOT / 'docs' / 'figures'
+# Of `experiments.accuracy_over_time`, one per training.
+CURVES_FOLDER = _ROOT / 'experiments' / 'curves'
 _TITLE = (
   'Random noise enters a generator, which makes images. Frozen teachers label '
   'them. The generator learns to make images that the teachers recognise. The '
@@ -85,9 +88,28 @@ def draw_badges() -> dict[str, str]:
   }
 
 
+def draw_curves(folder: pathlib.Path = CURVES_FOLDER) -> dict[str, str]:
+  """Draws accuracy over time, a figure per experiment.
+
+  Args:
+    folder: holds what `experiments.accuracy_over_time` wrote.
+
+  Returns:
+    By the file's name, SVG.
+  """
+  curves: dict[str, list[dict]] = {}
+  for path in sorted(folder.glob('*.json')):
+    curve = json.loads(path.read_text(encoding='utf-8'))
+    curves.setdefault(curve['experiment'], []).append(curve)
+  return {
+    f'{name}_curves.svg': learning_curves.draw(overview.TASKS[name], of_task)
+    for name, of_task in curves.items()
+  }
+
+
 def draw_all() -> dict[str, str]:
   """Draws everything, by the file's name."""
-  return {'method.svg': draw_method(), **draw_badges()}
+  return {'method.svg': draw_method(), **draw_badges(), **draw_curves()}
 
 
 def main() -> None:
