@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+import dualgan_jax
 from dualgan_jax.config import builders, schema
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import description, external_teachers
 from dualgan_jax.experiment.nets import build_nets
+from dualgan_jax.experiment.run import run
 from dualgan_jax.teachers import forward, reference_logits, weight_files
 from tests import torch_exports
 from tests.paths import FILES
@@ -16,6 +18,11 @@ FILE = FILES / torch_exports.FILES_BY_VERSION['2.13']
 
 def _config(*, precision='float32', **changes):
   """Builds a checked config of one teacher, with changes of its fields."""
+  return schema.check(_user_config(precision=precision, **changes))
+
+
+def _user_config(*, precision='float32', **changes):
+  """Builds the same as a user has it."""
   config = builders.get_config()
   config.experiment = 'exported'
   config.image_shape = (8, 8, 3)
@@ -36,7 +43,7 @@ def _config(*, precision='float32', **changes):
   config.student = builders.conv((4, 5), (1, 2))
   config.generator.widths = (8, 4)
   config.precision = precision
-  return schema.check(config)
+  return config
 
 
 def test_a_file_is_a_teacher_of_a_run():
@@ -51,6 +58,21 @@ def test_a_file_is_a_teacher_of_a_run():
   assert 'one: block 1 gives 8×8×4, cut after layer1' in text
   assert '4 batch norms that the statistics prior sees' in text
   assert 'logits of its example within' in text
+
+
+@pytest.mark.slow
+def test_a_file_and_no_data_are_enough_for_a_student(tmp_path):
+  config = _user_config(merge=(2,), single_label=True)
+  for group in ('generator', 'dual', 'refine'):
+    config[group].steps = 2
+  for steps in ('compact_steps', 'branched_steps'):
+    config.targetnet[steps] = 2
+  config.refine.branched_steps = 2
+  run(config, str(tmp_path))
+  for folder in ('student', 'branched'):
+    student = dualgan_jax.load(str(tmp_path / folder))
+    assert student.labels == ('a', 'c')
+    assert student.predict(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 2)
 
 
 def test_modules_to_cut_after_may_be_named():
