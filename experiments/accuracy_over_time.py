@@ -28,6 +28,8 @@ import numpy as np
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, launch
+from dualgan_jax.config import stage_table
+from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import real_data, stage_runners, workdir
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.run import prepare, run
@@ -45,12 +47,8 @@ _POINTS = flags.DEFINE_integer(
   'points', 12, 'Measurements in each training.', lower_bound=1
 )
 _USAGE = f'{__doc__}\nFlags of `dualgan train --help` hold here, too.\n'
-# The trainings of the whole compact TargetNet, and the stages before them.
+# The trainings of the whole compact TargetNet.
 _FOLLOWED_PHASES = ('targetnet/compact', 'refine')
-_EARLIER_STAGES = {
-  'targetnet': ('generator', 'dual'),
-  'refine': ('generator', 'dual', 'targetnet'),
-}
 _NO_PICTURE = np.zeros((1, 1, 1), np.uint8)
 
 
@@ -71,8 +69,10 @@ class _FollowedContext(RunContext):
     if phase.name not in _FOLLOWED_PHASES:
       return super().train(phase)
     stage = phase.name.partition('/')[0]
+    # Of the stages since the teachers were there.
+    earlier_stages = stage_table.NAMES[1 : stage_table.NAMES.index(stage)]
     earlier_seconds = self._seconds + sum(
-      self.workdir.seconds(name) for name in _EARLIER_STAGES[stage]
+      self.workdir.seconds(name) for name in earlier_stages
     )
     start_time = time.monotonic()
     measuring_seconds = 0.0
@@ -123,13 +123,20 @@ def follow(
 
   Args:
     config: of an experiment with real test images of one label each.
-    workdir_path: a new folder for the run.
+    workdir_path: a new folder for the run: a resumed one has lost its points.
     num_points: measurements in each training of the TargetNet.
     init_from: folder of a run to take the teachers from.
 
   Returns:
     `experiment`, `objective`, `seed`, and `points`.
+
+  Raises:
+    UserError: there are no real images, or the folder is not new.
   """
+  if not config.data:
+    raise UserError('data: accuracy needs real test images; name some.')
+  if pathlib.Path(workdir_path).exists():
+    raise UserError(f'workdir: {workdir_path} is there; name a new folder.')
   for stage in ('pretrain', 'generator', 'dual'):
     run(config, workdir_path, stage=stage, init_from=init_from)
   longest_training = max(config.targetnet.compact_steps, config.refine.steps)
@@ -167,6 +174,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _follow() -> str:
+  """Follows an experiment as the flags say; returns its curve as JSON."""
+  # After the training it would be too late for an error.
+  if _CURVE.value:
+    pathlib.Path(_CURVE.value).absolute().parent.mkdir(
+      parents=True, exist_ok=True
+    )
   curve = follow(
     experiment_flags.CONFIG.value,
     experiment_flags.WORKDIR.value,

@@ -102,7 +102,9 @@ def draw_curves(folder: pathlib.Path = CURVES_FOLDER) -> dict[str, str]:
     curve = json.loads(path.read_text(encoding='utf-8'))
     curves.setdefault(curve['experiment'], []).append(curve)
   return {
-    f'{name}_curves.svg': learning_curves.draw(overview.TASKS[name], of_task)
+    f'{name}_curves.svg': learning_curves.draw(
+      overview.TASKS.get(name, name), of_task
+    )
     for name, of_task in curves.items()
   }
 

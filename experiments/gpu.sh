@@ -19,21 +19,13 @@ python=${PYTHON:-.venv/bin/python}
 # counted on the CPU.
 export JAX_PLATFORMS=${JAX_PLATFORMS:-cuda,cpu}
 
-usage() {
-  sed -n '2,/^set /p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
-  exit 2
-}
+# shellcheck source=experiments/commands.sh
+source "${BASH_SOURCE[0]%/*}/commands.sh"
 
-# Runs a step, or prints it so that it can be pasted.
-do_() {
-  if [[ $print ]]; then
-    printf '%q ' "$@"
-    echo
-  else
-    # A signal may have come to this shell alone.
-    [[ ! $stopped ]] || exit 75
-    "$@"
-  fi
+# Runs a step, or prints it. A signal may have come to this shell alone.
+step() {
+  [[ $print || ! $stopped ]] || exit 75
+  do_ "$@"
 }
 
 # Writes figures to FOLDER/NAME.json, if they are not there yet.
@@ -41,7 +33,7 @@ measure() {
   local file=$folder/$1.json
   shift
   [[ -e $file ]] ||
-    do_ "$python" -m experiments.benchmark "$@" "--json=$file"
+    step "$python" -m experiments.benchmark "$@" "--json=$file"
 }
 
 # Trains an experiment in FOLDER/EXPERIMENT.
@@ -55,7 +47,7 @@ train() {
     cifar10*) data=(${CIFAR10_PATH:+"--config.data.cifar10.path=$CIFAR10_PATH"}) ;;
     lenet*) data=(${MNIST_PATH:+"--config.data.mnist.path=$MNIST_PATH"}) ;;
   esac
-  do_ "$python" -m experiments.main "--config=$name" \
+  step "$python" -m experiments.main "--config=$name" \
     "--workdir=$folder/${name//[:,]/-}" "${data[@]}" "${teachers[@]}"
 }
 

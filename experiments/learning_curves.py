@@ -20,7 +20,8 @@ def draw(task: str, curves: Sequence[Mapping[str, Any]]) -> str:
 
   Args:
     task: what was trained, in plain words.
-    curves: what `accuracy_over_time.follow` returned, one per objective.
+    curves: what `accuracy_over_time.follow` returned, one per objective,
+      which is `default` or `dafl`.
 
   Returns:
     SVG.

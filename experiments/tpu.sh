@@ -35,20 +35,8 @@ cd dualgan_jax
 ~/.local/bin/uv venv --quiet --clear --python 3.12 .venv
 ~/.local/bin/uv pip install --quiet --python .venv/bin/python ".[tpu,data]"'
 
-usage() {
-  sed -n '2,/^set /p' "$0" | sed '$d; s/^# \{0,1\}//' >&2
-  exit 2
-}
-
-# Runs a command, or prints it so that it can be pasted.
-do_() {
-  if [[ $print ]]; then
-    printf '%q ' "$@"
-    echo
-  else
-    "$@"
-  fi
-}
+# shellcheck source=experiments/commands.sh
+source "${BASH_SOURCE[0]%/*}/commands.sh"
 
 tpu() {
   local action=$1

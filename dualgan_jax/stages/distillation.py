@@ -79,7 +79,7 @@ def phase(
     steps: training steps.
     batch_size: images per step.
     optimiser: of the net's parameters.
-    distillation_loss: `losses.distillation` or `losses.class_distillation`.
+    distillation_loss: `losses.distillation`, or another of its form.
     teachers_per_step: number of teachers that a step draws on each device, but
       not for `draw_stored`; 0 for all of them.
   """

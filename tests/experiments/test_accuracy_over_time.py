@@ -3,6 +3,9 @@
 import json
 import pathlib
 
+import pytest
+
+from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.run import run
 from dualgan_jax.presets import digits
 from experiments import accuracy_over_time
@@ -15,7 +18,7 @@ def _read_top1(workdir):
 
 def test_the_curve_ends_with_the_accuracy_of_the_run(tmp_path):
   curve = accuracy_over_time.follow(
-    digits.get_config('smoke'), str(tmp_path), num_points=2
+    digits.get_config('smoke'), str(tmp_path / 'run'), num_points=2
   )
   points = curve['points']
   assert {point['stage'] for point in points} == {'targetnet', 'refine'}
@@ -23,5 +26,14 @@ def test_the_curve_ends_with_the_accuracy_of_the_run(tmp_path):
   assert seconds == sorted(seconds) and seconds[0] > 0
 
   # What is left, the evaluation, measures the same student.
-  run(digits.get_config('smoke'), str(tmp_path))
-  assert points[-1]['top1'] == _read_top1(tmp_path)
+  run(digits.get_config('smoke'), str(tmp_path / 'run'))
+  assert points[-1]['top1'] == _read_top1(tmp_path / 'run')
+
+
+def test_what_cannot_be_followed_is_said_before_any_training(tmp_path):
+  config = digits.get_config('smoke')
+  with pytest.raises(UserError, match='is there; name a new folder'):
+    accuracy_over_time.follow(config, str(tmp_path), num_points=2)
+  config.data = {}
+  with pytest.raises(UserError, match='needs real test images'):
+    accuracy_over_time.follow(config, str(tmp_path / 'run'), num_points=2)

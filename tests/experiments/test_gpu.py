@@ -1,7 +1,6 @@
-"""The script for a GPU: a linter, and what it runs, in which order."""
+"""The script for a GPU: what it runs, in which order."""
 
 import os
-import pathlib
 import shlex
 import signal
 import subprocess
@@ -84,16 +83,6 @@ def _experiments(calls):
     for argument in call
     if argument.startswith(('--config=', '--experiments='))
   )
-
-
-def test_the_linter_has_no_complaint():
-  process = subprocess.run(
-    [pathlib.Path(sys.executable).with_name('shellcheck'), _SCRIPT],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert process.returncode == 0, process.stdout
 
 
 def test_all_steps_run_once_and_runs_may_resume(python, tmp_path):
