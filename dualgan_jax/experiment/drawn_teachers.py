@@ -47,7 +47,9 @@ def fill_in(
   elif number >= num_teachers:
     number = 0
   elif number and (fault := find_fault(config, nets, number)):
-    raise UserError(f'teachers_per_step: {fault}, or set it to 0.')
+    raise UserError(
+      f'teachers_per_step: {fault}, or set teachers_per_step to 0.'
+    )
   return config.model_copy(update={'teachers_per_step': number})
 
 
