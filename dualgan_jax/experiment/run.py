@@ -270,7 +270,7 @@ def _announce(
   if not parallel.is_first() or not console.is_verbose():
     return None
   stages_to_do = [name for name in stages if not run_folder.finished(name)]
-  outlook = run_plan.make_outlook(nets, config, stages_to_do)
+  outlook = run_plan.make_outlook(nets, config, devices, stages_to_do)
   for line in run_plan.describe_run(
     nets, config, devices, str(run_folder.path), stages_to_do, outlook
   ):

@@ -10,6 +10,7 @@ from dualgan_jax.display import align
 from dualgan_jax.experiment import (
   drawn_teachers,
   memory,
+  net_costs,
   versions,
   workload,
 )
@@ -21,23 +22,35 @@ from dualgan_jax.experiment.routing_decision import (
 from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
+# The least and the largest time that trainings have taken on CPUs, as shares of
+# the estimate by forward passes.
+_TIME_SHARES = 1.2, 3.0
 _PLATFORM_NAMES = {'cpu': 'CPU', 'gpu': 'GPU', 'tpu': 'TPU'}
 
 
 def make_outlook(
-  nets: Nets, config: Experiment, stages: Sequence[str]
+  nets: Nets,
+  config: Experiment,
+  devices: Sequence[jax.Device],
+  stages: Sequence[str],
 ) -> Outlook:
   """Makes the outlook on the phases of the stages that are still to be done.
 
   Args:
     nets: as `build_nets` returns them.
     config: the config that they were built from, with all batches filled in.
+    devices: devices to train on.
     stages: names of the stages that will be trained.
   """
+  if not stages:
+    return Outlook({})
+  costs = net_costs.measure_seconds(nets, config, devices)
   return Outlook(
     {
-      phase_name: flops
-      for phase_name, flops in workload.count_flops(nets, config).items()
+      phase_name: seconds
+      for phase_name, seconds in workload.estimate_phases(
+        nets, config, costs
+      ).items()
       if phase_name.partition('/')[0] in stages
     }
   )
@@ -75,8 +88,7 @@ def describe_run(
     lines.append(f'not now:  {", ".join(done_stages)}')
   lines.append(f'to do:    {", ".join(stages_to_do)}')
   lines += drawn_teachers.describe(config, nets)
-  if outlook.total_flops:
-    speed = workload.measure_speed(nets, config, devices)
+  if outlook.num_phases:
     num_programs = outlook.num_phases
     # Teachers of one net are trained by one program.
     if 'pretrain' in stages_to_do:
@@ -85,7 +97,7 @@ def describe_run(
       num_programs += len(group_by_net(trained_teachers))
     plural = '' if num_programs == 1 else 's'
     lines.append(
-      f'expected: {describe_time(outlook.total_flops, speed)}; compiling '
+      f'expected: {describe_time(outlook.total_work)}; compiling '
       f'{num_programs} program{plural} comes on top'
     )
   return lines
@@ -109,8 +121,13 @@ def describe_plan(
     Lines of at most 80 characters: devices, memory, routing, and a table of
     stages with their work and time.
   """
-  flops_by_stage = workload.sum_by_stage(workload.count_flops(nets, config))
-  speed = workload.measure_speed(nets, config, devices)
+  flops_by_stage, seconds_by_stage = (
+    workload.sum_by_stage(workload.estimate_phases(nets, config, costs))
+    for costs in (
+      net_costs.count_flops(nets, config),
+      net_costs.measure_seconds(nets, config, devices),
+    )
+  )
   table_rows = [
     ['stage', 'batch', 'GFLOP', 'expected time'],
     ['---', '---:', '---:', '---:'],
@@ -122,22 +139,23 @@ def describe_plan(
         stage,
         str(getattr(config, stage).batch),
         f'{flops / 1e9:,.0f}',
-        'done' if is_finished else describe_time(flops, speed),
+        'done' if is_finished else describe_time(seconds_by_stage[stage]),
       ]
     )
-  flops_left = sum(
-    flops
-    for stage, flops in flops_by_stage.items()
+  seconds_left = sum(
+    seconds
+    for stage, seconds in seconds_by_stage.items()
     if stage not in finished_stages
   )
+  speed = sum(flops_by_stage.values()) / sum(seconds_by_stage.values())
   return [
     f'devices: {describe_devices(devices)}, {speed / 1e9:,.3g} GFLOP/s as the '
-    'student answers',
+    'nets answer',
     _describe_memory(nets, config, devices),
     f'routing: {_describe_routing(nets, config)}',
     *drawn_teachers.describe(config, nets),
     align(table_rows),
-    f'all stages: {describe_time(flops_left, speed)}; compiling and '
+    f'all stages: {describe_time(seconds_left)}; compiling and '
     'evaluating come on top',
   ]
 
@@ -151,14 +169,13 @@ def describe_devices(devices: Sequence[jax.Device]) -> str:
   return f'{len(devices)} × {f"{kind} ({platform})" if is_named else platform}'
 
 
-def describe_time(flops: float, speed: float) -> str:
+def describe_time(forward_seconds: float) -> str:
   """Describes how long a training takes, as 'about 2 to 5 minutes'.
 
   Args:
-    flops: of the training.
-    speed: of the devices, as `workload.measure_speed` returns it.
+    forward_seconds: as `workload.estimate_phases` returns them.
   """
-  least, most = workload.estimate_seconds(flops, speed)
+  least, most = (forward_seconds * share for share in _TIME_SHARES)
   for unit, seconds in (('hours', 3600), ('minutes', 60)):
     if least >= 2 * seconds:
       return f'about {least / seconds:.0f} to {most / seconds:.0f} {unit}'

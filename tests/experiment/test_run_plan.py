@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from dualgan_jax.config import schema
-from dualgan_jax.experiment import net_drawing, run_plan, workload
+from dualgan_jax.experiment import net_costs, net_drawing, run_plan, workload
 from dualgan_jax.experiment.nets import build_nets
 from dualgan_jax.presets import digits
 
@@ -19,6 +19,13 @@ def smoke():
   return build_nets(config), config
 
 
+def _count_flops(nets, config):
+  """Counts the FLOPs of all phases."""
+  return workload.estimate_phases(
+    nets, config, net_costs.count_flops(nets, config)
+  )
+
+
 def test_flops_are_about_those_of_the_compiled_steps():
   # docs/performance.md: GFLOP of one step of `digits`, as XLA counts them.
   expected = {
@@ -31,7 +38,7 @@ def test_flops_are_about_those_of_the_compiled_steps():
     'refine': (3.152, 1000),
   }
   config = schema.check(digits.get_config())
-  flops = workload.count_flops(build_nets(config), config)
+  flops = _count_flops(build_nets(config), config)
   for phase_name, (step_gflop, num_steps) in expected.items():
     assert flops[phase_name] == pytest.approx(
       1e9 * step_gflop * num_steps, rel=0.2
@@ -39,7 +46,7 @@ def test_flops_are_about_those_of_the_compiled_steps():
 
 
 def test_phases_are_those_of_a_run_in_their_order(smoke):
-  assert list(workload.count_flops(*smoke)) == [
+  assert list(_count_flops(*smoke)) == [
     *('pretrain/high', 'pretrain/low'),
     *('generator/probe', 'generator/misfit', 'generator/train'),
     *('dual/block_1', 'dual/block_2', 'dual/block_3'),
@@ -56,24 +63,55 @@ def test_stages_without_steps_and_routed_images_cost_less():
     config.dual.steps = config.refine.steps = 0
     config.baselines.enabled = False
     checked_config = schema.check(config)
-    flops = workload.count_flops(build_nets(checked_config), checked_config)
+    flops = _count_flops(build_nets(checked_config), checked_config)
     assert list(flops)[2:] == ['generator/train', 'targetnet/compact']
     generator_flops[routing] = flops['generator/train']
   assert generator_flops['on'] < generator_flops['off']
 
 
+def test_seconds_are_those_of_each_net_times_its_passes(smoke):
+  nets, config = smoke
+  flops = net_costs.count_flops(nets, config)
+  # A generator that takes no time, and all else at 1 FLOP per second.
+  costs = flops._replace(generator=0.0)
+  work = workload.estimate_phases(nets, config, costs)
+  num_images = config.pretrain.steps * config.pretrain.batch
+  assert work['pretrain/high'] == pytest.approx(
+    3 * num_images * flops.teachers['high'].after(0)
+  )
+  whole = workload.estimate_phases(nets, config, flops)
+  num_images = config.generator.steps * config.generator.batch
+  assert whole['generator/train'] - work['generator/train'] == pytest.approx(
+    3 * num_images * flops.generator
+  )
+
+
+def test_parts_of_a_net_share_its_seconds_as_they_share_its_flops(smoke):
+  flops = net_costs.count_flops(*smoke)
+  seconds = net_costs.measure_seconds(*smoke, jax.devices()[:1])
+  assert seconds.generator > 0
+  assert seconds.teachers.keys() == flops.teachers.keys()
+  # Both teachers are of one net, which is timed once.
+  assert seconds.teachers['high'] == seconds.teachers['low']
+  student_shares, expected_shares = (
+    [part / costs.student.after(0) for part in costs.student.blocks]
+    for costs in (seconds, flops)
+  )
+  assert student_shares == pytest.approx(expected_shares)
+
+
 @pytest.mark.parametrize(
-  ('flops', 'text'),
+  ('forward_seconds', 'text'),
   [
     (10.0, 'less than a minute'),
     (60.0, 'about 1 to 4 minutes'),
-    (1200.0, 'about 25 to 67 minutes'),
-    (36000.0, 'about 12 to 33 hours'),
+    (1200.0, 'about 24 to 60 minutes'),
+    (36000.0, 'about 12 to 30 hours'),
   ],
 )
-def test_time_is_a_range(flops, text):
-  # At 1 FLOP/s, of which a training reaches 0.3 to 0.8.
-  assert run_plan.describe_time(flops, 1.0) == text
+def test_time_is_a_range(forward_seconds, text):
+  # A training takes 1.2 to 3 times as long as its forward passes.
+  assert run_plan.describe_time(forward_seconds) == text
 
 
 def test_a_dry_run_tells_devices_memory_routing_and_time(smoke):
@@ -88,10 +126,9 @@ def test_a_dry_run_tells_devices_memory_routing_and_time(smoke):
 
 def test_a_run_tells_what_is_done_and_what_is_to_do(smoke):
   stages = ('refine', 'evaluate')
-  outlook = run_plan.make_outlook(*smoke, stages)
-  lines = run_plan.describe_run(
-    *smoke, jax.devices()[:1], '/runs/x', stages, outlook
-  )
+  devices = jax.devices()[:1]
+  outlook = run_plan.make_outlook(*smoke, devices, stages)
+  lines = run_plan.describe_run(*smoke, devices, '/runs/x', stages, outlook)
   assert lines[1:4] == [
     'folder:   /runs/x',
     'not now:  pretrain, generator, dual, targetnet, baselines',
