@@ -2,8 +2,8 @@
 
 Lines are records of Python's `logging`, each under the name of the module that
 prints it, such as `dualgan_jax.experiment.run`. The logger `dualgan_jax` has a
-handler that writes them to stderr, above the bar where there is one. Of several
-processes only the first one prints.
+handler that writes them to stderr, above the bar where there is one, or to the
+output of a notebook's cell. Of several processes only the first one prints.
 """
 
 import logging
@@ -11,18 +11,14 @@ import sys
 import time
 
 import rich.console
-import rich.progress
-import rich.table
-import rich.text
 
 from dualgan_jax.display import format_seconds, printable
-from dualgan_jax.training import parallel
+from dualgan_jax.training import parallel, progress_bars
 from dualgan_jax.training.outlook import Outlook
 
 _ROOT_NAME = 'dualgan_jax'
 # Seconds between two lines where the output is no terminal.
 _LINE_INTERVAL = 10
-_REFRESHES_PER_SECOND = 4
 
 
 class _Terminal(rich.console.Console):
@@ -38,7 +34,7 @@ _TERMINAL = _Terminal(stderr=True, force_jupyter=False)
 
 
 class Progress:
-  """Shows how far a phase is: a bar on a terminal, else a line now and then.
+  """Shows how far a phase is: a bar, or a line now and then in a pipe.
 
   Compiling takes no step, so the time left is that of the steps alone; until
   `start_clock` there is none.
@@ -64,18 +60,13 @@ class Progress:
     self._start_time = self._last_line_time = time.monotonic()
     # Step and time from which the steps are timed.
     self._timed_from: tuple[int, float] | None = None
-    self._bar = None
+    self._bar: progress_bars.Bar | None = None
     if not num_steps:
       return
-    if is_verbose() and _TERMINAL.is_terminal and parallel.is_first():
-      self._bar = _make_bar()
-      self._task = self._bar.add_task(
-        printable(phase_name),
-        total=num_steps,
-        completed=first_step,
-        status='compiling...',
-      )
-      self._bar.start()
+    if is_verbose() and parallel.is_first():
+      self._bar = _make_bar(phase_name, num_steps)
+    if self._bar is not None:
+      self._bar.update(first_step, 'compiling...')
     elif first_step < num_steps:
       say(f'{phase_name}: compiling...')
 
@@ -109,7 +100,7 @@ class Progress:
         is_done and f'took {format_seconds(now - self._start_time)}',
       ]
       status = ', '.join(filter(None, status_parts))
-      self._bar.update(self._task, completed=step, status=status)
+      self._bar.update(step, status)
       return
     # The last step always gets its line.
     if now - self._last_line_time < _LINE_INTERVAL and step < self._num_steps:
@@ -125,7 +116,7 @@ class Progress:
     say(', '.join(filter(None, line_parts)))
 
   def close(self) -> None:
-    """Ends the bar, which stays on the screen."""
+    """Ends the bar, which stays."""
     if self._bar is not None:
       self._bar.stop()
 
@@ -150,16 +141,19 @@ class Progress:
     return phase_left, format_seconds(phase_seconds + later_seconds)
 
 
-class _StderrHandler(logging.Handler):
-  """Prints records on stderr, past any progress bar."""
+class _ConsoleHandler(logging.Handler):
+  """Prints records past any progress bar."""
 
   def emit(self, record: logging.LogRecord) -> None:
     """Prints a record as one line, whatever is in it."""
     if not parallel.is_first():
       return
     line = printable(self.format(record))
+    # A notebook shows what is on stderr as an error.
+    if progress_bars.is_in_notebook():
+      print(line, flush=True)
     # A pipe gets the line as it is.
-    if _TERMINAL.is_terminal:
+    elif _TERMINAL.is_terminal:
       # Broken between words only: a long path can still be copied.
       _TERMINAL.print(
         line, markup=False, highlight=False, overflow='ignore', crop=False
@@ -202,7 +196,7 @@ def is_verbose() -> bool:
 
 
 def set_up_logging() -> None:
-  """Lets the package's records of level INFO and above reach stderr.
+  """Lets the package's records of level INFO and above reach the user.
 
   A program that logs for itself takes the handler away, and has the records
   propagate.
@@ -211,37 +205,19 @@ def set_up_logging() -> None:
   if logger.level == logging.NOTSET:
     logger.setLevel(logging.INFO)
   if not logger.handlers:
-    logger.addHandler(_StderrHandler())
+    logger.addHandler(_ConsoleHandler())
     # Else a handler of the root logger would print each line once more.
     logger.propagate = False
 
 
-class _Status(rich.progress.ProgressColumn):
-  """Shows what the task's field `status` says."""
-
-  def render(self, task: rich.progress.Task) -> rich.text.Text:
-    """Returns the text of the column."""
-    return rich.text.Text(task.fields['status'])
-
-
-def _make_bar() -> rich.progress.Progress:
-  """Makes a bar that fits into 80 columns."""
-  # Only the bar gives way where the line is short.
-  whole, rest = rich.table.Column(no_wrap=True), rich.table.Column(ratio=1)
-  return rich.progress.Progress(
-    rich.progress.TextColumn(
-      '{task.description}', markup=False, table_column=whole
-    ),
-    rich.progress.BarColumn(bar_width=None, table_column=rest),
-    rich.progress.MofNCompleteColumn(table_column=whole),
-    _Status(table_column=whole),
-    console=_TERMINAL,
-    expand=True,
-    refresh_per_second=_REFRESHES_PER_SECOND,
-    # Lines that other code prints are not to be wrapped.
-    redirect_stdout=False,
-    redirect_stderr=False,
-  )
+def _make_bar(phase_name: str, num_steps: int) -> progress_bars.Bar | None:
+  """Makes a bar where one can be drawn."""
+  # First, since a kernel's variables make rich take a notebook for a terminal.
+  if progress_bars.is_in_notebook():
+    return progress_bars.NotebookBar(phase_name, num_steps)
+  if _TERMINAL.is_terminal:
+    return progress_bars.TerminalBar(_TERMINAL, phase_name, num_steps)
+  return None
 
 
 set_up_logging()

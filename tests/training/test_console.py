@@ -1,6 +1,7 @@
 import io
 import logging
 import re
+import sys
 import types
 
 import pytest
@@ -184,3 +185,62 @@ def test_a_program_takes_the_lines_into_a_log_of_its_own(
     ('dualgan_jax', logging.WARNING, 'mind the gap'),
   ]
   assert capsys.readouterr().err == ''
+
+
+class Notebook:
+  """What a notebook's kernel offers: outputs that can be replaced."""
+
+  def __init__(self):
+    self.outputs = []
+    self.kernel = object()
+
+  def display(self, data, *, raw, display_id):
+    assert raw and display_id
+    self.outputs.append([data])
+    history = self.outputs[-1]
+    return types.SimpleNamespace(
+      update=lambda data, *, raw: history.append(data)
+    )
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+  """A notebook, in whose kernel the test runs."""
+  notebook = Notebook()
+  display = types.SimpleNamespace(display=notebook.display)
+  ipython = types.SimpleNamespace(get_ipython=lambda: notebook, display=display)
+  monkeypatch.setitem(sys.modules, 'IPython', ipython)
+  return notebook
+
+
+def test_a_notebook_gets_one_output_for_each_phase(notebook, capsys):
+  for phase_name in ('toy', 'a<b'):
+    progress = console.Progress(phase_name, 0, 10)
+    progress.start_clock(1)
+    for step in range(2, 11):
+      progress.show(step, 0.5)
+    progress.close()
+  assert [history[0]['text/plain'] for history in notebook.outputs] == [
+    'toy 0/10 compiling...',
+    'a<b 0/10 compiling...',
+  ]
+  last = notebook.outputs[1][-1]
+  assert last['text/plain'] == 'a<b 10/10 loss 0.5000, took 0:00:00'
+  assert last['text/html'] == (
+    '<code>a&lt;b <progress value="10" max="10"></progress> '
+    '10/10 loss 0.5000, took 0:00:00</code>'
+  )
+  # Drawn a few times per second, and not at each step.
+  assert len(notebook.outputs[1]) < 5
+  assert capsys.readouterr() == ('', '')
+
+
+def test_lines_are_no_errors_in_a_notebook(notebook, capsys):
+  console.say('hello')
+  assert capsys.readouterr() == ('hello\n', '')
+
+
+def test_ipython_in_a_terminal_is_no_notebook(notebook, capsys):
+  del notebook.kernel
+  console.say('hello')
+  assert capsys.readouterr() == ('', 'hello\n')
