@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from dualgan_jax.networks.head import Head
 from dualgan_jax.networks.normalization import normalize
+from dualgan_jax.networks.thin_convolution import conv_general_dilated
 
 # By collection: 'params', and 'batch_stats' if there is batch norm.
 Variables = dict[str, Any]
@@ -319,6 +320,7 @@ def _convolve(module, features, *, stride=1, kernel_size=3, padding='SAME'):
     padding=padding,
     use_bias=not module.batch_norm,
     dtype=module.dtype,
+    conv_general_dilated=conv_general_dilated,
   )(features)
 
 

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from dualgan_jax.networks.thin_convolution import conv_general_dilated
+
 # By Flax's name of a variable, PyTorch's.
 _TORCH_LEAF_NAMES = {
   'kernel': 'weight',
@@ -53,6 +55,7 @@ def conv(
     padding=padding,
     use_bias=use_bias,
     dtype=dtype,
+    conv_general_dilated=conv_general_dilated,
     name=name,
   )
 

@@ -21,10 +21,11 @@ def count_parameters(variables: Any) -> int:
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
-  """Counts the FLOPs of one call, as XLA does for a CPU before it optimises.
+  """Counts the FLOPs of one call, as XLA does before it optimises.
 
-  If JAX_PLATFORMS leaves the CPU out, the count is that of a program compiled
-  for the device, and may differ.
+  What a net computes in another way on CPUs counts as it is written. If
+  JAX_PLATFORMS leaves the CPU out, the count is that of a program compiled for
+  the device, and may differ.
 
   Args:
     function: any jittable function.
@@ -34,10 +35,13 @@ def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
   # The same device everywhere, so that tables of several machines agree.
   try:
     device = jax.local_devices(backend='cpu')[0]
+    platforms = ('tpu',)
   except RuntimeError:
     device = jax.local_devices()[0]
+    platforms = None
   with jax.default_device(device):
-    lowered = jax.jit(function).lower(*shapes)
+    traced = jax.jit(function).trace(*shapes)
+    lowered = traced.lower(lowering_platforms=platforms)
   # GPUs and TPUs count only programs that they have compiled.
   cost_analysis = lowered.cost_analysis() or lowered.compile().cost_analysis()
   # Where nothing is computed, as by a block that only selects, there is none.

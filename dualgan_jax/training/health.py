@@ -129,7 +129,8 @@ class Watch:
     yield (
       'empty',
       f'generated images are empty: {labels_per_image:.2f} labels per image; '
-      'raise objective.bn_prior_weight, or set objective.never_empty.'
+      'raise objective.bn_prior_weight or set objective.never_empty, and see '
+      'whether teachers answer real images as they should.'
       if is_empty
       else None,
     )
