@@ -14,7 +14,10 @@ images.
   agreement proves nothing, and counts for nothing here. A low one is beyond
   what any good student had, hence `MIN_AGREEMENT`.
 * Kept accuracy, where there are real images. A student that keeps less than
-  half is of no use, whatever the generated images say.
+  half is of no use, whatever the generated images say. Answers to generated
+  images are no reason to doubt one that keeps most: clients of federated
+  learning contradicted one another on 73 % of them, and their student kept 97 %
+  of their accuracy.
 * Provisional: missing and rare labels, sure and contradictory teachers. Stored
   results do not hold them. The bound of empty images is that of
   `training.health`, which warns in training.
@@ -34,7 +37,7 @@ USABLE, DOUBTFUL, NOT_USABLE = 'usable', 'doubtful', 'not usable'
 # A teacher that gives its label at least this probability is sure of it.
 SURE_PROBABILITY = 0.9
 # Share of the labels that no image shows. Provisional.
-MAX_MISSING_FATAL = 0.5
+MISSING_FATAL = 0.5
 # Images of a label over those of an even distribution. Provisional.
 MIN_EVENNESS = 0.1
 # Share of images of which the teachers are sure. Provisional.
@@ -168,7 +171,9 @@ def judge(
       f'on real test images the student keeps {score_share:.0%} of the '
       'teachers’ score'
     )
-  doubts += _judge_answers(findings)
+  # They stand for real images only where there are none, or to explain these.
+  if score_share is None or score_share < MIN_KEPT:
+    doubts += _judge_answers(findings)
   if fatal:
     return NOT_USABLE, fatal + doubts
   if doubts:
@@ -240,7 +245,7 @@ def _judge_labels(findings: Findings) -> tuple[list[str], list[str]]:
     return fatal, doubts
   missing = [label for label, count in counts.items() if count == 0]
   if missing:
-    is_fatal = len(missing) > MAX_MISSING_FATAL * len(counts)
+    is_fatal = len(missing) >= MISSING_FATAL * len(counts)
     pronoun = 'it' if len(missing) == 1 else 'them'
     (fatal if is_fatal else doubts).append(
       f'no generated image shows {_list_labels(missing)}: the student has not '

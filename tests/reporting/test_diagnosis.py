@@ -115,6 +115,15 @@ def test_each_reason_to_doubt(changes, reason):
   assert diagnosis.judge(findings) == ('doubtful', [reason])
 
 
+def test_real_images_count_more_than_answers_to_generated_ones():
+  findings = _findings(contradictions=0.7, sure_share=0.1)
+  assert diagnosis.judge(findings, score_share=0.95)[0] == 'usable'
+  assert len(diagnosis.judge(findings, score_share=0.85)[1]) == 3
+  # Whole labels may be wrong all the same.
+  findings = _findings(label_counts={'a': 99, 'b': 4}, label_agreement={})
+  assert diagnosis.judge(findings, score_share=0.95)[0] == 'doubtful'
+
+
 @pytest.mark.parametrize(
   ('changes', 'score_share', 'reason'),
   [
@@ -125,9 +134,9 @@ def test_each_reason_to_doubt(changes, reason):
       'probability above 0.5',
     ),
     (
-      {'label_counts': {'a': 100, **dict.fromkeys('bcd', 0)}},
+      {'label_counts': {'a': 50, 'b': 50, **dict.fromkeys('cd', 0)}},
       None,
-      'no generated image shows b, c or d: the student has not learned them',
+      'no generated image shows c or d: the student has not learned them',
     ),
     (
       {},
