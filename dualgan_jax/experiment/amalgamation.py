@@ -12,10 +12,11 @@ from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import run
-from dualgan_jax.reporting import cost
+from dualgan_jax.reporting import cost, diagnosis
 from dualgan_jax.student.student import Student, load
 from dualgan_jax.teachers import forward, protocol
 from dualgan_jax.teachers.teacher import Teacher
+from dualgan_jax.training import console
 
 # The least width of a block, and the greatest of the first one, which doubles
 # from block to block, as in a ResNet.
@@ -58,10 +59,13 @@ def amalgamate(
   teachers_by_name = _normalize_teachers(teachers)
   image_shape = image_shape or _find_common_image_shape(teachers_by_name)
   config = _make_config(teachers_by_name, labels, image_shape, student)
-  run(
+  results = run(
     builders.changed(config, config_fields), workdir, teachers=teachers_by_name
   )
-  return load(stage_records.absolute(workdir) / 'student')
+  run_folder = stage_records.absolute(workdir)
+  console.say(f'report: {run_folder / "report.html"}')
+  console.say(diagnosis.verdict_line(results))
+  return load(run_folder / 'student')
 
 
 def _make_config(

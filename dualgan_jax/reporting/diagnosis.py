@@ -18,8 +18,12 @@ images.
   images are no reason to doubt one that keeps most: clients of federated
   learning contradicted one another on 73 % of them, and their student kept 97 %
   of their accuracy.
-* Provisional: missing and rare labels, sure and contradictory teachers. Stored
-  results do not hold them. The bound of empty images is that of
+* Sure teachers. Those of docs/notebooks/own_teachers.ipynb are sure of 15 % of
+  the images, and their student is right on 98 % of real ones; those of three
+  runs of `digits:dafl` of 4 to 9 %, and their students keep 53 to 70 %.
+* Contradictory teachers. The clients above show that a share of 73 % does no
+  harm; no run has shown what does.
+* Provisional: missing and rare labels. The bound of empty images is that of
   `training.health`, which warns in training.
 """
 
@@ -40,16 +44,15 @@ SURE_PROBABILITY = 0.9
 MISSING_FATAL = 0.5
 # Images of a label over those of an even distribution. Provisional.
 MIN_EVENNESS = 0.1
-# Share of images of which the teachers are sure. Provisional.
-MIN_SURE = 0.25
+# Share of images of which the teachers are sure.
+MIN_SURE = 0.1
 # Share of images on which student and teachers give the same label.
 MIN_AGREEMENT = 0.5
 # Of the images of one label: as `MIN_AGREEMENT`, if there are enough of them.
 MIN_LABEL_AGREEMENT = 0.25
 _MIN_LABEL_IMAGES = 10
 # Share of images on which owners of a label contradict one another.
-# Provisional.
-MAX_CONTRADICTIONS = 0.25
+MAX_CONTRADICTIONS = 0.9
 # Share of the teachers' score on real images that the student keeps.
 MIN_KEPT = 0.9
 MIN_KEPT_FATAL = 0.5

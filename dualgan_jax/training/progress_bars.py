@@ -110,8 +110,8 @@ class NotebookBar:
     picture = f'<progress value="{step}" max="{self._num_steps}"></progress>'
     data = {
       'text/plain': f'{self._phase_name} {text}',
-      'text/html': f'<code>{html.escape(self._phase_name)} {picture} '
-      f'{html.escape(text)}</code>',
+      'text/html': f'<pre style="margin: 0">{html.escape(self._phase_name)} '
+      f'{picture} {html.escape(text)}</pre>',
     }
     if self._output is None:
       self._output = display.display(data, raw=True, display_id=True)

@@ -42,11 +42,12 @@ def test_teachers_become_a_student(tmp_path):
 def configs(monkeypatch):
   """Records the configs of runs, which are not done."""
   recorded_configs = []
-  monkeypatch.setattr(
-    amalgamation,
-    'run',
-    lambda config, *_, **__: recorded_configs.append(config),
-  )
+
+  def record(config, *_, **__):
+    recorded_configs.append(config)
+    return {'diagnosis': {'verdict': 'doubtful', 'reasons': ['nothing ran']}}
+
+  monkeypatch.setattr(amalgamation, 'run', record)
   monkeypatch.setattr(amalgamation, 'load', lambda _: None)
   return recorded_configs
 
@@ -86,6 +87,16 @@ def test_sizes_are_those_of_the_smallest_teacher(configs):
   assert config.image_shape == (32, 32, 1)
   assert config.student.strides == (2, 6)
   assert config.generator.widths == (32, 16)
+
+
+def test_the_verdict_is_said_at_the_end(configs, capsys, tmp_path):
+  amalgamation.amalgamate(
+    tiny.both_teachers(), image_shape=tiny.IMAGE, workdir=tmp_path
+  )
+  assert capsys.readouterr().err.splitlines() == [
+    f'report: {tmp_path}/report.html',
+    'Verdict: doubtful: nothing ran.',
+  ]
 
 
 def test_arguments_take_precedence(configs):

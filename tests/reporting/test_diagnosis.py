@@ -100,12 +100,12 @@ def test_nothing_against_it_is_usable():
       'the student mostly gives other labels to generated images of b',
     ),
     (
-      {'sure_share': 0.2},
-      'teachers are sure of 20% of the generated images only',
+      {'sure_share': 0.08},
+      'teachers are sure of 8% of the generated images only',
     ),
     (
-      {'contradictions': 0.3},
-      'on 30% of the generated images teachers that share a label contradict '
+      {'contradictions': 0.95},
+      'on 95% of the generated images teachers that share a label contradict '
       'one another',
     ),
   ],
@@ -116,7 +116,7 @@ def test_each_reason_to_doubt(changes, reason):
 
 
 def test_real_images_count_more_than_answers_to_generated_ones():
-  findings = _findings(contradictions=0.7, sure_share=0.1)
+  findings = _findings(contradictions=0.95, sure_share=0.05)
   assert diagnosis.judge(findings, score_share=0.95)[0] == 'usable'
   assert len(diagnosis.judge(findings, score_share=0.85)[1]) == 3
   # Whole labels may be wrong all the same.
@@ -159,11 +159,11 @@ def test_many_labels_are_not_all_named():
 
 
 def test_the_line_for_a_terminal():
-  entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.1))
+  entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.05))
   line = diagnosis.verdict_line({'diagnosis': json.loads(json.dumps(entry))})
   assert line == (
     'Verdict: doubtful: student and teachers give the same label on 40% of the '
-    'generated images; teachers are sure of 10% of the generated images only.'
+    'generated images; teachers are sure of 5% of the generated images only.'
   )
   assert diagnosis.verdict_line({'metrics': {}}) == ''
 

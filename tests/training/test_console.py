@@ -227,8 +227,8 @@ def test_a_notebook_gets_one_output_for_each_phase(notebook, capsys):
   last = notebook.outputs[1][-1]
   assert last['text/plain'] == 'a<b 10/10 loss 0.5000, took 0:00:00'
   assert last['text/html'] == (
-    '<code>a&lt;b <progress value="10" max="10"></progress> '
-    '10/10 loss 0.5000, took 0:00:00</code>'
+    '<pre style="margin: 0">a&lt;b <progress value="10" max="10"></progress> '
+    '10/10 loss 0.5000, took 0:00:00</pre>'
   )
   # Drawn a few times per second, and not at each step.
   assert len(notebook.outputs[1]) < 5
