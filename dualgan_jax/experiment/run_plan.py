@@ -22,9 +22,9 @@ from dualgan_jax.experiment.routing_decision import (
 from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
-# The least and the largest time that trainings have taken on CPUs, as shares of
-# the estimate by forward passes.
-_TIME_SHARES = 1.2, 3.0
+# The least and the largest time that trainings have taken on CPUs, over the
+# estimate by forward passes.
+_TIME_FACTORS = 1.2, 3.0
 _PLATFORM_NAMES = {'cpu': 'CPU', 'gpu': 'GPU', 'tpu': 'TPU'}
 
 
@@ -175,7 +175,7 @@ def describe_time(forward_seconds: float) -> str:
   Args:
     forward_seconds: as `workload.estimate_phases` returns them.
   """
-  least, most = (forward_seconds * share for share in _TIME_SHARES)
+  least, most = (forward_seconds * factor for factor in _TIME_FACTORS)
   for unit, seconds in (('hours', 3600), ('minutes', 60)):
     if least >= 2 * seconds:
       return f'about {least / seconds:.0f} to {most / seconds:.0f} {unit}'

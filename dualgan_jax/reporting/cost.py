@@ -35,6 +35,7 @@ def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
   # The same device everywhere, so that tables of several machines agree.
   try:
     device = jax.local_devices(backend='cpu')[0]
+    # A TPU's program has no tricks for CPUs; nothing is compiled for it.
     platforms = ('tpu',)
   except RuntimeError:
     device = jax.local_devices()[0]
