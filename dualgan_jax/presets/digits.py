@@ -2,9 +2,9 @@
 
     dualgan train --config=digits --workdir=runs/digits [--config.seed=N]
 
-Five to nine minutes without data, on both cores of an older AMD EPYC, no GPU.
+Nine minutes without data, on one shared core of an AMD EPYC, no GPU.
 Top-1, seeds 0, 1 and 2: teachers together 0.991 ± 0.003, compact TargetNet
-0.988 ± 0.005, branched 0.985 ± 0.008.
+0.990 ± 0.006, branched 0.989 ± 0.007.
 Variants, and how the values were chosen: experiments/notes/digits.md
 """
 
