@@ -39,8 +39,11 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   # A branched net would hold a copy of each client's last blocks.
   config.dual.steps = 0
   config.targetnet.compact_steps = 500
-  config.refine.steps = 400
+  config.refine.steps = 800
   config.refine.replay_steps = 2
+  # As in `lenet`: without batch norm, the reward is what teaches.
+  config.refine.reward = 'logits'
+  config.refine.adversarial_weight = 0.1
   config.augmentation.shift = 2
   config.augmentation.mixup = 0.5
   builders.apply_variants(config, variants, VARIANTS)
@@ -125,7 +128,6 @@ def _clients_100(config: ml_collections.ConfigDict) -> None:
   # So that each client is asked often enough.
   config.generator.steps = 1000
   config.targetnet.compact_steps = 1000
-  config.refine.steps = 800
 
 
 def _set_alpha(config: ml_collections.ConfigDict, alpha: float) -> None:

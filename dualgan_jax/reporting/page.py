@@ -240,15 +240,18 @@ def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
   """Describes a figure of shipped runs in a sentence; '' if none has it."""
   if not ranges:
     return ''
-  parts = [
-    f'{values[0]:.0%} to {values[1]:.0%} in {ranges[f"num_{group}"]} '
-    f'that {text}'
-    for group, text in (
-      ('good', f'keep {diagnosis.MIN_KEPT:.0%} or more of their accuracy'),
-      ('poor', 'keep less'),
-    )
-    if (values := ranges[group])
-  ]
+  parts = []
+  for group, text in (
+    ('good', f'{diagnosis.MIN_KEPT:.0%} or more of their accuracy'),
+    ('poor', 'less'),
+  ):
+    if ranges[group]:
+      least, most = (f'{value:.0%}' for value in ranges[group])
+      number = ranges[f'num_{group}']
+      parts.append(
+        f'{least if least == most else f"{least} to {most}"} in '
+        f'{"one that keeps" if number == 1 else f"{number} that keep"} {text}'
+      )
   return f'Shipped runs: {", ".join(parts)}.'
 
 
