@@ -95,8 +95,10 @@ def measure_seconds(
       batch,
       devices,
     )
-    scale = seconds / max(net_costs.after(0), 1)
-    return jax.tree.map(lambda part_flops: part_flops * scale, net_costs)
+    seconds_per_flop = seconds / max(net_costs.after(0), 1)
+    return jax.tree.map(
+      lambda part_flops: part_flops * seconds_per_flop, net_costs
+    )
 
   teacher_costs = {}
   for group in group_by_net(list(nets.teachers.values())):

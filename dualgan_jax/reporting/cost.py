@@ -1,5 +1,6 @@
 """Measures the cost of a net: parameters and floating-point operations."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -35,14 +36,16 @@ def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
   # The same device everywhere, so that tables of several machines agree.
   try:
     device = jax.local_devices(backend='cpu')[0]
-    # A TPU's program has no tricks for CPUs; nothing is compiled for it.
-    platforms = ('tpu',)
   except RuntimeError:
     device = jax.local_devices()[0]
-    platforms = None
   with jax.default_device(device):
     traced = jax.jit(function).trace(*shapes)
-    lowered = traced.lower(lowering_platforms=platforms)
+    lowered = traced.lower()
+    if device.platform == 'cpu':
+      # A TPU's program has no tricks for CPUs; nothing is compiled for it. One
+      # that calls the host, as `jax.debug.print` does, is for its own device.
+      with contextlib.suppress(ValueError):
+        lowered = traced.lower(lowering_platforms=('tpu',))
   # GPUs and TPUs count only programs that they have compiled.
   cost_analysis = lowered.cost_analysis() or lowered.compile().cost_analysis()
   # Where nothing is computed, as by a block that only selects, there is none.

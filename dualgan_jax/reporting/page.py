@@ -247,11 +247,10 @@ def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
   ):
     if ranges[group]:
       least, most = (f'{value:.0%}' for value in ranges[group])
-      number = ranges[f'num_{group}']
-      parts.append(
-        f'{least if least == most else f"{least} to {most}"} in '
-        f'{"one that keeps" if number == 1 else f"{number} that keep"} {text}'
-      )
+      span = least if least == most else f'{least} to {most}'
+      num_runs = ranges[f'num_{group}']
+      runs = 'one that keeps' if num_runs == 1 else f'{num_runs} that keep'
+      parts.append(f'{span} in {runs} {text}')
   return f'Shipped runs: {", ".join(parts)}.'
 
 

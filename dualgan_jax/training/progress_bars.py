@@ -107,11 +107,13 @@ class NotebookBar:
 
     step, status = self._state
     text = f'{step}/{self._num_steps} {status}'
-    picture = f'<progress value="{step}" max="{self._num_steps}"></progress>'
+    progress_html = (
+      f'<progress value="{step}" max="{self._num_steps}"></progress>'
+    )
     data = {
       'text/plain': f'{self._phase_name} {text}',
       'text/html': f'<pre style="margin: 0">{html.escape(self._phase_name)} '
-      f'{picture} {html.escape(text)}</pre>',
+      f'{progress_html} {html.escape(text)}</pre>',
     }
     if self._output is None:
       self._output = display.display(data, raw=True, display_id=True)

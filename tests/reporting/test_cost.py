@@ -74,3 +74,13 @@ def test_flops_where_only_compiled_programs_are_counted(monkeypatch):
   a = jax.ShapeDtypeStruct((2, 3), jnp.float32)
   b = jax.ShapeDtypeStruct((3, 4), jnp.float32)
   assert cost.count_flops(jnp.matmul, a, b) == 2 * 4 * 3 * 2
+
+
+def test_a_net_that_prints_is_counted():
+  def printing_net(images):
+    jax.debug.print('{}', images[0, 0])
+    return images @ images
+
+  images = jax.ShapeDtypeStruct((4, 4), jnp.float32)
+  # 16 sums of 4 products each; XLA takes one off for what it does not know.
+  assert cost.count_flops(printing_net, images) == 2 * 16 * 4 - 1
