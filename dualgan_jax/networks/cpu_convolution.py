@@ -27,7 +27,9 @@ def conv_general_dilated(
   The gradient of the kernel is one product over all images and positions. XLA's
   CPU backend does it as a convolution with a kernel as large as the image, and
   where images are large and channels few, that falls out of the cache: it took
-  ten times as long as the forward pass. A sum over parts of the batch fits.
+  ten times as long as the forward pass. A sum over parts of the batch fits. The
+  kernel is as deep as the output's channels are many. If the images have more
+  channels, images and output change places.
 
   Args:
     lhs: images, [N, ..., c].
@@ -60,10 +62,19 @@ def conv_general_dilated(
       lambda images: convolve(images, rhs), lhs
     )(output_gradient)[0]
 
-    def compute_rhs_gradient(lhs, output_gradient):
+    def compute_rhs_gradient(lhs, output_gradient, rhs=rhs):
       return jax.linear_transpose(lambda kernel: convolve(lhs, kernel), rhs)(
         output_gradient
       )[0]
+
+    def compute_swapped(lhs, output_gradient):
+      gradient = compute_rhs_gradient(
+        output_gradient, lhs, jnp.swapaxes(rhs, -2, -1)
+      )
+      # Seen from the output, the kernel is turned around.
+      return jnp.flip(
+        jnp.swapaxes(gradient, -2, -1), tuple(range(rhs.ndim - 2))
+      )
 
     def compute_in_parts(lhs, output_gradient):
       num_parts = min(_MAX_PARTS, len(lhs))
@@ -71,7 +82,11 @@ def conv_general_dilated(
         jnp.array_split(lhs, num_parts),
         jnp.array_split(output_gradient, num_parts),
       )
-      return sum(compute_rhs_gradient(*part) for part in batch_parts)
+      is_swapped = lhs.shape[-1] > output_gradient.shape[-1] and _is_centred(
+        lhs, rhs, output_gradient, padding
+      )
+      compute = compute_swapped if is_swapped else compute_rhs_gradient
+      return sum(compute(*part) for part in batch_parts)
 
     return lhs_gradient, jax.lax.platform_dependent(
       lhs, output_gradient, cpu=compute_in_parts, default=compute_rhs_gradient
@@ -79,3 +94,16 @@ def conv_general_dilated(
 
   custom_convolve.defvjp(forward, backward)
   return custom_convolve(lhs, rhs)
+
+
+def _is_centred(
+  lhs: chex.Array, rhs: chex.Array, output: chex.Array, padding: Any
+) -> bool:
+  """Returns whether each output has the kernel's centre on its own pixel."""
+  return (
+    padding == 'SAME'
+    and lhs.shape[:-1] == output.shape[:-1]
+    and all(size % 2 for size in rhs.shape[:-2])
+    # All channels of the images, and no groups of them.
+    and lhs.shape[-1] == rhs.shape[-2]
+  )

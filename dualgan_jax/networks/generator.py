@@ -4,9 +4,9 @@ import functools
 
 import chex
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
+from dualgan_jax.networks import bilinear_resize
 from dualgan_jax.networks.cpu_convolution import conv_general_dilated
 from dualgan_jax.networks.normalization import normalize
 
@@ -57,13 +57,8 @@ class Group(nn.Module):
         norm(features.reshape(-1, height, width, self.width)), 0.2
       )
     else:
-      # Bilinear, and not nearest: two small matrix products, forwards and
-      # backwards, for any pair of sizes.
-      features = jax.image.resize(
-        features,
-        (features.shape[0], *self.size, features.shape[-1]),
-        'bilinear',
-      )
+      # Bilinear, and not nearest: sizes need not divide one another.
+      features = bilinear_resize.resize(features, self.size)
     features = conv(self.width, use_bias=False)(features)
     features = nn.leaky_relu(norm(features), 0.2)
     # The last group has a bias and a sigmoid instead of batch norm and ReLU.

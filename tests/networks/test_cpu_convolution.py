@@ -45,12 +45,40 @@ class ConvolutionTest(chex.TestCase):
 
 @pytest.mark.parametrize('batch_size', [1, 3, 8, 19])
 @pytest.mark.parametrize('strides', [(1, 1), (2, 1)])
-def test_values_and_gradients_are_those_of_lax(batch_size, strides):
-  arguments = _random(batch_size)
+@pytest.mark.parametrize('kernel_size', [(3, 3), (2, 3), (1, 5)])
+@pytest.mark.parametrize('channels', [(2, 4), (4, 2)])
+def test_values_and_gradients_are_those_of_lax(
+  batch_size, strides, kernel_size, channels
+):
+  arguments = _random(batch_size, kernel_size=kernel_size, channels=channels)
   actual, expected = (
     jax.value_and_grad(_square(convolve, strides), argnums=(0, 1))(*arguments)
     for convolve in (conv_general_dilated, jax.lax.conv_general_dilated)
   )
+  chex.assert_trees_all_close(actual, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_groups_of_channels_are_not_swapped():
+  images, _ = _random(8, channels=(4, 2))
+  _, kernel = _random(8, channels=(2, 2))
+
+  def gradient(convolve):
+    return jax.grad(
+      lambda kernel: jnp.sum(
+        convolve(
+          images,
+          kernel,
+          (1, 1),
+          'SAME',
+          dimension_numbers=_LAYOUT,
+          feature_group_count=2,
+        )
+        ** 2
+      )
+    )(kernel)
+
+  actual = gradient(conv_general_dilated)
+  expected = gradient(jax.lax.conv_general_dilated)
   chex.assert_trees_all_close(actual, expected, rtol=1e-5, atol=1e-4)
 
 
