@@ -41,9 +41,6 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   config.targetnet.compact_steps = 500
   config.refine.steps = 800
   config.refine.replay_steps = 2
-  # As in `lenet`: without batch norm, the reward is what teaches.
-  config.refine.reward = 'logits'
-  config.refine.adversarial_weight = 0.1
   config.augmentation.shift = 2
   config.augmentation.mixup = 0.5
   builders.apply_variants(config, variants, VARIANTS)

@@ -44,8 +44,6 @@ def test_devices_share_and_on_each_teachers_where_images_are_routed():
 
 def test_teachers_of_the_same_labels_share_no_batch_unless_routed():
   config = federated.get_config()
-  # Logits, the preset's own, need every teacher's answer to each image.
-  config.refine.reward = 'probabilities'
   for routing, factor in (('off', 1), ('auto', 1), ('on', 5)):
     config.objective.routing = routing
     parts = batch_sizes.equal_parts(schema.check(config), 3, 5)
