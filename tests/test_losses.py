@@ -504,61 +504,6 @@ class DisagreementTest(chex.TestCase):
       self.variant(losses.disagreement)(jnp.zeros(3), jnp.zeros(3))
 
 
-_LOGIT_DISTANCES = (
-  ('logit_distillation', losses.logit_distillation),
-  (
-    'logit_distillation_at_2',
-    lambda x, y: losses.logit_distillation(2 * x, 2 * y, temperature=2.0),
-  ),
-  # Of two labels, which the reward adds up.
-  (
-    'disagreement',
-    lambda x, y: losses.disagreement(x, y, form='logits') / 2,
-  ),
-)
-
-
-class LogitDistanceTest(chex.TestCase):
-  """Logits as the student's loss, and as the generator's reward."""
-
-  @chex.all_variants
-  @parameterized.named_parameters(*_LOGIT_DISTANCES)
-  def test_by_hand(self, loss):
-    student = jnp.array([[1.0, -2.0], [0.0, 4.0]])
-    teachers = jnp.array([[3.0, -2.0], [1.0, -1.0]])
-    # 2 + 0 and 1 + 5, over two images and two labels.
-    _close(self.variant(loss)(student, teachers), 2.0)
-
-  @chex.all_variants
-  @parameterized.named_parameters(*_LOGIT_DISTANCES)
-  def test_gradient(self, loss):
-    student = jnp.array([[1.0, -2.0], [0.0, 4.0]])
-    teachers = jnp.array([[3.0, -3.0], [1.0, -1.0]])
-    grad = self.variant(jax.grad(loss))(student, teachers)
-    _close(grad, [[-1 / 4, 1 / 4], [-1 / 4, 1 / 4]])
-
-  @chex.all_variants
-  @parameterized.named_parameters(*_LOGIT_DISTANCES)
-  def test_extreme(self, loss):
-    # Both are sure of the same, and are still told apart.
-    value, grad = self.variant(jax.value_and_grad(loss))(
-      jnp.array([[HUGE, -HUGE]]), jnp.array([[HUGE / 2, -HUGE / 2]])
-    )
-    _close(value, HUGE / 2)
-    _close(grad, [[1 / 2, -1 / 2]])
-
-  @chex.all_variants
-  def test_teachers_learn_from_the_reward_only(self):
-    logits = jnp.array([[1.0]]), jnp.array([[0.0]])
-    reward = functools.partial(losses.disagreement, form='logits')
-    for loss, slope in ((losses.logit_distillation, 0.0), (reward, -1.0)):
-      _close(self.variant(jax.grad(loss, argnums=1))(*logits), [[slope]])
-
-  def test_an_unknown_form_is_refused(self):
-    with pytest.raises(ValueError, match="form 'odds' is none of"):
-      losses.disagreement(jnp.zeros((1, 2)), jnp.zeros((1, 2)), 'odds')
-
-
 class JointTest(chex.TestCase):
   @chex.all_variants
   def test_by_hand(self):

@@ -116,10 +116,10 @@ class Experiment(StageGroups):
     'float32', description='Format of numbers that nets compute in.'
   )
   temperature: Rate = Field(3.0, description='Temperature of distillation.')
-  distillation: Annotated[str, choice('labels', 'class', 'logits')] = Field(
+  distillation: Annotated[str, choice('labels', 'class')] = Field(
     'labels',
-    description='Distillation loss: label by label; of one class per image, if '
-    'the student ends in a softmax; or the distance of logits.',
+    description='Distillation loss: label by label, or of one class per image, '
+    'if the student ends in a softmax.',
   )
   augmentation: Augmentation = Augmentation()
   objective: Objective = Objective()

@@ -121,7 +121,6 @@ def use_dafl(
   config.refine.generator_learning_rate = 0.2
   # No reward and no replay: a buffer of one batch is the smallest.
   config.refine.adversarial_weight = 0.0
-  config.refine.reward = 'probabilities'
   config.refine.replay_steps = 0
   config.refine.replay_buffer_batches = 1
   config.augmentation = Augmentation().model_dump()

@@ -71,7 +71,6 @@ def check(config: ml_collections.ConfigDict) -> Experiment:
     _check_dual,
     _check_untrained,
     _check_augmentation,
-    _check_logit_forms,
   ):
     check_rule(experiment)
   return _fill_in_baseline_steps(_fill_in_features(experiment))
@@ -290,20 +289,3 @@ def _check_augmentation(experiment: Experiment) -> None:
       f'augmentation.shift: {shift} pixels move an image of {height}×{width} '
       'out of sight; take fewer.'
     )
-
-
-def _check_logit_forms(experiment: Experiment) -> None:
-  """Checks that logits are compared only where all teachers answer."""
-  fields = {
-    'distillation': experiment.distillation,
-    'refine.reward': experiment.refine.reward,
-  }
-  # A routed image has no answer for the labels of other teachers.
-  if len(experiment.teachers) == 1 or experiment.objective.routing == 'off':
-    return
-  for field, form in fields.items():
-    if form == 'logits':
-      raise UserError(
-        f"{field}: 'logits' needs all teachers' answers to each image; set "
-        "objective.routing to 'off'."
-      )

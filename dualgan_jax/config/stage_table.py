@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from dualgan_jax import losses
 from dualgan_jax.config.teacher_groups import TrainedTeacher
 from dualgan_jax.config.value_types import (
   Count,
@@ -127,10 +126,6 @@ class Refine(Group):
   # Generator and student train in turn.
   adversarial_weight: Weight = Field(
     1.0, description="Weight of the generator's reward for disagreement."
-  )
-  reward: Annotated[str, choice(*losses.DISAGREEMENT_FORMS)] = Field(
-    'probabilities',
-    description='What of student and teachers the reward compares.',
   )
   replay_steps: Count = Field(
     1,

@@ -142,17 +142,7 @@ class RunContext:
     """Returns the loss of students that learn end to end."""
     if self.config.distillation == 'class' and self.nets.student.single_label:
       return losses.class_distillation
-    if self.config.distillation == 'logits':
-      return losses.logit_distillation
     return losses.distillation
-
-  @property
-  def distillation_temperature(self) -> float:
-    """Returns the temperature at which students learn to answer as teachers."""
-    # Logits that match are as sure as the teachers' at any temperature.
-    if self.config.distillation == 'logits':
-      return 1.0
-    return self.config.temperature
 
   def add_seconds(self, seconds: float) -> None:
     """Adds to the seconds that the current stage has taken."""

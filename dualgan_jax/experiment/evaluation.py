@@ -87,7 +87,7 @@ def measure(
     images,
     ensemble_logits,
     single_label=context.nets.student.single_label,
-    distilled_at=context.distillation_temperature,
+    distilled_at=context.config.temperature,
   )
 
   # The order of the rows is that of the tables: teachers come first.

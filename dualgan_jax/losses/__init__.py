@@ -23,7 +23,6 @@ from dualgan_jax.losses.added_terms import (
   statistics_prior,
 )
 from dualgan_jax.losses.generator_terms import (
-  DISAGREEMENT_FORMS,
   ENTROPY_FORMS,
   activation,
   consistency,
@@ -44,12 +43,10 @@ from dualgan_jax.losses.student_terms import (
   dual,
   dual_block,
   dual_streams,
-  logit_distillation,
 )
 
 __all__ = [
   'ADDED_TERMS',
-  'DISAGREEMENT_FORMS',
   'ENTROPY_FORMS',
   'AddedTerm',
   'GeneratedBatch',
@@ -68,7 +65,6 @@ __all__ = [
   'information_entropy',
   'joint',
   'label_mean',
-  'logit_distillation',
   'mean_statistics_prior',
   'one_class',
   'one_hot',

@@ -12,7 +12,6 @@ from dualgan_jax.losses.student_terms import cross_entropy
 # Keeps log(p) and its gradient finite where a label is never produced.
 _TINY = 1e-6
 ENTROPY_FORMS = ('normalised', 'bernoulli', 'softmax', 'dafl')
-DISAGREEMENT_FORMS = ('probabilities', 'logits')
 
 
 def pseudo_labels(
@@ -246,44 +245,31 @@ def joint(l_gan: chex.Array, consistencies: Sequence[chex.Array]) -> chex.Array:
 
 
 def disagreement(
-  student_logits: chex.Array,
-  teacher_logits: chex.Array,
-  form: str = 'probabilities',
+  student_logits: chex.Array, teacher_logits: chex.Array
 ) -> chex.Array:
   """Measures how far student and teachers are apart: `mean Σ_i |x^i - y^i|`.
 
-  The reward of an adversarial generator, after DFAD (Fang et al., 2019, arXiv
+  x and y are probabilities, so that no image is worth more than its labels. The
+  reward of an adversarial generator, after DFAD (Fang et al., 2019, arXiv
   1912.11006), which takes logits, and a mean over labels; the paper has no such
   term.
-
-  * 'probabilities' (the default): x and y are the student's and the teachers'
-    probabilities, so that no image is worth more than its labels;
-  * 'logits': they are logits, which also tell apart where both are sure.
 
   Args:
     student_logits: [N, L]; carries gradient.
     teacher_logits: [N, L]; carries gradient, too.
-    form: one of `DISAGREEMENT_FORMS`.
 
   Returns:
-    A scalar from 0, and up to L for 'probabilities'.
-
-  Raises:
-    ValueError: `form` is unknown.
+    A scalar from 0 to L.
   """
   chex.assert_rank([student_logits, teacher_logits], 2)
   chex.assert_equal_shape([student_logits, teacher_logits])
-  _check_form(form, DISAGREEMENT_FORMS)
-  if form == 'logits':
-    difference = student_logits - teacher_logits
-  else:
-    difference = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
+  difference = jax.nn.sigmoid(student_logits) - jax.nn.sigmoid(teacher_logits)
   return jnp.mean(jnp.sum(jnp.abs(difference), axis=-1))
 
 
-def _check_form(form: str, known_forms: Sequence[str] = ENTROPY_FORMS) -> None:
-  if form not in known_forms:
-    raise ValueError(f'form {form!r} is none of {known_forms}')
+def _check_form(form: str) -> None:
+  if form not in ENTROPY_FORMS:
+    raise ValueError(f'form {form!r} is none of {ENTROPY_FORMS}')
 
 
 def _p_log_p(p: chex.Array) -> chex.Array:

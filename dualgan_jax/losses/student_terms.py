@@ -141,30 +141,3 @@ def class_distillation(
     for logits in (student_logits, jax.lax.stop_gradient(teacher_logits))
   )
   return jnp.mean(optax.losses.kl_divergence_with_log_targets(log_p, log_q))
-
-
-def logit_distillation(
-  student_logits: chex.Array,
-  teacher_logits: chex.Array,
-  *,
-  temperature: float = 1.0,
-) -> chex.Array:
-  """Computes the distance of the student's logits from the teachers'.
-
-  `mean |x - y| / T` of the student's logits x and the teachers' y: DFAD has it
-  with T = 1 (Fang et al., 2019, arXiv 1912.11006). Unlike other forms, it goes
-  on where both are sure.
-
-  Args:
-    student_logits: x, [N, L].
-    teacher_logits: y, the teachers' combined answers (Eq. 10) on Y_cst, [N, L];
-      no gradient.
-    temperature: T > 0.
-
-  Returns:
-    A scalar; 0 where both agree.
-  """
-  chex.assert_rank([student_logits, teacher_logits], 2)
-  chex.assert_equal_shape([student_logits, teacher_logits])
-  difference = student_logits - jax.lax.stop_gradient(teacher_logits)
-  return jnp.mean(jnp.abs(difference)) / temperature

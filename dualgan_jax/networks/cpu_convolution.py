@@ -27,9 +27,9 @@ def conv_general_dilated(
   The gradient of the kernel is one product over all images and positions. XLA's
   CPU backend does it as a convolution with a kernel as large as the image, and
   where images are large and channels few, that falls out of the cache: it took
-  ten times as long as the forward pass. A sum over parts of the batch fits. The
-  kernel is as deep as the output's channels are many. If the images have more
-  channels, images and output change places.
+  ten times as long as the forward pass. A sum over parts of the batch fits. It
+  is faster, too, where that kernel has many channels: so images and output
+  change places if the images have more.
 
   Args:
     lhs: images, [N, ..., c].

@@ -44,16 +44,12 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   # The last groups take most of the time: narrow ones leave more steps.
   config.generator.widths = (64, 16, 8)
   # Without batch norm, images are far from real ones: the student learns most
-  # where the generator seeks its errors, and from logits, as DFAD has it.
+  # where the generator seeks its errors.
   config.generator.steps = 300
   config.dual.steps = 0
   config.targetnet.compact_steps = 200
-  config.refine.steps = 2000
-  config.refine.replay_steps = 4
-  config.distillation = 'logits'
-  config.refine.reward = 'logits'
-  config.refine.adversarial_weight = 0.1
-  config.temperature = 1.0
+  config.refine.steps = 1400
+  config.refine.replay_steps = 8
   config.augmentation.shift = 2
   config.augmentation.mixup = 0.5
   return builders.apply_variants(config, variants, VARIANTS)

@@ -228,7 +228,7 @@ class _Refinement:
     # Both sides carry gradient, and only the generator follows it; without the
     # reward, XLA leaves the way back through the student out.
     disagreement = losses.disagreement(
-      drawn.select_columns(student_logits), targets, self.training.reward
+      drawn.select_columns(student_logits), targets
     )
     disagreement /= drawn.label_share  # a sum over labels, perhaps drawn ones
     reward_weight = self.training.adversarial_weight

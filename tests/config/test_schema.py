@@ -142,13 +142,6 @@ def test_images_have_both_statistics_or_none(mean, std, message):
     schema.check(config)
 
 
-@pytest.mark.parametrize('field', ['distillation', 'refine__reward'])
-def test_logits_are_compared_where_all_teachers_answer(field):
-  schema.check(make_config(**{field: 'logits'}, objective__routing='off'))
-  with pytest.raises(UserError, match=r"'logits' needs all .* to 'off'\.$"):
-    schema.check(make_config(**{field: 'logits'}, objective__routing='auto'))
-
-
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
