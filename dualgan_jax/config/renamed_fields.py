@@ -23,6 +23,8 @@ _PRESENT_PATHS = {
   'teachers.NAME.size': 'teachers.NAME.image_shape',
   'teachers.NAME.deviation': 'teachers.NAME.std',
 }
+# Of fields that are no more, the value that does what is done without them.
+_REMOVED_FIELDS = {'refine.reward': 'probabilities'}
 
 
 def present_path(field_path: str) -> str:
@@ -97,8 +99,15 @@ def rename_flat(fields: Mapping[str, Any]) -> dict[str, Any]:
 
   Args:
     fields: values by path, as `stage_fields.by_stage` lists them.
+
+  Returns:
+    The same values, without removed fields that changed nothing.
   """
-  return {present_path(path): value for path, value in fields.items()}
+  return {
+    present_path(path): value
+    for path, value in fields.items()
+    if path not in _REMOVED_FIELDS or value != _REMOVED_FIELDS[path]
+  }
 
 
 def rename_flags(argv: Iterable[str]) -> Iterator[str]:

@@ -12,8 +12,7 @@ def resize(features: chex.Array, size: tuple[int, int]) -> chex.Array:
   It can be differentiated in reverse mode only.
 
   JAX multiplies each axis by a matrix, most of whose weights are 0. CPUs add
-  the neighbours whose weights are not. With batch 128 on one core of an AMD
-  EPYC, the generator of `lenet` took 126 ms forwards and back, and 100 so.
+  the neighbours whose weights are not, which is faster.
 
   Args:
     features: [N, h, w, c].
@@ -95,14 +94,15 @@ def _add_axis_neighbours(
   first = np.minimum(
     is_neighbour.argmax(axis=1), weights.shape[1] - num_neighbours
   )
-  sums = 0
-  for places in first + np.arange(num_neighbours)[:, None]:
+
+  def weigh(places):
     # Along one axis alone, XLA would copy what it takes.
     indices = [np.arange(length) for length in features.shape[:3]]
     indices[axis] = places
     neighbours = features.at[jnp.ix_(*indices)].get(mode='promise_in_bounds')
     factors = np.take_along_axis(weights, places[:, None], axis=1)
-    sums += neighbours * jnp.asarray(
+    return neighbours * jnp.asarray(
       np.expand_dims(factors.ravel(), other_axes), features.dtype
     )
-  return sums
+
+  return sum(map(weigh, first + np.arange(num_neighbours)[:, None]))

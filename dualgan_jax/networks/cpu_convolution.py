@@ -1,6 +1,7 @@
 """A convolution whose kernel's gradient CPUs compute in parts of the batch."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -62,38 +63,54 @@ def conv_general_dilated(
       lambda images: convolve(images, rhs), lhs
     )(output_gradient)[0]
 
-    def compute_rhs_gradient(lhs, output_gradient, rhs=rhs):
-      return jax.linear_transpose(lambda kernel: convolve(lhs, kernel), rhs)(
-        output_gradient
-      )[0]
+    is_swapped = lhs.shape[-1] > output_gradient.shape[-1] and _is_centred(
+      lhs, rhs, output_gradient, padding
+    )
 
-    def compute_swapped(lhs, output_gradient):
-      gradient = compute_rhs_gradient(
-        output_gradient, lhs, jnp.swapaxes(rhs, -2, -1)
-      )
-      # Seen from the output, the kernel is turned around.
-      return jnp.flip(
-        jnp.swapaxes(gradient, -2, -1), tuple(range(rhs.ndim - 2))
-      )
+    def compute_whole(lhs, output_gradient):
+      return _kernel_gradient(convolve, lhs, output_gradient, rhs)
 
     def compute_in_parts(lhs, output_gradient):
+      compute = _swapped_kernel_gradient if is_swapped else _kernel_gradient
       num_parts = min(_MAX_PARTS, len(lhs))
       batch_parts = zip(
         jnp.array_split(lhs, num_parts),
         jnp.array_split(output_gradient, num_parts),
       )
-      is_swapped = lhs.shape[-1] > output_gradient.shape[-1] and _is_centred(
-        lhs, rhs, output_gradient, padding
-      )
-      compute = compute_swapped if is_swapped else compute_rhs_gradient
-      return sum(compute(*part) for part in batch_parts)
+      return sum(compute(convolve, *part, rhs) for part in batch_parts)
 
     return lhs_gradient, jax.lax.platform_dependent(
-      lhs, output_gradient, cpu=compute_in_parts, default=compute_rhs_gradient
+      lhs, output_gradient, cpu=compute_in_parts, default=compute_whole
     )
 
   custom_convolve.defvjp(forward, backward)
   return custom_convolve(lhs, rhs)
+
+
+def _kernel_gradient(
+  convolve: Callable[..., chex.Array],
+  lhs: chex.Array,
+  output_gradient: chex.Array,
+  rhs: chex.Array,
+) -> chex.Array:
+  """Computes the gradient of a kernel that has the shape of `rhs`."""
+  return jax.linear_transpose(lambda kernel: convolve(lhs, kernel), rhs)(
+    output_gradient
+  )[0]
+
+
+def _swapped_kernel_gradient(
+  convolve: Callable[..., chex.Array],
+  lhs: chex.Array,
+  output_gradient: chex.Array,
+  rhs: chex.Array,
+) -> chex.Array:
+  """Computes `_kernel_gradient` with images and output swapped."""
+  gradient = _kernel_gradient(
+    convolve, output_gradient, lhs, jnp.swapaxes(rhs, -2, -1)
+  )
+  # Seen from the output, the kernel is turned around.
+  return jnp.flip(jnp.swapaxes(gradient, -2, -1), tuple(range(rhs.ndim - 2)))
 
 
 def _is_centred(

@@ -68,3 +68,8 @@ def test_a_record_with_former_names_is_of_the_same_run():
   old = {'generator.noise': 64, 'objective.prior': 1.0}
   new = {'generator.latent_dim': 64, 'objective.bn_prior_weight': 1.0}
   assert stage_fields.differing(old, new) == []
+
+
+def test_a_removed_field_that_changed_nothing_is_of_the_same_run():
+  assert stage_fields.differing({'refine.reward': 'probabilities'}, {}) == []
+  assert stage_fields.differing({'refine.reward': 'logits'}, {}) != []

@@ -135,8 +135,6 @@ def test_a_stored_run_had_a_config_of_ours(path):
   # ... and no branched net was refined, as the note of its row says.
   default = stage_table.Refine().branched_steps
   fields_of_run.setdefault('refine.branched_steps', default)
-  # ... and the generator could be rewarded for distant logits; none was.
-  assert fields_of_run.pop('refine.reward', 'probabilities') == 'probabilities'
   run_fields = _effective_fields({**old_defaults, **fields_of_run})
   differences = []
   for config in _checked_configs():
