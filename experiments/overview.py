@@ -4,6 +4,7 @@
 each part of the method brings (`PARTS`).
 """
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,6 @@ _MARKS = {
   'student, no data': ('default', 'compact', 'ours', 5),
   'same student, real data': ('default', 'real_data', 'real', 8),
   'DAFL, no data': ('dafl', 'compact', 'other', 6),
-  'same student on noise': ('default', 'noise', 'none', 6),
 }
 Runs = Mapping[str, Sequence[dict]]  # those of an experiment, by objective
 
@@ -133,7 +133,7 @@ PARTS = (
     'Eq. 8 and 11, no refinement, temperature 1',
     'all of the above',
     'objective',
-    ('ablation', 'paper', 'default'),
+    ('digits', 'paper', 'default'),
   ),
 )
 
@@ -156,7 +156,7 @@ def format_overview(
   load_runs: Callable[[str], Runs],
   count_seconds: Callable[[dict], float],
 ) -> str:
-  """Formats a row per experiment, with what it is in plain words.
+  """Formats README's row per experiment, with what it is in plain words.
 
   Args:
     experiments: names of experiments, in the order of their rows.
@@ -181,7 +181,7 @@ def format_overview(
     minutes = [count_seconds(run) / 60 for run in runs['default']]
     table_rows.append(
       [
-        TASKS[experiment],
+        f'[{TASKS[experiment]}](docs/results.md#{experiment})',
         *(_cell(_scores(runs, *column)) for column in columns.values()),
         f'{statistics.mean(minutes):.0f}',
       ]
@@ -249,19 +249,34 @@ def draw_chart(
     load_runs: returns the runs of an experiment, by objective.
 
   Returns:
-    SVG, whose horizontal axis is accuracy from 0 to 1.
+    SVG, whose horizontal axis is accuracy up to 1.
   """
   left, right, top, row_height = 400, 840, 78, 34
   bottom = top + row_height * len(experiments)
+
+  runs_by_experiment = {name: load_runs(name) for name in experiments}
+  teachers_mark = ('default', 'teachers')
+  worst_accuracy = min(
+    score
+    for runs in runs_by_experiment.values()
+    for mark in (teachers_mark, *_MARKS.values())
+    for score in _scores(runs, *mark[:2]).values()
+  )
+  # In tenths, so that all marks have a place.
+  first_tenth = math.floor(10 * worst_accuracy)
+
+  def place(accuracy: float) -> float:
+    share = (10 * accuracy - first_tenth) / (10 - first_tenth)
+    return left + (right - left) * share
+
   shapes = []
-  for tenth in range(0, 11, 2):
-    x = left + (right - left) * tenth / 10
+  for tenth in range(first_tenth, 11):
+    x = place(tenth / 10)
     shapes += [
       f'<line class="grid" x1="{x:g}" y1="{top - 8}" x2="{x:g}" '
       f'y2="{bottom}"/>',
       svg.text(x, bottom + 20, f'{tenth / 10:.1f}', 'faint'),
     ]
-  runs_by_experiment = {name: load_runs(name) for name in experiments}
   marks = {
     label: mark
     for label, mark in _MARKS.items()
@@ -276,8 +291,8 @@ def draw_chart(
   for number, (experiment, runs) in enumerate(runs_by_experiment.items()):
     y = top + row_height * (number + 0.5)
     shapes.append(svg.text(left - 16, y + 5, TASKS[experiment], anchor='end'))
-    teachers = statistics.mean(_scores(runs, 'default', 'teachers').values())
-    x = left + (right - left) * teachers
+    teachers = statistics.mean(_scores(runs, *teachers_mark).values())
+    x = place(teachers)
     shapes.append(
       f'<rect class="words" x="{x - 1:.1f}" y="{y - 12:g}" width="2.5" '
       'height="24"/>'
@@ -286,7 +301,7 @@ def draw_chart(
     for objective, model, colours, radius in reversed(marks.values()):
       scores = _scores(runs, objective, model)
       if scores:
-        x = left + (right - left) * statistics.mean(scores.values())
+        x = place(statistics.mean(scores.values()))
         shapes.append(
           f'<circle class="{colours}" cx="{x:.1f}" cy="{y:g}" r="{radius}"/>'
         )
@@ -298,5 +313,5 @@ def draw_chart(
       'faint',
     )
   )
-  title = 'Accuracy of students that were trained in four ways, by task.'
+  title = 'Accuracy of students that were trained in three ways, by task.'
   return svg.document(880, bottom + 58, title, shapes)

@@ -26,7 +26,6 @@ _COLOURS = {
   'ours': ('fill:#1a7f37', 'fill:#3fb950'),
   'real': ('fill:#0969da', 'fill:#4493f8'),
   'other': ('fill:#bc4c00', 'fill:#f0883e'),
-  'none': ('fill:#818b98', 'fill:#7d8590'),
   'ours_line': ('stroke:#1a7f37;fill:none', 'stroke:#3fb950;fill:none'),
   'other_line': ('stroke:#bc4c00;fill:none', 'stroke:#f0883e;fill:none'),
 }

@@ -19,7 +19,7 @@ CONFIG_FLAGS = """\
   --config.FIELD=VALUE  change a field, as in --config.generator.steps=500
 """
 CONFIG_NOTES = """\
---config=? lists the presets; --config=digits --help lists a config's fields.
+--config='?' lists the presets; --config=digits --help lists a config's fields.
 """
 # Flags of every command that trains.
 LOG_FLAGS = """\

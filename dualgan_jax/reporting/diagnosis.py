@@ -18,9 +18,10 @@ images.
   images are no reason to doubt one that keeps most: the clients of
   `federated`, seed 0, contradicted one another on 73 % of them, and their
   student kept 97 % of their accuracy.
-* Sure teachers. Those of docs/notebooks/own_teachers.ipynb are sure of 15 % of
-  the images, and their student is right on 98 % of real ones; those of three
-  runs of `digits:dafl` of 4 to 9 %, and their students keep 53 to 70 %.
+* Sure teachers. Those of docs/notebooks/own_teachers.ipynb of commit caa2a7e
+  are sure of 15 % of the images, and their student is right on 98 % of real
+  ones; those of three runs of `digits:dafl` of 4 to 9 %, and their students
+  keep 53 to 70 %.
 * Contradictory teachers. The clients above show that a share of 73 % does no
   harm; no run has shown what does.
 * Provisional: missing and rare labels. The bound of empty images is that of
