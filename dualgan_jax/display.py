@@ -5,6 +5,7 @@ obeys escape sequences, a newline forges a line, and a bidirectional override
 reverses the rest of a line.
 """
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
@@ -44,6 +45,21 @@ def printable(text: object, max_length: int | None = None) -> str:
     if is_printable(character)
     else character.encode('unicode_escape').decode()
     for character in str(text)[:max_length]
+  )
+
+
+def wrap(line: str, width: int) -> str:
+  """Breaks a line between words, so that a long path can still be copied.
+
+  Args:
+    line: any text.
+    width: number of columns of the terminal.
+
+  Returns:
+    Lines of at most `width` characters, but for longer words.
+  """
+  return textwrap.fill(
+    line, width, break_long_words=False, break_on_hyphens=False
   )
 
 

@@ -8,7 +8,7 @@ from absl import flags
 
 from dualgan_jax import errors
 from dualgan_jax.cli import experiment_flags, help_pages, launch
-from dualgan_jax.experiment import sweep
+from dualgan_jax.experiment import stage_records, sweep
 from dualgan_jax.reporting import comparison
 from dualgan_jax.stdout import printing
 from dualgan_jax.training import parallel
@@ -69,7 +69,8 @@ def _run_sweep() -> str:
     with printing():
       print(sweep.results_table(arm_results))
     raise errors.TrainingError('; '.join(failures))
-  return sweep.results_table(arm_results)
+  report_path = stage_records.absolute(root_folder / comparison.NAME)
+  return f'{sweep.results_table(arm_results)}\n\nreport: {report_path}'
 
 
 def _parse_seeds(seed_texts: list[str]) -> list[int]:

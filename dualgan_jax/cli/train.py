@@ -1,11 +1,14 @@
 """Implements `dualgan train` and `dualgan dry-run`: an experiment's run."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from dualgan_jax.cli import experiment_flags, help_pages, launch
 from dualgan_jax.config.stage_table import NAMES
+from dualgan_jax.display import wrap
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
@@ -81,4 +84,8 @@ def _train() -> str:
   if not results:
     return ''
   text = summary.format_summary(results, stage_records.absolute(workdir))
-  return f'{text}\n{diagnosis.verdict_line(results)}'.rstrip()
+  verdict = diagnosis.verdict_line(results)
+  # A program that reads the last line gets all of it.
+  if sys.stdout.isatty():
+    verdict = wrap(verdict, shutil.get_terminal_size().columns)
+  return f'{text}\n{verdict}'.rstrip()

@@ -12,7 +12,7 @@ from dualgan_jax.display import format_shape
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import run
-from dualgan_jax.reporting import cost, diagnosis
+from dualgan_jax.reporting import cost, diagnosis, summary
 from dualgan_jax.student.student import Student, load
 from dualgan_jax.teachers import forward, protocol
 from dualgan_jax.teachers.teacher import Teacher
@@ -63,7 +63,8 @@ def amalgamate(
     builders.changed(config, config_fields), workdir, teachers=teachers_by_name
   )
   run_folder = stage_records.absolute(workdir)
-  console.say(f'report: {run_folder / "report.html"}')
+  for line in summary.format_summary(results, run_folder).splitlines():
+    console.say(line)
   console.say(diagnosis.verdict_line(results))
   return load(run_folder / 'student')
 

@@ -26,7 +26,7 @@ from dualgan_jax.experiment.outcomes import (
   TrainedGenerator,
 )
 from dualgan_jax.experiment.scorer import Scorer
-from dualgan_jax.reporting import diagnosis, plots, report
+from dualgan_jax.reporting import diagnosis, findings, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images
 from dualgan_jax.training import parallel
@@ -100,26 +100,26 @@ def measure(
     )
   scorer.logits.setdefault('teachers', ensemble_logits)
 
-  # Of several processes, only the first writes into the folder.
-  if parallel.is_first():
-    _write_samples(context, images, ensemble_logits, train_splits)
-  owner_logits = generated_samples.owner_logits(
-    context, teachers.all_teachers, generator, images
-  )
-  findings = diagnosis.examine(
-    config.labels, generated_answers['compact'], ensemble_logits, owner_logits
+  found = findings.examine(
+    config.labels,
+    generated_answers['compact'],
+    ensemble_logits,
+    generated_samples.owner_logits(
+      context, teachers.all_teachers, generator, images
+    ),
+    single_label=context.nets.student.single_label,
   )
   measurements = {
     'images': _count_images(config.data, train_splits, test_splits),
-    **_describe_answers(context, scorer, teachers, rows, temperatures),
-    'diagnosis': diagnosis.diagnose(findings, diagnosis.kept_share(rows)),
+    **_describe_answers(context, scorer, teachers, rows, temperatures, found),
   }
   # The results state the seconds, so what follows is not counted.
   seconds = time.monotonic() - start_time
   context.add_seconds(seconds)
-  run_facts = _describe_run(context, trained, students, seconds)
-  results = run_facts | measurements
+  results = _describe_run(context, trained, students, seconds) | measurements
+  # Of several processes, only the first writes into the folder.
   if parallel.is_first():
+    _write_samples(context, images, ensemble_logits, train_splits)
     written_students.write(context, teachers, students, results)
     report.write(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
@@ -133,6 +133,7 @@ def _describe_answers(
   teachers: Teachers,
   rows: dict[str, dict[str, Any]],
   temperatures: Mapping[str, float],
+  found: findings.Findings,
 ) -> dict[str, Any]:
   """Describes what the models answer: entries of the results.
 
@@ -142,11 +143,15 @@ def _describe_answers(
     teachers: outcome of `pretrain`.
     rows: scores and costs, by name of the model.
     temperatures: of the students, by name of the model.
+    found: what generated images tell.
   """
+  per_label = scorer.per_label()
+  kept_scores = diagnosis.compute_kept_scores(rows, per_label)
   return {
+    'diagnosis': diagnosis.diagnose(found, kept_scores),
     'metrics': rows,
     'intervals': scorer.all_intervals(rows, teachers.all_teachers),
-    'per_label': scorer.per_label(),
+    'per_label': per_label,
     'temperatures': dict(temperatures),
     **scorer.answer_tables(
       rows['compact'],

@@ -149,8 +149,8 @@ def describe_plan(
   )
   speed = sum(flops_by_stage.values()) / sum(seconds_by_stage.values())
   return [
-    f'devices: {describe_devices(devices)}, {speed / 1e9:,.3g} GFLOP/s as the '
-    'nets answer',
+    f'devices: {describe_devices(devices)}; measured speed '
+    f'{speed / 1e9:,.3g} GFLOP/s',
     _describe_memory(nets, config, devices),
     f'routing: {_describe_routing(nets, config)}',
     *drawn_teachers.describe(config, nets),
@@ -201,7 +201,7 @@ def _describe_memory(
   )
   return (
     f'memory: {bytes_by_stage[stage] / 1e9:,.2g} GB {available} per device in '
-    f'{stage}, and what activations take'
+    f'{stage}, and more for activations'
   )
 
 

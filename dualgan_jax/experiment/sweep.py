@@ -21,7 +21,7 @@ from dualgan_jax.experiment.run import dry_run, run
 from dualgan_jax.reporting.spread import mean_and_std
 from dualgan_jax.training import console
 
-_METRIC_NAMES = ('top1', 'mAP', 'exact_match')
+_METRIC_NAMES = ('top1', 'mAP')
 # Bytes; the usual limit of file systems.
 _MAX_NAME_BYTES = 255
 

@@ -52,11 +52,20 @@ class FrozenGenerator:
     Returns:
       F_g^1 .. F_g^B, [share, h, w, c] each; the last is the image I_g.
     """
-    latents = draw_latents(
-      key, batch_size, self.latent_dim, self.routed_teachers, self.num_teachers
-    )
+    latents = self.latents(key, batch_size)
     # With running averages: an image does not depend on its batch.
     return self.module.apply(self.variables, latents, train=False)
+
+  def latents(self, key: chex.PRNGKey, batch_size: int) -> chex.Array:
+    """Draws the generator's latents z on this device; see `draw_latents`.
+
+    Args:
+      key: the step's.
+      batch_size: images in the whole batch.
+    """
+    return draw_latents(
+      key, batch_size, self.latent_dim, self.routed_teachers, self.num_teachers
+    )
 
   def filtered_image(self, teacher: Teacher, image: chex.Array) -> chex.Array:
     """Filters I_g, [N, h, w, c], for a teacher that has a filter f_m^B."""

@@ -12,6 +12,7 @@ from dualgan_jax.reporting.curves import Curve
 
 _MAX_RADIUS = 4.0  # of the circles of a chart 100 wide
 _MARGIN = 0.05  # above and below a curve, of its height
+_ROUNDING = 1e-5  # of float32, as a share of a value
 
 
 class IntervalRow(NamedTuple):
@@ -94,16 +95,17 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
     curve: of `curves.select_curves`.
 
   Returns:
-    `title` and `caption`; `low`, `high` and `last_step`, the ends of the axes;
-    and `lines`, with `name`, and for SVG polylines `points` and `trend`, the
-    same smoothed, whose `last` value is given, too.
+    `title`, `caption` and `is_main`; `low`, `high` and `last_step`, the ends of
+    the axes; and `lines`, with `name`, and for SVG polylines `points` and
+    `trend`, the same smoothed, whose `last` value is given, too.
   """
   values = [value for line in curve.lines for _, value in line.points]
   low, high = min(values), max(values)
   last_step = max(line.points[-1][0] for line in curve.lines)
-  # A constant runs through the middle.
-  height = (high - low) or 1.0
   middle = (high + low) / 2
+  # A constant runs through the middle, whatever its rounding does.
+  is_constant = high - low <= _ROUNDING * abs(middle)
+  height = 1.0 if is_constant else high - low
 
   def place(step: int, value: float) -> str:
     x = 100 * step / max(last_step, 1)
@@ -113,6 +115,7 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
   return {
     'title': curve.title,
     'caption': curve.caption,
+    'is_main': curve.is_main,
     'low': low,
     'high': high,
     'last_step': last_step,

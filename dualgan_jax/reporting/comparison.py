@@ -57,8 +57,8 @@ def write(path: pathlib.Path, runs: Sequence[Run]) -> None:
 
 def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   """Lists the cells of the table of runs, its head first."""
-  head = ['run', 'experiment', 'objective', 'student', 'teachers', 'parameters']
-  rows = [[*head, 'verdict']]
+  head = ['run', 'student', 'teachers', 'verdict', 'parameters']
+  rows = [[*head, 'experiment', 'objective']]
   for run in runs:
     scores = [
       run.results['metrics'].get(model, {}).get(score_name)
@@ -67,11 +67,11 @@ def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
     rows.append(
       [
         run.name,
+        *('–' if score is None else f'{score:.4f}' for score in scores),
+        (run.results.get('diagnosis') or {}).get('verdict', '–'),
+        f'{_student(run).get("params", 0):,}',
         run.results['experiment'],
         run.results['objective'],
-        *('–' if score is None else f'{score:.4f}' for score in scores),
-        f'{_student(run).get("params", 0):,}',
-        (run.results.get('diagnosis') or {}).get('verdict', '–'),
       ]
     )
   return rows
@@ -82,7 +82,7 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   groups: dict[str, list[Run]] = {}
   for run in runs:
     groups.setdefault(run.group, []).append(run)
-  rows = [['config', score_name, 'seeds']]
+  rows = [['config', page.SCORE_NAMES[score_name], 'seeds']]
   for group, members in groups.items():
     if len(members) > 1:
       scores = [_student(run).get(score_name) for run in members]

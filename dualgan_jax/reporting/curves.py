@@ -14,8 +14,22 @@ _MIN_POINTS = 3
 _MAX_POINTS = 300
 # A smoothed value is the mean over a window of 2 / 40 of its line.
 _SMOOTHED_PARTS = 40
+_MIN_SMOOTHED_POINTS = 10
+# Those that tell most; a page shows them first.
+_MAIN_METRICS = ('loss', 'agreement', 'diversity', 'labels_per_image')
 # Phases that measure, and do not train: nothing changes over their steps.
 _MEASUREMENTS = ('targetnet/branch_points',)
+# What is trained in the stages that have curves.
+STAGE_NOTES = {
+  'generator': 'The generator learns to make images that the teachers take for '
+  'real ones.',
+  'dual': 'The student learns block by block: each block’s features should '
+  'lead the teachers to the same answers as the image.',
+  'targetnet': 'The whole student learns from generated images, and so does '
+  'the branched TargetNet.',
+  'refine': 'Generator and student train in turn. The generator looks for '
+  'images that the student answers wrong.',
+}
 # By metric: a title, and a caption that says which way is good.
 _EXPLANATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
   {
@@ -101,6 +115,20 @@ _EXPLANATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
+# Of single stages, whose metrics have another meaning there.
+_EXPLANATIONS_OF_STAGES: Mapping[tuple[str, str], tuple[str, str]] = (
+  MappingProxyType(
+    {
+      ('refine', 'loss'): (
+        'Loss of the student',
+        'Distance of student and teachers on the newest images. It may rise, '
+        'since the generator looks for images that the student answers wrong.',
+      ),
+    }
+  )
+)
+
+
 class Line(NamedTuple):
   """The values of one phase.
 
@@ -118,7 +146,9 @@ class Line(NamedTuple):
 
     Short lines stay as they are.
     """
-    reach = len(self.points) // _SMOOTHED_PARTS
+    reach = -(-len(self.points) // _SMOOTHED_PARTS)
+    if len(self.points) < _MIN_SMOOTHED_POINTS:
+      reach = 0
     values = [value for _, value in self.points]
     trend = []
     for index, (step, _) in enumerate(self.points):
@@ -136,11 +166,13 @@ class Curve(NamedTuple):
     title: what it is.
     caption: what is plotted, and which way is good.
     lines: a line per phase that logs it.
+    is_main: whether it is one of those that tell most.
   """
 
   title: str
   caption: str
   lines: list[Line]
+  is_main: bool
 
 
 def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
@@ -172,8 +204,11 @@ def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
       continue
     if any(lines == curve.lines for curve in curves.values()):
       continue
-    title, caption = _EXPLANATIONS.get(name, (name, 'As the training logs it.'))
-    curves[name] = Curve(title, caption, lines)
+    title, caption = _EXPLANATIONS_OF_STAGES.get(
+      (stage_folder.name, name),
+      _EXPLANATIONS.get(name, (name, 'As the training logs it.')),
+    )
+    curves[name] = Curve(title, caption, lines, name in _MAIN_METRICS)
   return list(curves.values())
 
 

@@ -15,7 +15,9 @@ from dualgan_jax.reporting import (
   charts,
   curves,
   diagnosis,
+  findings,
   shipped_runs,
+  summary,
 )
 from dualgan_jax.training.metrics_log import PICTURES
 
@@ -24,22 +26,22 @@ SCORE_NAMES = {
   'mAP': 'mean average precision',
   'agreement': 'agreement with the teachers on generated images',
 }
+_STUDENT_NAME = 'student (compact)'
 # What generated images say, by its name in `diagnosis`.
 _FIGURES = {
   'agreement': 'Images on which student and teachers have the same most '
   'probable label',
   'sure_share': 'Images of whose label the teachers are sure (probability '
-  f'{diagnosis.SURE_PROBABILITY} or more)',
+  f'{findings.SURE_PROBABILITY} or more)',
   'mean_top_probability': 'Mean of the teachers’ largest probability',
-  'empty_share': 'Images that show no label',
+  'empty_share': 'Images on which teachers give no label a probability above '
+  '0.5',
   'contradictions': 'Images on which teachers that share a label contradict '
   'one another',
 }
 # More bars than that are no chart any more.
 _MAX_BARS = 40
-_MAX_PICTURES = (
-  4  # of the course of the training, the first and last among them
-)
+_MAX_PICTURES = 4  # of a stage's course, the first and last among them
 
 
 def render(
@@ -48,6 +50,7 @@ def render(
   results: Mapping[str, Any],
   *,
   score_rows: Sequence[Sequence[str]],
+  all_score_rows: Sequence[Sequence[str]],
   label_rows: Sequence[Sequence[str]],
   model_notes: Mapping[str, str],
 ) -> str:
@@ -58,6 +61,7 @@ def render(
     folder: the run's: its pictures and metrics are embedded.
     results: content of `results.json`, of this version or an earlier one.
     score_rows: table of the models, its head first.
+    all_score_rows: the same with all scores.
     label_rows: table of the labels, its head first.
     model_notes: by name of a model, what it is.
   """
@@ -70,6 +74,7 @@ def render(
     figures=_list_figures(results),
     label_counts=_count_bars(results.get('diagnosis')),
     chart=charts.interval_chart(_chart_rows(results)),
+    student_name=_STUDENT_NAME,
     score_name=SCORE_NAMES[main_score(results)],
     main_score=main_score(results),
     label_bars=_label_bars(results),
@@ -88,7 +93,10 @@ def render(
       for stage in stage_table.STAGES
       if not stage.uses_data
     },
+    stage_notes=curves.STAGE_NOTES,
     score_rows=score_rows,
+    all_score_rows=all_score_rows,
+    smoke_warning=summary.smoke_warning(results),
     label_rows=label_rows,
     model_notes={
       name: note.replace('`', '')
@@ -149,15 +157,18 @@ def headline(results: Mapping[str, Any]) -> str:
   )
   interval = results.get('intervals', {}).get('compact', {}).get(name)
   details = [
-    f'95 % interval {interval[0]:.1%} to {interval[1]:.1%}' if interval else '',
+    f'95% interval {interval[0]:.1%} to {interval[1]:.1%}' if interval else '',
     f'{num_images:,} test images' if num_images else '',
   ]
   detail = '; '.join(filter(None, details))
-  score_share = diagnosis.kept_share(results['metrics'])
+  kept_scores = diagnosis.compute_kept_scores(
+    results['metrics'], results['per_label']
+  )
+  verb = 'keeps' if kept_scores and kept_scores.score <= 1 else 'reaches'
   share = (
-    f'The student keeps {score_share:.1%} of the teachers’ '
+    f'The student {verb} {kept_scores.score:.1%} of the teachers’ '
     f'{SCORE_NAMES[name]}{size}.'
-    if score_share is not None
+    if kept_scores
     else ''
   )
   return (
@@ -170,7 +181,7 @@ def _chart_rows(results: Mapping[str, Any]) -> list[charts.IntervalRow]:
   name = main_score(results)
   return [
     charts.IntervalRow(
-      model,
+      _STUDENT_NAME if model == 'compact' else model,
       row[name],
       results.get('intervals', {}).get(model, {}).get(name),
     )
@@ -242,7 +253,7 @@ def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
     return ''
   parts = []
   for group, text in (
-    ('good', f'{diagnosis.MIN_KEPT:.0%} or more of their accuracy'),
+    ('good', f'{diagnosis.MIN_KEPT:.0%} or more of their teachers’ accuracy'),
     ('poor', 'less'),
   ):
     if ranges[group]:
@@ -251,7 +262,7 @@ def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
       num_runs = ranges[f'num_{group}']
       runs = 'one that keeps' if num_runs == 1 else f'{num_runs} that keep'
       parts.append(f'{span} in {runs} {text}')
-  return f'Shipped runs: {", ".join(parts)}.'
+  return f'Runs that come with this software: {", ".join(parts)}.'
 
 
 def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -289,20 +300,31 @@ def _list_errors(
 
 
 def _list_progress(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Lists pictures over the steps of the generator, evenly spread."""
-  picture_of_step = {
-    int(path.stem.rpartition('-')[2]): path
-    for path in (folder / 'generator' / PICTURES).glob('train-*.png')
-  }
-  steps = sorted(picture_of_step)
-  # A single picture shows no course.
-  if len(steps) < 2:
-    return []
-  places = np.linspace(0, len(steps) - 1, min(_MAX_PICTURES, len(steps)))
-  return [
-    {'step': steps[place], 'picture': _encode(picture_of_step[steps[place]])}
-    for place in places.round().astype(int)
-  ]
+  """Lists pictures over the steps of the generator's stages, evenly spread.
+
+  Returns:
+    By picture, its `stage`, the `step` in it, and the `picture`, encoded.
+  """
+  progress = []
+  for stage in ('generator', 'refine'):
+    picture_of_step = {
+      int(path.stem.rpartition('-')[2]): path
+      for path in (folder / stage / PICTURES).glob('train-*.png')
+    }
+    steps = sorted(picture_of_step)
+    # A single picture shows no course.
+    if len(steps) < 2:
+      continue
+    places = np.linspace(0, len(steps) - 1, min(_MAX_PICTURES, len(steps)))
+    progress += [
+      {
+        'stage': stage,
+        'step': steps[place],
+        'picture': _encode(picture_of_step[steps[place]]),
+      }
+      for place in places.round().astype(int)
+    ]
+  return progress
 
 
 def _count_bars(found: Mapping[str, Any] | None) -> dict[str, Any] | None:

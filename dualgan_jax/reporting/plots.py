@@ -75,7 +75,7 @@ def draw_samples(
     row_centres = [(row + 0.5) * row_height for row in range(len(labels))]
     axes.set_yticks(row_centres, labels)
     axes.set_title(title, fontsize=10)
-  figure.savefig(path, dpi=_DOTS_PER_INCH)
+  figure.savefig(path, dpi=_DOTS_PER_INCH, bbox_inches='tight')
 
 
 @_drawing()

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,9 +11,11 @@ import jinja2
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.display import align, printable
-from dualgan_jax.reporting import page
+from dualgan_jax.reporting import page, summary
 from dualgan_jax.reporting.scores import COLUMNS
 
+# Of the table that a page shows first.
+_MAIN_COLUMNS = ('top1', 'mAP')
 # Captions of pictures, by their paths in the folder of a run.
 _CAPTIONS = {
   'evaluate/samples.png': 'images, a row per label',
@@ -79,7 +81,8 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
   report_text = templates['report.md'].render(
     results,
     table=table,
-    has_real_images='mAP' in table,
+    has_real_images=has_real_images(results),
+    smoke_warning=summary.smoke_warning(results),
     label_table=label_table(results),
     model_notes=_MODEL_NOTES,
     pictures=pictures,
@@ -89,7 +92,8 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
     templates['page.html'],
     folder,
     results,
-    score_rows=_score_rows(results),
+    score_rows=_score_rows(results, _MAIN_COLUMNS),
+    all_score_rows=_score_rows(results),
     label_rows=_label_rows(results),
     model_notes=_MODEL_NOTES,
   )
@@ -131,15 +135,14 @@ def results_table(
   return align([head, rule, *([escape(name), *cells] for name, *cells in rows)])
 
 
-def _score_rows(results: Mapping) -> list[list[str]]:
+def _score_rows(
+  results: Mapping, score_names: Sequence[str] = COLUMNS
+) -> list[list[str]]:
   """Lists the cells of the table of models, its head first."""
   teacher_scores = results['metrics']['teachers']
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
-  has_real_images = any(
-    teacher_scores.get(name) is not None for name in COLUMNS
-  )
-  columns = COLUMNS if has_real_images else ('agreement',)
+  columns = score_names if has_real_images(results) else ('agreement',)
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],
   ]
@@ -174,6 +177,8 @@ def label_table(results: Mapping) -> str:
 
 def _label_rows(results: Mapping) -> list[list[str]]:
   """Lists the cells of the table of labels, its head first."""
+  if not has_real_images(results):
+    return _generated_label_rows(results)
   columns = {
     'student_ap': 'AP, student',
     'teachers_ap': 'AP, teachers',
@@ -190,6 +195,34 @@ def _label_rows(results: Mapping) -> list[list[str]]:
     share_cells = [f'{value:.2%}' for value in values[2:]]
     table_rows.append([label, *precision_cells, *share_cells])
   return table_rows
+
+
+def _generated_label_rows(results: Mapping) -> list[list[str]]:
+  """Lists what generated images tell of each label, the head first."""
+  table_rows = [['label', 'generated images that show it', 'agreement']]
+  # Results of earlier versions have no diagnosis.
+  found = results['diagnosis'] or {'label_counts': {}, 'label_agreement': {}}
+  for label in results['labels']:
+    count = found['label_counts'].get(label)
+    agreement = found['label_agreement'].get(label)
+    table_rows.append(
+      [
+        label,
+        '–' if count is None else f'{count:,}' if count else 'none',
+        '–' if agreement is None else f'{agreement:.1%}',
+      ]
+    )
+  return table_rows
+
+
+def has_real_images(results: Mapping) -> bool:
+  """Returns whether a run was measured on real images.
+
+  Args:
+    results: content of `results.json`.
+  """
+  teacher_scores = results['metrics']['teachers']
+  return any(teacher_scores.get(name) is not None for name in COLUMNS)
 
 
 def _escaped(text: str) -> str:

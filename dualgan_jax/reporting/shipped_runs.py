@@ -34,7 +34,9 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
   """
   rows = []
   for results in stored_results:
-    score_share = diagnosis.kept_share(results['metrics'])
+    kept_scores = diagnosis.compute_kept_scores(
+      results['metrics'], results['per_label']
+    )
     # Results of earlier versions have no diagnosis.
     found = {
       'agreement': results['metrics']['compact'].get('agreement'),
@@ -45,8 +47,8 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
       for name in FIGURES
       if found.get(name) is not None
     }
-    if score_share is not None and figures:
-      rows.append({'score_share': round(score_share, 4), **figures})
+    if kept_scores and figures:
+      rows.append({'score_share': round(kept_scores.score, 4), **figures})
   return rows
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import shlex
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,18 +25,8 @@ def format_summary(results: Mapping[str, Any], folder: pathlib.Path) -> str:
     meaning, and where student and report are.
   """
   lines = [format_table(results), '']
-  # Without a stage of its own, the generator learns in `refine`.
-  num_steps = max(
-    results['config'].get(f'{stage}.steps', _LEAST_STEPS)
-    for stage in ('generator', 'refine')
-  )
-  if num_steps < _LEAST_STEPS:
-    lines += [
-      f'The generator was trained for {num_steps} steps only: this run shows '
-      'that all works,',
-      'and its figures mean nothing.',
-      '',
-    ]
+  if warning := smoke_warning(results):
+    lines += [*textwrap.wrap(warning, _PAGE_WIDTH), '']
   student_folder = shlex.quote(str(folder / 'student'))
   return '\n'.join(
     [
@@ -44,6 +35,25 @@ def format_summary(results: Mapping[str, Any], folder: pathlib.Path) -> str:
       printable(f'use it:  dualgan predict {student_folder} IMAGE.png'),
       printable(f'report:  {folder / "report.html"}'),
     ]
+  )
+
+
+def smoke_warning(results: Mapping[str, Any]) -> str:
+  """Warns of a run that was too short to have a meaning; else it is ''.
+
+  Args:
+    results: content of `results.json`.
+  """
+  # Without a stage of its own, the generator learns in `refine`.
+  num_steps = max(
+    results['config'].get(f'{stage}.steps', _LEAST_STEPS)
+    for stage in ('generator', 'refine')
+  )
+  if num_steps >= _LEAST_STEPS:
+    return ''
+  return (
+    f'The generator was trained for {num_steps} steps only: this run shows '
+    'that all works, and its figures mean nothing.'
   )
 
 

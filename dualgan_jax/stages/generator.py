@@ -6,37 +6,34 @@ serves every Y_cst.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.config.objective_group import Objective
 from dualgan_jax.method import discriminators
-from dualgan_jax.method.frozen_generator import draw_latents
+from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.method.teacher_draws import TeacherDraws
 from dualgan_jax.networks.classifier import join
 from dualgan_jax.networks.generator import Generator
+from dualgan_jax.stages import generated_picture
 from dualgan_jax.stages.generator_loss import l_joint
 from dualgan_jax.teachers.forward import feature_shapes
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training.phase import (
   Phase,
-  TrainState,
   first_state,
   train_step,
 )
 
 # Adam's decay of the mean gradient, lower than usual, as for most GANs.
 ADAM_B1 = 0.5
-# Images in a picture of the training, and columns of it.
-_DRAWN_IMAGES, _DRAWN_COLUMNS = 64, 8
 
 
 def phase(
@@ -73,6 +70,9 @@ def phase(
       (`method.teacher_draws`), without routing; 0 for all of them.
   """
   routed_teachers = tuple(range(len(teachers))) if routed else ()
+  untrained = FrozenGenerator(
+    generator, training.latent_dim, routed_teachers, len(routed_teachers)
+  )
   draws = TeacherDraws(label_map, teachers_per_step)
 
   def init(key):
@@ -92,13 +92,7 @@ def phase(
       # F_g^1 .. F_g^B of fresh noise, Eq. 2 and 3.
       features, updated = generator.apply(
         join(params['generator'], batch_stats),
-        draw_latents(
-          key,
-          training.batch,
-          training.latent_dim,
-          routed_teachers,
-          len(routed_teachers),
-        ),
+        untrained.latents(key, training.batch),
         train=True,
         mutable=['batch_stats'],
       )
@@ -128,57 +122,10 @@ def phase(
     label_map.union,
     # No step judges the labels of all of them, if they are drawn.
     {} if teachers_per_step else _label_indices(label_map),
-    _make_draw(generator, training, routed_teachers),
-  )
-
-
-def _make_draw(
-  generator: Generator,
-  training: stage_table.Generator,
-  routed_teachers: tuple[int, ...],
-) -> Callable[[TrainState], np.ndarray]:
-  """Makes the function that draws the images of a state; see `Phase.draw`."""
-
-  @jax.jit
-  def generate(variables, key):
-    # Every teacher gets as many images.
-    num_images = _DRAWN_IMAGES - _DRAWN_IMAGES % max(len(routed_teachers), 1)
-    latents = draw_latents(
-      key,
-      num_images,
-      training.latent_dim,
-      routed_teachers,
-      len(routed_teachers),
-    )
-    return generator.apply(variables, latents, train=False)[-1]
-
-  def draw(state):
-    variables = join(state.params['generator'], state.batch_stats)
-    # The same latents at each checkpoint, so that pictures can be compared.
-    return tile_images(generate(variables, state.key))
-
-  return draw
-
-
-def tile_images(images: chex.Array) -> np.ndarray:
-  """Tiles images into one picture, row by row.
-
-  Args:
-    images: float [N, h, w, c]; what leaves [0, 1] is clipped.
-
-  Returns:
-    uint8, of ⌈N / columns⌉ rows; channels beyond the third are left out.
-  """
-  values = np.clip(np.asarray(images, np.float32), 0, 1)
-  pixels = np.rint(255 * values).astype(np.uint8)
-  num_images, height, width, channels = pixels.shape
-  # TensorBoard shows grey pictures and coloured ones.
-  pixels = pixels[..., :3] if channels >= 3 else pixels[..., :1]
-  num_rows = -(-num_images // _DRAWN_COLUMNS)
-  picture = np.zeros((num_rows, _DRAWN_COLUMNS, *pixels.shape[1:]), np.uint8)
-  picture.reshape(-1, *pixels.shape[1:])[:num_images] = pixels
-  return picture.swapaxes(1, 2).reshape(
-    num_rows * height, _DRAWN_COLUMNS * width, -1
+    generated_picture.make_draw(
+      untrained,
+      lambda state: join(state.params['generator'], state.batch_stats),
+    ),
   )
 
 

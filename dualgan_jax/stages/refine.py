@@ -30,6 +30,7 @@ from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.method.teacher_draws import DrawnTeachers, TeacherDraws
 from dualgan_jax.networks.classifier import Classifier, join, split
+from dualgan_jax.stages import generated_picture
 from dualgan_jax.stages.augmentation import draw_augmented
 from dualgan_jax.stages.distillation import DistillationLoss
 from dualgan_jax.stages.generator_loss import l_joint
@@ -285,6 +286,7 @@ def phase(
     distillation_loss: of the student, as in `distillation.phase`.
     teachers_per_step: as in `distillation.phase`.
   """
+  pool_size = training.replay_buffer_batches * training.batch
   draws = TeacherDraws(label_map, teachers_per_step)
   refinement = _Refinement(
     student,
@@ -299,18 +301,13 @@ def phase(
     distillation_loss,
   )
 
-  replay_buffer_size = training.replay_buffer_batches * training.batch
-
   def init(key):
-    student_params, student_stats = split(tuple(student_variables))
-    params = {
-      'generator': generator.variables['params'],
-      'student': student_params,
-    }
-    batch_stats = {
-      'generator': generator.variables['batch_stats'],
-      'student': student_stats,
-    }
+    params, batch_stats = (
+      {'generator': generator.variables[kind], 'student': student_tree}
+      for kind, student_tree in zip(
+        ('params', 'batch_stats'), split(tuple(student_variables)), strict=True
+      )
+    )
     # Adam begins anew: the losses are others than before.
     opt_state = {
       name: optimiser.init(params[name])
@@ -322,15 +319,12 @@ def phase(
       params,
       batch_stats,
       opt_state,
-      jnp.zeros((replay_buffer_size, *image_shape), jnp.uint8),
+      jnp.zeros((pool_size, *image_shape), jnp.uint8),
     )
 
   # All teachers, also irrelevant ones: the generator is judged by them all.
   def make_frozen():
-    return {
-      'teachers': draws.arrange(teachers),
-      'filters': generator.filters,
-    }
+    return {'teachers': draws.arrange(teachers), 'filters': generator.filters}
 
   return Phase(
     'refine',
@@ -339,6 +333,12 @@ def phase(
     refinement.step,
     make_frozen,
     label_map.union,
+    draw=generated_picture.make_draw(
+      generator,
+      lambda state: join(
+        state.params['generator'], state.batch_stats['generator']
+      ),
+    ),
   )
 
 

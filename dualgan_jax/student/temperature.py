@@ -59,6 +59,11 @@ def choose_temperature(
 
   # The cross-entropy is convex in 1 / temperature, so its slope grows with it.
   low, high = np.log(bounds)
+  # Exactly a bound, if what would be best lies beyond it.
+  if slope(low) <= 0:
+    return bounds[0]
+  if slope(high) >= 0:
+    return bounds[1]
   for _ in range(_NUM_HALVINGS):
     middle = (low + high) / 2
     low, high = (middle, high) if slope(middle) > 0 else (low, middle)

@@ -12,7 +12,7 @@ import time
 
 import rich.console
 
-from dualgan_jax.display import format_seconds, printable
+from dualgan_jax.display import format_seconds, printable, wrap
 from dualgan_jax.training import parallel, progress_bars
 from dualgan_jax.training.outlook import Outlook
 
@@ -154,10 +154,8 @@ class _ConsoleHandler(logging.Handler):
       print(line, flush=True)
     # A pipe gets the line as it is.
     elif _TERMINAL.is_terminal:
-      # Broken between words only: a long path can still be copied.
-      _TERMINAL.print(
-        line, markup=False, highlight=False, overflow='ignore', crop=False
-      )
+      lines = wrap(line, _TERMINAL.width)
+      _TERMINAL.print(lines, markup=False, highlight=False, soft_wrap=True)
     else:
       print(line, file=sys.stderr, flush=True)
 

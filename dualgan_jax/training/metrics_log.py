@@ -108,7 +108,8 @@ class MetricsLog:
     folder = self._stage_folder / PICTURES
     folder.mkdir(exist_ok=True)
     pixels = image[..., 0] if image.shape[-1] == 1 else image
-    part_name = phase_name.partition('/')[2]
+    # The only phase of a stage has its name.
+    part_name = phase_name.partition('/')[2] or 'train'
     Image.fromarray(pixels).save(folder / f'{part_name}-{step}.png')
     self._open_event_file(phase_name, step).write_image(
       step, 'generated', image

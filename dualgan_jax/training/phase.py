@@ -58,7 +58,7 @@ class Phase:
     teacher_labels: by a teacher's name, the indices of its labels in
       `label_names`.
     draw: `state -> picture`, uint8 [height, width, 1 or 3], of an unreplicated
-      state; it is called with each checkpoint. None if there is nothing to see.
+      state, a few times in its training. None if there is nothing to see.
   """
 
   name: str

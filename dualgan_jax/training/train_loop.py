@@ -21,6 +21,8 @@ from dualgan_jax.training.phase import Phase, TrainState
 
 # It runs once: compiling it well takes longer than running it does.
 _INIT_COMPILER_OPTIONS = {'xla_backend_optimization_level': 0}
+# Pictures are drawn after these parts of a phase: images change most early.
+_PICTURE_PARTS = (20, 5, 2)
 
 
 def train(
@@ -91,9 +93,7 @@ def train(
       _report, phase, log, log_every, Watch(phase.teacher_labels), progress
     )
     frozen_arrays = parallel.replicate(phase.frozen(), devices)
-    state = parallel.replicate(
-      _first_state(phase, key) if state is None else state, devices
-    )
+    state = parallel.replicate(state or _first_state(phase, key), devices)
     pending_metrics = None
     with _catch_signals() as is_signalled:
       for step in range(steps_done + call_steps, phase.steps + 1, call_steps):
@@ -117,6 +117,8 @@ def train(
           raise _stopped(phase, step, log)
         if is_saving:
           save(state, step)
+        elif _is_picture_due(phase, step, call_steps):
+          _write_picture(phase, step, parallel.first_replica(state), log)
       report(pending_metrics)
       state = save(state, phase.steps)
       # The phase is done, but the run is not to begin another one.
@@ -191,6 +193,22 @@ def _compile_steps(
   """Compiles a call that does several of a phase's steps."""
   return parallel.compile_step(
     parallel.repeat(step, call_steps, devices[0].platform), devices
+  )
+
+
+def _is_picture_due(phase: Phase, step: int, call_steps: int) -> bool:
+  """Returns whether a picture is due that no checkpoint brings.
+
+  A short phase has no checkpoint but the last.
+
+  Args:
+    phase: what is trained.
+    step: the last step that the call has done.
+    call_steps: steps per call.
+  """
+  due_steps = [phase.steps // part for part in _PICTURE_PARTS]
+  return phase.draw is not None and any(
+    step - call_steps < due_step <= step for due_step in due_steps
   )
 
 

@@ -45,7 +45,12 @@ def configs(monkeypatch):
 
   def record(config, *_, **__):
     recorded_configs.append(config)
-    return {'diagnosis': {'verdict': 'doubtful', 'reasons': ['nothing ran']}}
+    scores = {'agreement': 0.5, 'params': 3, 'flops': 3}
+    return {
+      'metrics': {'teachers': scores, 'compact': scores},
+      'config': {},
+      'diagnosis': {'verdict': 'doubtful', 'reasons': ['nothing ran']},
+    }
 
   monkeypatch.setattr(amalgamation, 'run', record)
   monkeypatch.setattr(amalgamation, 'load', lambda _: None)
@@ -89,14 +94,20 @@ def test_sizes_are_those_of_the_smallest_teacher(configs):
   assert config.generator.widths == (32, 16)
 
 
-def test_the_verdict_is_said_at_the_end(configs, capsys, tmp_path):
+def test_scores_places_and_verdict_are_said_at_the_end(
+  configs, capsys, tmp_path
+):
   amalgamation.amalgamate(
     tiny.both_teachers(), image_shape=tiny.IMAGE, workdir=tmp_path
   )
-  assert capsys.readouterr().err.splitlines() == [
-    f'report: {tmp_path}/report.html',
-    'Verdict: doubtful: nothing ran.',
-  ]
+  *table, _, student, use, report, verdict = (
+    capsys.readouterr().err.splitlines()
+  )
+  assert table[-1].startswith('| compact  |    0.5000 |')
+  assert student == f'student: {tmp_path}/student'
+  assert use == f'use it:  dualgan predict {tmp_path}/student IMAGE.png'
+  assert report == f'report:  {tmp_path}/report.html'
+  assert verdict == 'Verdict: doubtful. Nothing ran.'
 
 
 def test_arguments_take_precedence(configs):

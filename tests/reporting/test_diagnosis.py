@@ -7,17 +7,13 @@ import numpy as np
 import pytest
 
 from dualgan_jax.reporting import diagnosis
+from dualgan_jax.reporting.findings import Findings
 from tests.paths import ROOT
-
-_NAN = np.nan
-# Two labels, four images: the teachers see a, a, b and nothing.
-_TEACHERS = np.array([[3.0, -3], [1, -1], [-2, 2], [-1, -2]])
-_STUDENT = np.array([[2.0, -2], [-1, 1], [-2, 2], [-1, -2]])
 
 
 def _findings(**changes):
   """Numbers that nothing can be said against."""
-  findings = diagnosis.Findings(
+  findings = Findings(
     num_images=100,
     label_counts={'a': 50, 'b': 50},
     empty_share=0.0,
@@ -30,39 +26,8 @@ def _findings(**changes):
   return dataclasses.replace(findings, **changes)
 
 
-def test_the_findings_by_hand():
-  findings = diagnosis.examine(('a', 'b'), _STUDENT, _TEACHERS)
-  assert findings.num_images == 4
-  assert findings.label_counts == {'a': 2, 'b': 1}
-  assert findings.empty_share == 0.25
-  # The second image is a for the teachers, and b for the student.
-  assert findings.agreement == 0.75
-  assert findings.label_agreement == {'a': pytest.approx(2 / 3), 'b': 1.0}
-  # 1 / (1 + e^-3), ^-1, ^-2 and ^1.
-  expected = (0.9525741 + 0.7310586 + 0.8807971 + 0.2689414) / 4
-  assert findings.mean_top_probability == pytest.approx(expected)
-  assert findings.sure_share == 0.25
-  assert findings.contradictions is None
-
-
-def test_of_one_label_both_say_alike_whether_it_is_there():
-  findings = diagnosis.examine(('a',), _STUDENT[:, :1], _TEACHERS[:, :1])
-  assert findings.agreement == 0.75
-
-
-def test_extreme_logits_are_probabilities():
-  logits = np.array([[1e4, -1e4], [-1e4, -1e4]])
-  findings = diagnosis.examine(('a', 'b'), logits, logits)
-  assert findings.mean_top_probability == 0.5
-  assert findings.label_agreement == {'a': 1.0, 'b': None}
-
-
-def test_contradictions_by_hand():
-  # Label a has two owners, who contradict on the first image only; b has one.
-  owner_logits = [[[1, -1], [2, _NAN]], [[1, 2], [-2, _NAN]]]
-  assert diagnosis.contradiction_share(np.array(owner_logits)) == 0.5
-  only_one = np.array(owner_logits)[:, 1:]
-  assert diagnosis.contradiction_share(only_one) is None
+def _kept(score, **by_label):
+  return diagnosis.KeptScores(score, by_label)
 
 
 def test_nothing_against_it_is_usable():
@@ -72,10 +37,9 @@ def test_nothing_against_it_is_usable():
     'generated images show every label; how it does on real images was not '
     'measured'
   ]
-  _, reasons = diagnosis.judge(_findings(), score_share=0.998)
+  _, reasons = diagnosis.judge(_findings(), _kept(0.998))
   assert reasons == [
-    'generated images show every label, and on real test images the student '
-    'keeps 99.8% of the teachers’ score'
+    'on real test images the student keeps 99.8% of the teachers’ score'
   ]
 
 
@@ -84,7 +48,7 @@ def test_nothing_against_it_is_usable():
   [
     (
       {'label_counts': dict.fromkeys('0246', 20) | dict.fromkeys('19', 0)},
-      'no generated image shows 1 or 9: the student has not learned them',
+      'no generated image shows 1 or 9: the student may not have learned them',
     ),
     ({'label_counts': {'a': 99, 'b': 4}}, 'few generated images show b'),
     (
@@ -115,39 +79,64 @@ def test_each_reason_to_doubt(changes, reason):
   assert diagnosis.judge(findings) == ('doubtful', [reason])
 
 
-def test_real_images_count_more_than_answers_to_generated_ones():
-  findings = _findings(contradictions=0.95, sure_share=0.05)
-  assert diagnosis.judge(findings, score_share=0.95)[0] == 'usable'
-  assert len(diagnosis.judge(findings, score_share=0.85)[1]) == 3
-  # Whole labels may be wrong all the same.
-  findings = _findings(label_counts={'a': 99, 'b': 4}, label_agreement={})
-  assert diagnosis.judge(findings, score_share=0.95)[0] == 'doubtful'
+def test_real_images_count_more_than_generated_ones():
+  findings = _findings(
+    contradictions=0.95,
+    sure_share=0.05,
+    label_counts={'a': 100, 'b': 0, 'c': 0},
+    label_agreement={},
+  )
+  assert diagnosis.judge(findings)[0] == 'not usable'
+  assert diagnosis.judge(findings, _kept(0.95, b=0.9))[0] == 'usable'
+  # What generated images say then explains what the real ones do.
+  verdict, reasons = diagnosis.judge(findings, _kept(0.85))
+  assert verdict == 'doubtful'
+  assert reasons[0].startswith('on real test images the student keeps 85%')
+  assert reasons[1].startswith('no generated image shows b or c')
+  assert len(reasons) == 4
 
 
 @pytest.mark.parametrize(
-  ('changes', 'score_share', 'reason'),
+  ('kept_scores', 'verdict', 'reason'),
+  [
+    (
+      _kept(0.49),
+      'not usable',
+      'on real test images the student keeps 49% of the teachers’ score',
+    ),
+    (
+      _kept(0.89),
+      'doubtful',
+      'on real test images the student keeps 89% of the teachers’ score',
+    ),
+    (
+      _kept(0.95, a=0.99, b=0.79),
+      'doubtful',
+      'on real test images the student is much worse than the teachers at b',
+    ),
+  ],
+)
+def test_each_reason_of_real_images(kept_scores, verdict, reason):
+  assert diagnosis.judge(_findings(), kept_scores) == (verdict, [reason])
+
+
+@pytest.mark.parametrize(
+  ('changes', 'reason'),
   [
     (
       {'empty_share': 0.95},
-      None,
       '95% of the generated images show no label: no teacher gives one a '
       'probability above 0.5',
     ),
     (
       {'label_counts': {'a': 50, 'b': 50, **dict.fromkeys('cd', 0)}},
-      None,
-      'no generated image shows c or d: the student has not learned them',
-    ),
-    (
-      {},
-      0.49,
-      'on real test images the student keeps 49% of the teachers’ score',
+      'no generated image shows c or d: the student may not have learned them',
     ),
   ],
 )
-def test_each_fatal_reason(changes, score_share, reason):
+def test_each_fatal_reason(changes, reason):
   findings = _findings(**{'label_agreement': {}, **changes})
-  assert diagnosis.judge(findings, score_share) == ('not usable', [reason])
+  assert diagnosis.judge(findings) == ('not usable', [reason])
 
 
 def test_many_labels_are_not_all_named():
@@ -155,35 +144,67 @@ def test_many_labels_are_not_all_named():
   _, (reason, *_) = diagnosis.judge(
     _findings(label_counts=counts, label_agreement={})
   )
-  assert 'label 7 and 12 more labels: the student has not' in reason
+  assert 'label 7 and 12 more labels: the student may not' in reason
 
 
 def test_the_line_for_a_terminal():
   entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.05))
   line = diagnosis.verdict_line({'diagnosis': json.loads(json.dumps(entry))})
   assert line == (
-    'Verdict: doubtful: student and teachers give the same label on 40% of the '
+    'Verdict: doubtful. Student and teachers give the same label on 40% of the '
     'generated images; teachers are sure of 5% of the generated images only.'
   )
   assert diagnosis.verdict_line({'metrics': {}}) == ''
 
 
-def test_the_kept_share_is_of_top1_or_else_of_map():
+def test_kept_scores_are_of_top1_or_else_of_map():
   metrics = {
     'teachers': {'top1': None, 'mAP': 0.8},
     'compact': {'top1': None, 'mAP': 0.4},
   }
-  assert diagnosis.kept_share(metrics) == 0.5
-  assert diagnosis.kept_share({'teachers': {}, 'compact': {}}) is None
+  # No test image carries c, and the teachers find no d.
+  precisions = {
+    'a': (0.6, 0.8),
+    'b': (0.9, 0.6),
+    'c': (None, None),
+    'd': (1, 0),
+  }
+  per_label = {
+    label: {'student_ap': student, 'teachers_ap': teachers}
+    for label, (student, teachers) in precisions.items()
+  }
+  kept_scores = diagnosis.compute_kept_scores(metrics, per_label)
+  assert kept_scores.score == 0.5
+  assert kept_scores.by_label == pytest.approx({'a': 0.75, 'b': 1.5})
+  no_scores = {'teachers': {}, 'compact': {}}
+  assert diagnosis.compute_kept_scores(no_scores, per_label) is None
+
+
+def _stored_runs():
+  """Yields the kept scores, and the content, of each stored `results.json`."""
+  for path in ROOT.glob('experiments/results/*/*.json'):
+    results = json.loads(path.read_text())
+    kept_scores = diagnosis.compute_kept_scores(
+      results['metrics'], results['per_label']
+    )
+    yield kept_scores, results
 
 
 def test_no_good_student_of_the_stored_results_is_doubted_for_agreement():
-  runs = []
-  for path in ROOT.glob('experiments/results/*/*.json'):
-    metrics = json.loads(path.read_text())['metrics']
-    if metrics['compact'].get('agreement') is not None:
-      score_share = diagnosis.kept_share(metrics)
-      runs.append((score_share, metrics['compact']['agreement']))
-  good = [agreement for share, agreement in runs if share >= diagnosis.MIN_KEPT]
+  good = [
+    results['metrics']['compact']['agreement']
+    for kept_scores, results in _stored_runs()
+    if kept_scores.score >= diagnosis.MIN_KEPT
+    and results['metrics']['compact'].get('agreement') is not None
+  ]
   assert len(good) > 10
   assert min(good) > diagnosis.MIN_AGREEMENT
+
+
+def test_few_good_students_of_the_stored_results_are_doubted_for_a_label():
+  good = [
+    min(kept_scores.by_label.values()) >= diagnosis.MIN_LABEL_KEPT
+    for kept_scores, _ in _stored_runs()
+    if kept_scores.score >= diagnosis.MIN_KEPT
+  ]
+  assert 0.9 < np.mean(good) < 1

@@ -11,12 +11,16 @@ def _results(score_share, **diagnosis):
       'teachers': {'top1': 0.5},
       'compact': {'top1': 0.5 * score_share, 'agreement': 0.75},
     },
+    'per_label': {},
     'diagnosis': diagnosis or None,
   }
 
 
 def test_a_summary_has_what_was_measured():
-  unmeasured = {'metrics': {'teachers': {}, 'compact': {'agreement': 1.0}}}
+  unmeasured = {
+    'metrics': {'teachers': {}, 'compact': {'agreement': 1.0}},
+    'per_label': {},
+  }
   rows = shipped_runs.summarise(
     [
       _results(0.95),

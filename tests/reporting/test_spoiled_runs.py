@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import datasets, linear_model, multiclass
 
-from dualgan_jax.reporting import diagnosis
+from dualgan_jax.reporting import diagnosis, findings
 
 _LABELS = tuple('0123456789')
 _NUM_IMAGES = 512
@@ -49,8 +49,10 @@ def make_student(teachers):
 
 
 def _judge(images, student, teachers):
-  findings = diagnosis.examine(_LABELS, student(images), teachers(images))
-  return diagnosis.judge(findings)
+  found = findings.examine(
+    _LABELS, student(images), teachers(images), single_label=False
+  )
+  return diagnosis.judge(found)
 
 
 def test_a_good_run_is_usable(digits, teachers, make_student):
@@ -68,7 +70,7 @@ def test_a_generator_without_some_digits(digits, teachers, make_student):
   verdict, reasons = _judge(images, make_student(images), teachers)
   assert verdict == 'doubtful'
   assert reasons[0] == (
-    'no generated image shows 1 or 9: the student has not learned them'
+    'no generated image shows 1 or 9: the student may not have learned them'
   )
 
 

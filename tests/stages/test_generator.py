@@ -10,7 +10,7 @@ from dualgan_jax import losses
 from dualgan_jax.losses import added_terms
 from dualgan_jax.method import discriminators, frozen_generator
 from dualgan_jax.method.labels import LabelMap
-from dualgan_jax.stages import generator, generator_loss
+from dualgan_jax.stages import generator_loss
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.teacher import Teacher, from_classifier, single_label
 from dualgan_jax.training import parallel
@@ -405,13 +405,3 @@ def test_a_routed_teacher_of_one_label_judges_by_itself():
   l_oh, l_ie, (p, q) = _terms((one, only_one), label_map, routed=True)
   expected_losses = np.mean([_independent(p[0::2]), _printed(q[1::2])], axis=0)
   np.testing.assert_allclose((l_oh, l_ie), expected_losses, rtol=1e-3)
-
-
-def test_images_are_tiled_row_by_row():
-  images = np.zeros((9, 1, 2, 1), np.float32)
-  images[1], images[8] = 0.2, 7.0  # what leaves [0, 1] is clipped
-  picture = generator.tile_images(images)
-  assert picture.shape == (2, 16, 1)
-  assert picture.dtype == np.uint8
-  assert picture[0, :, 0].tolist() == [0, 0, 51, 51, *[0] * 12]
-  assert picture[1, :, 0].tolist() == [255, 255, *[0] * 14]

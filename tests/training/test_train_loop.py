@@ -26,13 +26,16 @@ class RecordingLog:
   failure = None
 
   def __init__(self, actions=None):
-    self.rows = []
+    self.rows, self.pictures = [], []
     self._acts = actions or {}
 
   def write(self, phase_name, step, metrics, label_names=()):
     self.rows.append((phase_name, step, metrics, label_names))
     if step in self._acts:
       self._acts[step]()
+
+  def write_image(self, phase_name, step, image):
+    self.pictures.append((step, image))
 
   @property
   def steps(self):
@@ -228,6 +231,13 @@ def test_saves_after_every_few_steps(tmp_path, saved_steps):
   # The last step is saved once, not twice.
   _train(tmp_path / 'd', save_every=6)
   assert saved_steps == [6, 12]
+
+
+def test_draws_early_and_late_and_with_each_checkpoint(tmp_path):
+  phase = dataclasses.replace(PHASE, steps=40, draw=lambda state: state.step)
+  log = RecordingLog()
+  _train(tmp_path, log, phase, save_every=30)
+  assert log.pictures == [(step, step) for step in (2, 8, 20, 30, 40)]
 
 
 def test_saves_when_minutes_have_passed_since_the_last(
