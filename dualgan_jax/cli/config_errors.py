@@ -1,16 +1,18 @@
 """Explains in one sentence why a config file or a field override is refused."""
 
+import difflib
 import os
 import pathlib
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ml_collections
 from absl import flags
 
 from dualgan_jax import presets
+from dualgan_jax.config import reference
 from dualgan_jax.errors import UserError
 
 # Characters of another library's message that a sentence quotes.
@@ -59,7 +61,18 @@ def explain(error: BaseException, config_argument: str) -> str | None:
   if wrong_type := re.search(r"<class '(\w+)'>\.\w+ does not exist", message):
     return _wrong_type_message(config_argument, wrong_type[1])
   if isinstance(cause, AttributeError | KeyError):
-    return f'--config: no such field: {_one_line(cause)}.'
+    # A KeyError's message is the name in quotes.
+    field_name = _one_line(cause).strip("'")
+    field_names = [
+      field.name
+      for group in {*reference.GROUPS.values()}
+      for field in reference.describe_fields(group)
+    ]
+    suggestion = _suggest(field_name, field_names)
+    return (
+      f'--config: no such field: {field_name}{suggestion}; add --help to list '
+      'all.'
+    )
   return f'{_one_line(error)}; see --help.'
 
 
@@ -87,10 +100,18 @@ def _wrong_type_message(config_argument: str, type_name: str) -> str:
 
 
 def _missing_file_message(config_file: str) -> str:
+  names = presets.list_presets()
+  suggestion = _suggest(config_file, names)
   return (
-    f'there is no file {config_file}; name yours, or a preset: '
-    f'{", ".join(presets.list_presets())}'
+    f'there is no file {config_file}{suggestion}; name yours, or a preset: '
+    f'{", ".join(names)}'
   )
+
+
+def _suggest(word: str, known_words: Sequence[str]) -> str:
+  """Suggests the known word that is nearest; '' if none is near."""
+  nearest = difflib.get_close_matches(word, known_words, 1)
+  return f' (did you mean {nearest[0]}?)' if nearest else ''
 
 
 def _find_code_line(error: BaseException, config_path: pathlib.Path) -> str:

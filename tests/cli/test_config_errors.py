@@ -85,8 +85,13 @@ def test_an_unknown_field(tmp_path):
   path = tmp_path / 'mine.py'
   path.write_text(_RIGHT_FILE)
   assert _explain(path) is None
-  sentence = _explain(path, '--config.stepz=1')
-  assert sentence == "--config: no such field: 'stepz'."
+  assert _explain(path, '--config.stepz=1') == (
+    '--config: no such field: stepz (did you mean steps?); add --help to list '
+    'all.'
+  )
+  assert _explain(path, '--config.qqq=1') == (
+    '--config: no such field: qqq; add --help to list all.'
+  )
 
 
 def test_a_file_without_a_config(tmp_path):
@@ -99,7 +104,9 @@ def test_a_file_without_a_config(tmp_path):
 
 def test_a_name_that_is_no_preset_lists_the_presets():
   sentence = _explain('digit')
-  assert sentence.startswith('--config: there is no file digit; name yours, or')
+  assert sentence.startswith(
+    '--config: there is no file digit (did you mean digits?); name yours, or'
+  )
   assert 'cifar10, digits, fashion_mnist' in sentence
   assert 'objectives' not in sentence
 

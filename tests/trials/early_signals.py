@@ -7,6 +7,7 @@ must end with the documented code and one line, without a traceback, or have
 done its work already. Prints what was tried and what failed.
 """
 
+import argparse
 import itertools
 import pathlib
 import signal
@@ -82,6 +83,7 @@ def find_fault(
 
 def main() -> None:
   """Tries every command, signal and delay, and prints those that fail."""
+  argparse.ArgumentParser(description=__doc__.partition('\n')[0]).parse_args()
   num_tried = num_failed = 0
   with tempfile.TemporaryDirectory() as folder_name:
     folder = pathlib.Path(folder_name)

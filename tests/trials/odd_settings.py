@@ -6,6 +6,7 @@
 length; anything else is a failure.
 """
 
+import argparse
 import copy
 import datetime
 import decimal
@@ -109,6 +110,7 @@ def find_fault(
 
 def main() -> None:
   """Tries all odd values, and prints those that fail."""
+  argparse.ArgumentParser(description=__doc__.partition('\n')[0]).parse_args()
   num_tried = num_failed = 0
   for config_values, path, value in iterate_trials():
     fault = find_fault(config_values, path, value)
