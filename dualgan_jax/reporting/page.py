@@ -13,6 +13,7 @@ from dualgan_jax.config import stage_table
 from dualgan_jax.reporting import (
   calibration,
   charts,
+  confidence,
   curves,
   diagnosis,
   findings,
@@ -146,11 +147,13 @@ def headline(results: Mapping[str, Any]) -> str:
     return 'The student was not measured.'
   if name == 'agreement':
     num_images = (results.get('diagnosis') or {}).get('num_images')
-    number = f'{num_images:,} ' if num_images else ''
+    images = 'generated images'
+    if num_images:
+      low, high = confidence.share_interval(score, num_images)
+      images = f'{num_images:,} {images} (95% interval {low:.1%} to {high:.1%})'
     return (
       f'The student gives the same label as the teachers on {score:.1%} of '
-      f'{number}generated images,{size}. There were no real images to measure '
-      'on.'
+      f'{images},{size}. There were no real images to measure on.'
     ).replace(',.', '.')
   num_images = sum(
     counts['test'] for counts in results.get('images', {}).values()

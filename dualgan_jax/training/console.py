@@ -96,7 +96,7 @@ class Progress:
       status_parts = [
         loss_text,
         phase_left and f'{phase_left} left',
-        run_left and not is_done and f'run {run_left}',
+        run_left and not is_done and f'run {run_left} left',
         is_done and f'took {format_seconds(now - self._start_time)}',
       ]
       status = ', '.join(filter(None, status_parts))
