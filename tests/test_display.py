@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from dualgan_jax.display import align, format_shape, printable
+from dualgan_jax.display import align, format_shape, printable, wrap
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,9 @@ def test_columns_line_up():
 )
 def test_a_shape_is_shown_by_its_sizes(shape, shown):
   assert format_shape(shape) == shown
+
+
+def test_a_line_is_wrapped_between_words_only():
+  line = 'student: /a/folder-of-a-run is there'
+  assert wrap(line, 12) == 'student:\n/a/folder-of-a-run\nis there'
+  assert wrap(line, 80) == line
