@@ -140,8 +140,8 @@ def test_the_folder_holds_everything(finished):
   assert len(generated.images) == 256 and generated.images.std() > 0
   page = (workdir / 'report.html').read_text()
   results = json.loads((workdir / 'results.json').read_text())
-  # The samples, and the images of errors.
-  num_images = 1 + len(results['worst_errors'])
+  # The samples, the images of errors, and four of two stages' courses.
+  num_images = 1 + len(results['worst_errors']) + 2 * 4
   assert page.count('data:image/png;base64,') == num_images
   assert page.count('<svg') > 5
   blocks = read_metrics(workdir / 'dual')
@@ -192,8 +192,14 @@ def test_the_worst_errors_have_their_images(finished):
     assert error['label'] not in error['truth']
     with Image.open(workdir / error['image']) as image:
       assert image.size == (8, 8)
-  pictures = {path.name for path in (workdir / 'generator/pictures').iterdir()}
-  assert pictures == {'train-20.png'}
+
+
+def test_pictures_show_the_course_of_the_generator(finished):
+  for stage in ('generator', 'refine'):
+    pictures = {
+      path.name for path in (finished[0] / stage / 'pictures').iterdir()
+    }
+    assert pictures == {f'train-{step}.png' for step in (1, 4, 10, 20)}
 
 
 def test_results_have_every_model_and_metric(finished):
