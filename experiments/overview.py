@@ -22,6 +22,7 @@ TASKS = {
   'mnist': 'MNIST: 0–4 and 5–9',
   'mnist_own': 'MNIST, each teacher saw its own five digits only',
   'mnist_plain': 'MNIST, teachers without batch norm',
+  'lenet': 'MNIST, one LeNet-5 to half of its width',
   'federated': 'MNIST, five clients of federated learning',
   'public_digits': 'MNIST, a digit recogniser from PyPI',
   'fashion_mnist': 'Fashion-MNIST: five articles each',

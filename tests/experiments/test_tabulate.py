@@ -160,7 +160,6 @@ def _docstring(name):
 
 # Configs that nobody has run to the end.
 _CONFIGS_WITHOUT_RESULTS = (
-  'lenet',
   'pytorch_cifar10',
   'voc2007',
 )
