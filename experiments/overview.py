@@ -37,14 +37,14 @@ _COLUMNS = {
   'teachers': ('default', 'teachers'),
   'student, no data': ('default', 'compact'),
   'same student, real data': ('default', 'real_data'),
-  'DAFL': ('dafl', 'compact'),
+  'DAFL, cut short': ('dafl', 'compact'),
 }
 # Of the chart, by name: objective, model, colours and radius. Marks that are
 # drawn above one another differ in size, too.
 _MARKS = {
   'student, no data': ('default', 'compact', 'ours', 5),
   'same student, real data': ('default', 'real_data', 'real', 8),
-  'DAFL, no data': ('dafl', 'compact', 'other', 6),
+  'DAFL, cut short': ('dafl', 'compact', 'other', 6),
 }
 Runs = Mapping[str, Sequence[dict]]  # those of an experiment, by objective
 
