@@ -81,7 +81,7 @@ def write(folder: pathlib.Path, results: Mapping) -> None:
   report_text = templates['report.md'].render(
     results,
     table=table,
-    has_real_images=has_real_images(results),
+    has_real_images=_has_real_images(results),
     smoke_warning=summary.smoke_warning(results),
     label_table=label_table(results),
     model_notes=_MODEL_NOTES,
@@ -142,7 +142,7 @@ def _score_rows(
   teacher_scores = results['metrics']['teachers']
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
-  columns = score_names if has_real_images(results) else ('agreement',)
+  columns = score_names if _has_real_images(results) else ('agreement',)
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],
   ]
@@ -177,7 +177,7 @@ def label_table(results: Mapping) -> str:
 
 def _label_rows(results: Mapping) -> list[list[str]]:
   """Lists the cells of the table of labels, its head first."""
-  if not has_real_images(results):
+  if not _has_real_images(results):
     return _generated_label_rows(results)
   columns = {
     'student_ap': 'AP, student',
@@ -215,12 +215,8 @@ def _generated_label_rows(results: Mapping) -> list[list[str]]:
   return table_rows
 
 
-def has_real_images(results: Mapping) -> bool:
-  """Returns whether a run was measured on real images.
-
-  Args:
-    results: content of `results.json`.
-  """
+def _has_real_images(results: Mapping) -> bool:
+  """Returns whether a run was measured on real images."""
   teacher_scores = results['metrics']['teachers']
   return any(teacher_scores.get(name) is not None for name in COLUMNS)
 
