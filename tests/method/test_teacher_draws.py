@@ -65,7 +65,7 @@ def test_drawn_teachers_answer_as_they_do_alone(disjoint):
   for number, teacher_logits in zip(numbers, logits, strict=True):
     teacher = teachers[number]
     expected = forward.tail(teacher, teacher.variables, images, 0)
-    np.testing.assert_allclose(teacher_logits, expected, rtol=1e-5)
+    np.testing.assert_allclose(teacher_logits, expected, atol=1e-6)
   if disjoint:
     labels = [label for number in numbers for label in teachers[number].labels]
     assert [label_map.customised[column] for column in columns] == labels
