@@ -107,6 +107,9 @@ def measure(
     generated_samples.owner_logits(
       context, teachers.all_teachers, generator, images
     ),
+    generated_samples.statistics_moments(
+      context, teachers.all_teachers, generator, images
+    ),
     single_label=context.nets.student.single_label,
   )
   measurements = {

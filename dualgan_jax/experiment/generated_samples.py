@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualgan_jax.experiment.context import RunContext
+from dualgan_jax.losses import Moments
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.method.teacher_draws import answer_all
@@ -131,3 +132,65 @@ def owner_logits(
     relevant_teachers = stack_teachers(relevant_teachers)
   answers = np.asarray(answer(generator, relevant_teachers, images))
   return np.where(label_columns >= 0, answers, np.nan)
+
+
+def statistics_moments(
+  context: RunContext,
+  all_teachers: Sequence[Teacher],
+  generator: FrozenGenerator,
+  images: np.ndarray,
+) -> list[list[Moments]]:
+  """Measures the statistics of generated images inside the teachers.
+
+  Args:
+    context: context of the run.
+    all_teachers: all teachers, in the config's order.
+    generator: the trained generator.
+    images: of `draw_samples`.
+
+  Returns:
+    By teacher of the student's labels, one entry per batch-norm layer or named
+    tensor: of all images or, if routed, of the teacher's own.
+  """
+  relevant_teachers = tuple(
+    all_teachers[index] for index in context.nets.label_map.relevant_teachers
+  )
+  num_teachers = len(relevant_teachers)
+
+  def measure(teacher, filters, images):
+    filtered_images = discriminators.filter_image(filters, images)
+    return forward.ladder(teacher, filtered_images, {}).moments
+
+  @jax.jit
+  def measure_stack(stack, filters, images):
+    return jax.lax.map(
+      lambda teacher_and_filters: measure(*teacher_and_filters, images),
+      (stack, filters),
+    )
+
+  @jax.jit
+  def measure_each(relevant_teachers, filters, images):
+    return [
+      measure(
+        teacher,
+        filters[teacher.name],
+        routing.teacher_rows(images, number, num_teachers)
+        if generator.routed_teachers
+        else images,
+      )
+      for number, teacher in enumerate(relevant_teachers)
+    ]
+
+  if context.config.teachers_per_step:
+    layers = jax.device_get(
+      measure_stack(
+        stack_teachers(relevant_teachers), generator.filters, images
+      )
+    )
+    return [
+      jax.tree.map(lambda leaf, number=number: leaf[number], layers)
+      for number in range(num_teachers)
+    ]
+  return jax.device_get(
+    measure_each(relevant_teachers, generator.filters, images)
+  )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dualgan_jax.losses import Moments
+
 # A teacher that gives its label at least this probability is sure of it.
 SURE_PROBABILITY = 0.9
 
@@ -29,6 +31,8 @@ class Findings:
     mean_top_probability: mean of the teachers' largest probability.
     sure_share: share of images on which it is `SURE_PROBABILITY` or more.
     contradictions: see `contradiction_share`; None if no label is shared.
+    statistics_distance: see `statistics_distance`; None if no teacher has
+      statistics.
   """
 
   num_images: int
@@ -39,6 +43,7 @@ class Findings:
   mean_top_probability: float
   sure_share: float
   contradictions: float | None
+  statistics_distance: float | None
 
 
 def examine(
@@ -46,6 +51,7 @@ def examine(
   student_logits: np.ndarray,
   teacher_logits: np.ndarray,
   owner_logits: np.ndarray | None = None,
+  moments: Sequence[Sequence[Moments]] = (),
   *,
   single_label: bool,
 ) -> Findings:
@@ -57,6 +63,7 @@ def examine(
     teacher_logits: the ensemble's of the same images, [N, L].
     owner_logits: see `contradiction_share`; None if only one teacher answered
       each image, or no label is shared.
+    moments: see `statistics_distance`.
     single_label: whether the labels exclude one another. A mean of softmaxes
       may give none of them a probability above 0.5.
   """
@@ -89,6 +96,7 @@ def examine(
     contradictions=(
       None if owner_logits is None else contradiction_share(owner_logits)
     ),
+    statistics_distance=statistics_distance(moments),
   )
 
 
@@ -112,6 +120,33 @@ def contradiction_share(owner_logits: np.ndarray) -> float | None:
   says_yes = (is_owner & (np.nan_to_num(owner_logits) > 0)).sum(axis=2)
   says_no = is_owner.sum(axis=2) - says_yes
   return float(np.mean(((says_yes > 0) & (says_no > 0)).any(axis=1)))
+
+
+def statistics_distance(moments: Sequence[Sequence[Moments]]) -> float | None:
+  """Computes how far generated images lie from the teachers' statistics.
+
+  Of one layer it is `||μ - μ̂||_2 / ||σ̂||_2`, a distance in standard deviations:
+  μ is the mean of each channel on generated images, μ̂ and σ̂ are the layer's
+  own. The result is the mean over a teacher's layers, then over teachers.
+
+  Args:
+    moments: by teacher, one entry per batch-norm layer or named tensor.
+
+  Returns:
+    None if no teacher has such a layer.
+  """
+  distances = [
+    np.mean(
+      [
+        np.linalg.norm(layer.mean - layer.running_mean)
+        / np.sqrt(np.sum(layer.running_variance))
+        for layer in layers
+      ]
+    )
+    for layers in moments
+    if layers
+  ]
+  return float(np.mean(distances)) if distances else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -16,8 +16,7 @@ from dualgan_jax.reporting import (
   confidence,
   curves,
   diagnosis,
-  findings,
-  shipped_runs,
+  generated_figures,
   summary,
 )
 from dualgan_jax.training.metrics_log import PICTURES
@@ -28,18 +27,6 @@ SCORE_NAMES = {
   'agreement': 'agreement with the teachers on generated images',
 }
 _STUDENT_NAME = 'student (compact)'
-# What generated images say, by its name in `diagnosis`.
-_FIGURES = {
-  'agreement': 'Images on which student and teachers have the same most '
-  'probable label',
-  'sure_share': 'Images of whose label the teachers are sure (probability '
-  f'{findings.SURE_PROBABILITY} or more)',
-  'mean_top_probability': 'Mean of the teachers’ largest probability',
-  'empty_share': 'Images on which teachers give no label a probability above '
-  '0.5',
-  'contradictions': 'Images on which teachers that share a label contradict '
-  'one another',
-}
 # More bars than that are no chart any more.
 _MAX_BARS = 40
 _MAX_PICTURES = 4  # of a stage's course, the first and last among them
@@ -72,7 +59,7 @@ def render(
     title=f'{results["experiment"]}, seed {results["seed"]}',
     headline=headline(results),
     diagnosis=results.get('diagnosis'),
-    figures=_list_figures(results),
+    figures=generated_figures.list_figures(results),
     label_counts=_count_bars(results.get('diagnosis')),
     chart=charts.interval_chart(_chart_rows(results)),
     student_name=_STUDENT_NAME,
@@ -218,54 +205,6 @@ def _label_bars(results: Mapping[str, Any]) -> dict[str, Any]:
     )
     rows = dict(worst[:_MAX_BARS])
   return {'kind': kind, 'rows': rows, 'num_labels': num_labels}
-
-
-def _list_figures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """Lists what generated images say, beside the same of shipped runs.
-
-  Returns:
-    By figure: what it is, its `value` as text, and `shipped`, a sentence about
-    shipped runs, or ''.
-  """
-  found = results.get('diagnosis') or {}
-  ranges = shipped_runs.compare()
-  figures = [
-    {
-      'text': text,
-      'value': f'{found[name]:.1%}',
-      'shipped': _describe_ranges(ranges.get(name)),
-    }
-    for name, text in _FIGURES.items()
-    if found.get(name) is not None
-  ]
-  if gaps := results.get('misfits'):
-    figures.append(
-      {
-        'text': 'Factor by which all images fit a teacher’s statistics worse '
-        'than its own images do, the largest',
-        'value': f'{max(gaps.values()):.2f}',
-        'shipped': '',
-      }
-    )
-  return figures
-
-
-def _describe_ranges(ranges: Mapping[str, Any] | None) -> str:
-  """Describes a figure of shipped runs in a sentence; '' if none has it."""
-  if not ranges:
-    return ''
-  parts = []
-  for group, text in (
-    ('good', f'{diagnosis.MIN_KEPT:.0%} or more of their teachers’ accuracy'),
-    ('poor', 'less'),
-  ):
-    if ranges[group]:
-      least, most = (f'{value:.0%}' for value in ranges[group])
-      span = least if least == most else f'{least} to {most}'
-      num_runs = ranges[f'num_{group}']
-      runs = 'one that keeps' if num_runs == 1 else f'{num_runs} that keep'
-      parts.append(f'{span} in {runs} {text}')
-  return f'Runs that come with this software: {", ".join(parts)}.'
 
 
 def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ FIGURES = (
   'mean_top_probability',
   'empty_share',
   'contradictions',
+  'statistics_distance',
 )
 
 

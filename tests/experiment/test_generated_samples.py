@@ -2,12 +2,14 @@
 
 import types
 
+import chex
 import jax
 import numpy as np
 import pytest
 
 from dualgan_jax.experiment import generated_samples
 from dualgan_jax.method import discriminators
+from dualgan_jax.teachers import forward
 from tests import many_teachers, tiny
 
 
@@ -48,6 +50,14 @@ def test_all_answer_though_steps_draw_some_of_them():
     for per_step, source in ((2, generator), (0, by_name))
   )
   np.testing.assert_allclose(drawn_answers, answers, rtol=1e-4, atol=1e-5)
+  drawn_moments, moments = (
+    generated_samples.statistics_moments(
+      _context(label_map, per_step), teachers, source, images
+    )
+    for per_step, source in ((2, generator), (0, by_name))
+  )
+  assert len(moments) == 3 and moments[0]
+  chex.assert_trees_all_close(drawn_moments, moments, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('routed', [True, False])
@@ -89,3 +99,19 @@ def test_owners_answer_for_all_images_unless_labels_of_others_are_absent(
   assert answers.shape == (3, 3, 2)
   is_owner = [[True, False], [True, False], [True, True]]
   np.testing.assert_array_equal(~np.isnan(answers[0]), is_owner)
+
+
+@pytest.mark.parametrize('routed', [True, False])
+def test_statistics_are_of_a_teachers_own_images(routed):
+  teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
+  images = np.asarray(tiny.images(4) / 255, np.float32)
+  one, two = generated_samples.statistics_moments(
+    _context(tiny.LABEL_MAP), teachers, generator, images
+  )
+  assert one and two
+  for number, layers in enumerate((one, two)):
+    teacher = teachers[number]
+    own_images = images[number::2] if routed else images
+    shown = generator.filtered_image(teacher, own_images)
+    expected = forward.ladder(teacher, shown, {}).moments
+    chex.assert_trees_all_close(layers, expected, rtol=1e-4, atol=1e-5)

@@ -22,6 +22,7 @@ def _findings(**changes):
     mean_top_probability=0.95,
     sure_share=0.8,
     contradictions=None,
+    statistics_distance=None,
   )
   return dataclasses.replace(findings, **changes)
 

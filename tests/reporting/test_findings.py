@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dualgan_jax.losses import Moments
 from dualgan_jax.reporting import findings
 
 _NAN = np.nan
@@ -24,6 +25,7 @@ def test_the_findings_by_hand():
   assert found.mean_top_probability == pytest.approx(expected)
   assert found.sure_share == 0.25
   assert found.contradictions is None
+  assert found.statistics_distance is None
 
 
 def test_labels_that_exclude_one_another_are_shown_by_the_most_probable():
@@ -53,3 +55,15 @@ def test_contradictions_by_hand():
   assert findings.contradiction_share(np.array(owner_logits)) == 0.5
   only_one = np.array(owner_logits)[:, 1:]
   assert findings.contradiction_share(only_one) is None
+
+
+def test_the_distance_from_statistics_by_hand():
+  # ||(3, 4)|| / √(9 + 16) = 1 and ||(1, 0)|| / √4 = 0.5.
+  layers = [
+    Moments(*map(np.array, ([4, 4], [16, 16], [1, 0], [9, 16]))),
+    Moments(*map(np.array, ([1, 2], [1, 4], [0, 2], [4, 0]))),
+  ]
+  assert findings.statistics_distance([layers]) == 0.75
+  # A teacher without statistics says nothing.
+  assert findings.statistics_distance([layers[1:], [], layers[:1]]) == 0.75
+  assert findings.statistics_distance([[], []]) is None

@@ -370,12 +370,3 @@ def test_on_a_phone_nothing_reaches_over_the_edge(tmp_path):
     check=True,
   )
   assert '<title>360 of 360</title>' in process.stdout
-
-
-def test_figures_of_shipped_runs_are_a_sentence():
-  ranges = {'good': (0.5, 0.98), 'num_good': 47, 'poor': (0.36, 0.36)}
-  assert page._describe_ranges({**ranges, 'num_poor': 1}) == (
-    'Runs that come with this software: 50% to 98% in 47 that keep 90% or more '
-    'of their teachers’ accuracy, 36% in one that keeps less.'
-  )
-  assert page._describe_ranges(None) == ''
