@@ -26,6 +26,7 @@ from dualgan_jax.experiment.outcomes import (
   TrainedGenerator,
 )
 from dualgan_jax.experiment.scorer import Scorer
+from dualgan_jax.method.frozen_generator import FrozenGenerator
 from dualgan_jax.reporting import diagnosis, findings, plots, report
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images
@@ -100,17 +101,13 @@ def measure(
     )
   scorer.logits.setdefault('teachers', ensemble_logits)
 
-  found = findings.examine(
-    config.labels,
+  found = _examine_images(
+    context,
+    teachers,
+    generator,
+    images,
     generated_answers['compact'],
     ensemble_logits,
-    generated_samples.owner_logits(
-      context, teachers.all_teachers, generator, images
-    ),
-    generated_samples.statistics_moments(
-      context, teachers.all_teachers, generator, images
-    ),
-    single_label=context.nets.student.single_label,
   )
   measurements = {
     'images': _count_images(config.data, train_splits, test_splits),
@@ -128,6 +125,35 @@ def measure(
       context.workdir.path, {key: results[key] for key in _RESULT_KEYS}
     )
     context.log_results(results)
+
+
+def _examine_images(
+  context: RunContext,
+  teachers: Teachers,
+  generator: FrozenGenerator,
+  images: np.ndarray,
+  student_logits: np.ndarray,
+  ensemble_logits: np.ndarray,
+) -> findings.Findings:
+  """Finds what generated images tell of generator, teachers and student.
+
+  Args:
+    context: context of the run.
+    teachers: outcome of `pretrain`.
+    generator: the one that made the images.
+    images: of `generated_samples.draw_samples`.
+    student_logits: of the images, [N, |Y_cst|].
+    ensemble_logits: the teachers' of the images, [N, |Y_cst|].
+  """
+  seen_by_teachers = (context, teachers.all_teachers, generator, images)
+  return findings.examine(
+    context.config.labels,
+    student_logits,
+    ensemble_logits,
+    generated_samples.owner_logits(*seen_by_teachers),
+    generated_samples.statistics_moments(*seen_by_teachers),
+    single_label=context.nets.student.single_label,
+  )
 
 
 def _describe_answers(
