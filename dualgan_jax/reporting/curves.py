@@ -133,7 +133,8 @@ class Line(NamedTuple):
   """The values of one phase.
 
   Attributes:
-    name: of the phase, without its stage; '' if it is the stage itself.
+    name: of the phase, without its stage, if it is not the stage itself; '' in
+      a stage of one phase.
     points: pairs (step, value), at least 3.
   """
 
@@ -196,7 +197,7 @@ def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
   # `loss` is first: of equal curves, its name is the plainest.
   for name in sorted(metric_names, key=lambda name: (name != 'loss', name)):
     lines = [
-      Line(phase.partition('/')[2], points)
+      Line(phase.split('/')[-1] if len(phase_rows) > 1 else '', points)
       for phase, rows in phase_rows.items()
       if len(points := _list_points(name, rows)) >= _MIN_POINTS
     ]

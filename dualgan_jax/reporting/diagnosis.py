@@ -177,9 +177,14 @@ def _judge_kept(kept_scores: KeptScores) -> tuple[list[str], list[str]]:
   ]
   # If all is bad, single labels say nothing more.
   if weak and not fatal:
+    named_labels = (
+      _list_labels(weak, 'and')
+      if len(weak) < len(kept_scores.by_label)
+      else 'every label'
+    )
     doubts.append(
       'on real test images the student is much worse than the teachers at '
-      + _list_labels(weak, 'and')
+      + named_labels
     )
   return fatal, doubts
 

@@ -49,7 +49,8 @@ def draw_samples(
 ) -> None:
   """Draws images, one row per label.
 
-  A row shows the first images whose most probable label is the row's.
+  A row shows the first images whose most probable label is the row's, or one
+  of several that are as probable.
 
   Args:
     path: path of the PNG to write.
@@ -130,7 +131,7 @@ def write_thumbnail(path: pathlib.Path, image: np.ndarray) -> None:
 
 
 def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
-  """Lays images on a white canvas, in the row of their most probable label.
+  """Lays images on a white canvas, in the rows of their most probable labels.
 
   Args:
     images: [n, h, w, c] in [0, 1].
@@ -146,10 +147,11 @@ def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
     (num_labels * (height + 1), _IMAGES_PER_LABEL * (width + 1), channels),
     np.float32,
   )
-  # `argmax` would take NaN for the largest score.
-  top_labels = np.nan_to_num(scores).argmax(axis=1)
+  # NaN would be the largest score. A real image may have several labels.
+  scores = np.nan_to_num(scores)
+  is_top_label = scores == scores.max(axis=1, keepdims=True)
   for row in range(num_labels):
-    indices = np.flatnonzero(top_labels == row)[:_IMAGES_PER_LABEL]
+    indices = np.flatnonzero(is_top_label[:, row])[:_IMAGES_PER_LABEL]
     for column, index in enumerate(indices):
       y, x = row * (height + 1), column * (width + 1)
       canvas[y : y + height, x : x + width] = images[index]

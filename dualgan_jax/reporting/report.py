@@ -143,6 +143,12 @@ def _score_rows(
   total_costs = {name: teacher_scores[name] for name in ('params', 'flops')}
   # Without real images, agreement on generated ones is all that is measured.
   columns = score_names if _has_real_images(results) else ('agreement',)
+  # Images of several labels have no top-1 accuracy.
+  columns = [
+    name
+    for name in columns
+    if any(row.get(name) is not None for row in results['metrics'].values())
+  ]
   table_rows = [
     ['model', *columns, 'parameters', 'FLOPs per image'],
   ]

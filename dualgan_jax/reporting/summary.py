@@ -69,9 +69,12 @@ def format_table(results: Mapping[str, Any]) -> str:
   """
   rows = results['metrics']
   total_flops = rows['teachers']['flops']
-  scores = {'top-1': 'top1', 'mAP': 'mAP'}
-  if all(rows['teachers'].get(score) is None for score in scores.values()):
-    scores = {'agreement': 'agreement'}
+  # Images of several labels have no top-1 accuracy.
+  scores = {
+    title: score
+    for title, score in {'top-1': 'top1', 'mAP': 'mAP'}.items()
+    if any(row.get(score) is not None for row in rows.values())
+  } or {'agreement': 'agreement'}
   header = ['model', *scores, 'parameters', 'FLOPs']
   cells = [header, ['---'] + ['---:'] * (len(header) - 1)]
   for name, row in rows.items():

@@ -115,6 +115,12 @@ def test_real_images_count_more_than_generated_ones():
       'doubtful',
       'on real test images the student is much worse than the teachers at b',
     ),
+    (
+      _kept(0.95, a=0.7, b=0.79),
+      'doubtful',
+      'on real test images the student is much worse than the teachers at '
+      'every label',
+    ),
   ],
 )
 def test_each_reason_of_real_images(kept_scores, verdict, reason):

@@ -108,7 +108,9 @@ def test_the_page_says_the_verdict_and_how_to_go_on(tmp_path):
   assert f'<li>{reason}.</li>' in text
   for part in ('Confusion matrix', 'Calibration', 'dualgan predict student'):
     assert part in text
-  assert '<pre>dualgan train --config=digits --workdir=long/' in text
+  # A flag to a line, so that none is broken.
+  command = 'dualgan train \\\n  --config=digits \\\n  --workdir=long/'
+  assert f'<pre>{command}' in text
   markdown = (tmp_path / 'report.md').read_text()
   assert '**Verdict: doubtful.** no generated image shows 9' in markdown
 
@@ -307,6 +309,21 @@ def test_curves_that_say_nothing_are_left_out(tmp_path):
   assert loss.lines == [('block_1', [(1, 1.0), (5, 0.2), (10, 0.1)])]
   assert unknown.title == 'mine'
   assert curves.select_curves(tmp_path) == []
+
+
+def test_lines_have_names_in_a_stage_of_several_trainings(tmp_path):
+  rows = [
+    {'phase': phase, 'step': step, **metrics}
+    for phase, metrics in {
+      'refine': {'loss': 1.0},
+      'refine/branched': {'loss': 2.0, 'agreement': 0.5},
+    }.items()
+    for step in range(3)
+  ]
+  _write_metrics(tmp_path / 'refine', rows)
+  loss, agreement = curves.select_curves(tmp_path / 'refine')
+  assert [line.name for line in loss.lines] == ['refine', 'branched']
+  assert [line.name for line in agreement.lines] == ['branched']
 
 
 def test_a_long_curve_is_thinned_out_and_keeps_its_end(tmp_path):

@@ -74,6 +74,18 @@ def test_the_grid_shows_each_label_in_its_row():
   np.testing.assert_array_equal(inner[2], 1.0)
 
 
+def test_a_real_image_stands_in_the_row_of_each_of_its_labels():
+  images = _images(2)
+  grid = plots._grid(images, np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+  rows = grid.reshape(3, 9, 10, 9)[:, :8, :, :8]
+  for row, numbers in enumerate([[0], [0, 1], []]):
+    shown = rows[row].transpose(1, 0, 2)
+    np.testing.assert_array_equal(
+      shown[: len(numbers)], images[numbers, ..., 0]
+    )
+    assert np.all(shown[len(numbers) :] == 1)
+
+
 def test_a_label_that_is_hard_to_see_is_never_the_most_probable():
   images = _images(1)
   grid = plots._grid(images, np.array([[0.0, np.nan, 1.0]]))

@@ -98,6 +98,14 @@ def test_the_table_by_hand():
   ]
 
 
+def test_a_score_that_no_model_has_is_left_out():
+  results = _results()
+  for row in results['metrics'].values():
+    row['top1'] = None
+  (head, *_) = _cells(report.results_table(results))
+  assert head[:3] == ['model', 'mAP', 'f1_macro']
+
+
 def test_columns_line_up():
   lines = report.results_table(_results()).splitlines()
   bar_places = {

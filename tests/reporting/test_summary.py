@@ -40,6 +40,24 @@ def test_without_real_images_there_is_the_agreement():
   assert '|    0.2500 |' in table.splitlines()[-1]
 
 
+def test_images_of_several_labels_have_no_column_of_top_1():
+  results = _results()
+  for row in results['metrics'].values():
+    row['top1'] = None
+  header, *_ = summary.format_table(results).splitlines()
+  assert header.split() == [
+    '|',
+    'model',
+    '|',
+    'mAP',
+    '|',
+    'parameters',
+    '|',
+    'FLOPs',
+    '|',
+  ]
+
+
 def test_a_long_name_is_cut_and_the_table_fits():
   lines = summary.format_table(_results(name='a' * 99)).splitlines()
   assert {len(line) for line in lines} == {80}
