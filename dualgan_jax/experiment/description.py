@@ -54,15 +54,7 @@ def describe(nets: Nets, config: Experiment) -> str:
   lines = ['teachers', *_describe_teachers(nets, config, teachers)]
   lines += _list_comparisons(nets, config)
   lines.append(f'labels asked for (Y_cst): {", ".join(config.labels)}')
-  # A shared label is where the teachers' logits are combined.
-  for label in config.labels:
-    owner_names = [
-      teacher.name for teacher in teachers if label in teacher.labels
-    ]
-    if len(owner_names) > 1:
-      lines.append(
-        f'  {label} is what {_join_names(owner_names)} answer together'
-      )
+  lines += _describe_shared_labels(config.labels, teachers)
   lines.append(f'blocks: {len(nets.student.blocks)}')
   lines += _describe_generator(nets, config, teachers)
   label_note = ', one label per image' if nets.student.single_label else ''
@@ -126,7 +118,7 @@ def _describe_teachers(
   for (*_, origin), alike in teachers_by_kind.items():
     names = _join_names([teacher.name for teacher in alike])
     lines_by_name[alike[0].name] = (
-      f'  {names} ({origin}) answers '
+      f'  {names} ({origin}) {"answers" if len(alike) == 1 else "each answer"} '
       f'{"one of " if alike[0].single_label else ""}'
       f'{", ".join(alike[0].labels)}: {_describe_teacher_cost(alike[0], nets)}'
     )
@@ -135,6 +127,25 @@ def _describe_teachers(
     lines_by_name[teacher.name]
     for teacher in teachers
     if teacher.name in lines_by_name
+  ]
+
+
+def _describe_shared_labels(
+  labels: Sequence[str], teachers: Sequence[Teacher]
+) -> list[str]:
+  """Describes where logits are combined: a line for each set of owners."""
+  labels_by_owners: dict[tuple[str, ...], list[str]] = {}
+  for label in labels:
+    owner_names = tuple(
+      teacher.name for teacher in teachers if label in teacher.labels
+    )
+    if len(owner_names) > 1:
+      labels_by_owners.setdefault(owner_names, []).append(label)
+  return [
+    f'  {", ".join(shared_labels)} '
+    f'{"is" if len(shared_labels) == 1 else "are"} what '
+    f'{_join_names(owner_names)} answer together'
+    for owner_names, shared_labels in labels_by_owners.items()
   ]
 
 

@@ -114,7 +114,8 @@ def test_a_dry_run_counts_the_teachers_of_a_draw(tmp_path):
   drawn, everyone = plan(teachers_per_step=3), plan(teachers_per_step=0)
   assert 'each step draws 3 of 9' in drawn
   assert 'each step asks all 9 of them' in everyone
-  assert 'teacher_0 and 8 others (conv) answers a, b' in drawn
+  assert 'teacher_0 and 8 others (conv) each answer a, b' in drawn
+  assert 'a, b are what teacher_0 and 8 others answer together' in drawn
 
   def gflops(text):
     (row,) = (line for line in text.splitlines() if '| generator ' in line)
