@@ -63,6 +63,11 @@ def wrap(line: str, width: int) -> str:
   )
 
 
+def begin_sentence(text: str) -> str:
+  """Makes the first letter a capital one, and leaves the others as they are."""
+  return text[:1].upper() + text[1:]
+
+
 def format_shape(shape: Sequence[int]) -> str:
   """Shows a shape as 32×32×3, and that of a scalar as 'a number'."""
   return '×'.join(map(str, shape)) or 'a number'

@@ -35,6 +35,7 @@ LOG_LEVEL = flags.DEFINE_enum(
   'info',
   ['debug', 'info', 'warning', 'error'],
   'least level of the lines that are printed',
+  case_sensitive=False,
 )
 # Flags, but not fields of the config, whose names have underscores.
 _HYPHENATED_FLAG = re.compile('--?(?!config)[a-z]+(?:-[a-z]+)+')

@@ -27,7 +27,13 @@ from dualgan_jax.experiment.outcomes import (
 )
 from dualgan_jax.experiment.scorer import Scorer
 from dualgan_jax.method.frozen_generator import FrozenGenerator
-from dualgan_jax.reporting import diagnosis, findings, plots, report
+from dualgan_jax.reporting import (
+  diagnosis,
+  findings,
+  plots,
+  report,
+  shipped_runs,
+)
 from dualgan_jax.stages import distillation
 from dualgan_jax.student import generated_images
 from dualgan_jax.training import parallel
@@ -177,7 +183,9 @@ def _describe_answers(
   per_label = scorer.per_label()
   kept_scores = diagnosis.compute_kept_scores(rows, per_label)
   return {
-    'diagnosis': diagnosis.diagnose(found, kept_scores),
+    'diagnosis': diagnosis.diagnose(
+      found, kept_scores, shipped_runs.describe_odds()
+    ),
     'metrics': rows,
     'intervals': scorer.all_intervals(rows, teachers.all_teachers),
     'per_label': per_label,

@@ -6,6 +6,7 @@ from typing import Any
 from dualgan_jax.errors import UserError
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.outcomes import Students, Teachers
+from dualgan_jax.reporting import diagnosis
 from dualgan_jax.student import student
 from dualgan_jax.student.model_card import CardFacts, Evaluation
 from dualgan_jax.training import console
@@ -94,5 +95,6 @@ def _gather_card_facts(
         metric: results['metrics']['teachers'][metric] for metric in intervals
       },
     ),
+    verdict=diagnosis.verdict_line(results),
     oracle=context.config.objective.oracle,
   )

@@ -96,8 +96,8 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
 
   Returns:
     `title`, `caption` and `is_main`; `low`, `high` and `last_step`, the ends of
-    the axes; and `lines`, with `name`, and for SVG polylines `points` and
-    `trend`, the same smoothed, whose `last` value is given, too.
+    the axes; and `lines`, with `name` and `number`, and for SVG polylines
+    `points` and `trend`, the same smoothed, whose `last` value is given, too.
   """
   values = [value for line in curve.lines for _, value in line.points]
   low, high = min(values), max(values)
@@ -122,6 +122,7 @@ def curve_chart(curve: Curve) -> dict[str, Any]:
     'lines': [
       {
         'name': line.name,
+        'number': line.number,
         'points': ' '.join(place(*point) for point in line.points),
         'trend': ' '.join(place(*point) for point in trend),
         'last': trend[-1][1],

@@ -1,10 +1,11 @@
 """Compares runs, and seeds of the same config, in one page."""
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dualgan_jax.reporting import charts, page, report
+from dualgan_jax.reporting import charts, page, report, summary
 from dualgan_jax.reporting.spread import mean_and_std
 
 NAME = 'comparison.html'
@@ -57,7 +58,7 @@ def write(path: pathlib.Path, runs: Sequence[Run]) -> None:
 
 def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   """Lists the cells of the table of runs, its head first."""
-  head = ['run', 'student', 'teachers', 'verdict', 'parameters']
+  head = ['run', 'verdict', 'student', 'teachers', 'parameters']
   rows = [[*head, 'experiment', 'objective']]
   for run in runs:
     scores = [
@@ -67,8 +68,8 @@ def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
     rows.append(
       [
         run.name,
+        _name_verdict(run),
         *('–' if score is None else f'{score:.4f}' for score in scores),
-        (run.results.get('diagnosis') or {}).get('verdict', '–'),
         f'{_student(run).get("params", 0):,}',
         run.results['experiment'],
         run.results['objective'],
@@ -77,24 +78,54 @@ def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   return rows
 
 
+def _name_verdict(run: Run) -> str:
+  """Names a run's verdict; a run that was too short has none."""
+  if summary.smoke_warning(run.results):
+    return 'too short'
+  return (run.results.get('diagnosis') or {}).get('verdict', '–')
+
+
 def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
-  """Lists the cells of the table of groups of several seeds, its head first."""
+  """Lists the cells of the table of configs with several seeds, its head first.
+
+  Runs are of one config if they differ in their seeds only, in whatever folders
+  they lie.
+  """
   groups: dict[str, list[Run]] = {}
   for run in runs:
-    groups.setdefault(run.group, []).append(run)
+    config = {**run.results['config'], 'seed': None, 'student_seed': None}
+    key = json.dumps([run.results['experiment'], config], sort_keys=True)
+    groups.setdefault(key, []).append(run)
   rows = [['config', page.SCORE_NAMES[score_name], 'seeds']]
-  for group, members in groups.items():
+  for members in groups.values():
     if len(members) > 1:
       scores = [_student(run).get(score_name) for run in members]
       seeds = ' '.join(str(run.results['seed']) for run in members)
-      rows.append([group, mean_and_std(scores), seeds])
+      folders = {run.group for run in members}
+      name = members[0].results['experiment']
+      rows.append(
+        [folders.pop() if len(folders) == 1 else name]
+        + [mean_and_std(scores), seeds]
+      )
   return rows
 
 
 def _find_common_score(runs: Sequence[Run]) -> str:
-  """Finds the score that all runs have; the agreement if there is none."""
-  for name in ('top1', 'mAP'):
-    if all(_student(run).get(name) is not None for run in runs):
+  """Finds the score of all runs that were measured on real images.
+
+  Returns:
+    The agreement if no run was, or if they have no score in common.
+  """
+  names = ('top1', 'mAP')
+  measured_runs = [
+    run
+    for run in runs
+    if any(_student(run).get(name) is not None for name in names)
+  ]
+  for name in names:
+    if measured_runs and all(
+      _student(run).get(name) is not None for run in measured_runs
+    ):
       return name
   return 'agreement'
 

@@ -136,10 +136,12 @@ class Line(NamedTuple):
     name: of the phase, without its stage, if it is not the stage itself; '' in
       a stage of one phase.
     points: pairs (step, value), at least 3.
+    number: of the phase within its stage, from 0.
   """
 
   name: str
   points: list[tuple[int, float]]
+  number: int = 0
 
   @property
   def trend(self) -> list[tuple[int, float]]:
@@ -197,8 +199,8 @@ def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
   # `loss` is first: of equal curves, its name is the plainest.
   for name in sorted(metric_names, key=lambda name: (name != 'loss', name)):
     lines = [
-      Line(phase.split('/')[-1] if len(phase_rows) > 1 else '', points)
-      for phase, rows in phase_rows.items()
+      Line(phase.split('/')[-1] if len(phase_rows) > 1 else '', points, number)
+      for number, (phase, rows) in enumerate(phase_rows.items())
       if len(points := _list_points(name, rows)) >= _MIN_POINTS
     ]
     if name == 'step' or not lines:

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from dualgan_jax.config import stage_table
-from dualgan_jax.display import align, printable
+from dualgan_jax.display import align, begin_sentence, printable
 from dualgan_jax.reporting import page, summary
 from dualgan_jax.reporting.scores import COLUMNS
 
@@ -114,6 +114,7 @@ def load_templates() -> dict[str, jinja2.Template]:
   )
   environment.filters['escaped'] = _escaped
   environment.filters['shown'] = printable
+  environment.filters['sentence'] = begin_sentence
   return {
     name: environment.get_template(name)
     for name in ('report.md', 'page.html', 'comparison.html')

@@ -4,12 +4,14 @@
 the stored results.
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dualgan_jax.reporting import diagnosis
+from dualgan_jax.reporting.findings import Findings
 
 FILE = pathlib.Path(__file__).with_name('shipped_runs.json')
 # What is known of a run without data, and comparable between runs.
@@ -31,7 +33,8 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
 
   Returns:
     By run: `score_share`, the share of the teachers' score that the student
-    keeps, and those of `FIGURES` that its version has measured.
+    keeps; those of `FIGURES` that its version has measured; and `verdict`, what
+    they say without real images.
   """
   rows = []
   for results in stored_results:
@@ -49,8 +52,32 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
       if found.get(name) is not None
     }
     if kept_scores and figures:
-      rows.append({'score_share': round(kept_scores.score, 4), **figures})
+      row = {'score_share': round(kept_scores.score, 4), **figures}
+      if results.get('diagnosis'):
+        row['verdict'], _ = diagnosis.judge(_read_findings(found))
+      rows.append(row)
   return rows
+
+
+def describe_odds() -> str:
+  """Describes what became of shipped runs that are usable without real images.
+
+  Returns:
+    A sentence without a full stop; '' if there is no such run.
+  """
+  shares = [
+    row['score_share']
+    for row in json.loads(FILE.read_text(encoding='utf-8'))
+    if row.get('verdict') == diagnosis.USABLE
+  ]
+  if not shares:
+    return ''
+  num_good = sum(share >= diagnosis.MIN_KEPT for share in shares)
+  return (
+    f'of {len(shares)} runs that come with this software and look as good, '
+    f'{num_good} keep {diagnosis.MIN_KEPT:.0%} or more of their teachers’ '
+    'score on real images'
+  )
 
 
 def compare() -> dict[str, dict[str, Any]]:
@@ -79,3 +106,9 @@ def compare() -> dict[str, dict[str, Any]]:
         **{f'num_{group}': len(members) for group, members in values.items()},
       }
   return ranges
+
+
+def _read_findings(entry: Mapping[str, Any]) -> Findings:
+  """Reads findings from a stored diagnosis; later figures are None there."""
+  names = [field.name for field in dataclasses.fields(Findings)]
+  return Findings(**{name: entry.get(name) for name in names})

@@ -40,6 +40,7 @@ class CardFacts:
   Attributes:
     teachers: by name, the labels of each; empty if they are not known.
     evaluation: on real images; None if there was none.
+    verdict: on the run, in a line; '' if there is none.
     oracle: whether settings of the run were chosen by scores on real images.
   """
 
@@ -47,6 +48,7 @@ class CardFacts:
     default_factory=dict
   )
   evaluation: Evaluation | None = None
+  verdict: str = ''
   oracle: bool = False
 
 
@@ -65,6 +67,7 @@ def format_card(config: Mapping[str, Any], facts: CardFacts) -> str:
     _format_summary(config, oracle=facts.oracle),
     _format_teachers(facts.teachers),
     _format_evaluation(facts.evaluation),
+    *([_escape(facts.verdict)] if facts.verdict else []),
     _USE,
     _FILES,
     _format_origin(config['origin']),

@@ -15,7 +15,7 @@ from dualgan_jax.teachers.teacher import Teacher, from_classifier, prepared
 
 
 def load_teacher(
-  folder: str | os.PathLike[str], name: str = 'student'
+  folder: str | os.PathLike[str], name: str = 'teacher'
 ) -> Teacher:
   """Makes a teacher of the compact student in a folder.
 

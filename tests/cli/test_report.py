@@ -32,6 +32,48 @@ def test_seeds_and_runs_stand_in_one_page(sweep_folder, tmp_path, capsys):
   assert '<td>0.9895 ± 0.0053</td><td>0 1 0</td>' in text
 
 
+def _write_run(folder, results, **changes):
+  folder.mkdir()
+  (folder / 'results.json').write_text(json.dumps({**results, **changes}))
+  return str(folder)
+
+
+def test_seeds_of_a_config_are_found_in_any_folders(sweep_folder, tmp_path):
+  folders = []
+  for seed in (0, 1):
+    path = sweep_folder / f'seed-{seed}' / 'results.json'
+    results = json.loads(path.read_text())
+    folders.append(_write_run(tmp_path / f'run{seed}', results))
+  other_config = {**results['config'], 'refine.steps': 1}
+  other = _write_run(tmp_path / 'other', results, config=other_config)
+  page = tmp_path / 'all.html'
+  main.main(['report', *folders, other, '--output', str(page)])
+  expected = '<td>digits</td><td>0.9880 ± 0.0065</td><td>0 1</td>'
+  assert expected in page.read_text()
+
+
+def test_a_run_without_data_or_without_training_leaves_the_score_of_others(
+  sweep_folder, tmp_path
+):
+  results = json.loads((sweep_folder / 'seed-0' / 'results.json').read_text())
+  unmeasured = {
+    model: row | {'top1': None, 'mAP': None}
+    for model, row in results['metrics'].items()
+  }
+  short = {**results['config'], 'generator.steps': 9, 'refine.steps': 9}
+  folders = [
+    str(sweep_folder),
+    _write_run(tmp_path / 'no_data', results, metrics=unmeasured),
+    _write_run(tmp_path / 'short', results, config=short),
+  ]
+  page = tmp_path / 'all.html'
+  main.main(['report', *folders, '--output', str(page)])
+  text = page.read_text()
+  assert 'Each dot is the top-1 accuracy' in text
+  assert 'no_data, seed 0</td><td>usable</td><td>–</td><td>–</td>' in text
+  assert 'short, seed 0</td><td>too short</td><td>0.9926</td>' in text
+
+
 def test_a_label_that_is_html_is_shown_as_text(sweep_folder, tmp_path):
   path = sweep_folder / 'seed-0' / 'results.json'
   results = {**json.loads(path.read_text()), 'experiment': '<b>irds'}

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dualgan_jax.reporting import diagnosis
+from dualgan_jax.reporting import diagnosis, shipped_runs
 from dualgan_jax.reporting.findings import Findings
 from tests.paths import ROOT
 
@@ -42,6 +42,14 @@ def test_nothing_against_it_is_usable():
   assert reasons == [
     'on real test images the student keeps 99.8% of the teachers’ score'
   ]
+
+
+def test_without_real_images_the_odds_are_a_reason():
+  odds = 'of 3 runs that look as good, 2 keep 90% or more'
+  assert diagnosis.judge(_findings(), odds=odds)[1][1:] == [odds]
+  # Not where something is against it, nor where the score was measured.
+  assert odds not in diagnosis.judge(_findings(agreement=0.4), odds=odds)[1]
+  assert odds not in diagnosis.judge(_findings(), _kept(0.99), odds)[1]
 
 
 @pytest.mark.parametrize(
@@ -103,12 +111,14 @@ def test_real_images_count_more_than_generated_ones():
     (
       _kept(0.49),
       'not usable',
-      'on real test images the student keeps 49% of the teachers’ score',
+      'on real test images the student keeps 49% of the teachers’ score, less '
+      'than 90%',
     ),
     (
       _kept(0.89),
       'doubtful',
-      'on real test images the student keeps 89% of the teachers’ score',
+      'on real test images the student keeps 89% of the teachers’ score, less '
+      'than 90%',
     ),
     (
       _kept(0.95, a=0.99, b=0.79),
@@ -156,12 +166,16 @@ def test_many_labels_are_not_all_named():
 
 def test_the_line_for_a_terminal():
   entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.05))
-  line = diagnosis.verdict_line({'diagnosis': json.loads(json.dumps(entry))})
+  results = {'diagnosis': json.loads(json.dumps(entry)), 'config': {}}
+  line = diagnosis.verdict_line(results)
   assert line == (
     'Verdict: doubtful. Student and teachers give the same label on 40% of the '
     'generated images; teachers are sure of 5% of the generated images only.'
   )
   assert diagnosis.verdict_line({'metrics': {}}) == ''
+  short_run = {'generator.steps': 20, 'refine.steps': 20}
+  line = diagnosis.verdict_line({**results, 'config': short_run})
+  assert line == 'No verdict: the run was too short.'
 
 
 def test_kept_scores_are_of_top1_or_else_of_map():
@@ -215,3 +229,31 @@ def test_few_good_students_of_the_stored_results_are_doubted_for_a_label():
     if kept_scores.score >= diagnosis.MIN_KEPT
   ]
   assert 0.9 < np.mean(good) < 1
+
+
+def test_labels_without_images_are_known_less_often_in_the_stored_results():
+  is_known = {'missing': [], 'rare': [], 'shown': []}
+  for kept_scores, results in _stored_runs():
+    # Results of earlier versions have no diagnosis.
+    found = results.get('diagnosis') or {'label_counts': {}, 'num_images': 0}
+    for label, count in found['label_counts'].items():
+      kind = 'shown' if count else 'missing'
+      even_count = found['num_images'] / len(found['label_counts'])
+      if 0 < count < diagnosis.MIN_EVENNESS * even_count:
+        kind = 'rare'
+      if label in kept_scores.by_label:
+        precision = kept_scores.by_label[label]
+        is_known[kind].append(precision >= diagnosis.MIN_LABEL_KEPT)
+  shares = {kind: np.mean(labels) for kind, labels in is_known.items()}
+  assert shares['missing'] < shares['rare'] < shares['shown']
+
+
+def test_how_often_usable_without_real_images_is_wrong():
+  shares = [
+    row['score_share']
+    for row in json.loads(shipped_runs.FILE.read_text())
+    if row.get('verdict') == diagnosis.USABLE
+  ]
+  # Nothing that is known without data tells the others apart.
+  assert len(shares) > 10
+  assert 0.5 < np.mean(np.array(shares) >= diagnosis.MIN_KEPT) < 1

@@ -104,7 +104,7 @@ def test_the_page_says_the_verdict_and_how_to_go_on(tmp_path):
   report.write(tmp_path, _results(tuple('0123456789')))
   text = (tmp_path / 'report.html').read_text()
   assert 'Verdict: doubtful' in text
-  reason = 'no generated image shows 9: the student may not have learned it'
+  reason = 'No generated image shows 9: the student may not have learned it'
   assert f'<li>{reason}.</li>' in text
   for part in ('Confusion matrix', 'Calibration', 'dualgan predict student'):
     assert part in text
@@ -112,7 +112,7 @@ def test_the_page_says_the_verdict_and_how_to_go_on(tmp_path):
   command = 'dualgan train \\\n  --config=digits \\\n  --workdir=long/'
   assert f'<pre>{command}' in text
   markdown = (tmp_path / 'report.md').read_text()
-  assert '**Verdict: doubtful.** no generated image shows 9' in markdown
+  assert '**Verdict: doubtful.** No generated image shows 9' in markdown
 
 
 def test_the_page_shows_calibration_before_and_after_the_temperature(tmp_path):
@@ -128,11 +128,11 @@ def test_the_page_shows_calibration_before_and_after_the_temperature(tmp_path):
   assert '(expected calibration error) is 0.018; 0 is best.' in text
 
 
-def test_a_temperature_of_1_was_not_needed(tmp_path):
+def test_a_temperature_of_1_divides_nothing(tmp_path):
   results = _results(tuple('0123456789'))
   report.write(tmp_path, {**results, 'temperatures': {'compact': 1.0}})
   text = (tmp_path / 'report.html').read_text()
-  assert '0 is best. No temperature was needed' in text
+  assert '0 is best. The student’s logits are not divided' in text
   assert 'grey rings' not in text
 
 
@@ -146,6 +146,7 @@ def test_a_short_run_is_said_to_mean_nothing(tmp_path):
     for name in ('report.html', 'report.md'):
       text = (tmp_path / name).read_text()
       assert ('its figures mean nothing' in text) == is_short
+      assert ('Verdict' in text) == (not is_short)
 
 
 def test_without_real_images_the_table_has_what_generated_ones_tell():
@@ -306,7 +307,7 @@ def test_curves_that_say_nothing_are_left_out(tmp_path):
   loss, unknown = curves.select_curves(tmp_path / 'dual')
   assert loss.title == 'Loss'
   # The second block has two points only; `l_d_own` is the loss.
-  assert loss.lines == [('block_1', [(1, 1.0), (5, 0.2), (10, 0.1)])]
+  assert loss.lines == [('block_1', [(1, 1.0), (5, 0.2), (10, 0.1)], 0)]
   assert unknown.title == 'mine'
   assert curves.select_curves(tmp_path) == []
 
@@ -323,7 +324,8 @@ def test_lines_have_names_in_a_stage_of_several_trainings(tmp_path):
   _write_metrics(tmp_path / 'refine', rows)
   loss, agreement = curves.select_curves(tmp_path / 'refine')
   assert [line.name for line in loss.lines] == ['refine', 'branched']
-  assert [line.name for line in agreement.lines] == ['branched']
+  # It keeps its number, and so its colour.
+  assert [line[::2] for line in agreement.lines] == [('branched', 1)]
 
 
 def test_a_long_curve_is_thinned_out_and_keeps_its_end(tmp_path):

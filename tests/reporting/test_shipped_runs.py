@@ -4,6 +4,19 @@ import json
 
 from dualgan_jax.reporting import shipped_runs
 
+# Nothing can be said against them; an earlier version knew no distance.
+_FINDINGS = {
+  'verdict': 'not usable',
+  'num_images': 10,
+  'label_counts': {'a': 5, 'b': 5},
+  'label_agreement': {'a': 0.8, 'b': 0.8},
+  'empty_share': 0.0,
+  'agreement': 0.8,
+  'sure_share': 0.25,
+  'mean_top_probability': 0.75,
+  'contradictions': None,
+}
+
 
 def _results(score_share, **diagnosis):
   return {
@@ -24,13 +37,21 @@ def test_a_summary_has_what_was_measured():
   rows = shipped_runs.summarise(
     [
       _results(0.95),
-      _results(0.5, agreement=0.8, sure_share=0.25, verdict='doubtful'),
+      _results(0.5, **_FINDINGS),
       unmeasured,
     ]
   )
   assert rows == [
     {'score_share': 0.95, 'agreement': 0.75},
-    {'score_share': 0.5, 'agreement': 0.8, 'sure_share': 0.25},
+    {
+      'score_share': 0.5,
+      'agreement': 0.8,
+      'sure_share': 0.25,
+      'mean_top_probability': 0.75,
+      'empty_share': 0.0,
+      # Though half of the score is lost: the findings alone are judged.
+      'verdict': 'usable',
+    },
   ]
 
 
@@ -57,3 +78,21 @@ def test_good_runs_are_apart_from_others(tmp_path, monkeypatch):
       'num_poor': 1,
     },
   }
+
+
+def test_the_odds_of_runs_that_look_good(tmp_path, monkeypatch):
+  file = tmp_path / 'shipped_runs.json'
+  monkeypatch.setattr(shipped_runs, 'FILE', file)
+  rows = [
+    {'score_share': 0.95, 'verdict': 'usable'},
+    {'score_share': 0.89, 'verdict': 'usable'},
+    {'score_share': 0.95, 'verdict': 'doubtful'},
+    {'score_share': 0.95},
+  ]
+  file.write_text(json.dumps(rows))
+  assert shipped_runs.describe_odds() == (
+    'of 2 runs that come with this software and look as good, 1 keep 90% or '
+    'more of their teachers’ score on real images'
+  )
+  file.write_text('[]')
+  assert shipped_runs.describe_odds() == ''

@@ -68,6 +68,11 @@ def test_choices_by_real_images_are_admitted(config):
   )
 
 
+def test_the_verdict_goes_with_the_student(config):
+  verdict = 'Verdict: doubtful. Few generated images show 9.'
+  assert verdict in format_card(config, CardFacts(verdict=verdict))
+
+
 def test_what_is_not_known_is_said(config):
   card = format_card(config, CardFacts())
   assert 'They are not known.' in card
