@@ -176,9 +176,11 @@ def _judge_kept(kept_scores: KeptScores) -> tuple[list[str], list[str]]:
   """Lists what is fatal and what is doubtful on real images."""
   fatal, doubts = [], []
   if kept_scores.score < MIN_KEPT:
-    (fatal if kept_scores.score < MIN_KEPT_FATAL else doubts).append(
+    is_fatal = kept_scores.score < MIN_KEPT_FATAL
+    (fatal if is_fatal else doubts).append(
       f'on real test images the student keeps {kept_scores.score:.0%} of the '
-      f'teachers’ score, less than {MIN_KEPT:.0%}'
+      'teachers’ score, less than '
+      f'{MIN_KEPT_FATAL if is_fatal else MIN_KEPT:.0%}'
     )
   weak = [
     label

@@ -112,7 +112,7 @@ def test_real_images_count_more_than_generated_ones():
       _kept(0.49),
       'not usable',
       'on real test images the student keeps 49% of the teachers’ score, less '
-      'than 90%',
+      'than 50%',
     ),
     (
       _kept(0.89),
