@@ -111,7 +111,7 @@ class Progress:
       loss_text,
       f'{format_seconds(now - self._start_time)} so far',
       phase_left and f'{phase_left} left',
-      run_left and f'run about {run_left} left',
+      run_left and f'whole run {run_left} left',
     ]
     say(', '.join(filter(None, line_parts)))
 

@@ -102,7 +102,7 @@ def test_the_time_left_of_the_run_is_that_of_the_outlook(clock, capsys):
   progress.show(2, None)
   # 9 steps of 10 s; then b: three times all 11 steps, and 30 s to compile.
   assert capsys.readouterr().err.splitlines()[-1] == (
-    'a: step 2 of 11, 0:00:40 so far, 0:01:30 left, run about 0:07:30 left'
+    'a: step 2 of 11, 0:00:40 so far, 0:01:30 left, whole run 0:07:30 left'
   )
 
 
