@@ -48,7 +48,6 @@ _SUMMARY_MODELS = {
   'compact': 'compact',
   'before refinement': 'compact_before_refine',
   'branched': 'branched',
-  'noise': 'noise',
   'real data': 'real_data',
 }
 
@@ -238,8 +237,8 @@ def format_summary(experiments: Sequence[str]) -> str:
     A Markdown table.
   """
   table_rows = [
-    ['experiment', 'measure', *_SUMMARY_MODELS, 'minutes', 'seeds'],
-    ['---', *['---:'] * (len(_SUMMARY_MODELS) + 3)],
+    ['experiment', *_SUMMARY_MODELS, 'minutes', 'seeds'],
+    ['---', *['---:'] * (len(_SUMMARY_MODELS) + 2)],
   ]
   for experiment in experiments:
     for objective, runs in load_results(experiment).items():
@@ -251,6 +250,7 @@ def format_summary(experiments: Sequence[str]) -> str:
       first_metrics = runs[0]['metrics']
       is_multi_label = first_metrics['teachers']['top1'] is None
       measure = 'mAP' if is_multi_label else 'top1'
+      row_name += ' (mAP)' if is_multi_label else ''
       scores = [
         mean_and_std(_collect(runs, model, measure), digits=3)
         if model in first_metrics
@@ -261,7 +261,6 @@ def format_summary(experiments: Sequence[str]) -> str:
       table_rows.append(
         [
           row_name,
-          {'top1': 'top-1', 'mAP': 'mAP'}[measure],
           *scores,
           mean_and_std(minutes, digits=0),
           str(len(runs)),

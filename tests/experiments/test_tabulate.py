@@ -354,8 +354,9 @@ def test_without_top1_the_summary_shows_map(results_folder, tmp_path):
   results = _results('default', 0, None)
   (tmp_path / 'results.json').write_text(json.dumps(results))
   tabulate.store_results(tmp_path)
-  assert '|     mAP |             1.000 |   1.000 |' in tabulate.format_summary(
-    ['digits']
+  assert (
+    '| `digits` (mAP) |             1.000 |   1.000 |'
+    in tabulate.format_summary(['digits'])
   )
 
 
