@@ -12,6 +12,8 @@ from dualgan_jax.losses import Moments
 
 # A teacher that gives its label at least this probability is sure of it.
 SURE_PROBABILITY = 0.9
+# The variance of a layer whose channels are all constant.
+_TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,7 @@ def statistics_distance(moments: Sequence[Sequence[Moments]]) -> float | None:
     np.mean(
       [
         np.linalg.norm(layer.mean - layer.running_mean)
-        / np.sqrt(np.sum(layer.running_variance))
+        / np.sqrt(np.sum(layer.running_variance) + _TINY)
         for layer in layers
       ]
     )

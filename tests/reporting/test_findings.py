@@ -63,7 +63,15 @@ def test_the_distance_from_statistics_by_hand():
     Moments(*map(np.array, ([4, 4], [16, 16], [1, 0], [9, 16]))),
     Moments(*map(np.array, ([1, 2], [1, 4], [0, 2], [4, 0]))),
   ]
-  assert findings.statistics_distance([layers]) == 0.75
+  assert findings.statistics_distance([layers]) == pytest.approx(0.75)
   # A teacher without statistics says nothing.
-  assert findings.statistics_distance([layers[1:], [], layers[:1]]) == 0.75
+  three = [layers[1:], [], layers[:1]]
+  assert findings.statistics_distance(three) == pytest.approx(0.75)
   assert findings.statistics_distance([[], []]) is None
+
+
+def test_the_distance_from_constant_features_is_finite():
+  constant = Moments(*map(np.array, ([2.0], [4.0], [2.0], [0.0])))
+  assert findings.statistics_distance([[constant]]) == 0
+  moved = constant._replace(mean=np.array([3.0]))
+  assert np.isfinite(findings.statistics_distance([[moved]]))
