@@ -58,8 +58,7 @@ def write(path: pathlib.Path, runs: Sequence[Run]) -> None:
 
 def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   """Lists the cells of the table of runs, its head first."""
-  head = ['run', 'verdict', 'student', 'teachers', 'parameters']
-  rows = [[*head, 'experiment', 'objective']]
+  rows = [['run', 'verdict', 'student', 'teachers', 'parameters', 'experiment']]
   for run in runs:
     scores = [
       run.results['metrics'].get(model, {}).get(score_name)
@@ -71,11 +70,16 @@ def _list_run_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
         _name_verdict(run),
         *('–' if score is None else f'{score:.4f}' for score in scores),
         f'{_student(run).get("params", 0):,}',
-        run.results['experiment'],
-        run.results['objective'],
+        _name_experiment(run),
       ]
     )
   return rows
+
+
+def _name_experiment(run: Run) -> str:
+  """Names a run's experiment, with its objective if that is another one."""
+  name, objective = (run.results[key] for key in ('experiment', 'objective'))
+  return name if objective == 'default' else f'{name}, {objective}'
 
 
 def _name_verdict(run: Run) -> str:
@@ -102,11 +106,9 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
       scores = [_student(run).get(score_name) for run in members]
       seeds = ' '.join(str(run.results['seed']) for run in members)
       folders = {run.group for run in members}
-      name = members[0].results['experiment']
-      rows.append(
-        [folders.pop() if len(folders) == 1 else name]
-        + [mean_and_std(scores), seeds]
-      )
+      is_one_folder = len(folders) == 1
+      name = folders.pop() if is_one_folder else _name_experiment(members[0])
+      rows.append([name, mean_and_std(scores), seeds])
   return rows
 
 
