@@ -3,9 +3,9 @@
     dualgan train --config=mnist --workdir=runs/mnist \\
         [--config.data.mnist.path=DIR] [--config.seed=N]
 
-10 to 12 minutes without data, on both cores of an AMD EPYC, no GPU.
-Top-1, seeds 0, 1 and 2: teachers together 0.993 ± 0.001, compact TargetNet
-0.989 ± 0.000, branched 0.988 ± 0.001.
+18 to 20 minutes without data, on one shared core of an Intel Xeon, no GPU.
+Top-1, seeds 0, 1 and 2: teachers together 0.993 ± 0.000, compact TargetNet
+0.989 ± 0.000, branched 0.990 ± 0.000.
 Variants, and how the values were chosen: experiments/notes/mnist.md
 """
 
