@@ -151,7 +151,7 @@ def _examine_images(
     student_logits: of the images, [N, |Y_cst|].
     ensemble_logits: the teachers' of the images, [N, |Y_cst|].
   """
-  seen_by_teachers = (context, teachers.all_teachers, generator, images)
+  seen_by_teachers = (context, teachers.relevant_teachers, generator, images)
   return findings.examine(
     context.config.labels,
     student_logits,

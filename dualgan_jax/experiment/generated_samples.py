@@ -84,7 +84,7 @@ def draw_samples(
 
 def owner_logits(
   context: RunContext,
-  all_teachers: Sequence[Teacher],
+  relevant_teachers: Sequence[Teacher],
   generator: FrozenGenerator,
   images: np.ndarray,
 ) -> np.ndarray | None:
@@ -92,7 +92,7 @@ def owner_logits(
 
   Args:
     context: context of the run.
-    all_teachers: all teachers, in the config's order.
+    relevant_teachers: those that answer a label of the student.
     generator: the trained generator.
     images: of `draw_samples`.
 
@@ -105,9 +105,6 @@ def owner_logits(
   label_columns = label_map.owners(label_map.customised)
   if label_columns.shape[1] == 1 or generator.foreign_labels_absent:
     return None
-  relevant_teachers = tuple(
-    all_teachers[index] for index in context.nets.label_map.relevant_teachers
-  )
   are_drawn = bool(context.config.teachers_per_step)
 
   @jax.jit
@@ -136,7 +133,7 @@ def owner_logits(
 
 def statistics_moments(
   context: RunContext,
-  all_teachers: Sequence[Teacher],
+  relevant_teachers: Sequence[Teacher],
   generator: FrozenGenerator,
   images: np.ndarray,
 ) -> list[list[Moments]]:
@@ -144,7 +141,7 @@ def statistics_moments(
 
   Args:
     context: context of the run.
-    all_teachers: all teachers, in the config's order.
+    relevant_teachers: those that answer a label of the student.
     generator: the trained generator.
     images: of `draw_samples`.
 
@@ -152,9 +149,6 @@ def statistics_moments(
     By teacher of the student's labels, one entry per batch-norm layer or named
     tensor: of all images or, if routed, of the teacher's own.
   """
-  relevant_teachers = tuple(
-    all_teachers[index] for index in context.nets.label_map.relevant_teachers
-  )
   num_teachers = len(relevant_teachers)
 
   def measure(teacher, filters, images):

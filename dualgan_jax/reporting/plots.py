@@ -150,6 +150,9 @@ def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:
   # NaN would be the largest score. A real image may have several labels.
   scores = np.nan_to_num(scores)
   is_top_label = scores == scores.max(axis=1, keepdims=True)
+  # Its only label may be one that is hard to see: it belongs to no row then.
+  if num_labels > 1:
+    is_top_label[is_top_label.all(axis=1)] = False
   for row in range(num_labels):
     indices = np.flatnonzero(is_top_label[:, row])[:_IMAGES_PER_LABEL]
     for column, index in enumerate(indices):

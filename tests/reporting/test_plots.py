@@ -74,6 +74,11 @@ def test_the_grid_shows_each_label_in_its_row():
   np.testing.assert_array_equal(inner[2], 1.0)
 
 
+def test_an_image_whose_only_label_is_hard_to_see_stands_in_no_row():
+  grid = plots._grid(_images(1), np.array([[0.0, np.nan, 0.0]]))
+  assert np.all(grid == 1)
+
+
 def test_a_real_image_stands_in_the_row_of_each_of_its_labels():
   images = _images(2)
   grid = plots._grid(images, np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
