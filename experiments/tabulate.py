@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dualgan_jax import display
 from dualgan_jax.config import renamed_fields, training_budget
 from dualgan_jax.reporting import shipped_runs
-from dualgan_jax.reporting.scores import COLUMNS
+from dualgan_jax.reporting.scores import COLUMN_TITLES
 from dualgan_jax.reporting.spread import mean_and_std
 from experiments import overview
 
@@ -171,8 +171,8 @@ def format_table(experiment: str) -> str:
     A Markdown table and sentences.
   """
   table_rows = [
-    ['model', *COLUMNS, 'parameters', 'FLOPs'],
-    ['---', *['---:'] * (len(COLUMNS) + 2)],
+    ['model', *COLUMN_TITLES.values(), 'parameters', 'FLOPs'],
+    ['---', *['---:'] * (len(COLUMN_TITLES) + 2)],
   ]
   notes = []
   for objective, runs in load_results(experiment).items():
@@ -207,7 +207,9 @@ def _table_row(objective: str, model: str, runs: Sequence[dict]) -> list[str]:
   if objective != 'default':
     oracle_note = ', oracle weights' if runs[0]['oracle'] else ''
     row_name = f'{model}, `{objective}` objective{oracle_note}'
-  scores = [mean_and_std(_collect(runs, model, measure)) for measure in COLUMNS]
+  scores = [
+    mean_and_std(_collect(runs, model, measure)) for measure in COLUMN_TITLES
+  ]
   relative_sizes = [
     [
       size / teachers_size

@@ -235,6 +235,9 @@ def _write_samples(
     ensemble_logits,
     real=real_images,
   )
+  plots.write_grid(folder / 'generated.png', images, ensemble_logits)
+  if real_images is not None:
+    plots.write_grid(folder / 'real.png', *real_images)
   generated_images.write(
     folder / generated_images.NAME,
     images[:_NUM_STORED],

@@ -118,7 +118,7 @@ class Scorer:
     """
     # The row has the same columns as with real images.
     if logits is None:
-      return dict.fromkeys(scores.COLUMNS)
+      return dict.fromkeys(scores.COLUMN_TITLES)
     label_masks = self._label_masks(labels)
     self.logits[name] = logits
     row = scores.compute_scores(logits, self._targets(labels))

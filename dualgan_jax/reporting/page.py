@@ -1,13 +1,11 @@
 """Renders `report.html`: one file, without a request to anywhere."""
 
-import base64
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.reporting import (
@@ -17,9 +15,9 @@ from dualgan_jax.reporting import (
   curves,
   diagnosis,
   generated_figures,
+  pictures,
   summary,
 )
-from dualgan_jax.training.metrics_log import PICTURES
 
 SCORE_NAMES = {
   'top1': 'top-1 accuracy',
@@ -29,7 +27,6 @@ SCORE_NAMES = {
 _STUDENT_NAME = 'student (compact)'
 # More bars than that are no chart any more.
 _MAX_BARS = 40
-_MAX_PICTURES = 4  # of a stage's course, the first and last among them
 
 
 def render(
@@ -53,7 +50,6 @@ def render(
     label_rows: table of the labels, its head first.
     model_notes: by name of a model, what it is.
   """
-  samples = folder / 'evaluate' / 'samples.png'
   return template.render(
     results=results,
     title=f'{results["experiment"]}, seed {results["seed"]}',
@@ -69,9 +65,9 @@ def render(
     confusion=results.get('confusion'),
     calibrations=_list_calibrations(results),
     temperature=(results.get('temperatures') or {}).get('compact'),
-    errors=_list_errors(folder, results),
-    progress=_list_progress(folder),
-    samples=_encode(samples) if samples.exists() else None,
+    errors=pictures.list_errors(folder, results),
+    progress=pictures.list_progress(folder),
+    samples=pictures.list_samples(folder, results['labels']),
     stages={
       stage.name: [
         charts.curve_chart(curve)
@@ -230,45 +226,6 @@ def _list_calibrations(results: Mapping[str, Any]) -> list[dict[str, Any]]:
   ]
 
 
-def _list_errors(
-  folder: pathlib.Path, results: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-  """Lists the student's worst errors with their images, encoded."""
-  return [
-    {**error, 'picture': _encode(folder / error['image'])}
-    for error in results.get('worst_errors') or ()
-    if (folder / error['image']).exists()
-  ]
-
-
-def _list_progress(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Lists pictures over the steps of the generator's stages, evenly spread.
-
-  Returns:
-    By picture, its `stage`, the `step` in it, and the `picture`, encoded.
-  """
-  progress = []
-  for stage in ('generator', 'refine'):
-    picture_of_step = {
-      int(path.stem.rpartition('-')[2]): path
-      for path in (folder / stage / PICTURES).glob('train-*.png')
-    }
-    steps = sorted(picture_of_step)
-    # A single picture shows no course.
-    if len(steps) < 2:
-      continue
-    places = np.linspace(0, len(steps) - 1, min(_MAX_PICTURES, len(steps)))
-    progress += [
-      {
-        'stage': stage,
-        'step': steps[place],
-        'picture': _encode(picture_of_step[steps[place]]),
-      }
-      for place in places.round().astype(int)
-    ]
-  return progress
-
-
 def _count_bars(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
   """Lists by label the generated images that show it, the rarest if many."""
   if not found:
@@ -282,8 +239,3 @@ def _count_bars(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     'largest': max([1, *counts.values()]),
     'num_labels': num_labels,
   }
-
-
-def _encode(picture: pathlib.Path) -> str:
-  """Encodes a picture, so that the page can be sent to others as one file."""
-  return base64.b64encode(picture.read_bytes()).decode()

@@ -16,6 +16,7 @@ from dualgan_jax.training import metrics_log
 _IMAGES_PER_LABEL = 10
 _DOTS_PER_INCH = 110
 _MAX_THUMBNAIL = 160  # pixels of its longer side
+_MAX_GRID_IMAGE = 64  # pixels of an image's longer side in a grid
 
 
 @contextlib.contextmanager
@@ -77,6 +78,28 @@ def draw_samples(
     axes.set_yticks(row_centres, labels)
     axes.set_title(title, fontsize=10)
   figure.savefig(path, dpi=_DOTS_PER_INCH, bbox_inches='tight')
+
+
+def write_grid(
+  path: pathlib.Path, images: np.ndarray, scores: np.ndarray
+) -> None:
+  """Writes the grid of `draw_samples` as it is, transparent between images.
+
+  Its rows have no names, and are equally high: a page cuts them apart.
+
+  Args:
+    path: path of the PNG to write.
+    images: float [n, h, w, 1 or 3] in [0, 1]; of large ones, every other
+      pixel or fewer are written.
+    scores: [n, L]; NaN for a label that is hard to see.
+  """
+  stride = -(-max(images.shape[1:3]) // _MAX_GRID_IMAGE)
+  images = images[:, ::stride, ::stride]
+  # Black images on white show where images stand.
+  is_gap = _grid(np.zeros_like(images[..., :1]), scores)
+  grid = np.dstack([_grid(images, scores), 1 - is_gap])
+  pixels = np.rint(255 * grid.clip(0, 1)).astype(np.uint8)
+  Image.fromarray(pixels).save(path)
 
 
 @_drawing()

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ import jinja2
 from dualgan_jax.config import stage_table
 from dualgan_jax.display import align, begin_sentence, printable
 from dualgan_jax.reporting import page, summary
-from dualgan_jax.reporting.scores import COLUMNS
+from dualgan_jax.reporting.scores import COLUMN_TITLES
 
 # Of the table that a page shows first.
 _MAIN_COLUMNS = ('top1', 'mAP')
@@ -137,7 +137,7 @@ def results_table(
 
 
 def _score_rows(
-  results: Mapping, score_names: Sequence[str] = COLUMNS
+  results: Mapping, score_names: Iterable[str] = COLUMN_TITLES
 ) -> list[list[str]]:
   """Lists the cells of the table of models, its head first."""
   teacher_scores = results['metrics']['teachers']
@@ -151,7 +151,12 @@ def _score_rows(
     if any(row.get(name) is not None for row in results['metrics'].values())
   ]
   table_rows = [
-    ['model', *columns, 'parameters', 'FLOPs per image'],
+    [
+      'model',
+      *(COLUMN_TITLES.get(name, name) for name in columns),
+      'parameters',
+      'FLOPs per image',
+    ],
   ]
   for model_name, scores in results['metrics'].items():
     score_cells = [
@@ -225,7 +230,7 @@ def _generated_label_rows(results: Mapping) -> list[list[str]]:
 def _has_real_images(results: Mapping) -> bool:
   """Returns whether a run was measured on real images."""
   teacher_scores = results['metrics']['teachers']
-  return any(teacher_scores.get(name) is not None for name in COLUMNS)
+  return any(teacher_scores.get(name) is not None for name in COLUMN_TITLES)
 
 
 def _escaped(text: str) -> str:

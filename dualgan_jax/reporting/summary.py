@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dualgan_jax.display import align, printable
+from dualgan_jax.reporting.scores import COLUMN_TITLES
 
 _PAGE_WIDTH = 80  # characters
 # A generator of fewer steps has learned nothing yet.
@@ -71,8 +72,8 @@ def format_table(results: Mapping[str, Any]) -> str:
   total_flops = rows['teachers']['flops']
   # Images of several labels have no top-1 accuracy.
   scores = {
-    title: score
-    for title, score in {'top-1': 'top1', 'mAP': 'mAP'}.items()
+    COLUMN_TITLES[score]: score
+    for score in ('top1', 'mAP')
     if any(row.get(score) is not None for row in rows.values())
   } or {'agreement': 'agreement'}
   header = ['model', *scores, 'parameters', 'FLOPs']

@@ -24,7 +24,7 @@ from dualgan_jax.data import sources
 from dualgan_jax.errors import TrainingError, UserError
 from dualgan_jax.experiment import evaluation
 from dualgan_jax.presets import digits
-from dualgan_jax.reporting.scores import COLUMNS
+from dualgan_jax.reporting.scores import COLUMN_TITLES
 from dualgan_jax.student import generated_images
 from dualgan_jax.training.metrics_log import read_metrics
 from tests import state_dicts
@@ -140,8 +140,9 @@ def test_the_folder_holds_everything(finished):
   assert len(generated.images) == 256 and generated.images.std() > 0
   page = (workdir / 'report.html').read_text()
   results = json.loads((workdir / 'results.json').read_text())
-  # The samples, the images of errors, and four of two stages' courses.
-  num_images = 1 + len(results['worst_errors']) + 2 * 4
+  # Generated and real images of each label, those of errors, and four of two
+  # stages' courses.
+  num_images = 2 * 10 + len(results['worst_errors']) + 2 * 4
   assert page.count('data:image/png;base64,') == num_images
   assert page.count('<svg') > 5
   blocks = read_metrics(workdir / 'dual')
@@ -452,7 +453,7 @@ def test_what_no_data_have_is_measured_nowhere(tmp_path):
   metrics = run(config, str(tmp_path / 'run'))['metrics']
   low, sides, compact = (metrics[name] for name in ('low', 'sides', 'compact'))
   assert 0 <= low['top1'] <= 1
-  assert {sides[column] for column in COLUMNS} == {None}
+  assert {sides[column] for column in COLUMN_TITLES} == {None}
   assert 0 <= compact['top1'] <= 1
   assert 0 <= compact['mAP'] <= 1
 

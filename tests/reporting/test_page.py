@@ -1,5 +1,7 @@
 """The page says what was measured, and fits on a phone."""
 
+import base64
+import io
 import json
 import pathlib
 import re
@@ -184,6 +186,27 @@ def test_the_page_shows_the_worst_errors(tmp_path):
   assert 'student: 1 (0.99)<br>teachers: 7<' in text
   with Image.open(tmp_path / 'error.png') as thumbnail:
     assert max(thumbnail.size) == 160
+
+
+def test_the_page_shows_images_beside_their_labels(tmp_path):
+  labels = tuple('0123456789')
+  (tmp_path / 'evaluate').mkdir()
+  levels = np.arange(10)[:, None, None, None] / 10
+  images = np.broadcast_to(levels, (10, 4, 4, 1))
+  for has_real in (False, True):
+    name = 'real.png' if has_real else 'generated.png'
+    plots.write_grid(tmp_path / 'evaluate' / name, images, np.eye(10))
+    report.write(tmp_path, _results(labels))
+    text = (tmp_path / 'report.html').read_text()
+    strips = re.findall(
+      'alt="(generated|real) images of (.)" src="data:image/png;base64,(.*?)"',
+      text,
+    )
+    assert [strip[1] for strip in strips] == [*labels] * (1 + has_real)
+    assert ('<h3>Real</h3>' in text) == has_real
+  for row, (_, _, strip) in enumerate(strips[:10]):
+    with Image.open(io.BytesIO(base64.b64decode(strip))) as picture:
+      assert picture.getpixel((0, 0)) == (round(25.5 * row), 255)
 
 
 def test_the_page_shows_the_course_of_the_generator(tmp_path):
@@ -373,6 +396,10 @@ def test_on_a_phone_nothing_reaches_over_the_edge(tmp_path):
     tmp_path / 'refine',
     [{'phase': 'refine', 'step': s, 'loss': 1.0 * s} for s in range(5)],
   )
+  (tmp_path / 'evaluate').mkdir()
+  for name in ('generated.png', 'real.png'):
+    path = tmp_path / 'evaluate' / name
+    plots.write_grid(path, np.ones((10, 64, 64, 3)), np.eye(10))
   report.write(tmp_path, _results(labels))
   text = json.dumps((tmp_path / 'report.html').read_text())
   phone = tmp_path / 'phone.html'

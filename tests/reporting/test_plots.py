@@ -149,3 +149,25 @@ def test_curves_of_many_scalars_and_phases(tmp_path):
 def test_without_metrics_there_are_no_curves(tmp_path):
   plots.draw_curves(tmp_path)
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_grid_is_transparent_where_no_image_stands(tmp_path, channels):
+  path = tmp_path / 'grid.png'
+  # Two images of label a, one of c, none of b.
+  logits = np.eye(3)[[0, 0, 2]]
+  plots.write_grid(path, np.ones((3, 8, 8, channels)), logits)
+  with Image.open(path) as grid:
+    assert grid.size == (90, 27)
+    opacity = np.asarray(grid.convert('RGBA'))[..., 3]
+  rows = opacity.reshape(3, 9, 90)
+  assert np.all(rows[[0, 2], :8, :8] == 255)
+  assert np.all(rows[0, :8, 9:17] == 255)
+  assert rows.sum() == 3 * 8 * 8 * 255
+
+
+def test_large_images_are_small_in_a_grid(tmp_path):
+  path = tmp_path / 'grid.png'
+  plots.write_grid(path, np.ones((1, 224, 160, 3)), np.ones((1, 2)))
+  with Image.open(path) as grid:
+    assert grid.size == (10 * (40 + 1), 2 * (56 + 1))
