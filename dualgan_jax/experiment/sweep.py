@@ -18,6 +18,8 @@ from dualgan_jax import display, errors
 from dualgan_jax.config import builders, schema, stage_fields
 from dualgan_jax.experiment import stage_records
 from dualgan_jax.experiment.run import dry_run, run
+from dualgan_jax.reporting import summary
+from dualgan_jax.reporting.scores import COLUMN_TITLES
 from dualgan_jax.reporting.spread import mean_and_std
 from dualgan_jax.training import console
 
@@ -132,6 +134,9 @@ def results_table(arm_results: dict[str, list[dict]]) -> str:
 
   Args:
     arm_results: results of the runs, by name of the arm.
+
+  Returns:
+    The table, and below it a warning if the runs were too short.
   """
   all_scores = [
     model_row.get(metric_name)
@@ -143,7 +148,8 @@ def results_table(arm_results: dict[str, list[dict]]) -> str:
   # Without real images, only the agreement on generated ones is measured.
   has_scores = set(all_scores) != {None}
   columns = _METRIC_NAMES if has_scores else ('agreement',)
-  table_rows = [['model', *columns, 'seeds']]
+  titles = [COLUMN_TITLES.get(column, column) for column in columns]
+  table_rows = [['model', *titles, 'seeds']]
   # Markdown aligns the numbers to the right.
   table_rows.append(['---', *['---:'] * (len(columns) + 1)])
   for arm_name, run_results in arm_results.items():
@@ -159,7 +165,13 @@ def results_table(arm_results: dict[str, list[dict]]) -> str:
           ' '.join(str(results['seed']) for results in run_results),
         ]
       )
-  return display.align(table_rows)
+  warnings = (
+    summary.smoke_warning(results)
+    for run_results in arm_results.values()
+    for results in run_results
+  )
+  warning = next(filter(None, warnings), '')
+  return '\n\n'.join(filter(None, [display.align(table_rows), warning]))
 
 
 def find_donor(

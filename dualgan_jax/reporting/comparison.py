@@ -52,6 +52,7 @@ def write(path: pathlib.Path, runs: Sequence[Run]) -> None:
     ),
     run_rows=_list_run_rows(runs, score_name),
     group_rows=_list_group_rows(runs, score_name),
+    has_short_runs=any(summary.smoke_warning(run.results) for run in runs),
   )
   path.write_text(text, encoding='utf-8')
 
@@ -95,13 +96,15 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   Runs are of one config if they differ in their seeds only, in whatever folders
   they lie.
   """
-  groups: dict[str, list[Run]] = {}
+  groups: dict[str, dict[tuple, Run]] = {}
   for run in runs:
     config = {**run.results['config'], 'seed': None, 'student_seed': None}
     key = json.dumps([run.results['experiment'], config], sort_keys=True)
-    groups.setdefault(key, []).append(run)
+    # The same seeds give the same run: a second one is no second sample.
+    groups.setdefault(key, {}).setdefault(_read_seeds(run), run)
   rows = [['config', page.SCORE_NAMES[score_name], 'seeds']]
-  for members in groups.values():
+  for run_by_seeds in groups.values():
+    members = [*run_by_seeds.values()]
     if len(members) > 1:
       scores = [_student(run).get(score_name) for run in members]
       seeds = ' '.join(str(run.results['seed']) for run in members)
@@ -110,6 +113,11 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
       name = folders.pop() if is_one_folder else _name_experiment(members[0])
       rows.append([name, mean_and_std(scores), seeds])
   return rows
+
+
+def _read_seeds(run: Run) -> tuple[Any, Any]:
+  """Reads the seeds of a run, that of its student apart."""
+  return run.results['seed'], run.results['config'].get('student_seed')
 
 
 def _find_common_score(runs: Sequence[Run]) -> str:

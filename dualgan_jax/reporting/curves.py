@@ -4,7 +4,7 @@ import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dualgan_jax.training import metrics_log
 
@@ -19,6 +19,13 @@ _MIN_SMOOTHED_POINTS = 10
 _MAIN_METRICS = ('loss', 'agreement', 'diversity', 'labels_per_image')
 # Phases that measure, and do not train: nothing changes over their steps.
 _MEASUREMENTS = ('targetnet/branch_points',)
+# By metric of a weighted loss, the field of its weight.
+_WEIGHT_FIELDS = {
+  'l_a': 'objective.alpha',
+  'l_ie': 'objective.beta',
+  'l_dis': 'objective.gamma',
+  'l_bn': 'objective.bn_prior_weight',
+}
 # What is trained in the stages that have curves.
 STAGE_NOTES = {
   'generator': 'The generator learns to make images that the teachers take for '
@@ -178,14 +185,17 @@ class Curve(NamedTuple):
   is_main: bool
 
 
-def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
+def select_curves(
+  stage_folder: pathlib.Path, config: Mapping[str, Any] = MappingProxyType({})
+) -> list[Curve]:
   """Selects what is worth drawing of a stage's metrics.
 
-  Lines of fewer than 3 finite values are left out, and so is a metric whose
-  values are those of another one.
+  Lines of fewer than 3 finite values are left out. So are metrics that never
+  change, that repeat another one, or whose weight in the loss is 0.
 
   Args:
     stage_folder: the stage's, which holds its `metrics.jsonl`.
+    config: values of the run's fields, {'objective.alpha': 0.0}.
   """
   phase_rows = {
     phase: rows
@@ -203,7 +213,9 @@ def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
       for number, (phase, rows) in enumerate(phase_rows.items())
       if len(points := _list_points(name, rows)) >= _MIN_POINTS
     ]
-    if name == 'step' or not lines:
+    if name == 'step' or not any(map(_changes, lines)):
+      continue
+    if name in _WEIGHT_FIELDS and config.get(_WEIGHT_FIELDS[name]) == 0:
       continue
     if any(lines == curve.lines for curve in curves.values()):
       continue
@@ -213,6 +225,12 @@ def select_curves(stage_folder: pathlib.Path) -> list[Curve]:
     )
     curves[name] = Curve(title, caption, lines, name in _MAIN_METRICS)
   return list(curves.values())
+
+
+def _changes(line: Line) -> bool:
+  """Returns whether a line is more than a constant and its rounding."""
+  values = [value for _, value in line.points]
+  return not math.isclose(min(values), max(values), rel_tol=1e-6)
 
 
 def _list_points(name: str, rows: Sequence[Mapping]) -> list[tuple[int, float]]:

@@ -12,6 +12,7 @@ from dualgan_jax.reporting import (
   calibration,
   charts,
   confidence,
+  confusion,
   curves,
   diagnosis,
   generated_figures,
@@ -25,7 +26,7 @@ SCORE_NAMES = {
   'agreement': 'agreement with the teachers on generated images',
 }
 _STUDENT_NAME = 'student (compact)'
-# More bars than that are no chart any more.
+# Labels in a chart; more bars are none any more.
 _MAX_BARS = 40
 
 
@@ -67,11 +68,17 @@ def render(
     temperature=(results.get('temperatures') or {}).get('compact'),
     errors=pictures.list_errors(folder, results),
     progress=pictures.list_progress(folder),
-    samples=pictures.list_samples(folder, results['labels']),
+    samples=pictures.list_samples(
+      folder, results['labels'], num_rows=_MAX_BARS
+    ),
+    most_bars=_MAX_BARS,
+    most_matrix_labels=confusion.MAX_LABELS,
     stages={
       stage.name: [
         charts.curve_chart(curve)
-        for curve in curves.select_curves(folder / stage.name)
+        for curve in curves.select_curves(
+          folder / stage.name, results['config']
+        )
       ]
       # Stages with real data train what is given, or compared with.
       for stage in stage_table.STAGES

@@ -28,8 +28,8 @@ def test_seeds_and_runs_stand_in_one_page(sweep_folder, tmp_path, capsys):
   assert '<h1>3 runs</h1>' in text
   assert text.count('<circle') == 3
   assert '<td>0.9926</td>' in text and '<td>0.9833</td>' in text
-  # 0.99259, 0.98333 and the first again.
-  assert '<td>0.9895 ± 0.0053</td><td>0 1 0</td>' in text
+  # 0.99259 and 0.98333: the first again is no second sample.
+  assert '<td>0.9880 ± 0.0065</td><td>0 1</td>' in text
 
 
 def _write_run(folder, results, **changes):
@@ -72,6 +72,10 @@ def test_a_run_without_data_or_without_training_leaves_the_score_of_others(
   assert 'Each dot is the top-1 accuracy' in text
   assert 'no_data, seed 0</td><td>usable</td><td>–</td><td>–</td>' in text
   assert 'short, seed 0</td><td>too short</td><td>0.9926</td>' in text
+  warning = 'their figures mean nothing'
+  assert warning in text
+  main.main(['report', *folders[:2], '--output', str(page)])
+  assert warning not in page.read_text()
 
 
 def test_a_label_that_is_html_is_shown_as_text(sweep_folder, tmp_path):

@@ -61,12 +61,19 @@ def test_a_field_that_does_not_fit_is_named(fields):
 def test_the_table_has_mean_and_spread_per_arm_and_model():
   def results(seed, top1):
     row = {'top1': top1, 'mAP': 0.5, 'exact_match': 0.25}
-    return {'seed': seed, 'metrics': {'compact': row}}
+    return {'seed': seed, 'config': {}, 'metrics': {'compact': row}}
 
   text = sweep.results_table({'': [results(0, 0.9), results(1, 0.7)]})
   assert '0.8000 ± 0.1414' in text
   assert '0 1' in text
   assert '| compact' in text
+  assert 'mean nothing' not in text
+  short = {**results(0, 0.9), 'config': {'generator.steps': 5}}
+  short['config']['refine.steps'] = 5
+  text = sweep.results_table({'': [short, results(1, 0.7)]})
+  assert text.endswith(
+    'this run shows that all works, and its figures mean nothing.'
+  )
 
 
 def test_without_real_images_the_table_has_the_agreement():
@@ -75,9 +82,11 @@ def test_without_real_images_the_table_has_the_agreement():
     'teachers': no_scores,
     'compact': {**no_scores, 'agreement': 0.75},
   }
-  text = sweep.results_table({'': [{'seed': 0, 'metrics': metrics}]})
+  text = sweep.results_table(
+    {'': [{'seed': 0, 'config': {}, 'metrics': metrics}]}
+  )
   head, _, teachers, compact = text.splitlines()
-  assert 'agreement' in head and 'top1' not in head
+  assert 'agreement' in head and 'top-1' not in head
   assert '–' in teachers and '0.7500' in compact
 
 
@@ -153,7 +162,7 @@ def test_the_others_are_done_where_one_cannot_go_on(
       if self.num_calls in self.errors:
         raise self.errors[self.num_calls]
       row = dict.fromkeys(('top1', 'mAP', 'exact_match'), 0.5)
-      return {'seed': config.seed, 'metrics': {'compact': row}}
+      return {'seed': config.seed, 'config': {}, 'metrics': {'compact': row}}
 
   def sweep_with(*numbered_errors):
     fake_run = FakeRun(*numbered_errors)

@@ -305,9 +305,15 @@ def test_a_long_line_is_smoothed_and_keeps_its_ends():
 
 def test_of_many_labels_the_worst_are_shown(tmp_path):
   labels = tuple(f'label {number}' for number in range(60))
-  results = _results(labels)
+  results = _results(labels) | {'confusion': None}
+  (tmp_path / 'evaluate').mkdir()
+  path = tmp_path / 'evaluate' / 'generated.png'
+  plots.write_grid(path, np.ones((60, 2, 2, 1)), np.eye(60))
   report.write(tmp_path, results)
   text = (tmp_path / 'report.html').read_text()
+  assert ' 60 labels.</p>' in text
+  assert text.count('generated images of label ') == 40
+  assert '60 labels are too many for one.' in text
   assert 'The 40 labels, of 60, that the student answers worst.' in text
   assert 'The 40 rarest of 60 labels.' in text
 
@@ -319,6 +325,8 @@ def test_curves_that_say_nothing_are_left_out(tmp_path):
       'step': step,
       'loss': 1.0 / step,
       'l_d_own': 1.0 / step,
+      'l_a': -1.0 * step,
+      'l_dis': 0.1,
       'firing_rate': [0.5],
       'diversity': float('nan'),
       'mine': float(step),
@@ -327,9 +335,11 @@ def test_curves_that_say_nothing_are_left_out(tmp_path):
   ]
   rows += [{'phase': 'dual/block_2', 'step': s, 'loss': 2.0} for s in (1, 2)]
   _write_metrics(tmp_path / 'dual', rows)
-  loss, unknown = curves.select_curves(tmp_path / 'dual')
+  config = {'objective.alpha': 0.0}
+  loss, unknown = curves.select_curves(tmp_path / 'dual', config)
   assert loss.title == 'Loss'
-  # The second block has two points only; `l_d_own` is the loss.
+  # The second block has two points only; `l_d_own` is the loss, `l_dis` never
+  # changes, and `l_a` has no weight.
   assert loss.lines == [('block_1', [(1, 1.0), (5, 0.2), (10, 0.1)], 0)]
   assert unknown.title == 'mine'
   assert curves.select_curves(tmp_path) == []
@@ -337,10 +347,10 @@ def test_curves_that_say_nothing_are_left_out(tmp_path):
 
 def test_lines_have_names_in_a_stage_of_several_trainings(tmp_path):
   rows = [
-    {'phase': phase, 'step': step, **metrics}
-    for phase, metrics in {
-      'refine': {'loss': 1.0},
-      'refine/branched': {'loss': 2.0, 'agreement': 0.5},
+    {'phase': phase, 'step': step, **dict.fromkeys(names, 0.5 * step)}
+    for phase, names in {
+      'refine': ('loss',),
+      'refine/branched': ('loss', 'agreement'),
     }.items()
     for step in range(3)
   ]
