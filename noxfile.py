@@ -71,6 +71,23 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python='3.11')
+def notebooks(session: nox.Session) -> None:
+  """Runs the notebooks anew, and stores what they print and plot."""
+  pins = str(_ROOT / 'requirements.txt')
+  session.install('-q', '-c', pins, '-e', f'{_ROOT}[torch,docs]')
+  elsewhere = session.create_tmp()
+  session.run('rm', '-rf', f'{elsewhere}/runs', external=True)
+  for notebook in sorted((_ROOT / 'docs' / 'notebooks').glob('*.ipynb')):
+    session.run('cp', str(notebook), elsewhere, external=True)
+    place = f'{elsewhere}/{notebook.name}'
+    session.run(
+      *('jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--inplace'),
+      *('--ExecutePreprocessor.record_timing=False', place),
+    )
+    session.run('cp', place, str(notebook), external=True)
+
+
+@nox.session(python='3.11')
 def wheel(session: nox.Session) -> None:
   """Installs a wheel, and uses it in a folder that is no checkout."""
   elsewhere = pathlib.Path(session.create_tmp())

@@ -82,12 +82,27 @@ def on_page_markdown(markdown, page, config, files):
 
 def _format_reference() -> str:
   """Lists all public names, for mkdocstrings to describe them."""
-  tree = ast.parse((_ROOT / 'dualgan_jax' / '__init__.py').read_text())
+  init = _parse('dualgan_jax/__init__.py')
   names = next(
     ast.literal_eval(node.value)
-    for node in tree.body
+    for node in init.body
     if isinstance(node, ast.Assign) and node.targets[0].id == '__all__'
   )
-  return '\n\n## All names\n\n' + '\n\n'.join(
-    f'::: dualgan_jax.{name}' for name in names if not name.startswith('_')
+  paths = [f'dualgan_jax.{name}' for name in names if not name.startswith('_')]
+  module = 'dualgan_jax.config.builders'
+  builders = [
+    f'{module}.{node.name}'
+    for node in _parse(f'{module.replace(".", "/")}.py').body
+    if isinstance(node, ast.FunctionDef) and not node.name.startswith('_')
+  ]
+  return (
+    '\n\n## All names\n\n'
+    + '\n\n'.join(f'::: {path}' for path in paths)
+    + f'\n\n## What builds a config: `{module}`\n\n'
+    + '\n\n'.join(f'::: {path}' for path in builders)
   )
+
+
+def _parse(path: str) -> ast.Module:
+  """Parses a file of the repository."""
+  return ast.parse((_ROOT / path).read_text(encoding='utf-8'))

@@ -33,7 +33,7 @@ from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.teachers.teacher import Teacher
 
 # Teachers that are listed one by one; of more, those alike are counted.
-_MOST_NAMES = 8
+_MOST_NAMES = 3
 
 
 def describe(nets: Nets, config: Experiment) -> str:

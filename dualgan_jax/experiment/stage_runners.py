@@ -147,7 +147,8 @@ def train_generator(
   )
   # Hours before the evaluation, the images show whether the training goes well.
   if config.generator.steps and parallel.is_first() and not is_finished:
-    labels = nets.label_map.union
+    # The student's first; a generator may serve students of other labels, too.
+    labels = tuple(dict.fromkeys((*config.labels, *nets.label_map.union)))
     plots.draw_samples(
       context.workdir.stage('generator') / 'samples.png',
       labels,
