@@ -25,7 +25,7 @@ from dualgan_jax.config import renamed_fields, training_budget
 from dualgan_jax.reporting import shipped_runs
 from dualgan_jax.reporting.scores import COLUMN_TITLES
 from dualgan_jax.reporting.spread import mean_and_std
-from experiments import overview
+from experiments import evidence, overview
 
 _ROOT = pathlib.Path(__file__).parents[1]
 RESULTS_FOLDER = _ROOT / 'experiments' / 'results'
@@ -33,6 +33,8 @@ PAGES = (
   _ROOT / 'README.md',
   _ROOT / 'docs' / 'results.md',
   _ROOT / 'docs' / 'how_it_works.md',
+  _ROOT / 'docs' / 'student.md',
+  _ROOT / 'docs' / 'troubleshooting.md',
 )
 CHART = _ROOT / 'docs' / 'figures' / 'results.svg'
 # How the values of each config were chosen.
@@ -309,7 +311,8 @@ def rewrite_tables(page: str) -> str:
   Args:
     page: Markdown, in which tables stand between one of the markers
       `<!-- results: EXPERIMENT -->`, `<!-- summary: EXPERIMENT ... -->`,
-      `<!-- overview: EXPERIMENT ... -->` and `<!-- parts: paper -->`, and
+      `<!-- overview: EXPERIMENT ... -->`, `<!-- parts: paper -->`,
+      `<!-- calibration: EXPERIMENT ... -->` and `<!-- verdicts: all -->`, and
       `<!-- end -->`.
 
   Returns:
@@ -325,11 +328,15 @@ def rewrite_tables(page: str) -> str:
       table = format_summary(names)
     elif kind == 'overview':
       table = overview.format_overview(names, load_results, _data_free_seconds)
+    elif kind == 'calibration':
+      table = evidence.format_calibration(names, load_results)
+    elif kind == 'verdicts':
+      table = evidence.format_verdicts(summarise_runs())
     else:
       table = overview.format_parts(load_results)
     return f'{start}{table}\n{end}'
 
-  kinds = 'results|summary|overview|parts'
+  kinds = 'results|summary|overview|parts|calibration|verdicts'
   return re.sub(
     rf'(<!-- ({kinds}): ([\w. -]+) -->\n).*?(<!-- end -->)',
     fill,
@@ -345,14 +352,17 @@ def draw_chart() -> str:
   return overview.draw_chart(experiments.split(), load_results)
 
 
-def format_shipped_runs() -> str:
-  """Formats the figures of all stored runs that reports are compared with."""
-  rows = shipped_runs.summarise(
+def summarise_runs() -> list[dict]:
+  """Lists the figures of all stored runs that reports are compared with."""
+  return shipped_runs.summarise(
     json.loads(path.read_text(encoding='utf-8'))
     for path in sorted(RESULTS_FOLDER.glob('*/*.json'))
   )
-  # A line per run, so that a new one changes one line.
-  return '[\n' + ',\n'.join(map(json.dumps, rows)) + '\n]\n'
+
+
+def format_shipped_runs() -> str:
+  """Formats what `summarise_runs` lists, a line per run."""
+  return '[\n' + ',\n'.join(map(json.dumps, summarise_runs())) + '\n]\n'
 
 
 def main(workdirs: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ def _experiments_on(page):
 
 
 def test_every_stored_experiment_has_its_table():
-  readme, details, _ = map(_experiments_on, tabulate.PAGES)
+  readme, details, *_ = map(_experiments_on, tabulate.PAGES)
   stored = {folder.name for folder in tabulate.RESULTS_FOLDER.iterdir()}
   assert stored == details
   # A newcomer reads a few rows, of experiments that are explained in words.

@@ -73,13 +73,18 @@ def test_without_real_images_the_odds_are_a_reason():
       'the student mostly gives other labels to generated images of b',
     ),
     (
-      {'sure_share': 0.08},
-      'teachers are sure of 8% of the generated images only',
+      {'sure_share': 0.04},
+      'teachers are sure of 4% of the generated images only',
     ),
     (
       {'contradictions': 0.95},
       'on 95% of the generated images teachers that share a label contradict '
       'one another',
+    ),
+    (
+      {'statistics_distance': 0.7},
+      'generated images lie 0.7 standard deviations from what teachers '
+      'remember of their training images',
     ),
   ],
 )
@@ -91,7 +96,7 @@ def test_each_reason_to_doubt(changes, reason):
 def test_real_images_count_more_than_generated_ones():
   findings = _findings(
     contradictions=0.95,
-    sure_share=0.05,
+    sure_share=0.04,
     label_counts={'a': 100, 'b': 0, 'c': 0},
     label_agreement={},
   )
@@ -165,12 +170,12 @@ def test_many_labels_are_not_all_named():
 
 
 def test_the_line_for_a_terminal():
-  entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.05))
+  entry = diagnosis.diagnose(_findings(agreement=0.4, sure_share=0.04))
   results = {'diagnosis': json.loads(json.dumps(entry)), 'config': {}}
   line = diagnosis.verdict_line(results)
   assert line == (
     'Verdict: doubtful. Student and teachers give the same label on 40% of the '
-    'generated images; teachers are sure of 5% of the generated images only.'
+    'generated images; teachers are sure of 4% of the generated images only.'
   )
   assert diagnosis.verdict_line({'metrics': {}}) == ''
   short_run = {'generator.steps': 20, 'refine.steps': 20}
