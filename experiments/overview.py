@@ -74,6 +74,7 @@ PARTS = (
     'in Eq. 8, for strong features in the teachers',
     'left out',
     'objective.alpha',
+    ('ablation', 'activation_loss', 'default'),
   ),
   Part(
     'second stream of Eq. 15 and 16',
@@ -94,13 +95,14 @@ PARTS = (
     'drawn before the first block of a teacher',
     'left out',
     'objective.image_filter',
+    ('ablation', 'image_filter', 'default'),
   ),
   Part(
     'statistics prior',
     'none',
     'images have the mean and variance that batch norms remember',
     'objective.bn_prior_weight',
-    ('ablation', 'paper', 'paper_prior'),
+    ('ablation', 'no_prior', 'default'),
   ),
   Part(
     'refinement',
@@ -121,6 +123,7 @@ PARTS = (
     'the student learns block by block',
     'blocks first, then the whole student',
     'targetnet.compact_steps',
+    ('ablation', 'blocks_only', 'no_refine'),
   ),
   Part(
     'routing',
@@ -134,7 +137,7 @@ PARTS = (
     'Eq. 8 and 11, no refinement, temperature 1',
     'all of the above',
     'objective',
-    ('digits', 'paper', 'default'),
+    ('mnist', 'paper', 'default'),
   ),
 )
 

@@ -32,20 +32,13 @@ def decide_routing(
   """
   config, nets = context.config, context.nets
   is_new = not context.workdir.finished('generator')
-  is_routed = configured_routing(config, all_teachers)
-  if is_routed is not None:
-    if is_new and config.objective.routing == 'auto':
-      _report_decision(config, all_teachers, is_routed=is_routed)
-    return is_routed, {}
+  if explanation := explain_routing(config, all_teachers):
+    # Who has set it, or has one teacher only, knows.
+    is_open = config.objective.routing == 'auto' and len(all_teachers) > 1
+    if is_new and is_open:
+      console.say(f'generator: routing is {explanation}')
+    return bool(configured_routing(config, all_teachers)), {}
   # The gap compares statistics that only the prior makes images match.
-  if not has_prior(config, all_teachers):
-    if is_new:
-      console.say(
-        'generator: routing is off; without the statistics prior nothing tells '
-        'whether the teachers were trained on the same data. If they were not, '
-        'set objective.routing=on.'
-      )
-    return False, {}
   probe_state = context.train(
     generator_phase(nets, config, all_teachers, is_routed=True, part='probe')
   )
@@ -90,28 +83,44 @@ def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
   )
 
 
-def _report_decision(
-  config: Experiment, all_teachers: Sequence[Teacher], *, is_routed: bool
-) -> None:
-  """Reports what has decided without a training, and how to change it."""
+def explain_routing(config: Experiment, all_teachers: Sequence[Teacher]) -> str:
+  """Explains whether images are routed, if that takes no training.
+
+  Args:
+    config: a checked config.
+    all_teachers: all teachers, with variables or with shapes only.
+
+  Returns:
+    'on' or 'off'; and why, and how to change it, if the config leaves it open.
+    '' if a training decides.
+  """
+  is_routed = configured_routing(config, all_teachers)
+  if is_routed is None:
+    if has_prior(config, all_teachers):
+      return ''
+    return (
+      'off; without the statistics prior nothing tells whether the teachers '
+      'were trained on the same data. If they were not, set '
+      'objective.routing=on.'
+    )
+  state = 'on' if is_routed else 'off'
+  if config.objective.routing != 'auto' or len(all_teachers) == 1:
+    return state
   if is_routed:
     names = ', '.join(
       teacher.name for teacher in all_teachers if teacher.single_label
     )
-    console.say(
-      'generator: routing is on; a teacher with one label per image '
-      f'({names}) names one whatever it is shown. If all teachers describe '
-      'the same images, set objective.routing=off.'
+    return (
+      f'on; a teacher with one label per image ({names}) names one whatever it '
+      'is shown. If all teachers describe the same images, set '
+      'objective.routing=off.'
     )
-  elif _have_same_images(config):
-    console.say(
-      'generator: routing is off; all teachers learned from the same images'
-    )
-  elif len(all_teachers) > 1:
-    console.say(
-      'generator: routing is off; all teachers answer the same labels. If '
-      'they were trained on images of unlike kinds, set objective.routing=on.'
-    )
+  if _have_same_images(config):
+    return 'off; all teachers learned from the same images'
+  return (
+    'off; all teachers answer the same labels. If they were trained on images '
+    'of unlike kinds, set objective.routing=on.'
+  )
 
 
 def configured_routing(

@@ -1,5 +1,6 @@
 """Says, before a run, what is to be done and how long that may take."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -15,13 +16,11 @@ from dualgan_jax.experiment import (
   workload,
 )
 from dualgan_jax.experiment.nets import Nets
-from dualgan_jax.experiment.routing_decision import (
-  configured_routing,
-  has_prior,
-)
+from dualgan_jax.experiment.routing_decision import explain_routing
 from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
+_PAGE_WIDTH = 80  # characters
 # The least and the largest time that trainings have taken on CPUs, over the
 # estimate by forward passes.
 _TIME_FACTORS = 1.2, 3.0
@@ -152,7 +151,11 @@ def describe_plan(
     f'devices: {describe_devices(devices)}; measured speed '
     f'{speed / 1e9:,.3g} GFLOP/s',
     _describe_memory(nets, config, devices),
-    f'routing: {_describe_routing(nets, config)}',
+    *textwrap.wrap(
+      f'routing: {_describe_routing(nets, config)}',
+      _PAGE_WIDTH,
+      subsequent_indent='  ',
+    ),
     *drawn_teachers.describe(config, nets),
     align(table_rows),
     f'all stages: {describe_time(seconds_left)}; compiling and '
@@ -207,8 +210,7 @@ def _describe_memory(
 
 def _describe_routing(nets: Nets, config: Experiment) -> str:
   """Describes whether each generated image will belong to one teacher."""
-  teachers = list(nets.teachers.values())
-  is_routed = configured_routing(config, teachers)
-  if is_routed is None and has_prior(config, teachers):
-    return 'not known yet, a short training of stage generator decides'
-  return 'on, each image belongs to one teacher' if is_routed else 'off'
+  return (
+    explain_routing(config, list(nets.teachers.values()))
+    or 'not known yet, a short training of stage generator decides'
+  )

@@ -19,9 +19,7 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """Returns the config.
 
   Args:
-    variants: an arm: no_refine, paper, paper_prior, paper_prior_labels,
-      may_be_empty, fresh_filters, both_streams, end_to_end, temperature_1,
-      still_replays; the default arm if empty.
+    variants: an arm, one of `VARIANTS`; the default arm if empty.
   """
   config = mnist.get_config()
   config.experiment = 'ablation'
@@ -47,16 +45,32 @@ def _paper(config: ml_collections.ConfigDict) -> None:
   config.objective = objectives.paper(len(mnist.DIGITS))
 
 
-def _paper_prior(config: ml_collections.ConfigDict) -> None:
-  _paper(config)
-  config.objective.name = 'paper_prior'
-  config.objective.bn_prior_weight = 1.0
+def _blocks_only(config: ml_collections.ConfigDict) -> None:
+  """Gives the time of the compact student's end-to-end steps to its blocks."""
+  _no_refine(config)
+  config.objective.name = 'blocks_only'
+  config.targetnet.compact_steps = 0
+  config.dual.steps += 220
 
 
-def _paper_prior_labels(config: ml_collections.ConfigDict) -> None:
-  _paper_prior(config)
-  config.objective.name = 'paper_prior_labels'
-  config.objective.never_empty = True
+def _activation_loss(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'activation_loss'
+  config.objective.alpha = 0.1  # the weight that `paper` has
+
+
+def _image_filter(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'image_filter'
+  config.objective.image_filter = True
+
+
+def _no_prior(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'no_prior'
+  config.objective.bn_prior_weight = 0.0
+
+
+def _prior_10(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'prior_10'
+  config.objective.bn_prior_weight = 10.0
 
 
 def _may_be_empty(config: ml_collections.ConfigDict) -> None:
@@ -85,21 +99,24 @@ def _temperature_1(config: ml_collections.ConfigDict) -> None:
   config.temperature = 1.0
 
 
-def _still_replays(config: ml_collections.ConfigDict) -> None:
-  config.objective.name = 'still_replays'
+def _still_images(config: ml_collections.ConfigDict) -> None:
+  config.objective.name = 'still_images'
   config.augmentation.shift = 0
   config.augmentation.mixup = 0.0
 
 
 VARIANTS = {
   'no_refine': _no_refine,
+  'blocks_only': _blocks_only,
+  'end_to_end': _end_to_end,
   'paper': _paper,
-  'paper_prior': _paper_prior,
-  'paper_prior_labels': _paper_prior_labels,
+  'activation_loss': _activation_loss,
+  'image_filter': _image_filter,
   'may_be_empty': _may_be_empty,
+  'no_prior': _no_prior,
+  'prior_10': _prior_10,
   'fresh_filters': _fresh_filters,
   'both_streams': _both_streams,
-  'end_to_end': _end_to_end,
   'temperature_1': _temperature_1,
-  'still_replays': _still_replays,
+  'still_images': _still_images,
 }

@@ -31,7 +31,7 @@ from tests.trials import odd_settings
     (cifar10, ''),
     (cifar10, 'laptop,dafl'),
     (federated, 'fashion_mnist,alpha_0.1'),
-    (ablation, 'paper_prior_labels'),
+    (ablation, 'blocks_only'),
   ],
 )
 def test_a_good_config_comes_back_frozen(experiment, variants):
