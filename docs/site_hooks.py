@@ -81,7 +81,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def _format_reference() -> str:
-  """Lists all public names, for mkdocstrings to describe them."""
+  """Lists public names and builders, for mkdocstrings to describe them."""
   init = _parse('dualgan_jax/__init__.py')
   names = next(
     ast.literal_eval(node.value)

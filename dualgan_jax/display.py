@@ -68,6 +68,14 @@ def begin_sentence(text: str) -> str:
   return text[:1].upper() + text[1:]
 
 
+def join_names(names: Sequence[str], most: int) -> str:
+  """Lists names, 'a, b and c'; of more than `most`, 'a and 9 others'."""
+  if len(names) > most:
+    return f'{names[0]} and {len(names) - 1} others'
+  *first, last = names
+  return f'{", ".join(first)} and {last}' if first else last
+
+
 def format_shape(shape: Sequence[int]) -> str:
   """Shows a shape as 32×32×3, and that of a scalar as 'a number'."""
   return '×'.join(map(str, shape)) or 'a number'

@@ -14,10 +14,14 @@ from experiments.overview import Runs
 _VERDICTS = (diagnosis.USABLE, diagnosis.DOUBTFUL, diagnosis.NOT_USABLE)
 # By column, the share of the teachers' score that a student keeps: at least
 # the first number, and less than the second.
+_GOOD, _POOR = (
+  f'{100 * share:.0f}'
+  for share in (diagnosis.MIN_KEPT, diagnosis.MIN_KEPT_FATAL)
+)
 _OUTCOMES = {
-  'keep 90 % or more': (diagnosis.MIN_KEPT, float('inf')),
-  'keep 50 to 90 %': (diagnosis.MIN_KEPT_FATAL, diagnosis.MIN_KEPT),
-  'keep less than 50 %': (0.0, diagnosis.MIN_KEPT_FATAL),
+  f'keep {_GOOD} % or more': (diagnosis.MIN_KEPT, float('inf')),
+  f'keep {_POOR} to {_GOOD} %': (diagnosis.MIN_KEPT_FATAL, diagnosis.MIN_KEPT),
+  f'keep less than {_POOR} %': (0.0, diagnosis.MIN_KEPT_FATAL),
 }
 
 
@@ -71,7 +75,7 @@ def format_calibration(
     bins_of_runs = [
       run['calibration']
       for run in load_runs(experiment)['default']
-      if run.get('calibration')
+      if any(one_bin['count'] for one_bin in run.get('calibration') or ())
     ]
     if bins_of_runs:
       columns = (

@@ -17,7 +17,7 @@ from dualgan_jax.config.teacher_groups import (
   TorchExportTeacher,
   TrainedTeacher,
 )
-from dualgan_jax.display import format_shape
+from dualgan_jax.display import format_shape, join_names
 from dualgan_jax.experiment import exported_teachers
 from dualgan_jax.experiment.nets import (
   Nets,
@@ -34,6 +34,8 @@ from dualgan_jax.teachers.teacher import Teacher
 
 # Teachers that are listed one by one; of more, those alike are counted.
 _MOST_NAMES = 3
+# Teachers that a warning names.
+_MOST_WARNED = 8
 
 
 def describe(nets: Nets, config: Experiment) -> str:
@@ -78,16 +80,13 @@ def list_missing_priors(
     teachers: all teachers, with variables or with shapes only.
 
   Returns:
-    A line per such teacher; none if the objective has no prior.
+    A line per net of such teachers; none if the objective has no prior.
   """
   if not config.objective.bn_prior_weight:
     return []
-  groups = [[teacher] for teacher in teachers]
-  if len(teachers) > _MOST_NAMES:
-    groups = group_by_net(teachers)
   return [
     f'teacher{"" if len(group) == 1 else "s"} '
-    f'{_join_names([teacher.name for teacher in group])} '
+    f'{join_names([teacher.name for teacher in group], _MOST_WARNED)} '
     f'{"has" if len(group) == 1 else "have"} no batch norm of Flax, and no '
     '`statistics`: the statistics prior '
     + (
@@ -96,7 +95,7 @@ def list_missing_priors(
       if group[0].statistics
       else 'does without it'
     )
-    for group in groups
+    for group in group_by_net(teachers)
     if not forward.has_batch_norm(group[0], config.image_shape)
   ]
 
@@ -116,7 +115,7 @@ def _describe_teachers(
       teachers_by_kind.setdefault(kind, []).append(teacher)
   lines_by_name = {}
   for (*_, origin), alike in teachers_by_kind.items():
-    names = _join_names([teacher.name for teacher in alike])
+    names = join_names([teacher.name for teacher in alike], _MOST_NAMES)
     lines_by_name[alike[0].name] = (
       f'  {names} ({origin}) {"answers" if len(alike) == 1 else "each answer"} '
       f'{"one of " if alike[0].single_label else ""}'
@@ -144,16 +143,9 @@ def _describe_shared_labels(
   return [
     f'  {", ".join(shared_labels)} '
     f'{"is" if len(shared_labels) == 1 else "are"} what '
-    f'{_join_names(owner_names)} answer together'
+    f'{join_names(owner_names, _MOST_NAMES)} answer together'
     for owner_names, shared_labels in labels_by_owners.items()
   ]
-
-
-def _join_names(names: Sequence[str]) -> str:
-  """Joins the names of teachers, but for some of very many."""
-  if len(names) <= _MOST_NAMES:
-    return ' and '.join(names)
-  return f'{names[0]} and {len(names) - 1} others'
 
 
 def _list_comparisons(nets: Nets, config: Experiment) -> list[str]:
@@ -221,7 +213,7 @@ def _describe_generator(
       kind = features, teacher.name if len(teachers) <= _MOST_NAMES else ''
       names_by_features.setdefault(kind, []).append(teacher.name)
     teacher_features = ', '.join(
-      f'{_join_names(names)} {features}'
+      f'{join_names(names, _MOST_NAMES)} {features}'
       for (features, _), names in names_by_features.items()
     )
     lines.append(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dualgan_jax.config.fields import Experiment
 from dualgan_jax.config.teacher_groups import TrainedTeacher
+from dualgan_jax.display import join_names
 from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.experiment.nets import generator_phase
 from dualgan_jax.method.labels import have_same_labels
@@ -13,6 +14,8 @@ from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.teachers.teacher import Teacher
 from dualgan_jax.training import console
 
+# Teachers that a reason names.
+_MOST_NAMES = 3
 # Batches that the gaps of the teachers' statistics are measured on.
 PROBE_BATCHES = 16
 
@@ -32,13 +35,12 @@ def decide_routing(
   """
   config, nets = context.config, context.nets
   is_new = not context.workdir.finished('generator')
-  if explanation := explain_routing(config, all_teachers):
-    # Who has set it, or has one teacher only, knows.
-    is_open = config.objective.routing == 'auto' and len(all_teachers) > 1
-    if is_new and is_open:
-      console.say(f'generator: routing is {explanation}')
-    return bool(configured_routing(config, all_teachers)), {}
-  # The gap compares statistics that only the prior makes images match.
+  is_routed = configured_routing(config, all_teachers)
+  if is_routed is not None or not has_prior(config, all_teachers):
+    if is_new and (reason := explain_routing(config, all_teachers)):
+      state = 'on' if is_routed else 'off'
+      console.say(f'generator: routing is {state}; {reason}')
+    return bool(is_routed), {}
   probe_state = context.train(
     generator_phase(nets, config, all_teachers, is_routed=True, part='probe')
   )
@@ -84,42 +86,39 @@ def has_prior(config: Experiment, all_teachers: Sequence[Teacher]) -> bool:
 
 
 def explain_routing(config: Experiment, all_teachers: Sequence[Teacher]) -> str:
-  """Explains whether images are routed, if that takes no training.
+  """Explains what has decided on routes without a training.
 
   Args:
     config: a checked config.
     all_teachers: all teachers, with variables or with shapes only.
 
   Returns:
-    'on' or 'off'; and why, and how to change it, if the config leaves it open.
-    '' if a training decides.
+    Why images are routed or not, and how to change it; '' if the config says
+    so, if there is one teacher, or if a training decides.
   """
+  if config.objective.routing != 'auto' or len(all_teachers) == 1:
+    return ''
   is_routed = configured_routing(config, all_teachers)
+  if is_routed:
+    names = [teacher.name for teacher in all_teachers if teacher.single_label]
+    return (
+      'a teacher with one label per image '
+      f'({join_names(names, _MOST_NAMES)}) names one whatever it is shown. If '
+      'all teachers describe the same images, set objective.routing=off.'
+    )
   if is_routed is None:
+    # A training compares statistics, which only the prior makes images match.
     if has_prior(config, all_teachers):
       return ''
     return (
-      'off; without the statistics prior nothing tells whether the teachers '
-      'were trained on the same data. If they were not, set '
-      'objective.routing=on.'
-    )
-  state = 'on' if is_routed else 'off'
-  if config.objective.routing != 'auto' or len(all_teachers) == 1:
-    return state
-  if is_routed:
-    names = ', '.join(
-      teacher.name for teacher in all_teachers if teacher.single_label
-    )
-    return (
-      f'on; a teacher with one label per image ({names}) names one whatever it '
-      'is shown. If all teachers describe the same images, set '
-      'objective.routing=off.'
+      'without the statistics prior nothing tells whether the teachers were '
+      'trained on the same data. If they were not, set objective.routing=on.'
     )
   if _have_same_images(config):
-    return 'off; all teachers learned from the same images'
+    return 'all teachers learned from the same images'
   return (
-    'off; all teachers answer the same labels. If they were trained on images '
-    'of unlike kinds, set objective.routing=on.'
+    'all teachers answer the same labels. If they were trained on images of '
+    'unlike kinds, set objective.routing=on.'
   )
 
 

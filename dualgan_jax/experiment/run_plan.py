@@ -16,7 +16,11 @@ from dualgan_jax.experiment import (
   workload,
 )
 from dualgan_jax.experiment.nets import Nets
-from dualgan_jax.experiment.routing_decision import explain_routing
+from dualgan_jax.experiment.routing_decision import (
+  configured_routing,
+  explain_routing,
+  has_prior,
+)
 from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
@@ -210,7 +214,10 @@ def _describe_memory(
 
 def _describe_routing(nets: Nets, config: Experiment) -> str:
   """Describes whether each generated image will belong to one teacher."""
-  return (
-    explain_routing(config, list(nets.teachers.values()))
-    or 'not known yet, a short training of stage generator decides'
-  )
+  teachers = list(nets.teachers.values())
+  is_routed = configured_routing(config, teachers)
+  if is_routed is None and has_prior(config, teachers):
+    return 'not known yet, a short training of stage generator decides'
+  state = 'on, each image belongs to one teacher' if is_routed else 'off'
+  reason = explain_routing(config, teachers)
+  return f'{state}; {reason}' if reason else state

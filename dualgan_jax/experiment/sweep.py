@@ -165,12 +165,13 @@ def results_table(arm_results: dict[str, list[dict]]) -> str:
           ' '.join(str(results['seed']) for results in run_results),
         ]
       )
-  warnings = (
-    summary.smoke_warning(results)
-    for run_results in arm_results.values()
-    for results in run_results
+  warning = summary.warn_of_short_runs(
+    [
+      arm_name or 'all runs'
+      for arm_name, run_results in arm_results.items()
+      if any(map(summary.smoke_warning, run_results))
+    ]
   )
-  warning = next(filter(None, warnings), '')
   return '\n\n'.join(filter(None, [display.align(table_rows), warning]))
 
 

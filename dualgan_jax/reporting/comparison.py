@@ -52,7 +52,9 @@ def write(path: pathlib.Path, runs: Sequence[Run]) -> None:
     ),
     run_rows=_list_run_rows(runs, score_name),
     group_rows=_list_group_rows(runs, score_name),
-    has_short_runs=any(summary.smoke_warning(run.results) for run in runs),
+    warning=summary.warn_of_short_runs(
+      [run.name for run in runs if summary.smoke_warning(run.results)]
+    ),
   )
   path.write_text(text, encoding='utf-8')
 
@@ -94,17 +96,20 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   """Lists the cells of the table of configs with several seeds, its head first.
 
   Runs are of one config if they differ in their seeds only, in whatever folders
-  they lie.
+  they lie. Those without the score are left out.
   """
-  groups: dict[str, dict[tuple, Run]] = {}
+  groups: dict[str, list[Run]] = {}
   for run in runs:
+    if _student(run).get(score_name) is None:
+      continue
     config = {**run.results['config'], 'seed': None, 'student_seed': None}
     key = json.dumps([run.results['experiment'], config], sort_keys=True)
-    # The same seeds give the same run: a second one is no second sample.
-    groups.setdefault(key, {}).setdefault(_read_seeds(run), run)
+    members = groups.setdefault(key, [])
+    # A copy of a run is no second sample.
+    if not any(_is_copy(run, member) for member in members):
+      members.append(run)
   rows = [['config', page.SCORE_NAMES[score_name], 'seeds']]
-  for run_by_seeds in groups.values():
-    members = [*run_by_seeds.values()]
+  for members in groups.values():
     if len(members) > 1:
       scores = [_student(run).get(score_name) for run in members]
       seeds = ' '.join(str(run.results['seed']) for run in members)
@@ -115,9 +120,10 @@ def _list_group_rows(runs: Sequence[Run], score_name: str) -> list[list[str]]:
   return rows
 
 
-def _read_seeds(run: Run) -> tuple[Any, Any]:
-  """Reads the seeds of a run, that of its student apart."""
-  return run.results['seed'], run.results['config'].get('student_seed')
+def _is_copy(run: Run, other: Run) -> bool:
+  """Returns whether two runs of a config are the same one."""
+  names = ('config', 'metrics')
+  return all(run.results[name] == other.results[name] for name in names)
 
 
 def _find_common_score(runs: Sequence[Run]) -> str:

@@ -19,12 +19,12 @@ _MIN_SMOOTHED_POINTS = 10
 _MAIN_METRICS = ('loss', 'agreement', 'diversity', 'labels_per_image')
 # Phases that measure, and do not train: nothing changes over their steps.
 _MEASUREMENTS = ('targetnet/branch_points',)
-# By metric of a weighted loss, the field of its weight.
+# By metric of a weighted loss, the field of its weight. L_bn tells something of
+# the images whatever its weight.
 _WEIGHT_FIELDS = {
   'l_a': 'objective.alpha',
   'l_ie': 'objective.beta',
   'l_dis': 'objective.gamma',
-  'l_bn': 'objective.bn_prior_weight',
 }
 # What is trained in the stages that have curves.
 STAGE_NOTES = {

@@ -61,7 +61,7 @@ _MIN_LABEL_IMAGES = 10
 # Share of images on which owners of a label contradict one another.
 MAX_CONTRADICTIONS = 0.9
 # Distance of generated images from the teachers' statistics.
-MAX_STATISTICS_DISTANCE = 0.4
+MAX_STATISTICS_DISTANCE = 0.6
 # Share of the teachers' score on real images that the student keeps.
 MIN_KEPT = 0.9
 MIN_KEPT_FATAL = 0.5

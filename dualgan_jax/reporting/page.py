@@ -26,7 +26,7 @@ SCORE_NAMES = {
   'agreement': 'agreement with the teachers on generated images',
 }
 _STUDENT_NAME = 'student (compact)'
-# Labels in a chart; more bars are none any more.
+# Labels of a chart: more bars could not be read.
 _MAX_BARS = 40
 
 
@@ -69,7 +69,7 @@ def render(
     errors=pictures.list_errors(folder, results),
     progress=pictures.list_progress(folder),
     samples=pictures.list_samples(
-      folder, results['labels'], num_rows=_MAX_BARS
+      folder, results['labels'], max_labels=_MAX_BARS
     ),
     most_bars=_MAX_BARS,
     most_matrix_labels=confusion.MAX_LABELS,

@@ -34,14 +34,14 @@ def list_errors(
 
 
 def list_samples(
-  folder: pathlib.Path, labels: Sequence[str], num_rows: int
+  folder: pathlib.Path, labels: Sequence[str], max_labels: int
 ) -> dict[str, dict[str, str]]:
   """Cuts the grids of images into a strip per label.
 
   Args:
     folder: the run's.
     labels: the student's, one for each row of the grids.
-    num_rows: the most strips of a grid; further labels are left out.
+    max_labels: of which a page has strips; further ones are left out.
 
   Returns:
     For 'generated' and, if there are any, 'real' images, the encoded strip of
@@ -56,7 +56,7 @@ def list_samples(
       row_height = grid.height // len(labels)
       samples[title] = {
         label: _encode_strip(grid, row * row_height, (row + 1) * row_height)
-        for row, label in enumerate(labels[:num_rows])
+        for row, label in enumerate(labels[:max_labels])
       }
   return samples
 

@@ -16,7 +16,7 @@ from dualgan_jax.training import metrics_log
 _IMAGES_PER_LABEL = 10
 _DOTS_PER_INCH = 110
 _MAX_THUMBNAIL = 160  # pixels of its longer side
-_MAX_GRID_IMAGE = 64  # pixels of an image's longer side in a grid
+_MAX_GRID_IMAGE = 32  # pixels of an image's longer side in a grid
 
 
 @contextlib.contextmanager
@@ -89,12 +89,10 @@ def write_grid(
 
   Args:
     path: path of the PNG to write.
-    images: float [n, h, w, 1 or 3] in [0, 1]; of large ones, every other
-      pixel or fewer are written.
+    images: float [n, h, w, 1 or 3] in [0, 1]; large ones are made smaller.
     scores: [n, L]; NaN for a label that is hard to see.
   """
-  stride = -(-max(images.shape[1:3]) // _MAX_GRID_IMAGE)
-  images = images[:, ::stride, ::stride]
+  images = _reduce(images, -(-max(images.shape[1:3]) // _MAX_GRID_IMAGE))
   # Black images on white show where images stand.
   is_gap = _grid(np.zeros_like(images[..., :1]), scores)
   grid = np.dstack([_grid(images, scores), 1 - is_gap])
@@ -151,6 +149,19 @@ def write_thumbnail(path: pathlib.Path, image: np.ndarray) -> None:
   picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
   picture.thumbnail((_MAX_THUMBNAIL, _MAX_THUMBNAIL))
   picture.save(path)
+
+
+def _reduce(images: np.ndarray, factor: int) -> np.ndarray:
+  """Makes images smaller, each pixel the mean of a block of them."""
+  num_images, height, width, channels = images.shape
+  # At least one block, also of an image that is narrower than one.
+  block = min(factor, height), min(factor, width)
+  rows, columns = height // block[0], width // block[1]
+  return (
+    images[:, : rows * block[0], : columns * block[1]]
+    .reshape(num_images, rows, block[0], columns, block[1], channels)
+    .mean(axis=(2, 4))
+  )
 
 
 def _grid(images: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -50,14 +50,12 @@ class Score(NamedTuple):
   """A score of a model.
 
   Attributes:
-    title: head of its column in tables.
     compute: takes `Answers`; returns None where the score has no meaning.
-    is_in_tables: whether tables show it; `results.json` has them all.
+    title: head of its column in tables; '' if it stands in `results.json` only.
   """
 
-  title: str
   compute: Callable[[Answers], float | None]
-  is_in_tables: bool = True
+  title: str = ''
 
 
 def top1(answers: Answers) -> float | None:
@@ -175,19 +173,17 @@ def eleven_point_precision(present: np.ndarray, logits: np.ndarray) -> float:
 # By their names in `results.json`, in the order of the tables' columns.
 SCORES: Mapping[str, Score] = MappingProxyType(
   {
-    'top1': Score('top-1', top1),
-    'mAP': Score('mAP', mean_average_precision),
-    'mAP_11': Score(
-      '11-point mAP', mean_eleven_point_precision, is_in_tables=False
-    ),
-    'f1_macro': Score('macro F1', f1_macro),
-    'f1_micro': Score('micro F1', f1_micro),
-    'exact_match': Score('exact match', exact_match),
+    'top1': Score(top1, 'top-1'),
+    'mAP': Score(mean_average_precision, 'mAP'),
+    'mAP_11': Score(mean_eleven_point_precision),
+    'f1_macro': Score(f1_macro, 'macro F1'),
+    'f1_micro': Score(f1_micro, 'micro F1'),
+    'exact_match': Score(exact_match, 'exact match'),
   }
 )
 # Titles of the columns of tables, by the names of the scores.
 COLUMN_TITLES: Mapping[str, str] = MappingProxyType(
-  {name: score.title for name, score in SCORES.items() if score.is_in_tables}
+  {name: score.title for name, score in SCORES.items() if score.title}
 )
 
 

@@ -3,7 +3,7 @@
 import pathlib
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualgan_jax.display import align, printable
@@ -55,6 +55,19 @@ def smoke_warning(results: Mapping[str, Any]) -> str:
   return (
     f'The generator was trained for {num_steps} steps only: this run shows '
     'that all works, and its figures mean nothing.'
+  )
+
+
+def warn_of_short_runs(names: Sequence[str]) -> str:
+  """Warns of some of several runs; if there are none, it is ''.
+
+  Args:
+    names: of the runs that `smoke_warning` warns of.
+  """
+  if not names:
+    return ''
+  return (
+    f'Too short, their figures mean nothing: {", ".join(dict.fromkeys(names))}.'
   )
 
 

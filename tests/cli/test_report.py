@@ -71,11 +71,26 @@ def test_a_run_without_data_or_without_training_leaves_the_score_of_others(
   text = page.read_text()
   assert 'Each dot is the top-1 accuracy' in text
   assert 'no_data, seed 0</td><td>usable</td><td>–</td><td>–</td>' in text
+  assert '<td>0.9880 ± 0.0065</td><td>0 1</td>' in text
   assert 'short, seed 0</td><td>too short</td><td>0.9926</td>' in text
-  warning = 'their figures mean nothing'
-  assert warning in text
+  warning = 'their figures mean nothing: '
+  assert warning in text and 'short, seed 0.</p>' in text
   main.main(['report', *folders[:2], '--output', str(page)])
   assert warning not in page.read_text()
+
+
+def test_a_copy_of_a_run_is_no_sample_and_a_repetition_is_one(
+  sweep_folder, tmp_path
+):
+  path = sweep_folder / 'seed-1' / 'results.json'
+  results = json.loads(path.read_text())
+  copy = _write_run(tmp_path / 'copy', results)
+  student = {**results['metrics']['compact'], 'top1': 0.5}
+  metrics = {**results['metrics'], 'compact': student}
+  again = _write_run(tmp_path / 'again', results, metrics=metrics)
+  page = tmp_path / 'all.html'
+  main.main(['report', str(sweep_folder), copy, again, '--output', str(page)])
+  assert '<td>0 1 1</td>' in page.read_text()
 
 
 def test_a_label_that_is_html_is_shown_as_text(sweep_folder, tmp_path):

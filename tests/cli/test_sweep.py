@@ -70,10 +70,9 @@ def test_the_table_has_mean_and_spread_per_arm_and_model():
   assert 'mean nothing' not in text
   short = {**results(0, 0.9), 'config': {'generator.steps': 5}}
   short['config']['refine.steps'] = 5
-  text = sweep.results_table({'': [short, results(1, 0.7)]})
-  assert text.endswith(
-    'this run shows that all works, and its figures mean nothing.'
-  )
+  arms = {'a=1': [results(0, 0.9)], 'a=2': [short, results(1, 0.7)]}
+  text = sweep.results_table(arms)
+  assert text.endswith('\n\nToo short, their figures mean nothing: a=2.')
 
 
 def test_without_real_images_the_table_has_the_agreement():

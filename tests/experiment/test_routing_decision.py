@@ -44,6 +44,9 @@ def test_teachers_of_one_label_per_image_need_routes(capsys):
   assert 'routing is on; a teacher with one label per image (one)' in (
     capsys.readouterr().err
   )
+  # Of very many, one is named.
+  assert _decide(teachers=(*teachers, *teachers[:1] * 99)) == (True, {})
+  assert 'label per image (one and 99 others)' in capsys.readouterr().err
 
 
 def test_teachers_of_the_same_labels_are_not_routed(capsys):

@@ -126,6 +126,26 @@ def test_a_dry_run_tells_devices_memory_routing_and_time(smoke):
   assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+  ('routing', 'teacher_data', 'line'),
+  [
+    ('on', 'own', 'routing: on, each image belongs to one teacher'),
+    ('off', 'own', 'routing: off'),
+    ('auto', 'own', 'routing: not known yet, a short training of stage '),
+    ('auto', 'shared', 'routing: off; all teachers learned from the same '),
+  ],
+)
+def test_a_dry_run_says_why_images_are_routed(
+  smoke, routing, teacher_data, line
+):
+  nets, _ = smoke
+  config = digits.get_config('smoke')
+  config.objective.routing = routing
+  config.pretrain.teacher_data = teacher_data
+  text = run_plan._describe_routing(nets, schema.check(config))
+  assert f'routing: {text}'.startswith(line)
+
+
 def test_a_run_tells_what_is_done_and_what_is_to_do(smoke):
   stages = ('refine', 'evaluate')
   devices = jax.devices()[:1]

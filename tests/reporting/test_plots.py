@@ -166,8 +166,16 @@ def test_a_grid_is_transparent_where_no_image_stands(tmp_path, channels):
   assert rows.sum() == 3 * 8 * 8 * 255
 
 
-def test_large_images_are_small_in_a_grid(tmp_path):
+@pytest.mark.parametrize(
+  ('height', 'width', 'size'),
+  [(224, 160, (32, 22)), (33, 32, (16, 16)), (500, 1, (31, 1))],
+)
+def test_large_images_are_small_in_a_grid(tmp_path, height, width, size):
   path = tmp_path / 'grid.png'
-  plots.write_grid(path, np.ones((1, 224, 160, 3)), np.ones((1, 2)))
+  images = np.zeros((1, height, width, 3))
+  images[:, ::2] = 0.5
+  plots.write_grid(path, images, np.array([[1.0, 0.0]]))
   with Image.open(path) as grid:
-    assert grid.size == (10 * (40 + 1), 2 * (56 + 1))
+    assert grid.size == (10 * (size[1] + 1), 2 * (size[0] + 1))
+    # The mean of its block, and not one pixel of it.
+    assert grid.getpixel((0, 0))[0] == pytest.approx(64, abs=10)
