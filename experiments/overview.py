@@ -132,12 +132,15 @@ PARTS = (
     'objective.routing',
     ('strangers', 'not_routed', 'default'),
   ),
-  Part(
-    'the whole objective',
-    'Eq. 8 and 11, no refinement, temperature 1',
-    'all of the above',
-    'objective',
-    ('mnist', 'paper', 'default'),
+  *(
+    Part(
+      f'the whole objective, on `{experiment}`',
+      'Eq. 8 and 11, no refinement, temperature 1',
+      'all of the above',
+      'objective',
+      (experiment, 'paper', 'default'),
+    )
+    for experiment in ('mnist', 'digits')
   ),
 )
 
