@@ -353,10 +353,14 @@ def draw_chart() -> str:
 
 
 def summarise_runs() -> list[dict]:
-  """Lists the figures of all stored runs that reports are compared with."""
+  """Lists the figures of the stored runs that reports are compared with.
+
+  The ablation is left out: its many runs of one task would outweigh the others.
+  """
   return shipped_runs.summarise(
     json.loads(path.read_text(encoding='utf-8'))
     for path in sorted(RESULTS_FOLDER.glob('*/*.json'))
+    if path.parent.name != 'ablation'
   )
 
 
