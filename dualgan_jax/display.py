@@ -9,6 +9,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+PAGE_WIDTH = 80  # characters of a terminal's line
 # Persian, the languages of India and emoji are written with these joiners.
 _JOINERS = '\u200c\u200d'
 # Exit codes of a process that a signal has ended, which is no error.

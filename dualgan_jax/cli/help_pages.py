@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dualgan_jax import presets
 from dualgan_jax.cli import experiment_flags
 from dualgan_jax.config import reference, schema, stage_fields
+from dualgan_jax.display import PAGE_WIDTH
 
-_PAGE_WIDTH = 80  # characters
 _MEANING_INDENT = ' ' * 4
 _NAME_WIDTH = 14  # of the column of presets' names
 _HELP_FLAGS = {'-h', '-help', '--help', '--helpshort', '--helpfull'}
@@ -68,7 +68,7 @@ def _format_presets() -> str:
     page_lines.append(
       textwrap.fill(
         docstring.partition('\n')[0],
-        _PAGE_WIDTH,
+        PAGE_WIDTH,
         initial_indent=f'{preset_name:<{_NAME_WIDTH}} ',
         subsequent_indent=' ' * (_NAME_WIDTH + 1),
       )
@@ -86,7 +86,7 @@ def _format_fields() -> str:
       f'--config.{field_path}={value!r}',
       textwrap.fill(
         f'{field.meaning} Takes {field.accepted_values}.',
-        _PAGE_WIDTH,
+        PAGE_WIDTH,
         initial_indent=_MEANING_INDENT,
         subsequent_indent=_MEANING_INDENT,
       ),

@@ -7,7 +7,7 @@ import jax
 
 from dualgan_jax.config import stage_table
 from dualgan_jax.config.fields import Experiment
-from dualgan_jax.display import align
+from dualgan_jax.display import PAGE_WIDTH, align
 from dualgan_jax.experiment import (
   drawn_teachers,
   memory,
@@ -24,7 +24,6 @@ from dualgan_jax.experiment.routing_decision import (
 from dualgan_jax.teachers.stack import group_by_net
 from dualgan_jax.training.outlook import Outlook
 
-_PAGE_WIDTH = 80  # characters
 # The least and the largest time that trainings have taken on CPUs, over the
 # estimate by forward passes.
 _TIME_FACTORS = 1.2, 3.0
@@ -157,7 +156,7 @@ def describe_plan(
     _describe_memory(nets, config, devices),
     *textwrap.wrap(
       f'routing: {_describe_routing(nets, config)}',
-      _PAGE_WIDTH,
+      PAGE_WIDTH,
       subsequent_indent='  ',
     ),
     *drawn_teachers.describe(config, nets),

@@ -18,8 +18,8 @@ images.
   one that keeps most: the clients of `federated`, seed 0, contradicted one
   another on 73 % of them, and their student kept 97 % of their accuracy; with
   seed 2 hardly an image showed an 8, and the student knew 86 % of the eights.
-  Of the 51 stored runs of commit caa2a7e that keep 90 % or more, 47 keep as
-  much of the average precision of each label, and four keep 63 to 77 % of one.
+  Of the 54 stored runs of commit 926b803 that keep 90 % or more, 48 keep 80 %
+  or more of each label's average precision, and six 63 to 78 % of one.
 * Sure teachers. In three runs of docs/notebooks/own_teachers.ipynb they are
   sure of 8, 13 and 15 % of the images, and the student is right on 97 or 98 %
   of real ones. Those of `federated_fashion_mnist`, seeds 0 and 2, are sure of
@@ -30,7 +30,7 @@ images.
   harm; no run has shown what does.
 * Distance from the teachers' statistics. It was 0.54 to 0.87 in the six runs
   without the prior (`mnist:paper`, `no_prior` of the ablation). The student of
-  the nearest kept 93 % of the accuracy, the others 49 to 85 %. All other
+  the nearest kept 92 % of the accuracy, the others 49 to 85 %. All other
   students that keep 90 % or more had 0.08 or less. A small distance proves
   nothing: it was 0.01 or less in three runs of `lenet:dafl`, and 0.09 in three
   of the ablation's `image_filter`, whose students keep 24 to 82 %.

@@ -6,10 +6,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualgan_jax.display import align, printable
+from dualgan_jax.display import PAGE_WIDTH, align, printable
 from dualgan_jax.reporting.scores import COLUMN_TITLES
 
-_PAGE_WIDTH = 80  # characters
 # A generator of fewer steps has learned nothing yet.
 _LEAST_STEPS = 100
 
@@ -27,7 +26,7 @@ def format_summary(results: Mapping[str, Any], folder: pathlib.Path) -> str:
   """
   lines = [format_table(results), '']
   if warning := smoke_warning(results):
-    lines += [*textwrap.wrap(warning, _PAGE_WIDTH), '']
+    lines += [*textwrap.wrap(warning, PAGE_WIDTH), '']
   student_folder = shlex.quote(str(folder / 'student'))
   return '\n'.join(
     [
@@ -101,7 +100,7 @@ def format_table(results: Mapping[str, Any]) -> str:
       f'{row["flops"] / total_flops:.0%}' if total_flops else str(row['flops'])
     )
     cells.append([printable(name), *score_cells, f'{row["params"]:,}', flops])
-  too_wide = len(align(cells).partition('\n')[0]) - _PAGE_WIDTH
+  too_wide = len(align(cells).partition('\n')[0]) - PAGE_WIDTH
   if too_wide > 0:
     name_width = max(len(row[0]) for row in cells) - too_wide
     for row in cells:
