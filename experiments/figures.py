@@ -34,7 +34,8 @@ def draw_method() -> str:
     svg.box(20, 195, 90, 60, 'box', 'Noise', 'random'),
     svg.box(150, 195, 110, 60, 'generator', 'Generator', 'trained'),
     svg.box(300, 195, 110, 60, 'box', 'Images', 'generated'),
-    # The teachers, and what they are needed for.
+    # The teachers, in a frame, and what they are needed for.
+    svg.box(450, 40, 170, 154, 'box'),
     svg.box(460, 50, 150, 60, 'teacher', 'Teacher A', 'cat, dog · frozen'),
     svg.box(460, 124, 150, 60, 'teacher', 'Teacher B', 'cow, hen · frozen'),
     svg.box(460, 270, 150, 60, 'student', 'Student', 'cat, dog, cow, hen'),
@@ -48,19 +49,17 @@ def draw_method() -> str:
     # Images flow to the right, and so does what is kept.
     svg.arrow([(110, 225), (148, 225)], 'flow'),
     svg.arrow([(260, 225), (298, 225)], 'flow'),
-    svg.arrow([(410, 216), (435, 216), (435, 154), (458, 154)], 'flow'),
-    svg.arrow([(435, 180), (435, 80), (458, 80)], 'flow'),
-    svg.arrow([(410, 234), (435, 234), (435, 300), (458, 300)], 'flow'),
-    svg.arrow([(610, 80), (640, 80), (640, 136), (668, 136)], 'flow'),
-    svg.arrow([(610, 154), (640, 154), (640, 136), (668, 136)], 'flow'),
+    svg.arrow([(410, 216), (430, 216), (430, 117), (448, 117)], 'flow'),
+    svg.arrow([(410, 234), (430, 234), (430, 300), (458, 300)], 'flow'),
+    svg.arrow([(620, 136), (668, 136)], 'flow'),
     svg.arrow([(610, 290), (640, 290), (640, 172), (668, 172)], 'flow'),
     svg.arrow([(610, 306), (668, 306)], 'flow'),
     # Answers flow back, and are learned from.
-    svg.arrow([(460, 64), (205, 64), (205, 193)], 'learn'),
-    _note(195, 36, '1  The generator learns to make images'),
-    _note(195, 54, 'that the teachers recognise'),
-    svg.arrow([(535, 184), (535, 268)], 'learn'),
-    _note(545, 222, '2  answers'),
+    svg.arrow([(450, 64), (205, 64), (205, 193)], 'learn'),
+    _note(160, 36, '1  The generator learns to make images'),
+    _note(160, 54, 'that the teachers recognise'),
+    svg.arrow([(535, 194), (535, 268)], 'learn'),
+    _note(545, 236, '2  answers'),
     _note(20, 300, '2  The student learns, block by block, to answer'),
     _note(20, 318, 'as the teachers do. No step uses a real image.'),
   ]
