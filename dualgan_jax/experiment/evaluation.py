@@ -111,6 +111,7 @@ def measure(
     context,
     teachers,
     generator,
+    students.models['compact'],
     images,
     generated_answers['compact'],
     ensemble_logits,
@@ -137,6 +138,7 @@ def _examine_images(
   context: RunContext,
   teachers: Teachers,
   generator: FrozenGenerator,
+  student: Model,
   images: np.ndarray,
   student_logits: np.ndarray,
   ensemble_logits: np.ndarray,
@@ -147,15 +149,19 @@ def _examine_images(
     context: context of the run.
     teachers: outcome of `pretrain`.
     generator: the one that made the images.
+    student: the compact one.
     images: of `generated_samples.draw_samples`.
     student_logits: of the images, [N, |Y_cst|].
     ensemble_logits: the teachers' of the images, [N, |Y_cst|].
   """
   seen_by_teachers = (context, teachers.relevant_teachers, generator, images)
+  blends, blend_targets = generated_samples.blend_pairs(*seen_by_teachers)
+  blend_answers = jax.jit(student.answer)(student.variables, blends)
   return findings.examine(
     context.config.labels,
     student_logits,
     ensemble_logits,
+    (np.asarray(blend_answers), blend_targets),
     generated_samples.owner_logits(*seen_by_teachers),
     generated_samples.statistics_moments(*seen_by_teachers),
     single_label=context.nets.student.single_label,

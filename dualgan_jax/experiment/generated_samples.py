@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ from dualgan_jax.experiment.context import RunContext
 from dualgan_jax.losses import Moments
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
+from dualgan_jax.method.labels import LabelMap
 from dualgan_jax.method.teacher_draws import answer_all
 from dualgan_jax.teachers import forward
 from dualgan_jax.teachers.stack import stack_teachers
@@ -44,7 +46,7 @@ def draw_samples(
   relevant_teachers = tuple(
     all_teachers[index] for index in label_map.relevant_teachers
   )
-  label_columns = label_map.restrict_to_relevant().owners(labels)
+  relevant_labels = label_map.restrict_to_relevant()
   # Unless they are drawn, every teacher gets as many images.
   are_drawn = bool(context.config.teachers_per_step)
   num_images = NUM_SAMPLES - (
@@ -61,17 +63,8 @@ def draw_samples(
     images = generator.module.apply(generator.variables, latents, train=False)[
       -1
     ]
-    if are_drawn:
-      answers = answer_all(relevant_teachers, generator.filters, images)
-      return images, discriminators.combine_logits([answers], label_columns)
-    filtered_images = [
-      generator.filtered_image(teacher, images) for teacher in relevant_teachers
-    ]
-    return images, discriminators.ensemble_logits(
-      relevant_teachers,
-      filtered_images,
-      label_columns,
-      routed=generator.foreign_labels_absent,
+    return images, _ask_all(
+      generator, relevant_teachers, images, relevant_labels
     )
 
   images, logits = draw(
@@ -80,6 +73,55 @@ def draw_samples(
     context.key('samples'),
   )
   return np.asarray(images), np.asarray(logits)
+
+
+def blend_pairs(
+  context: RunContext,
+  relevant_teachers: Sequence[Teacher],
+  generator: FrozenGenerator,
+  images: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Blends images in pairs, and asks the teachers about the blends.
+
+  A student that knows its images by heart answers them as its teachers do, and
+  blends otherwise.
+
+  Args:
+    context: context of the run.
+    relevant_teachers: those that answer a label of the student.
+    generator: the trained generator.
+    images: of `draw_samples`. If routed, both images of a blend belong to the
+      same teacher.
+
+  Returns:
+    Means of two images, [N, height, width, channels] in [0, 1], and the
+    teachers' logits of the student's labels, [N, |Y_cst|].
+  """
+  distance = len(relevant_teachers) if generator.routed_teachers else 1
+  blends = (images + np.roll(images, distance, axis=0)) / 2
+  logits = jax.jit(_ask_all, static_argnums=3)(
+    generator,
+    stack_teachers(relevant_teachers)
+    if context.config.teachers_per_step
+    else tuple(relevant_teachers),
+    blends,
+    context.nets.label_map.restrict_to_relevant(),
+  )
+  return blends, np.asarray(logits)
+
+
+def _ask_all(
+  generator: FrozenGenerator,
+  relevant_teachers: tuple[Teacher, ...] | Teacher,
+  images: chex.Array,
+  relevant_labels: LabelMap,
+) -> chex.Array:
+  """Combines the answers of all relevant teachers, a tuple or a stack."""
+  if not isinstance(relevant_teachers, Teacher):
+    return generator.ensemble_logits(relevant_teachers, images, relevant_labels)
+  answers = answer_all(relevant_teachers, generator.filters, images)
+  label_columns = relevant_labels.owners(relevant_labels.customised)
+  return discriminators.combine_logits([answers], label_columns)
 
 
 def owner_logits(

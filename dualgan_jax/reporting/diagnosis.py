@@ -64,6 +64,8 @@ MIN_AGREEMENT = 0.5
 # Of the images of one label: as `MIN_AGREEMENT`, if there are enough of them.
 MIN_LABEL_AGREEMENT = 0.25
 _MIN_LABEL_IMAGES = 10
+# As `MIN_AGREEMENT`, of blends of two generated images.
+MIN_BLEND_AGREEMENT = 0.7
 # Share of images on which owners of a label contradict one another.
 MAX_CONTRADICTIONS = 0.9
 # Distance of generated images from the teachers' statistics.
@@ -253,6 +255,12 @@ def _judge_answers(findings: Findings) -> list[str]:
     doubts.append(
       f'student and teachers give the same label on {findings.agreement:.0%} '
       'of the generated images'
+    )
+  if findings.blend_agreement < MIN_BLEND_AGREEMENT:
+    doubts.append(
+      'student and teachers give the same label on '
+      f'{findings.blend_agreement:.0%} of blends of two generated images: the '
+      'student may know these images by heart'
     )
   strayed = [
     label

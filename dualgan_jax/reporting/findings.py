@@ -30,6 +30,7 @@ class Findings:
       and teachers; of one label, on which both say alike whether it is there.
     label_agreement: by label, the same of the images whose most probable label
       it is for the teachers; None if there are none.
+    blend_agreement: the same as `agreement`, of blends of two of the images.
     mean_top_probability: mean of the teachers' largest probability.
     sure_share: share of images on which it is `SURE_PROBABILITY` or more.
     contradictions: see `contradiction_share`; None if no label is shared.
@@ -42,6 +43,7 @@ class Findings:
   empty_share: float
   agreement: float
   label_agreement: dict[str, float | None]
+  blend_agreement: float
   mean_top_probability: float
   sure_share: float
   contradictions: float | None
@@ -52,6 +54,7 @@ def examine(
   labels: Sequence[str],
   student_logits: np.ndarray,
   teacher_logits: np.ndarray,
+  blend_logits: tuple[np.ndarray, np.ndarray],
   owner_logits: np.ndarray | None = None,
   moments: Sequence[Sequence[Moments]] = (),
   *,
@@ -63,6 +66,8 @@ def examine(
     labels: L names.
     student_logits: of N ≥ 1 generated images, [N, L].
     teacher_logits: the ensemble's of the same images, [N, L].
+    blend_logits: the student's and the ensemble's of blends of these images,
+      [N, L] each.
     owner_logits: see `contradiction_share`; None if only one teacher answered
       each image, or no label is shared.
     moments: see `statistics_distance`.
@@ -78,10 +83,7 @@ def examine(
   is_shown = is_probable
   if single_label:
     is_shown = top_labels[:, None] == np.arange(len(labels))
-  if len(labels) == 1:
-    is_same = is_probable[:, 0] == (student_logits[:, 0] > 0)
-  else:
-    is_same = top_labels == student_logits.argmax(axis=1)
+  is_same = _answer_alike(student_logits, teacher_logits)
   # σ(x) without an overflow at -1e4.
   top_probabilities = 0.5 * (1 + np.tanh(0.5 * teacher_logits.max(axis=1)))
   return Findings(
@@ -93,6 +95,7 @@ def examine(
       label: _mean(is_same[top_labels == column])
       for column, label in enumerate(labels)
     },
+    blend_agreement=float(_answer_alike(*blend_logits).mean()),
     mean_top_probability=float(top_probabilities.mean()),
     sure_share=float(np.mean(top_probabilities >= SURE_PROBABILITY)),
     contradictions=(
@@ -100,6 +103,16 @@ def examine(
     ),
     statistics_distance=statistics_distance(moments),
   )
+
+
+def _answer_alike(logits: np.ndarray, others: np.ndarray) -> np.ndarray:
+  """Returns on which images two answers, [N, L] each, are the same label.
+
+  Of one label, whether both say alike that it is there.
+  """
+  if logits.shape[1] == 1:
+    return (logits[:, 0] > 0) == (others[:, 0] > 0)
+  return logits.argmax(axis=1) == others.argmax(axis=1)
 
 
 def contradiction_share(owner_logits: np.ndarray) -> float | None:

@@ -25,6 +25,9 @@ _FIGURES = {
   'agreement': _Figure(
     'Images on which student and teachers have the same most probable label'
   ),
+  'blend_agreement': _Figure(
+    'The same of blends, each the mean of two of these images'
+  ),
   'sure_share': _Figure(
     'Images of whose label the teachers are sure (probability '
     f'{findings.SURE_PROBABILITY} or more)'

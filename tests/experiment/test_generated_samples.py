@@ -50,6 +50,13 @@ def test_all_answer_though_steps_draw_some_of_them():
     for per_step, source in ((2, generator), (0, by_name))
   )
   np.testing.assert_allclose(drawn_answers, answers, rtol=1e-4, atol=1e-5)
+  (_, drawn_answers), (_, answers) = (
+    generated_samples.blend_pairs(
+      _context(label_map, per_step), teachers, source, images
+    )
+    for per_step, source in ((2, generator), (0, by_name))
+  )
+  np.testing.assert_allclose(drawn_answers, answers, rtol=1e-4, atol=1e-5)
   drawn_moments, moments = (
     generated_samples.statistics_moments(
       _context(label_map, per_step), teachers, source, images
@@ -82,6 +89,20 @@ def test_samples_are_of_relevant_teachers(routed):
   assert np.all(logits != discriminators.ABSENT)
   _, logits = samples(tiny.LABEL_MAP.union)
   assert np.any(logits[:, 0] == discriminators.ABSENT) == routed
+
+
+@pytest.mark.parametrize('routed', [True, False])
+def test_a_blend_is_of_two_images_of_the_same_teacher(routed):
+  teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
+  images = np.asarray(tiny.images(4) / 255, np.float32)
+  blends, logits = generated_samples.blend_pairs(
+    _context(tiny.LABEL_MAP), teachers, generator, images
+  )
+  # If routed, images 0 and 2 are of one teacher, 1 and 3 of the other.
+  partners = images[[2, 3, 0, 1] if routed else [3, 0, 1, 2]]
+  np.testing.assert_allclose(blends, 0.5 * images + 0.5 * partners, rtol=1e-6)
+  expected = generator.ensemble_logits(teachers, blends, tiny.LABEL_MAP)
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('routed', [True, False])

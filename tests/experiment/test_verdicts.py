@@ -16,7 +16,8 @@ _RUN = {
   'devices': 1,
   'generator.steps': 200,
   'generator.probe_steps': 2,
-  'targetnet.compact_steps': 400,
+  'targetnet.compact_steps': 800,
+  'targetnet.batch': 32,
   'dual.steps': 0,
   'refine.steps': 0,
 }
@@ -86,6 +87,13 @@ def test_a_generator_that_did_not_learn(teachers, tmp_path, capsys):
   verdict = _verdict(teachers, tmp_path, capsys, **changes)
   assert verdict.startswith('Verdict: not usable.')
   assert 'of the generated images show no label' in verdict
+
+
+def test_a_student_that_was_trained_too_briefly(teachers, tmp_path, capsys):
+  changes = {'targetnet.compact_steps': 100, 'targetnet.batch': 128}
+  verdict = _verdict(teachers, tmp_path, capsys, **changes)
+  assert verdict.startswith('Verdict: doubtful.')
+  assert 'of blends of two generated images' in verdict
 
 
 def test_a_student_that_did_not_learn(teachers, tmp_path, capsys):

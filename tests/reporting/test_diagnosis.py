@@ -19,6 +19,7 @@ def _findings(**changes):
     empty_share=0.0,
     agreement=0.9,
     label_agreement={'a': 0.9, 'b': 0.9},
+    blend_agreement=0.8,
     mean_top_probability=0.95,
     sure_share=0.8,
     contradictions=None,
@@ -71,6 +72,11 @@ def test_without_real_images_the_odds_are_a_reason():
     (
       {'label_agreement': {'a': 0.9, 'b': 0.2}},
       'the student mostly gives other labels to generated images of b',
+    ),
+    (
+      {'blend_agreement': 0.55},
+      'student and teachers give the same label on 55% of blends of two '
+      'generated images: the student may know these images by heart',
     ),
     (
       {'sure_share': 0.04},

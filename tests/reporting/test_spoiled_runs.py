@@ -49,8 +49,13 @@ def make_student(teachers):
 
 
 def _judge(images, student, teachers):
+  blends = (images + np.roll(images, 1, axis=0)) / 2
   found = findings.examine(
-    _LABELS, student(images), teachers(images), single_label=False
+    _LABELS,
+    student(images),
+    teachers(images),
+    (student(blends), teachers(blends)),
+    single_label=False,
   )
   return diagnosis.judge(found)
 
@@ -88,6 +93,28 @@ def test_a_generator_that_makes_one_image(digits, teachers):
   # It is easy to agree on.
   verdict, reasons = _judge(images, teachers, teachers)
   assert verdict == 'not usable', reasons
+
+
+def test_a_generator_that_makes_one_image_of_each_digit(
+  digits, teachers, make_student
+):
+  real_images, targets = digits
+  predictions = teachers(real_images).argmax(axis=1)
+  recognised = targets == predictions
+  rows = [
+    np.flatnonzero(recognised & (targets == digit))[0] for digit in range(10)
+  ]
+  noise = np.random.default_rng(0).normal(size=(_NUM_IMAGES, 64))
+  images = np.resize(real_images[rows], (_NUM_IMAGES, 64)) + 0.01 * noise
+  student = make_student(images)
+  # It answers them all as the teachers do, and few real images.
+  assert np.all(
+    student(images).argmax(axis=1) == teachers(images).argmax(axis=1)
+  )
+  assert np.mean(student(real_images).argmax(axis=1) == predictions) < 0.75
+  verdict, reasons = _judge(images, student, teachers)
+  assert verdict == 'doubtful'
+  assert 'by heart' in reasons[0]
 
 
 def test_an_untrained_generator(digits, teachers):
