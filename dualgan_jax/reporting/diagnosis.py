@@ -20,12 +20,22 @@ images.
   seed 2 hardly an image showed an 8, and the student knew 86 % of the eights.
   Of the 54 stored runs of commit 926b803 that keep 90 % or more, 48 keep 80 %
   or more of each label's average precision, and six 63 to 78 % of one.
+* Agreement on blends of two generated images. A student that knows its images
+  by heart strays between them. Those of `digits:dafl`, three seeds, and of
+  `lenet:dafl`, one, keep 21 to 61 % of the accuracy; they agree on 0.83 to 0.90
+  of the images, and on 0.46 to 0.69 of the blends. That of `digits:paper`, seed
+  2, keeps 86 %, and agrees on 0.71. 14 students that keep 91 % or more (the
+  other seeds of `digits:paper`, `digits`, `lenet`, clients of MNIST,
+  docs/notebooks/own_teachers.ipynb) agree on 0.74 to 1.00 of the blends.
+  `MIN_BLEND_AGREEMENT` lies between.
 * Sure teachers. In three runs of docs/notebooks/own_teachers.ipynb they are
   sure of 8, 13 and 15 % of the images, and the student is right on 97 or 98 %
   of real ones. Those of `federated_fashion_mnist`, seeds 0 and 2, are sure of
   8 %, and the students keep 94 % or more. Those of three runs of `digits:dafl`
   are sure of 4 to 9 %, and the students keep 53 to 70 %. `MIN_SURE` is below
-  what any good student had.
+  what these good students had. It doubts those of `federated:alpha_0.1`, too,
+  whose clients are sure of no image together: they keep 96 to 98 %, and each
+  is weak at a label.
 * Contradictory teachers. The clients above show that a share of 73 % does no
   harm; no run has shown what does.
 * Distance from the teachers' statistics. It was 0.54 to 0.87 in the six runs
@@ -65,7 +75,7 @@ MIN_AGREEMENT = 0.5
 MIN_LABEL_AGREEMENT = 0.25
 _MIN_LABEL_IMAGES = 10
 # As `MIN_AGREEMENT`, of blends of two generated images.
-MIN_BLEND_AGREEMENT = 0.7
+MIN_BLEND_AGREEMENT = 0.72
 # Share of images on which owners of a label contradict one another.
 MAX_CONTRADICTIONS = 0.9
 # Distance of generated images from the teachers' statistics.
@@ -256,11 +266,11 @@ def _judge_answers(findings: Findings) -> list[str]:
       f'student and teachers give the same label on {findings.agreement:.0%} '
       'of the generated images'
     )
-  if findings.blend_agreement < MIN_BLEND_AGREEMENT:
+  agreement = findings.blend_agreement
+  if agreement is not None and agreement < MIN_BLEND_AGREEMENT:
     doubts.append(
-      'student and teachers give the same label on '
-      f'{findings.blend_agreement:.0%} of blends of two generated images: the '
-      'student may know these images by heart'
+      f'student and teachers give the same label on {agreement:.0%} of blends '
+      'of two generated images: the student may know these images by heart'
     )
   strayed = [
     label

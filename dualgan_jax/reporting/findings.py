@@ -30,7 +30,8 @@ class Findings:
       and teachers; of one label, on which both say alike whether it is there.
     label_agreement: by label, the same of the images whose most probable label
       it is for the teachers; None if there are none.
-    blend_agreement: the same as `agreement`, of blends of two of the images.
+    blend_agreement: the same as `agreement`, of blends of two of the images;
+      None in results of an earlier version.
     mean_top_probability: mean of the teachers' largest probability.
     sure_share: share of images on which it is `SURE_PROBABILITY` or more.
     contradictions: see `contradiction_share`; None if no label is shared.
@@ -43,7 +44,7 @@ class Findings:
   empty_share: float
   agreement: float
   label_agreement: dict[str, float | None]
-  blend_agreement: float
+  blend_agreement: float | None
   mean_top_probability: float
   sure_share: float
   contradictions: float | None

@@ -24,7 +24,6 @@ FIGURES = (
   'contradictions',
   'statistics_distance',
 )
-_FINDINGS = {field.name for field in dataclasses.fields(Findings)}
 
 
 def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
@@ -36,7 +35,8 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
   Returns:
     By run: `score_share`, the share of the teachers' score that the student
     keeps; those of `FIGURES` that its version has measured; and `verdict`, what
-    they say without real images, if it has measured all of `Findings`.
+    they say without real images. An earlier version may have measured less, so
+    that less speaks against its students.
   """
   rows = []
   for results in stored_results:
@@ -55,11 +55,8 @@ def summarise(stored_results: Iterable[Mapping[str, Any]]) -> list[dict]:
     }
     if kept_scores and figures:
       row = {'score_share': round(kept_scores.score, 4), **figures}
-      # What was not measured might have spoken against the student.
-      if found.keys() >= _FINDINGS:
-        row['verdict'], _ = diagnosis.judge(
-          Findings(**{name: found[name] for name in _FINDINGS})
-        )
+      if results.get('diagnosis'):
+        row['verdict'], _ = diagnosis.judge(_read_findings(found))
       rows.append(row)
   return rows
 
@@ -111,3 +108,9 @@ def compare() -> dict[str, dict[str, Any]]:
         **{f'num_{group}': len(members) for group, members in values.items()},
       }
   return ranges
+
+
+def _read_findings(entry: Mapping[str, Any]) -> Findings:
+  """Reads findings from a stored diagnosis; later figures are None there."""
+  names = [field.name for field in dataclasses.fields(Findings)]
+  return Findings(**{name: entry.get(name) for name in names})

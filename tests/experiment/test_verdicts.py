@@ -16,7 +16,7 @@ _RUN = {
   'devices': 1,
   'generator.steps': 200,
   'generator.probe_steps': 2,
-  'targetnet.compact_steps': 800,
+  'targetnet.compact_steps': 1600,
   'targetnet.batch': 32,
   'dual.steps': 0,
   'refine.steps': 0,
