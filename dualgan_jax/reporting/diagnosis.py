@@ -32,7 +32,7 @@ images.
   sure of 8, 13 and 15 % of the images, and the student is right on 97 or 98 %
   of real ones. Those of `federated_fashion_mnist`, seeds 0 and 2, are sure of
   8 %, and the students keep 94 % or more. Those of three runs of `digits:dafl`
-  are sure of 4 to 9 %, and the students keep 53 to 70 %. `MIN_SURE` is below
+  are sure of 1 to 4 %, and the students keep 53 to 61 %. `MIN_SURE` is below
   what these good students had. It doubts those of `federated:alpha_0.1`, too,
   whose clients are sure of no image together: they keep 96 to 98 %, and each
   is weak at a label.
