@@ -34,20 +34,24 @@ def draw(nets: Nets, config: Experiment) -> list[str]:
   student = abstract_teacher(
     'student', config.labels, nets.student, nets.image_shape
   )
-  teacher_title = f'teacher {teacher.name}'
-  if len(nets.teachers) > 1:
-    teacher_title += f' (1 of {len(nets.teachers)})'
+  num_teachers = len(nets.teachers)
+  counted = 'teacher' if num_teachers == 1 else f'teacher 1 of {num_teachers}:'
   columns = (
-    [teacher_title, *_draw_classifier(teacher, nets.image_shape)],
+    [f'{counted} {teacher.name}', *_draw_classifier(teacher, nets.image_shape)],
     ['generator', *_draw_generator(nets, config.generator.latent_dim)],
     ['student', *_draw_classifier(student, nets.image_shape)],
   )
   return [
-    _GAP.join(
-      cell[:_COLUMN_WIDTH].ljust(_COLUMN_WIDTH) for cell in row
-    ).rstrip()
+    _GAP.join(map(_fit, row)).rstrip()
     for row in itertools.zip_longest(*columns, fillvalue='')
   ]
+
+
+def _fit(cell: str) -> str:
+  """Makes a cell as wide as a column, and marks where a long one is cut."""
+  if len(cell) > _COLUMN_WIDTH:
+    cell = cell[: _COLUMN_WIDTH - 1] + '…'
+  return cell.ljust(_COLUMN_WIDTH)
 
 
 def _draw_classifier(

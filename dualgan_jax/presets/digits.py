@@ -80,6 +80,9 @@ def _one_digit(config: ml_collections.ConfigDict) -> None:
     f'digit_{digit}': {**net, 'labels': (digit,)} for digit in DIGITS
   }
   config.teachers_per_step = 0
+  # Routing would cut each batch into ten parts, and 128 cannot be. Drawn
+  # teachers are not routed, either.
+  config.objective.routing = 'off'
   # Blocks would learn from all teachers.
   config.dual.steps = 0
 

@@ -1,5 +1,6 @@
 """What is said before a run: work, time, devices, and a drawing of the nets."""
 
+import dataclasses
 import re
 
 import jax
@@ -164,6 +165,7 @@ def test_a_run_tells_what_is_done_and_what_is_to_do(smoke):
 def test_nets_are_drawn_side_by_side(smoke):
   lines = net_drawing.draw(*smoke)
   assert max(map(len, lines)) <= 80
+  assert lines[0].split('  ')[0] == 'teacher 1 of 2: high'
   shapes = [' '.join(line.split()) for line in lines if '↓' in line]
   assert shapes == [
     '↓ image 16×16×1 ↑ image 16×16×1 ↓ image 16×16×1',
@@ -172,3 +174,17 @@ def test_nets_are_drawn_side_by_side(smoke):
     '↓ 4×4×16 ↑ noise z 64 ↓ 4×4×16',
     '↓ 5 labels ↓ 10 labels',
   ]
+
+
+def test_a_long_name_in_the_drawing_is_cut_and_marked(smoke):
+  nets, config = smoke
+  teacher = dataclasses.replace(nets.teachers['low'], name='client_number_12')
+  for num_teachers, title in (
+    (1, 'teacher client_number_12'),
+    (100, 'teacher 1 of 100: client…'),
+  ):
+    teachers = dict.fromkeys(range(num_teachers), teacher)
+    lines = net_drawing.draw(
+      dataclasses.replace(nets, teachers=teachers), config
+    )
+    assert lines[0].split('  ')[0] == title

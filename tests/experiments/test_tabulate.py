@@ -1,10 +1,6 @@
 """Tables of all pages, and docstrings of configs, show the stored results."""
 
-import functools
-import importlib
-import itertools
 import json
-import pkgutil
 import re
 import sys
 
@@ -13,13 +9,13 @@ import pytest
 from dualgan_jax.config import (
   builders,
   renamed_fields,
-  schema,
   stage_fields,
   stage_table,
 )
 from dualgan_jax.reporting import shipped_runs
 from dualgan_jax.reporting.spread import mean_and_std
-from experiments import configs, overview, tabulate
+from experiments import overview, tabulate
+from tests.experiments.all_configs import checked_configs, config_modules
 from tests.paths import ROOT
 
 
@@ -55,40 +51,6 @@ def test_every_stored_experiment_has_its_table():
   assert readme < stored
   assert readme < overview.TASKS.keys() <= stored
   assert stored == set().union(*map(_experiments_on, tabulate.NOTES))
-
-
-@functools.cache
-def _config_modules():
-  """Returns the modules of our configs, by name."""
-  modules = {
-    module_info.name: importlib.import_module(
-      f'{configs.__name__}.{module_info.name}'
-    )
-    for module_info in pkgutil.iter_modules(configs.__path__)
-  }
-  return {
-    name: module
-    for name, module in modules.items()
-    if (tabulate.NOTES[0].parent / f'{name}.md').exists()
-    and hasattr(module, 'get_config')
-  }
-
-
-@functools.cache
-def _checked_configs():
-  """Builds every config of ours, with none, one or two of its variants."""
-  checked_configs = []
-  for module in _config_modules().values():
-    for num_variants in range(3):
-      names = getattr(module, 'VARIANTS', {})
-      for variants in itertools.combinations(names, num_variants):
-        try:
-          config = module.get_config(*filter(None, [','.join(variants)]))
-        except ValueError:  # they exclude one another
-          assert num_variants == 2
-          continue
-        checked_configs.append(schema.check(config))
-  return checked_configs
 
 
 def _effective_fields(fields):
@@ -137,7 +99,7 @@ def test_a_stored_run_had_a_config_of_ours(path):
   fields_of_run.setdefault('refine.branched_steps', default)
   run_fields = _effective_fields({**old_defaults, **fields_of_run})
   differences = []
-  for config in _checked_configs():
+  for config in checked_configs():
     fields = {}
     for fields_of_stage in stage_fields.by_stage(config).values():
       fields |= fields_of_stage
@@ -154,7 +116,7 @@ def test_a_stored_run_had_a_config_of_ours(path):
 def _docstring(name):
   """Returns a config's docstring on one line."""
   # The file may only import a preset, which then has the docstring.
-  module = sys.modules[_config_modules()[name].get_config.__module__]
+  module = sys.modules[config_modules()[name].get_config.__module__]
   return ' '.join(module.__doc__.split())
 
 
@@ -167,7 +129,7 @@ _CONFIGS_WITHOUT_RESULTS = (
 _STATED_EXPERIMENTS = {'cifar10': 'cifar10_laptop'}
 
 
-@pytest.mark.parametrize('name', sorted(_config_modules()))
+@pytest.mark.parametrize('name', sorted(config_modules()))
 def test_a_config_names_its_page_of_notes(name):
   link = f'experiments/notes/{name}.md'
   assert _docstring(name).endswith(link)
@@ -175,7 +137,7 @@ def test_a_config_names_its_page_of_notes(name):
 
 
 @pytest.mark.parametrize(
-  'name', sorted(_config_modules().keys() - set(_CONFIGS_WITHOUT_RESULTS))
+  'name', sorted(config_modules().keys() - set(_CONFIGS_WITHOUT_RESULTS))
 )
 def test_a_config_states_its_stored_results(name):
   runs = tabulate.load_results(_STATED_EXPERIMENTS.get(name, name))['default']
