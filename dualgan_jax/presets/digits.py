@@ -21,8 +21,8 @@ def get_config(variants: str = '') -> ml_collections.ConfigDict:
   """Returns the config.
 
   Args:
-    variants: separated by commas: smoke, single, mixed, one_digit, dafl,
-      paper.
+    variants: separated by commas: smoke, single, mixed, one_digit,
+      one_digit_draw_2, one_digit_draw_5, dafl, paper.
   """
   config = builders.get_config()
   config.experiment = 'digits'
@@ -72,14 +72,16 @@ def _mixed(config: ml_collections.ConfigDict) -> None:
   config.teachers.low.single_label = True
 
 
-def _one_digit(config: ml_collections.ConfigDict) -> None:
-  """Takes ten teachers of one digit each, all of which each step asks."""
+def _one_digit(config: ml_collections.ConfigDict, num_drawn: int = 0) -> None:
+  """Takes ten teachers of one digit each, of which each step draws a few."""
   config.experiment = 'digits_one_digit'
-  net = config.teachers.low.to_dict()
+  net = next(iter(config.teachers.values())).to_dict()
   config.teachers = {
     f'digit_{digit}': {**net, 'labels': (digit,)} for digit in DIGITS
   }
-  config.teachers_per_step = 0
+  config.teachers_per_step = num_drawn
+  if num_drawn:
+    config.objective.name = f'draw_{num_drawn}'
   # Routing would cut each batch into ten parts, and 128 cannot be. Drawn
   # teachers are not routed, either.
   config.objective.routing = 'off'
@@ -92,6 +94,8 @@ VARIANTS = {
   'single': _single,
   'mixed': _mixed,
   'one_digit': _one_digit,
+  'one_digit_draw_2': functools.partial(_one_digit, num_drawn=2),
+  'one_digit_draw_5': functools.partial(_one_digit, num_drawn=5),
   'dafl': functools.partial(objectives.use_dafl, mean=(0.31,), std=(0.35,)),
   'paper': objectives.use_paper,
 }
