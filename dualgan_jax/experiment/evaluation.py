@@ -83,9 +83,9 @@ def measure(
   # Models are scored on real images, if there are any, and compared with the
   # teachers on generated images.
   scorer = Scorer(config, test_splits)
-  generator = students.generator or trained.frozen
+  generators = generated_samples.list_seen_generators(config, trained, students)
   images, ensemble_logits = generated_samples.draw_samples(
-    context, teachers.all_teachers, generator, config.labels
+    context, teachers.all_teachers, generators, config.labels
   )
 
   # What is measured are the students that people take away.
@@ -94,7 +94,7 @@ def measure(
     images,
     ensemble_logits,
     single_label=context.nets.student.single_label,
-    distilled_at=context.config.temperature,
+    distilled_at=config.temperature,
   )
 
   # The order of the rows is that of the tables: teachers come first.
@@ -110,7 +110,7 @@ def measure(
   found = _examine_images(
     context,
     teachers,
-    generator,
+    trained.frozen,
     students.models['compact'],
     images,
     generated_answers['compact'],
@@ -148,7 +148,7 @@ def _examine_images(
   Args:
     context: context of the run.
     teachers: outcome of `pretrain`.
-    generator: the one that made the images.
+    generator: any state of the one that made the images.
     student: the compact one.
     images: of `generated_samples.draw_samples`.
     student_logits: of the images, [N, |Y_cst|].

@@ -1,4 +1,4 @@
-"""Draws generated images of a finished generator, and the teachers' answers."""
+"""Draws generated images of finished generators, and the teachers' answers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dualgan_jax.config.fields import Experiment
 from dualgan_jax.experiment.context import RunContext
+from dualgan_jax.experiment.outcomes import Students, TrainedGenerator
 from dualgan_jax.losses import Moments
 from dualgan_jax.method import discriminators, routing
 from dualgan_jax.method.frozen_generator import FrozenGenerator
@@ -22,10 +24,27 @@ from dualgan_jax.teachers.teacher import Teacher
 NUM_SAMPLES = 512
 
 
+def list_seen_generators(
+  config: Experiment, trained: TrainedGenerator, students: Students
+) -> list[FrozenGenerator]:
+  """Lists the states of the generator whose images the student learned from.
+
+  Args:
+    config: the run's.
+    trained: outcome of `generator`.
+    students: outcome of `refine`.
+  """
+  if students.generator is None:
+    return [trained.frozen]
+  # Refinement may begin with a generator that has learned nothing.
+  states = [trained.frozen] if config.generator.steps else []
+  return [*states, students.generator]
+
+
 def draw_samples(
   context: RunContext,
   all_teachers: Sequence[Teacher],
-  generator: FrozenGenerator,
+  generators: Sequence[FrozenGenerator],
   labels: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
   """Draws generated images, and the teachers' logits of some labels.
@@ -36,7 +55,7 @@ def draw_samples(
   Args:
     context: context of the run.
     all_teachers: all teachers, in the config's order.
-    generator: the trained generator.
+    generators: one or more states of the trained generator, which take turns.
     labels: the labels that logits are returned of.
 
   Returns:
@@ -53,22 +72,29 @@ def draw_samples(
     0 if are_drawn else NUM_SAMPLES % len(relevant_teachers)
   )
 
+  # A turn has an image for each teacher, so that all get images of each state.
+  turns = np.arange(num_images) // len(relevant_teachers) % len(generators)
+
   @jax.jit
-  def draw(generator, relevant_teachers, key):
+  def draw(generators, relevant_teachers, key):
+    generator = generators[0]
     latents = routing.condition_latents(
       jax.random.normal(key, (num_images, generator.latent_dim)),
       label_map.relevant_teachers if generator.routed_teachers else (),
       generator.num_teachers,
     )
-    images = generator.module.apply(generator.variables, latents, train=False)[
-      -1
-    ]
+    images = jnp.stack(
+      [
+        state.module.apply(state.variables, latents, train=False)[-1]
+        for state in generators
+      ]
+    )[turns, np.arange(num_images)]
     return images, _ask_all(
       generator, relevant_teachers, images, relevant_labels
     )
 
   images, logits = draw(
-    generator,
+    tuple(generators),
     stack_teachers(relevant_teachers) if are_drawn else relevant_teachers,
     context.key('samples'),
   )

@@ -89,8 +89,7 @@ class Students:
       refinement, compact_before_refine.
     branch_losses: L_d^{b,m} for each block b < B, by teacher's name.
     branch_points: p_m, by teacher's name.
-    generator: that of stage `refine`, if stage `generator` took no steps; else
-      None.
+    generator: as stage `refine` leaves it; None without that stage.
   """
 
   models: Mapping[str, Model]

@@ -153,7 +153,7 @@ def train_generator(
       context.workdir.stage('generator') / 'samples.png',
       labels,
       *generated_samples.draw_samples(
-        context, teachers.all_teachers, frozen, labels
+        context, teachers.all_teachers, (frozen,), labels
       ),
     )
   return TrainedGenerator(frozen, statistics_gaps)

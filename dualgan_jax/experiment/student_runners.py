@@ -233,11 +233,9 @@ def refine_students(
     models['branched'] = _refine_branched(
       context, teachers, trained, models['branched'], state.pool
     )
-  refined_generator = None
-  if not context.config.generator.steps:
-    refined_generator = trained.frozen.replace(
-      variables=join(state.params['generator'], state.batch_stats['generator'])
-    )
+  refined_generator = trained.frozen.replace(
+    variables=join(state.params['generator'], state.batch_stats['generator'])
+  )
   return dataclasses.replace(
     students, models=models, generator=refined_generator
   )

@@ -94,7 +94,8 @@ _EXPLANATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     ),
     'l_ie': (
       'Information entropy loss L_ie',
-      'Minus the spread over the labels. Lower is better.',
+      'Minus the entropy of the teachers’ mean answers: images that are spread '
+      'evenly over the labels have a low one. Lower is better.',
     ),
     'l_dis': (
       'Discrete loss L_dis, Eq. 7',

@@ -274,7 +274,7 @@ def _stopped(phase: Phase, step: int, log: metrics_log.MetricsLog) -> Exception:
     return metrics_log.CallbackError(log.failure)
   return InterruptedRun(
     f'{phase.name}: stopped and saved at step {step} of {phase.steps}; the '
-    'same command goes on from there.'
+    'same command or call goes on from there.'
   )
 
 

@@ -7,8 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+from dualgan_jax.config import schema
 from dualgan_jax.experiment import generated_samples
+from dualgan_jax.experiment.outcomes import Students, TrainedGenerator
 from dualgan_jax.method import discriminators
+from dualgan_jax.presets import digits
 from dualgan_jax.teachers import forward
 from tests import many_teachers, tiny
 
@@ -29,11 +32,11 @@ def test_all_answer_though_steps_draw_some_of_them():
   )
   labels = label_map.customised
   images, logits = generated_samples.draw_samples(
-    _context(label_map, 2), teachers, generator, labels
+    _context(label_map, 2), teachers, (generator,), labels
   )
   # All have as many images only where there may be routing.
   expected_images, expected = generated_samples.draw_samples(
-    _context(label_map), teachers, by_name, labels
+    _context(label_map), teachers, (by_name,), labels
   )
   assert len(images) == 512 and len(expected_images) == 510
   np.testing.assert_allclose(
@@ -73,7 +76,9 @@ def test_samples_are_of_relevant_teachers(routed):
   teachers, generator = tiny.both_teachers(), tiny.source(routed=routed)
 
   def samples(labels):
-    return generated_samples.draw_samples(context, teachers, generator, labels)
+    return generated_samples.draw_samples(
+      context, teachers, (generator,), labels
+    )
 
   images, logits = samples(('a',))  # the teacher `one` has it
   assert images.shape == (512, *tiny.IMAGE)
@@ -89,6 +94,47 @@ def test_samples_are_of_relevant_teachers(routed):
   assert np.all(logits != discriminators.ABSENT)
   _, logits = samples(tiny.LABEL_MAP.union)
   assert np.any(logits[:, 0] == discriminators.ABSENT) == routed
+
+
+@pytest.mark.parametrize(
+  ('variant', 'refined', 'expected'),
+  [
+    ('paper', None, ['before']),
+    ('', 'after', ['before', 'after']),
+    # It made noise until refinement began.
+    ('dafl', 'after', ['after']),
+  ],
+)
+def test_what_is_sampled_is_what_the_student_has_seen(
+  variant, refined, expected
+):
+  seen = generated_samples.list_seen_generators(
+    schema.check(digits.get_config(variant)),
+    TrainedGenerator('before', {}),
+    Students({}, {}, {}, refined),
+  )
+  assert seen == expected
+
+
+@pytest.mark.parametrize('routed', [True, False])
+def test_states_of_the_generator_take_turns(routed):
+  teachers, before = tiny.both_teachers(), tiny.source(routed=routed)
+  after = before.replace(variables=jax.tree.map(lambda x: -x, before.variables))
+
+  def samples(*generators):
+    return generated_samples.draw_samples(
+      _context(tiny.LABEL_MAP), teachers, generators, tiny.LABEL_MAP.union
+    )
+
+  (first, first_logits), (second, second_logits) = map(samples, (before, after))
+  assert not np.allclose(first, second, atol=1e-2)
+  images, logits = samples(before, after)
+  # Images of both teachers, two of each state.
+  is_first = np.arange(512) % 4 < 2
+  np.testing.assert_allclose(images[is_first], first[is_first], atol=1e-6)
+  np.testing.assert_allclose(images[~is_first], second[~is_first], atol=1e-6)
+  expected = np.where(is_first[:, None], first_logits, second_logits)
+  np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('routed', [True, False])

@@ -100,5 +100,5 @@ def test_a_student_that_did_not_learn(teachers, tmp_path, capsys):
   changes = {'targetnet.learning_rate': 1e-9}
   verdict = _verdict(teachers, tmp_path, capsys, **changes)
   assert verdict.startswith(
-    'Verdict: doubtful. Student and teachers give the same label on '
+    'Verdict: not usable. Student and teachers give the same label on '
   )

@@ -80,11 +80,11 @@ def test_without_real_images_the_odds_are_a_reason():
     ),
     (
       {'sure_share': 0.04},
-      'teachers are sure of 4% of the generated images only',
+      'teachers are sure of 4.0% of the generated images only, less than 5%',
     ),
     (
-      {'contradictions': 0.95},
-      'on 95% of the generated images teachers that share a label contradict '
+      {'contradictions': 0.96},
+      'on 96% of the generated images teachers that share a label contradict '
       'one another',
     ),
     (
@@ -101,7 +101,7 @@ def test_each_reason_to_doubt(changes, reason):
 
 def test_real_images_count_more_than_generated_ones():
   findings = _findings(
-    contradictions=0.95,
+    contradictions=0.96,
     sure_share=0.04,
     label_counts={'a': 100, 'b': 0, 'c': 0},
     label_agreement={},
@@ -120,10 +120,10 @@ def test_real_images_count_more_than_generated_ones():
   ('kept_scores', 'verdict', 'reason'),
   [
     (
-      _kept(0.49),
+      _kept(0.69),
       'not usable',
-      'on real test images the student keeps 49% of the teachers’ score, less '
-      'than 50%',
+      'on real test images the student keeps 69% of the teachers’ score, less '
+      'than 70%',
     ),
     (
       _kept(0.89),
@@ -160,6 +160,10 @@ def test_each_reason_of_real_images(kept_scores, verdict, reason):
       {'label_counts': {'a': 50, 'b': 50, **dict.fromkeys('cd', 0)}},
       'no generated image shows c or d: the student may not have learned them',
     ),
+    (
+      {'agreement': 0.34},
+      'student and teachers give the same label on 34% of the generated images',
+    ),
   ],
 )
 def test_each_fatal_reason(changes, reason):
@@ -181,7 +185,8 @@ def test_the_line_for_a_terminal():
   line = diagnosis.verdict_line(results)
   assert line == (
     'Verdict: doubtful. Student and teachers give the same label on 40% of the '
-    'generated images; teachers are sure of 4% of the generated images only.'
+    'generated images; teachers are sure of 4.0% of the generated images only, '
+    'less than 5%.'
   )
   assert diagnosis.verdict_line({'metrics': {}}) == ''
   short_run = {'generator.steps': 20, 'refine.steps': 20}
