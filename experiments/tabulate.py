@@ -33,6 +33,7 @@ PAGES = (
   _ROOT / 'README.md',
   _ROOT / 'docs' / 'results.md',
   _ROOT / 'docs' / 'how_it_works.md',
+  _ROOT / 'docs' / 'performance.md',
   _ROOT / 'docs' / 'student.md',
   _ROOT / 'docs' / 'troubleshooting.md',
 )

@@ -6,7 +6,9 @@ The verdict is one of three. It is 'not usable' if a number is beyond its
 How the bounds were chosen: 79 results with an agreement (`experiments/results`
 of commit 7b9bfe1, where failed objectives are stored, too) were sorted by the
 share of the teachers' top-1 accuracy, or mAP, that the student keeps on real
-images.
+images. Their figures, and those of most later ones, are of images of the
+generator before refinement. Those of `federated:alpha_0.3`, `:alpha_0.1`,
+`lenet` and `digits:one_digit` are half of images after it, too, as all are now.
 
 * Agreement on generated images. The 49 students that keep 90 % or more agree
   on 0.52 to 0.98 of the images, the 20 that keep less than 60 % on 0.81 to
@@ -25,10 +27,10 @@ images.
   by heart strays between them. Those of `digits:dafl`, three seeds, and of
   `lenet:dafl`, one, keep 21 to 61 % of the accuracy; they agree on 0.83 to 0.90
   of the images, and on 0.46 to 0.69 of the blends. That of `digits:paper`, seed
-  2, keeps 86 %, and agrees on 0.71. 14 students that keep 91 % or more (the
-  other seeds of `digits:paper`, `digits`, `lenet`, clients of MNIST,
-  docs/notebooks/own_teachers.ipynb) agree on 0.74 to 1.00 of the blends.
-  `MIN_BLEND_AGREEMENT` lies between.
+  2, keeps 86 %, and agrees on 0.71. Students that keep 91 % or more (the other
+  seeds of `digits:paper`, `digits`, `lenet`, clients of MNIST) agree on 0.72 to
+  1.00 of the blends. `MIN_BLEND_AGREEMENT` lies between. The margin is no wider
+  than the error of 512 images.
 * Sure teachers. In three runs of docs/notebooks/own_teachers.ipynb they are
   sure of 8, 13 and 15 % of the images, and the student is right on 97 or 98 %
   of real ones. Those of `federated_fashion_mnist`, seeds 0 and 2, are sure of
@@ -38,7 +40,8 @@ images.
   whose clients are sure of no image together: they keep 96 to 98 %, and each
   is weak at a label.
 * Contradictory teachers. The clients above show that a share of 73 % does no
-  harm. Those of `federated:alpha_0.1` contradict one another on every image.
+  harm, those of `federated:alpha_0.3` that 92 % do none. Those of
+  `federated:alpha_0.1` contradict one another on every image.
 * Distance from the teachers' statistics. It was 0.50 to 0.87 in the nine runs
   without the prior (`digits:paper`, `mnist:paper`, `no_prior` of the ablation).
   Three of their students keep 91 or 92 % of the accuracy, the others 49 to 86
@@ -78,7 +81,7 @@ MIN_AGREEMENT_FATAL = 0.35
 MIN_LABEL_AGREEMENT = 0.25
 _MIN_LABEL_IMAGES = 10
 # As `MIN_AGREEMENT`, of blends of two generated images.
-MIN_BLEND_AGREEMENT = 0.72
+MIN_BLEND_AGREEMENT = 0.71
 # Share of images on which owners of a label contradict one another.
 MAX_CONTRADICTIONS = 0.95
 # Distance of generated images from the teachers' statistics.

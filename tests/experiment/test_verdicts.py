@@ -12,6 +12,8 @@ from sklearn import datasets, linear_model
 import dualgan_jax
 from dualgan_jax.teachers.teacher import Teacher
 
+# Whole trainings, which few steps would not do for.
+pytestmark = pytest.mark.slow
 _RUN = {
   'devices': 1,
   'generator.steps': 200,

@@ -12,9 +12,9 @@ def _cells(table):
 
 def test_verdicts_are_counted_by_what_students_keep():
   rows = [
-    {'verdict': 'usable', 'score_share': share} for share in (0.9, 0.5, 0.2)
+    {'verdict': 'usable', 'score_share': share} for share in (0.9, 0.7, 0.2)
   ]
-  rows += [{'verdict': 'not usable', 'score_share': 0.49}, {'score_share': 0.9}]
+  rows += [{'verdict': 'not usable', 'score_share': 0.69}, {'score_share': 0.9}]
   assert _cells(evidence.format_verdicts(rows)) == [
     ['usable', '1', '1', '1'],
     ['doubtful', '0', '0', '0'],
