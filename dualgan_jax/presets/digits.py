@@ -73,7 +73,7 @@ def _mixed(config: ml_collections.ConfigDict) -> None:
 
 
 def _one_digit(config: ml_collections.ConfigDict, num_drawn: int = 0) -> None:
-  """Takes ten teachers of one digit each, of which each step draws a few."""
+  """Takes ten teachers of one digit; a step asks all, or draws a few."""
   config.experiment = 'digits_one_digit'
   net = next(iter(config.teachers.values())).to_dict()
   config.teachers = {
