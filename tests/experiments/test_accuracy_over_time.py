@@ -20,7 +20,6 @@ def test_the_curve_ends_with_the_accuracy_of_the_run(tmp_path):
   config = digits.get_config('smoke')
   # Only the compact student is followed.
   config.dual.steps = config.refine.branched_steps = 0
-  config.targetnet.branched_steps = 0
   config.baselines.enabled = False
   curve = accuracy_over_time.follow(config, str(tmp_path / 'run'), num_points=2)
   points = curve['points']
